@@ -1,0 +1,171 @@
+"""What can be raised, and whose fault it is.
+
+::
+
+    TinyAgentError (RuntimeError)
+    ├── LogError                  the log is not what you think; each names path, seq, byte
+    │   ├── OutOfOrderError       another record is there already
+    │   ├── LogClosedError        appended to, or read live, after close
+    │   ├── LogOwnedError         another process is writing it
+    │   ├── LogFencedError        another process has taken it over
+    │   ├── LogBehindError        the disk is stuck: too much is queued
+    │   ├── LogFullError          the disk is full; everything written before is safe
+    │   ├── LogFailedError        a write or an fsync failed; carries what is durable
+    │   ├── LogLimitError         one value is larger than the log takes
+    │   ├── LogVersionError       written by a newer version
+    │   ├── LogNotFoundError      there is no log at that path
+    │   ├── CorruptLogError       acknowledged records are damaged or missing
+    │   └── ForkedProcessError    appended from a child of fork(2)
+    ├── MailboxFullError          a reader is stuck: its name, its capacity
+    ├── ProviderError             a model call failed: kind, status, what the provider said
+    ├── DivergenceError           today's code decides otherwise than the record says
+    ├── EffectInReplayError       a step touched a file, a socket or a process
+    ├── UnknownToolError          no tool of that name; carries the names there are
+    ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
+    └── InvariantError            something that cannot be is: our bug
+"""
+
+from __future__ import annotations
+
+
+class TinyAgentError(RuntimeError):
+    """The root. A ``RuntimeError``, because compatible code catches that."""
+
+
+class LogError(TinyAgentError):
+    """The log is not what the caller thinks it is."""
+
+
+class OutOfOrderError(LogError):
+    """The record appended is not the next one.
+
+    Attributes:
+        expected: the number that the caller appended.
+        actual: the number that would have been next.
+    """
+
+    def __init__(self, where: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"{where}: record {expected} was appended, but the next is {actual}; "
+            "another writer was here, or a record was appended twice with different bytes"
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class LogClosedError(LogError):
+    """The log was closed before."""
+
+
+class LogOwnedError(LogError):
+    """Another process is writing the log now. Reading and forking it are allowed."""
+
+
+class LogFencedError(LogError):
+    """Another process opened the log after us; nothing we wrote since was acknowledged."""
+
+
+class LogBehindError(LogError):
+    """More bytes wait for the disk than ``queue_bytes_hard_max``."""
+
+
+class LogFullError(LogError):
+    """The disk is full. The log was sealed; what was acknowledged is safe."""
+
+
+class LogFailedError(LogError):
+    """A write or an fsync failed, which is never retried. Reopen the log to go on.
+
+    Attributes:
+        durable_seq: the last record known to be on disk.
+    """
+
+    def __init__(self, message: str, *, durable_seq: int) -> None:
+        super().__init__(message)
+        self.durable_seq = durable_seq
+
+
+class LogLimitError(LogError):
+    """One value is larger than ``blob_bytes_max``. The log goes on."""
+
+
+class LogVersionError(LogError):
+    """The log's format is newer than this library knows."""
+
+
+class LogNotFoundError(LogError):
+    """There is no log at that path."""
+
+
+class CorruptLogError(LogError):
+    """Records that were acknowledged as durable are damaged or missing. Nothing was changed.
+
+    Attributes:
+        path: file with the damage. seq: first record affected. offset: byte in that file.
+    """
+
+    def __init__(self, message: str, *, path: str = "", seq: int = 0, offset: int = 0) -> None:
+        super().__init__(message)
+        self.path = path
+        self.seq = seq
+        self.offset = offset
+
+
+class ForkedProcessError(LogError):
+    """A child of ``fork(2)`` appended to its parent's log."""
+
+
+class MailboxFullError(TinyAgentError):
+    """A reader is as many records behind as its mailbox holds: it is stuck, not slow."""
+
+    def __init__(self, reader: str, capacity: int) -> None:
+        super().__init__(
+            f"{reader} is {capacity} records behind and does not read any more; "
+            "the session ends here, its log is whole"
+        )
+        self.reader = reader
+        self.capacity = capacity
+
+
+class ProviderError(TinyAgentError):
+    """A model call failed.
+
+    Attributes:
+        kind: ``network overloaded refused invalid timeout``, or another ``Failure`` kind.
+        status: the HTTP status, where there was an answer.
+    """
+
+    def __init__(self, kind: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+
+
+class DivergenceError(TinyAgentError):
+    """Today's code does not decide what the log says. ``str()`` is the whole report."""
+
+
+class EffectInReplayError(TinyAgentError):
+    """Code that only decides touched a file, a socket or a process during replay."""
+
+
+class UnknownToolError(TinyAgentError):
+    """No tool has that name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no tool named {name!r} (known: {', '.join(sorted(known)) or 'none'})")
+        self.name = name
+        self.known = known
+
+
+class UnexpectedEventError(TinyAgentError):
+    """A machine met an event that its state does not allow. Please report."""
+
+    def __init__(self, phase: str, kind: str, seq: int) -> None:
+        super().__init__(
+            f"record {seq} ({kind}) cannot occur while the agent is {phase}; please report this"
+        )
+
+
+class InvariantError(TinyAgentError):
+    """Something that cannot be is. Please report."""

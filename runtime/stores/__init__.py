@@ -1,0 +1,120 @@
+"""Where a log lives. One protocol; memory and files, and later databases, behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal, Protocol
+
+import msgspec
+
+Durability = Literal["memory", "interval", "group", "strict"]
+
+
+class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What every store keeps with the records of a log.
+
+    Attributes:
+        log: the log's id, 32 hexadecimal digits.
+        format: version of the record format.
+        level: integrity level, ``crc``, ``chain`` or ``signed``.
+        name: a label for people.
+        origin: set if the log was imported; such a log cannot be replayed.
+    """
+
+    log: str
+    format: int = 1
+    level: str = "crc"
+    name: str | None = None
+    origin: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """One record as a store keeps it: its envelope, and its payload as bytes untouched.
+
+    Attributes:
+        ts_us: microseconds since 1970 UTC.
+        actor: None where the record was written by its kind's usual emitter.
+        d: durable watermark when the record was written.
+        cause: number of the record that led to this one, 0 from outside.
+        payload: the event's fields as JSON.
+        line: the whole line, newline included; None in a store that holds no bytes yet.
+    """
+
+    seq: int
+    ts_us: int
+    actor: str | None
+    kind: str
+    v: int
+    cause: int
+    payload: bytes
+    d: int = 0
+    line: bytes | None = None
+
+
+class Log(Protocol):
+    """A log that can be appended to: exactly one per session."""
+
+    @property
+    def meta(self) -> LogMeta:
+        """Identity of the log."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Path or address, for messages."""
+        ...
+
+    @property
+    def durability(self) -> Durability:
+        """The mode that the log was opened with."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """Number of the last record accepted; 0 in an empty log."""
+        ...
+
+    @property
+    def written_seq(self) -> int:
+        """The last record that survives the death of this process."""
+        ...
+
+    @property
+    def durable_seq(self) -> int:
+        """The last record that survives a power cut."""
+        ...
+
+    def append(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> None:
+        """Accept the record as number *seq*. Never waits.
+
+        Raises:
+            OutOfOrderError: *seq* is not ``log.seq + 1``, and the record there has other bytes.
+            LogClosedError, LogBehindError, LogFailedError, LogFencedError, LogFullError: as named.
+        """
+        ...
+
+    async def written(self, seq: int) -> None:
+        """Wait until records 1..*seq* survive the death of this process."""
+        ...
+
+    async def durable(self, seq: int) -> None:
+        """Wait until records 1..*seq* survive a power cut."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until the disk has caught up. For sources of events only."""
+        ...
+
+    def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
+        """Yield the records *first*..*last* in order, from the store."""
+        ...
+
+    def tail(self, first: int) -> AsyncIterator[Stored]:
+        """Yield the records from *first* on, then new ones as they are accepted."""
+        ...
+
+    async def close(self, why: str = "close") -> None:
+        """Write everything, seal, release the lock. Safe to call twice."""
+        ...

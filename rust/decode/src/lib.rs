@@ -1,0 +1,1 @@
+//! Provider bytes in, pieces out.
