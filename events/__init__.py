@@ -1,1 +1,29 @@
-"""."""
+"""What can happen: the kinds of events, their bytes, and what they say together.
+
+Pure data and pure functions. Read ``kinds`` first.
+"""
+
+from tinyagent.events.codec import canonical, decode, digest, encode, plain, record_of
+from tinyagent.events.conversation import Conversation, Settings, View
+from tinyagent.events.kinds import KINDS, Event, Fact, Failure, Record, UnknownEvent, barrier
+from tinyagent.events.messages import Message
+
+__all__ = [
+    "KINDS",
+    "Conversation",
+    "Event",
+    "Fact",
+    "Failure",
+    "Message",
+    "Record",
+    "Settings",
+    "UnknownEvent",
+    "View",
+    "barrier",
+    "canonical",
+    "decode",
+    "digest",
+    "encode",
+    "plain",
+    "record_of",
+]

@@ -1,1 +1,1 @@
-"""."""
+"""How actors run. Knows that there are events, not which ones."""

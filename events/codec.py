@@ -1,0 +1,125 @@
+"""Events to payload bytes and back, digests, and JSON from outside made fit for a log.
+
+A payload is encoded once and never again. What this release does not know (a kind, a version)
+is kept as the bytes it came in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tinyagent.events.kinds import KINDS, Event, Fact, Record, UnknownEvent
+from tinyagent.events.upcast import upcast
+
+_ENCODER = msgspec.json.Encoder()
+_CANONICAL = msgspec.json.Encoder(order="sorted")
+_DECODERS: dict[str, msgspec.json.Decoder[Fact]] = {}
+_INTEGER_MAX = 2**53
+
+
+def encode(event: Event) -> bytes:
+    """Return the payload of *event*.
+
+    Raises:
+        TypeError: a field holds something that JSON cannot say (see ``plain``).
+    """
+    return event.raw if isinstance(event, UnknownEvent) else _ENCODER.encode(event)
+
+
+def decode(kind: str, v: int, payload: bytes) -> Event:
+    """Return the event of a payload; ``UnknownEvent`` if kind or version are not known.
+
+    Raises:
+        msgspec.ValidationError: a known kind whose payload does not fit it.
+    """
+    cls = KINDS.get(kind)
+    if cls is None or v > cls.v:
+        return UnknownEvent(kind, v, payload)
+    if v < cls.v:
+        payload = upcast(kind, v, cls.v, payload)
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgspec.json.Decoder(cls)
+    return decoder.decode(payload)
+
+
+def record_of(
+    *, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+) -> Record:
+    """Return the record that a store keeps as these values."""
+    event = decode(kind, v, payload)
+    emitter = event.emitter if isinstance(event, Fact) else ""
+    return Record(
+        seq=seq,
+        at_ns=ts_us * 1000,
+        cause=cause,
+        actor=actor or emitter,
+        event=event,
+        payload=payload,
+    )
+
+
+def digest(data: bytes) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def canonical(value: object) -> bytes:
+    """Return *value* as JSON with sorted keys and no blanks, equal for equal values."""
+    return _CANONICAL.encode(value)
+
+
+def plain(value: object) -> Any:
+    """Return *value* as JSON that a log holds without loss.
+
+    Integers beyond 2^53 become strings, NaN and infinities their names, bytes ``{"$b64": ...}``,
+    a mapping with a key that starts with ``$`` is wrapped in ``{"$esc": ...}``, lone surrogates
+    become U+FFFD.
+
+    Raises:
+        TypeError: *value* holds something else.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return text(value)
+        case int():
+            return int(value) if -_INTEGER_MAX <= value <= _INTEGER_MAX else str(value)
+        case float():
+            if math.isfinite(value):
+                return float(value)
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case bytes() | bytearray():
+            return {"$b64": base64.b64encode(value).decode()}
+        case Mapping():
+            return _mapping(value)
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            raise TypeError(f"{type(value).__name__} cannot be written to a log as JSON")
+
+
+def text(value: str) -> str:
+    """Return *value* with lone surrogates, which UTF-8 cannot hold, as U+FFFD."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # surrogatepass keeps legal pairs that JSON escapes produced apart together.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"a key of type {type(key).__name__} cannot be written as JSON")
+        out[text(key)] = plain(item)
+    return {"$esc": out} if any(key.startswith("$") for key in out) else out

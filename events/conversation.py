@@ -1,0 +1,272 @@
+"""What was said so far: the fold of a log that requests, tools and interfaces read.
+
+One fold serves the whole session. It is evolved as each record is posted, so what it holds at
+record n is what the records 1..n say. Messages are only ever appended, except by an edit, which
+starts a new list; a ``View`` taken earlier therefore never changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tinyagent.events import kinds as k
+from tinyagent.events.messages import (
+    Assistant,
+    Block,
+    Message,
+    Outcome,
+    Result,
+    User,
+    message_of,
+    outcome_of,
+    revised,
+)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The configuration in force."""
+
+    model: dict[str, Any] = {}
+    system: str = ""
+    tools: tuple[k.ToolSpec, ...] = ()
+    hooks: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+
+
+class View(msgspec.Struct, frozen=True):
+    """The conversation as of one record: cheap to take, and it never changes."""
+
+    settings: Settings
+    messages: list[Message]
+    length: int
+
+    def read(self) -> list[Message]:
+        """Return the messages."""
+        return self.messages[: self.length]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A tool call of the conversation, by reference to its answer."""
+
+    id: str
+    name: str
+    arguments: str
+    bad: bool = False
+
+
+class Conversation:
+    """The fold. ``evolve`` takes the records in order, each once."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.messages: list[Message] = []
+        self.calls: dict[str, Call] = {}
+        self._queued: dict[int, Message] = {}
+        self._answer: dict[int, _Draft] = {}
+        self._asked_seq = 0
+        self._batch: dict[str, Result | None] = {}
+        self._results_at = 0
+
+    def view(self) -> View:
+        """Return the conversation as of the last record folded."""
+        return View(self.settings, self.messages, len(self.messages))
+
+    def evolve(self, record: k.Record) -> None:
+        """Take in one record. Unknown and irrelevant kinds change nothing."""
+        match record.event:
+            case k.ModelDelta(pieces=pieces):
+                self._hear(pieces)
+            case k.ModelRequested():
+                self._answer, self._asked_seq = {}, record.seq
+            case k.ModelRetrying():
+                self._answer = {}
+            case k.ModelFinished() as event:
+                self._close(record, event)
+            case k.ModelFailed(failure=failure, usage=usage):
+                outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
+                self._append_answer(record, outcome, "error", usage, failure)
+            case k.UserSaid() | k.UserDelivered() | k.UserWithdrawn():
+                self._listen(record)
+            case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
+                self._return(record, event)
+            case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
+                self._revise(record)
+            case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
+                self._configure(record)
+            case _:
+                pass
+
+    def _hear(self, pieces: list[k.Piece]) -> None:
+        for piece in pieces:
+            block, op, data = piece[0], piece[1], piece[2]
+            draft = self._answer.get(block)
+            if draft is None:
+                draft = self._answer[block] = _Draft(op)
+            draft.take(op, data)
+
+    def _close(self, record: k.Record, event: k.ModelFinished) -> None:
+        message = self._append_answer(record, "ok", event.reason, event.usage, None)
+        self._batch = {}
+        bad = {ref.id for ref in event.calls if ref.args == "bad"}
+        known = {ref.id for ref in event.calls}
+        for block in message.blocks:
+            if block.op == "call" and block.id in known:
+                self.calls[block.id] = Call(block.id, block.name, block.text, block.id in bad)
+                self._batch[block.id] = None
+
+    def _append_answer(
+        self,
+        record: k.Record,
+        outcome: Outcome,
+        reason: str,
+        usage: dict[str, Any] | None,
+        failure: k.Failure | None,
+    ) -> Assistant:
+        blocks = (draft.block() for _, draft in sorted(self._answer.items()))
+        message = Assistant(
+            seq=self._asked_seq,
+            blocks=tuple(b for b in blocks if outcome == "ok" or b.op != "call"),
+            model=self.settings.model,
+            outcome=outcome,
+            reason=reason,
+            usage=usage,
+            failure=failure,
+            at_ms=record.at_ns // 1_000_000,
+        )
+        self._answer = {}
+        self.messages.append(message)
+        return message
+
+    def _listen(self, record: k.Record) -> None:
+        match record.event:
+            case k.UserSaid() as said:
+                message: Message
+                if said.message is not None:
+                    message = message_of(said.message, record.seq)
+                else:
+                    message = User(record.seq, said.content, said.at_ms)
+                if said.via == "prompt":
+                    self.messages.append(message)
+                else:
+                    self._queued[record.seq] = message
+            case k.UserDelivered(said=seqs):
+                self.messages.extend(self._queued.pop(seq) for seq in seqs if seq in self._queued)
+            case k.UserWithdrawn(said=seqs):
+                for seq in seqs:
+                    self._queued.pop(seq, None)
+            case _:
+                pass
+
+    def _return(
+        self,
+        record: k.Record,
+        event: k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled,
+    ) -> None:
+        """Results join the conversation together, in call order, when the last one is there."""
+        content, ok, details = outcome_of(event)
+        call = self.calls.get(event.call_id)
+        if call is None or self._batch.get(event.call_id, call) is not None:
+            return
+        self._batch[event.call_id] = Result(
+            record.seq, call.id, call.name, content, ok, details, record.at_ns // 1_000_000
+        )
+        if None not in self._batch.values():
+            self._results_at = len(self.messages)
+            self.messages.extend(r for r in self._batch.values() if r is not None)
+
+    def _revise(self, record: k.Record) -> None:
+        event = record.event
+        assert isinstance(event, k.HostAnswered | k.HostFailed)
+        for at in range(self._results_at, len(self.messages)):
+            result = self.messages[at]
+            if isinstance(result, Result) and result.call_id == event.call_id:
+                self.messages[at] = revised(result, event)
+                return
+
+    def _configure(self, record: k.Record) -> None:
+        match record.event:
+            case k.SessionStarted() as event:
+                self.settings = settings_of(event)
+            case k.ConfigChanged(set=changes):
+                self.settings = changed(self.settings, changes)
+            case k.ContextEdited(ops=ops):
+                self.messages = edited(self.messages, ops, record.seq)
+            case _:
+                pass
+
+
+class _Draft:
+    """A block while its pieces arrive."""
+
+    __slots__ = ("id", "keep", "name", "op", "parts", "sign")
+
+    def __init__(self, op: str) -> None:
+        self.op = {"args": "call", "sign": "think"}.get(op, op)
+        self.parts: list[str] = []
+        self.id = self.name = self.sign = ""
+        self.keep: Any = None
+
+    def take(self, op: str, data: Any) -> None:
+        if op == "call":
+            self.id = data.get("id") or self.id
+            self.name = data.get("name") or self.name
+        elif op == "sign":
+            self.sign = data
+        elif op == "keep":
+            self.keep = data
+        else:
+            self.parts.append(data)
+
+    def block(self) -> Block:
+        return Block(self.op, "".join(self.parts), self.id, self.name, self.sign, self.keep)
+
+
+def settings_of(event: k.SessionStarted) -> Settings:
+    """Return the configuration that a session starts with."""
+    return Settings(
+        event.model,
+        event.system,
+        tuple(event.tools),
+        tuple(event.hooks),
+        event.options,
+        event.limits,
+    )
+
+
+def changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """Return *settings* with the fields in *changes* replaced."""
+    known = {
+        name: msgspec.convert(value, _SETTING_TYPES[name])
+        for name, value in changes.items()
+        if name in _SETTING_TYPES
+    }
+    return msgspec.structs.replace(settings, **known)
+
+
+_SETTING_TYPES: dict[str, Any] = {
+    "model": dict[str, Any],
+    "system": str,
+    "tools": tuple[k.ToolSpec, ...],
+    "hooks": tuple[str, ...],
+    "options": dict[str, Any],
+    "limits": dict[str, Any],
+}
+
+
+def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Message]:
+    """Return a new list: *messages* after the operations of a ``context.edited``."""
+    out = list(messages)
+    for op in ops:
+        match op:
+            case ["clear"]:
+                out = []
+            case ["drop", int(which)]:
+                out = [message for message in out if message.seq != which]
+            case ["insert", dict(message)]:
+                out.append(message_of(message, seq))
+            case _:
+                pass
+    return out

@@ -1,0 +1,63 @@
+"""What every event is made of: the struct they share, and the values in several of them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+Content: TypeAlias = str | list[dict[str, Any]]
+Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
+Barrier: TypeAlias = Literal["", "written", "durable"]
+FailureKind: TypeAlias = Literal[
+    "network",
+    "overloaded",
+    "refused",
+    "invalid",
+    "timeout",
+    "cancelled",
+    "interrupted",
+    "overflow",
+    "filtered",
+    "host",
+    "bug",
+    "limit",
+]
+Piece: TypeAlias = tuple[Any, ...]
+"""One delta: ``(block, op, data, gap_us)``, or for a run of one block and operation
+``(block, op, data, (gap_us, ...), (characters, ...))``."""
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every event has.
+
+    Attributes:
+        kind: stable name, past tense. v: version of the payload.
+        emitter: the actor that usually writes it; records by another name it.
+        barrier: how safe the record must be before its effect may start.
+    """
+
+    kind: ClassVar[str]
+    v: ClassVar[int] = 1
+    emitter: ClassVar[str]
+    barrier: ClassVar[Barrier] = ""
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong at run time. ``retry_after_s``: what a provider asked for."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool as model and runtime know it. ``schema``: JSON Schema, as the user wrote it."""
+
+    name: str
+    description: str = ""
+    schema: dict[str, Any] = {}
+    effect: Effect = "write"
+    reconcile: bool = False
+    timeout_s: float | None = None

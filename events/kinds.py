@@ -1,0 +1,453 @@
+"""Every event that can happen, in the order of a turn, and the record that gives it a place.
+
+An event says what is new, once, and is frozen. Its kind is a stable string with an integer
+version, never the name of its class; fields are only ever added, with defaults. A field that has
+its default is not written. ``content`` is a string, or blocks as in the public messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from tinyagent.events.fact import (
+    Barrier,
+    Content,
+    Effect,
+    Fact,
+    Failure,
+    FailureKind,
+    Piece,
+    ToolSpec,
+)
+from tinyagent.events.lifecycle import (
+    ActorFailed,
+    ConfigChanged,
+    DiagnosticReported,
+    LogRecovered,
+    SessionEnded,
+    SessionResumed,
+    SessionStarted,
+    SinkFailed,
+)
+
+__all__ = [
+    "KINDS",
+    "ActorFailed",
+    "Barrier",
+    "BudgetExceeded",
+    "CallRef",
+    "CancelRequested",
+    "ConfigChanged",
+    "Content",
+    "ContextEdited",
+    "DiagnosticReported",
+    "Effect",
+    "Event",
+    "Fact",
+    "Failure",
+    "FailureKind",
+    "HostAnswered",
+    "HostAsked",
+    "HostFailed",
+    "LogRecovered",
+    "ModelDelta",
+    "ModelFailed",
+    "ModelFinished",
+    "ModelRequested",
+    "ModelRetrying",
+    "Piece",
+    "Record",
+    "RunEnded",
+    "SessionEnded",
+    "SessionResumed",
+    "SessionStarted",
+    "SinkFailed",
+    "ToolBlocked",
+    "ToolFailed",
+    "ToolFinished",
+    "ToolInDoubt",
+    "ToolProgressed",
+    "ToolRequested",
+    "ToolSettled",
+    "ToolSpec",
+    "ToolStarted",
+    "TurnEnded",
+    "UnknownEvent",
+    "UserContinued",
+    "UserDelivered",
+    "UserSaid",
+    "UserWithdrawn",
+    "barrier",
+]
+
+# Input: how a session starts and ends is in ``lifecycle``
+
+
+class UserSaid(Fact, frozen=True):
+    """Somebody outside spoke. A prompt joins the conversation at once, the others when delivered.
+
+    Attributes:
+        via: ``prompt``, ``steer`` or ``follow_up``. at_ms: the caller's own stamp.
+        message: a message of another role than user, whole.
+    """
+
+    kind = "user.said"
+    emitter = "host"
+    content: Content = ""
+    via: Literal["prompt", "steer", "follow_up"] = "prompt"
+    at_ms: int | None = None
+    message: dict[str, Any] | None = None
+
+
+class UserContinued(Fact, frozen=True):
+    """The agent shall go on without a new message."""
+
+    kind = "user.continued"
+    emitter = "host"
+
+
+class UserWithdrawn(Fact, frozen=True):
+    """Queued messages were taken back before they were delivered."""
+
+    kind = "user.withdrawn"
+    emitter = "host"
+    said: list[int]
+
+
+class UserDelivered(Fact, frozen=True):
+    """Queued messages are part of the conversation from here on."""
+
+    kind = "user.delivered"
+    emitter = "agent"
+    said: list[int]
+
+
+class CancelRequested(Fact, frozen=True):
+    """Somebody asked the run to stop. Reaches workers past any backlog."""
+
+    kind = "cancel.requested"
+    emitter = "host"
+    reason: str = "host"
+
+
+# Host hooks
+
+
+class HostAsked(Fact, frozen=True):
+    """User code that decides is asked. ``said``: messages that this poll may answer with."""
+
+    kind = "host.asked"
+    emitter = "agent"
+    barrier = "written"
+    hook: str
+    call_id: str | None = None
+
+
+class HostAnswered(Fact, frozen=True):
+    """What the hook answered; which fields there are depends on the hook.
+
+    Attributes:
+        n: messages given by a queue hook. ops: changes of the context for one request.
+        found: a key was found. stop: whether the run ends after this turn.
+        arguments: arguments changed. block: the tool is not run, this is its result.
+        skipped: the hook was not called, the arguments do not fit the tool.
+        content, ok, details, terminate: what changed in a result.
+    """
+
+    kind = "host.answered"
+    emitter = "hooks"
+    hook: str
+    call_id: str | None = None
+    n: int = 0
+    ops: list[Any] | None = None
+    found: bool | None = None
+    stop: bool = False
+    arguments: dict[str, Any] | None = None
+    block: dict[str, Any] | None = None
+    skipped: bool = False
+    content: Content | None = None
+    ok: bool | None = None
+    details: dict[str, Any] | None = None
+    terminate: bool = False
+
+
+class HostFailed(Fact, frozen=True):
+    """The hook raised, or answered something that is no answer."""
+
+    kind = "host.failed"
+    emitter = "hooks"
+    hook: str
+    failure: Failure
+    call_id: str | None = None
+
+
+# Model
+
+
+class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A complete tool call of an answer. ``args``: digest of the arguments, or ``bad``."""
+
+    id: str
+    name: str
+    args: str = ""
+
+
+class ModelRequested(Fact, frozen=True):
+    """The agent asks the model. The messages are the fold of the log up to here. ``n``: 1, 2 ..."""
+
+    kind = "model.requested"
+    emitter = "agent"
+    barrier = "written"
+    n: int
+
+
+class ModelDelta(Fact, frozen=True):
+    """Part of an answer, as it arrived. Operations: text think refuse call args sign keep."""
+
+    kind = "model.delta"
+    emitter = "model"
+    pieces: list[Piece]
+
+    @property
+    def text(self) -> str:
+        """The text of the answer in this batch."""
+        return self._joined("text")
+
+    @property
+    def thinking(self) -> str:
+        """The reasoning in this batch."""
+        return self._joined("think")
+
+    @property
+    def arguments(self) -> str:
+        """The fragments of tool arguments in this batch."""
+        return self._joined("args")
+
+    def _joined(self, op: str) -> str:
+        return "".join(piece[2] for piece in self.pieces if piece[1] == op)
+
+
+class ModelRetrying(Fact, frozen=True):
+    """The request is sent again after ``delay_s``; what the attempt before said is void."""
+
+    kind = "model.retrying"
+    emitter = "model"
+    attempt: int
+    failure: Failure
+    delay_s: float = 0.0
+
+
+class ModelFinished(Fact, frozen=True):
+    """The answer is complete; its text is the deltas.
+
+    Attributes:
+        raw: the provider's word, where ``reason`` does not say it.
+        usage: tokens; None if the provider sent none. request: digest of what was sent.
+        response: the provider's id of the answer.
+    """
+
+    kind = "model.finished"
+    emitter = "model"
+    reason: Literal["end", "tools", "length", "filtered"]
+    calls: list[CallRef] = []
+    usage: dict[str, Any] | None = None
+    request: str = ""
+    response: str | None = None
+    raw: str | None = None
+
+
+class ModelFailed(Fact, frozen=True):
+    """No answer came of the request, or an incomplete one."""
+
+    kind = "model.failed"
+    emitter = "model"
+    failure: Failure
+    usage: dict[str, Any] | None = None
+    request: str = ""
+
+
+# Tools
+
+
+class ToolBlocked(Fact, frozen=True):
+    """The call ends here; the tool never ran."""
+
+    kind = "tool.blocked"
+    emitter = "agent"
+    call_id: str
+    by: Literal["hook", "limit", "cancel"]
+    content: Content = ""
+    ok: bool = False
+    details: dict[str, Any] | None = None
+    terminate: bool = False
+
+
+class ToolRequested(Fact, frozen=True):
+    """A tool shall run. ``arguments`` only if they are not those that the model gave."""
+
+    kind = "tool.requested"
+    emitter = "agent"
+    call_id: str
+    name: str
+    attempt: int = 1
+    arguments: dict[str, Any] | None = None
+
+
+class ToolStarted(Fact, frozen=True):
+    """The tool is about to run. Durable first, if it may change the world."""
+
+    kind = "tool.started"
+    emitter = "tools"
+    call_id: str
+    effect: Effect
+    attempt: int = 1
+
+
+class ToolProgressed(Fact, frozen=True):
+    """A running tool had something to say."""
+
+    kind = "tool.progressed"
+    emitter = "tools"
+    call_id: str
+    content: Content = ""
+    details: dict[str, Any] | None = None
+
+
+class ToolFinished(Fact, frozen=True):
+    """The tool gave its result. ``terminate``: no further model call after this batch."""
+
+    kind = "tool.finished"
+    emitter = "tools"
+    call_id: str
+    content: Content = ""
+    details: dict[str, Any] | None = None
+    terminate: bool = False
+
+
+class ToolFailed(Fact, frozen=True):
+    """The tool failed, or could not be run: unknown tool and bad arguments are ``invalid``."""
+
+    kind = "tool.failed"
+    emitter = "tools"
+    call_id: str
+    failure: Failure
+
+
+class ToolInDoubt(Fact, frozen=True):
+    """A tool that may change the world was cut off: nobody knows whether it did.
+
+    ``content``: what the model is told if nobody decides otherwise.
+    """
+
+    kind = "tool.in_doubt"
+    emitter = "tools"
+    call_id: str
+    why: Literal["stopped", "cancelled", "timeout"]
+    attempt: int = 1
+    content: Content = ""
+
+
+class ToolSettled(Fact, frozen=True):
+    """A doubtful call ends without another run. ``content``: what the model is told."""
+
+    kind = "tool.settled"
+    emitter = "agent"
+    call_id: str
+    outcome: Literal["done", "failed", "unknown"]
+    by: Literal["host", "policy"]
+    content: Content = ""
+
+
+# Context, end
+
+
+class ContextEdited(Fact, frozen=True):
+    """The conversation was edited; the originals stay in the log.
+
+    Operations: ``["clear"]``, ``["drop", seq]``, ``["insert", message]`` (at the end).
+    """
+
+    kind = "context.edited"
+    emitter = "host"
+    ops: list[list[Any]]
+    why: str = "api"
+
+
+class TurnEnded(Fact, frozen=True):
+    """One model call with its tools is over. ``state``: digest of the machine's, every 16th."""
+
+    kind = "turn.ended"
+    emitter = "agent"
+    n: int
+    state: str = ""
+
+
+class BudgetExceeded(Fact, frozen=True):
+    """A limit of the run was reached: which, what was seen, what was allowed."""
+
+    kind = "budget.exceeded"
+    emitter = "agent"
+    limit: str
+    seen: float
+    max: float
+
+
+class RunEnded(Fact, frozen=True):
+    """The agent is idle again. Durable before the answer is released to the caller."""
+
+    kind = "run.ended"
+    emitter = "agent"
+    barrier = "durable"
+    outcome: Literal["answered", "stopped", "failed", "cancelled", "over_budget", "paused"]
+    state: str = ""
+    failure: Failure | None = None
+
+
+class UnknownEvent(msgspec.Struct, frozen=True):
+    """An event of a kind or version that this release does not know; kept as it is."""
+
+    kind: str
+    v: int
+    raw: bytes
+
+
+Event: TypeAlias = Fact | UnknownEvent
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in its place.
+
+    Attributes:
+        at_ns: nanoseconds since 1970 UTC (stored in microseconds).
+        cause: number of the record that led to this one; 0 = from outside.
+        actor: who wrote it.
+        payload: the event as it was encoded, once.
+        live: the caller's own object beside the event; only in the process that made it.
+    """
+
+    seq: int
+    at_ns: int
+    cause: int
+    actor: str
+    event: Event
+    payload: bytes = b""
+    live: Any = None
+
+
+KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}
+"""Every kind that this release knows, in the order of this file."""
+
+
+def barrier(event: Event) -> Barrier:
+    """Return how safe the record of *event* must be before anything hangs on it."""
+    match event:
+        case ToolStarted(effect="idempotent" | "write"):
+            return "durable"
+        case ToolStarted():
+            return "written"
+        case Fact():
+            return event.barrier
+        case _:
+            return ""
