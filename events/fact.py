@@ -61,3 +61,34 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: Effect = "write"
     reconcile: bool = False
     timeout_s: float | None = None
+
+
+class UnknownEvent(msgspec.Struct, frozen=True):
+    """An event of a kind or version that this release does not know; kept as it is."""
+
+    kind: str
+    v: int
+    raw: bytes
+
+
+Event: TypeAlias = Fact | UnknownEvent
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in its place.
+
+    Attributes:
+        at_ns: nanoseconds since 1970 UTC (stored in microseconds).
+        cause: number of the record that led to this one; 0 = from outside.
+        actor: who wrote it.
+        payload: the event as it was encoded, once.
+        live: the caller's own object beside the event; only in the process that made it.
+    """
+
+    seq: int
+    at_ns: int
+    cause: int
+    actor: str
+    event: Event
+    payload: bytes = b""
+    live: Any = None

@@ -7,80 +7,67 @@ its default is not written. ``content`` is a string, or blocks as in the public 
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import msgspec
 
 from tinyagent.events.fact import (
-    Barrier,
-    Content,
-    Effect,
-    Fact,
-    Failure,
-    FailureKind,
-    Piece,
-    ToolSpec,
+    Barrier as Barrier,
+)
+from tinyagent.events.fact import (
+    Content as Content,
+)
+from tinyagent.events.fact import (
+    Effect as Effect,
+)
+from tinyagent.events.fact import (
+    Event as Event,
+)
+from tinyagent.events.fact import (
+    Fact as Fact,
+)
+from tinyagent.events.fact import (
+    Failure as Failure,
+)
+from tinyagent.events.fact import (
+    FailureKind as FailureKind,
+)
+from tinyagent.events.fact import (
+    Piece as Piece,
+)
+from tinyagent.events.fact import (
+    Record as Record,
+)
+from tinyagent.events.fact import (
+    ToolSpec as ToolSpec,
+)
+from tinyagent.events.fact import (
+    UnknownEvent as UnknownEvent,
 )
 from tinyagent.events.lifecycle import (
-    ActorFailed,
-    ConfigChanged,
-    DiagnosticReported,
-    LogRecovered,
-    SessionEnded,
-    SessionResumed,
-    SessionStarted,
-    SinkFailed,
+    ActorFailed as ActorFailed,
 )
-
-__all__ = [
-    "KINDS",
-    "ActorFailed",
-    "Barrier",
-    "BudgetExceeded",
-    "CallRef",
-    "CancelRequested",
-    "ConfigChanged",
-    "Content",
-    "ContextEdited",
-    "DiagnosticReported",
-    "Effect",
-    "Event",
-    "Fact",
-    "Failure",
-    "FailureKind",
-    "HostAnswered",
-    "HostAsked",
-    "HostFailed",
-    "LogRecovered",
-    "ModelDelta",
-    "ModelFailed",
-    "ModelFinished",
-    "ModelRequested",
-    "ModelRetrying",
-    "Piece",
-    "Record",
-    "RunEnded",
-    "SessionEnded",
-    "SessionResumed",
-    "SessionStarted",
-    "SinkFailed",
-    "ToolBlocked",
-    "ToolFailed",
-    "ToolFinished",
-    "ToolInDoubt",
-    "ToolProgressed",
-    "ToolRequested",
-    "ToolSettled",
-    "ToolSpec",
-    "ToolStarted",
-    "TurnEnded",
-    "UnknownEvent",
-    "UserContinued",
-    "UserDelivered",
-    "UserSaid",
-    "UserWithdrawn",
-    "barrier",
-]
+from tinyagent.events.lifecycle import (
+    ConfigChanged as ConfigChanged,
+)
+from tinyagent.events.lifecycle import (
+    DiagnosticReported as DiagnosticReported,
+)
+from tinyagent.events.lifecycle import (
+    LogRecovered as LogRecovered,
+)
+from tinyagent.events.lifecycle import (
+    SessionEnded as SessionEnded,
+)
+from tinyagent.events.lifecycle import (
+    SessionResumed as SessionResumed,
+)
+from tinyagent.events.lifecycle import (
+    SessionStarted as SessionStarted,
+)
+from tinyagent.events.lifecycle import (
+    SinkFailed as SinkFailed,
+)
 
 # Input: how a session starts and ends is in ``lifecycle``
 
@@ -403,37 +390,6 @@ class RunEnded(Fact, frozen=True):
     outcome: Literal["answered", "stopped", "failed", "cancelled", "over_budget", "paused"]
     state: str = ""
     failure: Failure | None = None
-
-
-class UnknownEvent(msgspec.Struct, frozen=True):
-    """An event of a kind or version that this release does not know; kept as it is."""
-
-    kind: str
-    v: int
-    raw: bytes
-
-
-Event: TypeAlias = Fact | UnknownEvent
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in its place.
-
-    Attributes:
-        at_ns: nanoseconds since 1970 UTC (stored in microseconds).
-        cause: number of the record that led to this one; 0 = from outside.
-        actor: who wrote it.
-        payload: the event as it was encoded, once.
-        live: the caller's own object beside the event; only in the process that made it.
-    """
-
-    seq: int
-    at_ns: int
-    cause: int
-    actor: str
-    event: Event
-    payload: bytes = b""
-    live: Any = None
 
 
 KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}
