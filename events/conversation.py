@@ -19,6 +19,7 @@ from tinyagent.events.messages import (
     Outcome,
     Result,
     User,
+    applied,
     message_of,
     outcome_of,
     revised,
@@ -58,12 +59,22 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Conversation:
-    """The fold. ``evolve`` takes the records in order, each once."""
+    """The fold. ``evolve`` takes the records in order, each once.
+
+    Attributes:
+        settings: the configuration in force. messages: what was said.
+        calls: every tool call of the log, by its id.
+        asked: what the last ``model.requested`` asked the model to answer.
+    """
+
+    kinds = None
 
     def __init__(self) -> None:
         self.settings = Settings()
         self.messages: list[Message] = []
         self.calls: dict[str, Call] = {}
+        self.asked = View(self.settings, self.messages, 0)
+        self._ops: list[Any] = []
         self._queued: dict[int, Message] = {}
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
@@ -74,13 +85,17 @@ class Conversation:
         """Return the conversation as of the last record folded."""
         return View(self.settings, self.messages, len(self.messages))
 
+    def post(self, record: k.Record) -> None:
+        """Take in one record, as a reader of the journal does."""
+        self.evolve(record)
+
     def evolve(self, record: k.Record) -> None:
         """Take in one record. Unknown and irrelevant kinds change nothing."""
         match record.event:
             case k.ModelDelta(pieces=pieces):
                 self._hear(pieces)
             case k.ModelRequested():
-                self._answer, self._asked_seq = {}, record.seq
+                self._ask(record)
             case k.ModelRetrying():
                 self._answer = {}
             case k.ModelFinished() as event:
@@ -94,10 +109,19 @@ class Conversation:
                 self._return(record, event)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 self._revise(record)
+            case k.HostAnswered(hook="context", ops=ops):
+                self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
                 self._configure(record)
             case _:
                 pass
+
+    def _ask(self, record: k.Record) -> None:
+        self._answer, self._asked_seq = {}, record.seq
+        self.asked = self.view()
+        if self._ops:
+            shaped = applied(self.asked.read(), self._ops, record.seq)
+            self.asked, self._ops = View(self.settings, shaped, len(shaped)), []
 
     def _hear(self, pieces: list[k.Piece]) -> None:
         for piece in pieces:

@@ -63,6 +63,14 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float | None = None
 
 
+class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A complete tool call of an answer. ``args``: digest of the arguments, or ``bad``."""
+
+    id: str
+    name: str
+    args: str = ""
+
+
 class UnknownEvent(msgspec.Struct, frozen=True):
     """An event of a kind or version that this release does not know; kept as it is."""
 

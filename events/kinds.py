@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
-
 from tinyagent.events.fact import (
     Barrier as Barrier,
+)
+from tinyagent.events.fact import (
+    CallRef as CallRef,
 )
 from tinyagent.events.fact import (
     Content as Content,
@@ -171,14 +172,6 @@ class HostFailed(Fact, frozen=True):
 
 
 # Model
-
-
-class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A complete tool call of an answer. ``args``: digest of the arguments, or ``bad``."""
-
-    id: str
-    name: str
-    args: str = ""
 
 
 class ModelRequested(Fact, frozen=True):
@@ -389,7 +382,6 @@ class RunEnded(Fact, frozen=True):
     barrier = "durable"
     outcome: Literal["answered", "stopped", "failed", "cancelled", "over_budget", "paused"]
     state: str = ""
-    failure: Failure | None = None
 
 
 KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}

@@ -1,0 +1,68 @@
+"""Runs the host's callbacks; their answers are events, so a replay serves them from the log.
+
+After a crash a hook may be asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+from tinyagent.events import Event, Failure, Record
+from tinyagent.events import kinds as k
+from tinyagent.runtime.loops import Live, Say
+
+GRACE_S = 0.05
+
+Asked = Callable[[k.HostAsked, int], Awaitable[Sequence[Event | Live]]]
+"""Calls one hook: takes the question and its number, returns the answer's events."""
+
+
+class Hooks:
+    """The worker that answers ``host.asked``."""
+
+    name = "hooks"
+    requests = frozenset({k.HostAsked.kind})
+    kinds = requests | {k.CancelRequested.kind, k.RunEnded.kind}
+
+    def __init__(self, hooks: Mapping[str, Asked]) -> None:
+        self._hooks = hooks
+        self._cancelled = asyncio.Event()
+
+    def fold(self, record: Record) -> None:
+        """Cancel what is under way when the host asks for it."""
+        if isinstance(record.event, k.CancelRequested):
+            self._cancelled.set()
+        elif isinstance(record.event, k.RunEnded):
+            self._cancelled.clear()
+
+    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+        """Yield what the hook answered, or that it failed."""
+        event = record.event
+        assert isinstance(event, k.HostAsked)
+        hook = self._hooks.get(event.hook)
+        if hook is None:
+            return  # the streamer's own question about a key
+        task = asyncio.ensure_future(hook(event, record.seq))
+        waiter = asyncio.ensure_future(self._cancelled.wait())
+        try:
+            await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait({task}, timeout=GRACE_S)
+        finally:
+            waiter.cancel()
+            if not task.done():
+                task.cancel()
+        try:
+            answers = await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            yield k.HostFailed(event.hook, Failure("cancelled", "cancelled"), event.call_id)
+        except Exception as error:
+            failure = Failure("host", str(error) or type(error).__name__)
+            yield k.HostFailed(event.hook, failure, event.call_id)
+        else:
+            for item in answers:
+                yield item

@@ -1,0 +1,46 @@
+"""Time, and the only place that asks the operating system for it.
+
+A log's times are the wall clock when it was opened plus monotonic time since, so they never fall
+within an epoch however the wall clock is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the runtime asks of time. Tests pass one that they step."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970 UTC; never less than before."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that only runs forward, for durations."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait *seconds*."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def __init__(self) -> None:
+        self._start_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970 UTC; never less than before."""
+        return self._start_us + time.monotonic_ns() // 1000
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that only runs forward."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait *seconds*."""
+        await asyncio.sleep(seconds)

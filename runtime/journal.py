@@ -1,0 +1,109 @@
+"""The one place where an event becomes a record.
+
+``append`` numbers it, dates it, encodes it once, writes it and posts it, in that order and with
+no wait in between. Hence log order is delivery order, and there are no locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tinyagent.events import Event, Fact, Record, barrier, encode
+from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.stores import Log
+
+
+class Reader(Protocol):
+    """Who is posted records. ``kinds`` is None for all of them."""
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """Kinds that this reader wants."""
+        ...
+
+    def post(self, record: Record) -> None:
+        """Take *record*; must not wait, nor append."""
+        ...
+
+
+class Journal:
+    """Appends events to one log and posts the records to its readers."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self.log = log
+        self.clock = clock
+        self._readers: tuple[Reader, ...] = ()
+        self._routes: dict[str, tuple[Callable[[Record], None], ...]] = {}
+        self._in_memory = log.durability == "memory"
+
+    @property
+    def seq(self) -> int:
+        """Number of the last record."""
+        return self.log.seq
+
+    def join(self, reader: Reader) -> None:
+        """Post every record from now on to *reader*, after those who joined before."""
+        self._readers = (*self._readers, reader)
+        self._routes = {}
+
+    def leave(self, reader: Reader) -> None:
+        """Post nothing more to *reader*. Unknown readers are ignored."""
+        self._readers = tuple(other for other in self._readers if other is not reader)
+        self._routes = {}
+
+    def append(
+        self, event: Event, *, cause: int = 0, actor: str | None = None, live: object = None
+    ) -> Record:
+        """Make *event* the next record of the log, and post it.
+
+        When this returns the record has its number and every reader has it in its mailbox; it is
+        not yet safe (see ``reached``). *live* travels with the record in this process only.
+
+        Raises:
+            LogError: the log takes nothing more. MailboxFullError: a reader is stuck.
+        """
+        payload = encode(event)
+        log = self.log
+        seq = log.seq + 1
+        now_us = self.clock.now_us()
+        if isinstance(event, Fact):
+            emitter = event.emitter
+            named = None if actor is None or actor == emitter else actor
+            log.append(seq, now_us, named, event.kind, event.v, cause, payload)
+        else:
+            emitter = ""
+            log.append(seq, now_us, actor, event.kind, event.v, cause, payload)
+        record = Record(
+            seq=seq,
+            at_ns=now_us * 1000,
+            cause=cause,
+            actor=actor or emitter,
+            event=event,
+            payload=payload,
+            live=live,
+        )
+        posts = self._routes.get(event.kind)
+        if posts is None:
+            posts = self._routes[event.kind] = tuple(
+                reader.post
+                for reader in self._readers
+                if reader.kinds is None or event.kind in reader.kinds
+            )
+        for post in posts:
+            post(record)
+        return record
+
+    async def reached(self, record: Record) -> None:
+        """Wait until *record* is as safe as its kind demands before an effect may hang on it."""
+        if self._in_memory:
+            return
+        match barrier(record.event):
+            case "written":
+                if self.log.written_seq < record.seq:
+                    await self.log.written(record.seq)
+            case "durable":
+                if self.log.durable_seq < record.seq:
+                    await self.log.durable(record.seq)
+            case _:
+                pass

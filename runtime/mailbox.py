@@ -1,0 +1,76 @@
+"""Where one actor's records wait. Posting never waits; reading does.
+
+Bounded: a reader that falls *capacity* records behind is stuck, not slow, and its session ends
+with its name in the error. Sources slow down long before (``Journal.room``). Records of the
+control kinds overtake everything else that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from tinyagent.events import Fact, Record
+from tinyagent.runtime.errors import MailboxFullError
+
+CAPACITY = 100_000
+
+
+class Mailbox:
+    """The records that one reader has not taken yet."""
+
+    __slots__ = ("_capacity", "_closed", "_control", "_items", "_waiter", "kinds", "name")
+
+    def __init__(
+        self,
+        name: str,
+        kinds: frozenset[str] | None,
+        *,
+        control: frozenset[str] = frozenset(),
+        capacity: int = CAPACITY,
+    ) -> None:
+        self.name = name
+        self.kinds = kinds
+        self._control = control
+        self._capacity = capacity
+        self._items: deque[Record] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def post(self, record: Record) -> None:
+        """Put *record* at the end, or at the front if it is control.
+
+        Raises:
+            MailboxFullError: the reader is stuck.
+        """
+        if len(self._items) >= self._capacity:
+            raise MailboxFullError(self.name, self._capacity)
+        if self._control and isinstance(record.event, Fact) and record.event.kind in self._control:
+            self._items.appendleft(record)
+        else:
+            self._items.append(record)
+        self._wake()
+
+    async def get(self) -> Record | None:
+        """Return the next record, waiting for it; None when closed and empty."""
+        while not self._items:
+            if self._closed:
+                return None
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._items.popleft()
+
+    def close(self) -> None:
+        """Let the reader end after what waits. Later records are still taken, for nobody."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
