@@ -1,24 +1,36 @@
-# The buttons. Each is pressed by CI, or deleted.
+# The buttons. Each is pressed by .ci/run or by a test of it, or deleted.
+# `make test` is the first command of a fresh clone: it sets up what it needs.
 export PYTHONSAFEPATH = 1
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
-BIN = $(VENV)/bin
-STAMP = $(VENV)/.ready
+BIN = $(abspath $(VENV))/bin
+READY = $(VENV)/.ready
+PIP = -m pip --quiet --disable-pip-version-check install
+MATURIN = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin
+# The slow tests build wheels and kill processes: minutes. CI runs them all; so does SLOW=1.
+CHOICE = $(if $(CI)$(SLOW),,-m "not slow")
+ALONE = $(abspath target)/alone
 
 .PHONY: dev test check demo replay bench wheel clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
-dev: $(STAMP)
-$(STAMP): pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet
-	touch $(STAMP)
+dev: $(READY)
+$(READY): pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+	@test -n "$(PYTHON)" || { echo "tinyagent needs CPython 3.11 or newer; found none"; exit 1; }
+	@# Debian has pip but no ensurepip: there pip is brought in from outside.
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(BIN)/python $(PIP) --upgrade 'pip>=25.1'
+	$(BIN)/python $(PIP) --group dev
+	$(MATURIN) develop --quiet
+	touch $(READY)
 
+# cargo first, so that the last lines are pytest's.
 test: dev
 	cargo test --quiet --workspace --exclude tinyagent-python
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(CHOICE)
 
 check: dev
 	$(BIN)/ruff check .
@@ -28,5 +40,35 @@ check: dev
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
+# A shipped recording: shown, replayed, forked, killed in mid-tool, resumed. No key, no network.
+demo: dev
+	$(BIN)/python -m tinyagent demo
+
+# Every recording in replays/, with the first divergence in full.
+replay: dev
+	$(BIN)/python -m pytest -v tests/test_replays.py
+
+# Numbers against the last agreed ones. A debug extension is refused, so a release is built first,
+# and the next button builds the other one again.
+bench: dev
+	rm -f $(READY)
+	$(MATURIN) develop --quiet --release
+	$(BIN)/python tests/bench/run.py
+
+# sdist and wheel into dist/; the tests against the wheel, in an environment of its own, with no
+# sources in sight.
+wheel: dev
+	rm -rf dist $(ALONE)
+	$(MATURIN) sdist --quiet --out dist
+	$(MATURIN) build --quiet --out dist
+	$(BIN)/python -m venv $(ALONE)/venv
+	$(ALONE)/venv/bin/python $(PIP) --upgrade 'pip>=25.1'
+	$(ALONE)/venv/bin/python $(PIP) --group dev dist/*.whl
+	mkdir $(ALONE)/here
+	cp -r $(wildcard tests replays docs README.md pyproject.toml) $(ALONE)/here
+	cd $(ALONE)/here && $(ALONE)/venv/bin/python -m pytest -q -m "not slow"
+
 clean:
 	rm -rf $(VENV) target dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/tinyagent/_alchemy*.so
