@@ -169,10 +169,9 @@ class Tools:
     async def _finished(self, task: asyncio.Future[Returned], timeout_s: float | None) -> Any:
         """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
         waiter = asyncio.ensure_future(self._cancelled.wait())
+        both: set[asyncio.Future[Any]] = {task, waiter}
         try:
-            await asyncio.wait(
-                {task, waiter}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiter.cancel()
         if task.done():

@@ -19,7 +19,7 @@ CAPACITY = 100_000
 class Mailbox:
     """The records that one reader has not taken yet."""
 
-    __slots__ = ("_capacity", "_closed", "_control", "_items", "_waiter", "kinds", "name")
+    __slots__ = ("_capacity", "_closed", "_control", "_items", "_room", "_waiter", "kinds", "name")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Mailbox:
         self._capacity = capacity
         self._items: deque[Record] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -64,12 +65,23 @@ class Mailbox:
                 await self._waiter
             finally:
                 self._waiter = None
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
         return self._items.popleft()
+
+    async def room(self, behind_max: int) -> None:
+        """Wait until the reader is at most *behind_max* records behind. For sources only."""
+        while len(self._items) > behind_max and not self._closed:
+            if self._room is None or self._room.done():
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
 
     def close(self) -> None:
         """Let the reader end after what waits. Later records are still taken, for nobody."""
         self._closed = True
         self._wake()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,0 +1,125 @@
+"""What a replay of a session compares: the agent's decisions and every request, rebuilt.
+
+The pure half of the streamer takes part: at each ``model.requested`` the request is built again
+from the fold, and its digest is held against the one that was recorded with the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors.providers import provider_for
+from tinyagent.actors.providers.hosted import HOSTED, described, described_digest
+from tinyagent.actors.session import agent_machine
+from tinyagent.events import Conversation, Record, View, digest
+from tinyagent.events import kinds as k
+from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences
+from tinyagent.runtime.replay import Finding, replay
+
+
+def body_of(asked: View) -> bytes:
+    """Return the request that *asked* makes, to the byte. Pure."""
+    if asked.settings.options.get("source") == HOSTED:
+        return described(asked)
+    api = asked.settings.model.get("api", "")
+    return provider_for(api).body(asked.settings, asked.read())
+
+
+def digest_of(asked: View) -> str:
+    """Return the digest of the request that *asked* makes. Pure."""
+    if asked.settings.options.get("source") == HOSTED:
+        return described_digest(asked)
+    return digest(body_of(asked))
+
+
+def verify(where: str, records: Sequence[Record], today: k.SessionStarted | None = None) -> Report:
+    """Replay a session; *today* takes the place of the recorded configuration.
+
+    Without it, the recorded configuration checks this library alone.
+    """
+    instead = {}
+    if today is not None and records:
+        instead[records[0].seq] = _frozen(today, records[0])
+    check = RequestCheck(records)
+    return replay(where, records, [agent_machine()], [check], instead=instead)
+
+
+def _frozen(today: k.SessionStarted, first: Record) -> k.SessionStarted:
+    """Return *today*, but with the versions and flags that the session keeps for life."""
+    if not isinstance(first.event, k.SessionStarted):
+        return today
+    then = first.event
+    return msgspec.structs.replace(today, flags=then.flags, versions=then.versions)
+
+
+class RequestCheck:
+    """Holds every rebuilt request against the digest that was recorded."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.compared = 0
+        self._then = Conversation()
+        self._now = Conversation()
+        self._digests = {
+            record.cause: (record.seq, record.event.request)
+            for record in records
+            if isinstance(record.event, k.ModelFinished | k.ModelFailed) and record.event.request
+        }
+        self._entered: list[Record] = []
+
+    def see(self, record: Record, today: Record) -> Finding | None:
+        """Fold the record on both sides; at a request, compare."""
+        self._then.evolve(record)
+        self._now.evolve(today)
+        if not isinstance(record.event, k.ModelRequested):
+            if isinstance(record.event, _SPOKEN):
+                self._entered.append(record)
+            return None
+        _, recorded = self._digests.get(record.seq, (0, ""))
+        if not recorded:
+            return None
+        self.compared += 1
+        now = digest_of(self._now.asked)
+        if now == recorded:
+            self._entered = []
+            return None
+        return Finding(record.seq, "the streamer", *self._explained(recorded, now))
+
+    def _explained(self, recorded: str, now: str) -> tuple[tuple[Difference, ...], str]:
+        if digest_of(self._then.asked) == recorded:
+            bodies = (msgspec.json.decode(body_of(c.asked)) for c in (self._then, self._now))
+            paths = tuple(differences(*bodies))
+            return paths, self._configuration()
+        since = ", ".join(f"{r.seq} {r.event.kind}" for r in self._entered) or "none"
+        return (
+            (Difference("request", recorded, now),),
+            "the recorded configuration does not give the recorded request either: a record was "
+            f"edited, or the request builder changed; records since the last request: {since}",
+        )
+
+    def _configuration(self) -> str:
+        then: Any = msgspec.to_builtins(self._then.settings)
+        now: Any = msgspec.to_builtins(self._now.settings)
+        changed = [
+            f"{found.path} is "
+            f"{'absent' if found.now is ABSENT else repr(found.now)} today, "
+            f"{'absent' if found.recorded is ABSENT else repr(found.recorded)} when recorded"
+            for found in differences(then, now)
+        ]
+        return "configuration: " + "; ".join(changed) if changed else "the request builder changed"
+
+
+_SPOKEN = (
+    k.UserSaid,
+    k.UserDelivered,
+    k.ModelFinished,
+    k.ToolFinished,
+    k.ToolFailed,
+    k.ToolBlocked,
+    k.ToolSettled,
+    k.HostAnswered,
+    k.ContextEdited,
+    k.ConfigChanged,
+)

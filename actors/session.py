@@ -1,0 +1,252 @@
+"""A session: one log, the cast around it, and who puts them on stage.
+
+The cast is at work only while a run is; an idle session holds no task and no mailbox. Whoever
+wants to see what happens asks for a mailbox of its own (``watch``) before the run begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tinyagent.actors import agent
+from tinyagent.actors.hooks import Asked, Hooks
+from tinyagent.actors.streamer import KeyOf, Source, Streamer
+from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
+from tinyagent.events import Conversation, Event, Fact, Record, record_of
+from tinyagent.events import kinds as k
+from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.errors import InvariantError, LogError
+from tinyagent.runtime.journal import Journal, Reader
+from tinyagent.runtime.loops import Live, Machine, drive, serve
+from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.stores import Log
+
+CONTROL = frozenset({k.CancelRequested.kind})
+BEHIND_MAX = 10_000
+
+
+class Session:
+    """One agent over one log.
+
+    Args:
+        configure: returns the whole configuration as of now, for record 1.
+        changes: returns what the host changed since it was last asked, as ``config.changed.set``.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        *,
+        source: Source,
+        find: Find,
+        hooks: Mapping[str, Asked],
+        configure: Callable[[], k.SessionStarted],
+        changes: Callable[[], dict[str, Any]],
+        key_of: KeyOf | None = None,
+        tools_parallel_max: int = PARALLEL_MAX,
+    ) -> None:
+        self.log = log
+        self.journal = Journal(log, clock)
+        self.conversation = Conversation()
+        self.machine = agent_machine()
+        self.signal = asyncio.Event()
+        self.behind_max = BEHIND_MAX
+        self.is_running = False
+        self._configure = configure
+        self._changes = changes
+        self._watchers: list[Mailbox] = []
+        self.streamer = Streamer(
+            source,
+            self.conversation,
+            clock,
+            log_id=log.meta.log,
+            key_of=key_of,
+            room=self._room,
+        )
+        self.tools = Tools(
+            find,
+            self.conversation,
+            lambda: self.signal,
+            parallel_max=tools_parallel_max,
+            report=self.report,
+        )
+        self.hooks = Hooks(hooks)
+        self.journal.join(self.conversation)
+        self._stage: list[Reader] = []
+        self._is_open = False
+
+    def open(self) -> None:
+        """Write the configuration as record 1, or take up the conversation that the log holds.
+
+        Raises:
+            LogError: the log's last run did not end.
+        """
+        if self._is_open:
+            return
+        if self.log.seq == 0:
+            started = self._configure()
+            self._own(self.journal.append(started))
+        else:
+            self._restore()
+        self._is_open = True
+
+    def append(self, event: Event, *, live: object = None) -> Record:
+        """Record what came from outside. In an idle session the agent takes it in at once."""
+        self.open()
+        record = self.journal.append(event, live=live)
+        if not self.is_running:
+            self._own(record)
+        return record
+
+    def watch(self, name: str, kinds: frozenset[str] | None = None) -> Mailbox:
+        """Return a mailbox that gets every record from now on, until ``unwatch``."""
+        mailbox = Mailbox(name, kinds)
+        self._watchers.append(mailbox)
+        self.journal.join(mailbox)
+        return mailbox
+
+    def unwatch(self, mailbox: Mailbox) -> None:
+        """Post nothing more to *mailbox* and let its reader end."""
+        self.journal.leave(mailbox)
+        self._watchers = [other for other in self._watchers if other is not mailbox]
+        mailbox.close()
+
+    async def run(self, inputs: Sequence[Event | Live]) -> None:
+        """Append *inputs*, of which the first starts a run, and return when the run has ended.
+
+        Raises:
+            LogError, MailboxFullError, UnexpectedEventError ...: the session cannot go on.
+        """
+        self.open()
+        self.sync()
+        cast = self._cast()
+        self.signal = asyncio.Event()
+        self.is_running = True
+        try:
+            async with asyncio.TaskGroup() as stage:
+                for name, playing in cast.items():
+                    stage.create_task(playing, name=name)
+                for item in inputs:
+                    event, live = item if isinstance(item, Live) else (item, None)
+                    self.journal.append(event, live=live)
+        except BaseExceptionGroup as group:
+            raise self._failed(group) from None
+        finally:
+            self.is_running = False
+            self._leave_stage()
+
+    def cancel(self, reason: str) -> None:
+        """Ask the run to stop; nothing happens when there is none, or it was asked before."""
+        if self.is_running and not self.signal.is_set():
+            self.signal.set()
+            self.journal.append(k.CancelRequested(reason))
+
+    def sync(self) -> None:
+        """Record what the host changed in the configuration since the last time."""
+        changes = self._changes()
+        if changes:
+            self._own(self.journal.append(k.ConfigChanged(changes)))
+
+    def report(self, name: str, message: str) -> None:
+        """Record something that a person may want to know."""
+        self.journal.append(k.DiagnosticReported(name, message))
+
+    def _own(self, record: Record) -> None:
+        """Let the machine take a record that no mailbox brings it."""
+        if not self.is_running and record.event.kind in self.machine.inputs:
+            decided = self.machine.take(record)
+            if decided:
+                raise InvariantError(f"record {record.seq} started a run outside of ``run``")
+
+    def _restore(self) -> None:
+        for stored in self.log.read():
+            record = record_of(
+                seq=stored.seq,
+                ts_us=stored.ts_us,
+                actor=stored.actor,
+                kind=stored.kind,
+                v=stored.v,
+                cause=stored.cause,
+                payload=stored.payload,
+            )
+            self.conversation.evolve(record)
+            if isinstance(record.event, Fact) and record.event.kind in self.machine.inputs:
+                self.machine.take(record)
+        if self.machine.state.phase != "idle":
+            raise LogError(
+                f"{self.log.where}: the last run did not end (record {self.log.seq}); "
+                "open the log with resume(), which settles what was under way"
+            )
+        self.journal.append(k.SessionResumed(self.log.seq + 1))
+        self.sync()
+
+    def _cast(self) -> dict[str, Any]:
+        """Open a mailbox for everyone, in the order of the flow, and return their loops."""
+        actors = (self.streamer, self.tools, self.hooks)
+        machine_box = Mailbox(self.machine.name, self.machine.inputs)
+        boxes = [machine_box]
+        loops: dict[str, Any] = {
+            self.machine.name: drive(self.machine, machine_box, self.journal, self.sync)
+        }
+        for worker in actors:
+            box = Mailbox(worker.name, worker.kinds, control=CONTROL)
+            boxes.append(box)
+            loops[worker.name] = serve(worker, box, self.journal)
+        self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail
+        for reader in self._stage:
+            self.journal.join(reader)
+        return loops
+
+    def _leave_stage(self) -> None:
+        for reader in self._stage:
+            self.journal.leave(reader)
+        self._stage = []
+
+    def _failed(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
+        """Put on record that an actor raised, if the log still takes it; return the error."""
+        error = _first(group)
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+        if not isinstance(error, LogError):
+            self.journal.append(
+                k.ActorFailed(self.machine.name, type(error).__name__, str(error), at)
+            )
+        return error
+
+    async def _room(self) -> None:
+        for mailbox in self._watchers:
+            if len(mailbox) > self.behind_max:
+                await mailbox.room(self.behind_max)
+        await self.log.room()
+
+
+def agent_machine() -> Machine[agent.State]:
+    """Return the main agent, idle and with nothing known."""
+    return Machine(
+        "agent", agent.step, agent.State(), inputs=agent.INPUTS, decisions=agent.DECISIONS
+    )
+
+
+class _Curtain:
+    """Ends the loops when the run has ended. The last reader to be posted it."""
+
+    kinds = frozenset({k.RunEnded.kind})
+
+    def __init__(self, boxes: Sequence[Mailbox]) -> None:
+        self._boxes = boxes
+
+    def post(self, record: Record) -> None:
+        """Close the mailboxes of the cast."""
+        for box in self._boxes:
+            box.close()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

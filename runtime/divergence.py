@@ -1,0 +1,122 @@
+"""Where today's code parts from a recorded log: found here, worded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+Grade = Literal["shape", "missing", "extra"]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One leaf that differs. ``None`` as a value means JSON null; absent is the text below."""
+
+    path: str
+    recorded: Any
+    now: Any
+
+
+ABSENT = "(absent)"
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """The first place where replay and record part.
+
+    Attributes:
+        seq: the record that is not what is decided today; 0 if today decides one more.
+        input: the record at which it was decided, and its kind.
+        ordinal, of: which decision at that input, and how many are recorded there.
+        recorded, now: kind and payload, or None where there is none.
+        agreed: the last record up to which everything was the same.
+        cause: why, as far as it can be told.
+    """
+
+    where: str
+    seq: int
+    machine: str
+    input: int
+    input_kind: str
+    ordinal: int
+    of: int
+    grade: Grade
+    recorded: tuple[str, Any] | None
+    now: tuple[str, Any] | None
+    paths: tuple[Difference, ...] = ()
+    cause: str = "the code of the step changed, or the record was edited"
+    agreed: int = 0
+    not_compared: int = 0
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        at = f"record {self.seq}" if self.seq else f"a record after {self.agreed}"
+        yield (
+            f"{at} is not what {self.machine} decides today "
+            f"(input {self.input} {self.input_kind}, decision {self.ordinal} of {self.of})"
+        )
+        fields = ", ".join(difference.path for difference in self.paths) or "kind"
+        yield f"  where     {self.where}:{self.seq or self.agreed}  {fields}"
+        for difference in self.paths or (Difference("", self.recorded, self.now),):
+            name = f"{difference.path}  " if difference.path else ""
+            yield f"  recorded  {name}{shown(difference.recorded)}"
+            yield f"  now       {name}{shown(difference.now)}"
+        yield f"  cause     {self.cause}"
+        yield f"  agreed    records 1-{self.agreed}; {self.not_compared} later records not compared"
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found.
+
+    Attributes:
+        records: how many there were. matched: decisions and requests that are the same.
+        unverifiable: requests that cannot be rebuilt, because something was redacted.
+        unfinished: decisions that a crash kept from being recorded, at the very end.
+    """
+
+    where: str
+    records: int
+    matched: int
+    requests: int
+    unverifiable: int = 0
+    unfinished: int = 0
+    first_divergence: Divergence | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was compared is the same."""
+        return self.first_divergence is None
+
+    def check(self) -> None:
+        """Raise if something differs.
+
+        Raises:
+            DivergenceError: with the whole report as its text.
+        """
+        from tinyagent.runtime.errors import DivergenceError
+
+        if self.first_divergence is not None:
+            raise DivergenceError(str(self.first_divergence))
+
+
+def differences(recorded: Any, now: Any, path: str = "") -> Iterator[Difference]:
+    """Yield every leaf at which two JSON values differ, with its path."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        for key in [*recorded, *(key for key in now if key not in recorded)]:
+            at = f"{path}.{key}" if path else key
+            yield from differences(recorded.get(key, ABSENT), now.get(key, ABSENT), at)
+    elif isinstance(recorded, list) and isinstance(now, list):
+        for index in range(max(len(recorded), len(now))):
+            at = f"{path}[{index}]"
+            old = recorded[index] if index < len(recorded) else ABSENT
+            yield from differences(old, now[index] if index < len(now) else ABSENT, at)
+    elif recorded != now or type(recorded) is not type(now):
+        yield Difference(path, recorded, now)
+
+
+def shown(value: Any, width_max: int = 200) -> str:
+    """Return *value* as JSON, cut to *width_max* characters."""
+    text = value if value is ABSENT else msgspec.json.encode(value).decode()
+    return text if len(text) <= width_max else f"{text[:width_max]}… ({len(text)} characters)"
