@@ -59,7 +59,7 @@ bench: dev
 # sources in sight.
 wheel: dev
 	rm -rf dist $(ALONE)
-	$(MATURIN) sdist --quiet --out dist
+	$(MATURIN) sdist --out dist
 	$(MATURIN) build --quiet --out dist
 	$(BIN)/python -m venv $(ALONE)/venv
 	$(ALONE)/venv/bin/python $(PIP) --upgrade 'pip>=25.1'

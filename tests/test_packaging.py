@@ -160,7 +160,7 @@ def test_the_wheel_is_small(wheel: Path) -> None:
 @needs_tree
 @pytest.mark.slow
 def test_the_sdist_carries_its_tests_and_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    run("maturin", "sdist", "--quiet", "--out", str(tmp_path))
+    run("maturin", "sdist", "--out", str(tmp_path))
     (sdist,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
