@@ -38,7 +38,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     read_timeout_s: float = 300.0
 
 
-class Failure(Exception):  # noqa: N818 - a failure that is data everywhere but inside a transport
+class Failure(Exception):
     """The exchange failed: the only exception that a transport lets out.
 
     Attributes:

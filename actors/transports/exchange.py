@@ -1,0 +1,152 @@
+"""One exchange over a stream of bytes, wherever they come from.
+
+Decoding, timing and what an error answer means are the same for every transport in Python. The
+decoders exist once, in the extension, which is loaded when the first answer begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, failures
+
+if TYPE_CHECKING:
+    from tinyagent._alchemy import Decoder
+
+ERROR_BODY_BYTES_MAX = 65_536
+"""So much of an error body is read: enough to classify it, and for the 4,096 characters told."""
+
+ERROR_BODY_TIMEOUT_S = 5.0
+"""The status is known by then; a body that trickles must not hold up the retry."""
+
+
+class Bytes(Protocol):
+    """An answer as bytes. All of it raises ``Failure`` and nothing else."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status; once started."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; once started."""
+        ...
+
+    async def start(self) -> None:
+        """Send the request; return when there is a status."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the next bytes; none at the end, or after ``aclose``."""
+        ...
+
+    async def drain(self) -> None:
+        """Let the answer end, because nothing is wanted from it any more; soon."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection at once."""
+        ...
+
+
+class ByteExchange:
+    """An ``Exchange``: *request* was or will be sent by *stream*.
+
+    *clock* returns seconds that never go back. The gap of the first piece counts from ``start``,
+    so it includes connecting. Pieces that arrive in one read carry the gap on the first, then 0.
+    """
+
+    def __init__(self, request: HttpRequest, stream: Bytes, clock: Callable[[], float]) -> None:
+        self._request = request
+        self._stream = stream
+        self._clock = clock
+        self._decoder: Decoder | None = None
+        self._sent_s = 0.0
+        # Whole microseconds since the start: rounding each gap by itself would drift.
+        self._last_us = 0
+        self._answer: Answer | None = None
+
+    async def start(self) -> None:
+        """Send the request; return when a 2xx status and the headers are there.
+
+        Raises:
+            Failure: nothing that can be streamed came back.
+        """
+        self._sent_s = self._clock()
+        await self._stream.start()
+        if not 200 <= self._stream.status < 300:
+            raise await self._refusal()
+
+    async def read(self) -> list[Timed]:
+        """Return the next pieces, those of one read of the stream; an empty list at the end.
+
+        Raises:
+            Failure: the connection broke or was silent for too long.
+        """
+        decoder = self._open()
+        while not decoder.done:
+            try:
+                data = await self._stream.read()
+            except Failure:
+                # Cut off after its finish reason, an answer lacks its usage and nothing else.
+                if self.finish().failure is None:
+                    return []
+                raise
+            if not data:
+                return []
+            if pieces := decoder.feed(data):
+                return self._timed(pieces)
+        await self._stream.drain()
+        return []
+
+    def finish(self) -> Answer:
+        """Return how the answer ended. After the last ``read``, or after it failed."""
+        if self._answer is None:
+            end = self._open().finish()
+            failure = end["failure"]
+            self._answer = Answer(
+                reason=end["reason"],
+                raw_reason=end["raw_reason"],
+                usage=end["usage"],
+                response=end["response"],
+                failure=None if failure is None else (failure[0], failure[1]),
+                bad_calls=tuple(end["bad_calls"]),
+            )
+        return self._answer
+
+    async def aclose(self) -> None:
+        """Close the connection at once if the answer is not complete. Safe to call twice."""
+        await self._stream.aclose()
+
+    def _open(self) -> Decoder:
+        if self._decoder is None:
+            from tinyagent._alchemy import Decoder
+
+            self._decoder = Decoder(self._request.api)
+        return self._decoder
+
+    def _timed(self, pieces: list[tuple[int, str, Any]]) -> list[Timed]:
+        now_us = max(self._last_us, round((self._clock() - self._sent_s) * 1e6))
+        gap_us, self._last_us = now_us - self._last_us, now_us
+        return [
+            (block, op, data, 0 if number else gap_us)
+            for number, (block, op, data) in enumerate(pieces)
+        ]
+
+    async def _refusal(self) -> Failure:
+        stream, body = self._stream, bytearray()
+        # Whatever goes wrong with the body: the status is what there is to tell.
+        with contextlib.suppress(Failure, TimeoutError):
+            async with asyncio.timeout(ERROR_BODY_TIMEOUT_S):
+                while len(body) < ERROR_BODY_BYTES_MAX and (data := await stream.read()):
+                    body += data
+        await stream.aclose()
+        request = self._request
+        secrets = failures.secrets_of(request.headers)
+        return failures.http_failure(
+            request.api, stream.status, stream.headers, bytes(body), secrets
+        )

@@ -1,0 +1,49 @@
+"""Looks up host names without asyncio's default executor.
+
+``loop.getaddrinfo`` runs in that executor, and ``asyncio.run`` waits for its threads: a name
+server that does not answer would hold up the end of the program long after our own time limit.
+A daemon thread is left behind instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+
+
+async def addresses(host: str, port: int) -> list[str]:
+    """Return the IP addresses of *host*, the preferred first, each once.
+
+    Cancelling leaves a daemon thread behind until the system's resolver gives up.
+
+    Raises:
+        OSError: no such name, or nobody to ask.
+    """
+    with contextlib.suppress(ValueError):  # a name, not an address
+        return [str(ipaddress.ip_address(host))]
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(result: list[str] | OSError) -> None:
+        if found.done():  # cancelled: nobody waits any more
+            return
+        if isinstance(result, OSError):
+            found.set_exception(result)
+        else:
+            found.set_result(result)
+
+    def look_up() -> None:
+        result: list[str] | OSError
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            result = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label over 63 characters
+            result = error if isinstance(error, OSError) else OSError(str(error))
+        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=look_up, name=f"tinyagent-lookup-{host}", daemon=True).start()
+    return await found

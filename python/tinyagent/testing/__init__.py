@@ -1,0 +1,41 @@
+"""Tools for testing what is built with tinyagent.
+
+``provider``: a provider on the loopback interface; ``answers``: what it says.
+"""
+
+from __future__ import annotations
+
+from tinyagent.testing.answers import (
+    Item,
+    Reply,
+    chat,
+    close_after,
+    completion,
+    json_reply,
+    kept_open,
+    paced,
+    rechunked,
+    reset,
+    sse,
+    stall,
+    status,
+)
+from tinyagent.testing.provider import ProviderServer, Received
+
+__all__ = [
+    "Item",
+    "ProviderServer",
+    "Received",
+    "Reply",
+    "chat",
+    "close_after",
+    "completion",
+    "json_reply",
+    "kept_open",
+    "paced",
+    "rechunked",
+    "reset",
+    "sse",
+    "stall",
+    "status",
+]
