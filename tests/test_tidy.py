@@ -43,8 +43,8 @@ TABLE = (
     ("actors/providers/*", "events runtime.errors actors.providers", ""),
     ("actors/transports/*", "events runtime actors _alchemy", "*"),
     ("actors/*", "events runtime actors", "asyncio"),
-    ("agent_types*", "agent_types*", "*"),
-    ("provider_contracts.py", "events runtime actors agent_types*", "*"),
+    ("agent_types*", "agent_types* _*", "*"),
+    ("provider_contracts.py", "events runtime actors agent_types* _*", "*"),
     ("agent_loop.py proxy.py", f"{FACE} !agent *", "*"),
     ("__init__.py __main__.py agent.py", f"{FACE} *", "*"),
     ("cli/* demo* testing/* viewer/*", "*", "*"),
@@ -60,7 +60,7 @@ HOMES = {
     "httpcore": "actors/transports/portable.py",
     "pytest": "testing/*",
     "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/stores/files.py cli/*"
-    " actors/transports/* alchemy_provider.py rust_binding_provider.py",
+    " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py",
 }
 ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
