@@ -38,6 +38,7 @@ TABLE = (
     ("runtime/log.py runtime/load.py", "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/stores/files.py", "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
+    ("runtime/replay.py", "events runtime", "sys"),  # an audit hook: what a decision must not do
     ("runtime/*", "events runtime", ""),
     ("actors/agent.py actors/schema.py", "events runtime.errors actors.providers", ""),
     ("actors/providers/*", "events runtime.errors actors.providers", ""),
