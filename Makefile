@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
 READY = $(VENV)/.ready
 PIP = -m pip --quiet --disable-pip-version-check install
-MATURIN = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin
+MATURIN = PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin
 # The slow tests build wheels and kill processes: minutes. CI runs them all; so does SLOW=1.
 CHOICE = $(if $(CI)$(SLOW),,-m "not slow")
 ALONE = $(abspath target)/alone
