@@ -41,14 +41,18 @@ TABLE = (
     ("runtime/replay.py", "events runtime", "sys"),  # an audit hook: what a decision must not do
     ("runtime/*", "events runtime", ""),
     ("actors/agent.py actors/schema.py", "events runtime.errors actors.providers", ""),
-    ("actors/providers/*", "events runtime.errors actors.providers", ""),
+    (
+        "actors/providers/*",
+        "events runtime.errors actors.providers actors.transports.HttpRequest",
+        "",
+    ),
     ("actors/transports/*", "events runtime actors _alchemy", "*"),
     ("actors/*", "events runtime actors", "asyncio"),
     ("agent_types*", "agent_types* _*", "*"),
     ("provider_contracts.py", "events runtime actors agent_types* _*", "*"),
     ("agent_loop.py proxy.py", f"{FACE} !agent *", "*"),
-    ("__init__.py __main__.py agent.py", f"{FACE} *", "*"),
-    ("cli/* demo* testing/* viewer/*", "*", "*"),
+    ("__init__.py agent.py verbs.py", f"{FACE} *", "*"),
+    ("__main__.py cli/* demo* testing/* viewer/*", "*", "*"),
     ("*", f"{FACE} !agent !agent_loop !proxy *", "*"),
 )
 # These have one home, whatever the row above says.
