@@ -1,1 +1,68 @@
-"""."""
+"""Conversation in, request bytes out: one file per protocol, and nothing that waits.
+
+A provider is pure: the same settings and messages give the same bytes. What differs between
+those who speak one protocol is data (``table``); what a history needs before any provider takes
+it is ``repair``. The way back, bytes to pieces, exists once, in ``rust/decode``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from tinyagent.actors.transports import HttpRequest
+from tinyagent.events.conversation import Settings
+from tinyagent.events.messages import Message
+
+
+class Provider(Protocol):
+    """Speaks one protocol. Keep one per session.
+
+    It remembers the encoded messages of the last body, so that the next body of the same
+    conversation costs what is new in it; shared between conversations it is right, but slow.
+
+    Attributes:
+        api: the protocol: ``openai-completions``, ``anthropic-messages``, ...
+    """
+
+    api: str
+
+    def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
+        """Return the body that asks for the next message of *messages*.
+
+        Equal arguments give equal bytes, whatever was asked before. The history is repaired on
+        the way, never refused.
+        """
+        ...
+
+    def request(
+        self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
+    ) -> HttpRequest:
+        """Return the request that carries *body*.
+
+        Args:
+            key: the API key; None where the provider takes none.
+            headers: the user's own. They come last and replace any of the same name; one that
+                HTTP does not allow is left out.
+        """
+        ...
+
+
+def provider_for(api: str) -> Provider:
+    """Return a new provider for the protocol *api*.
+
+    Raises:
+        ValueError: no provider speaks it.
+    """
+    # Imported here: the providers import this package's other files, hence the package.
+    match api:
+        case "openai-completions":
+            from tinyagent.actors.providers.openai import ChatCompletions
+
+            return ChatCompletions()
+        case "minimax-completions":
+            from tinyagent.actors.providers.openai import MiniMaxCompletions
+
+            return MiniMaxCompletions()
+        case _:
+            raise ValueError(f"unsupported api `{api}`")

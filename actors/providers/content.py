@@ -1,0 +1,127 @@
+"""What messages hold, as every protocol needs it: texts, images, arguments, who said it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tinyagent.actors.providers.table import API_ALIASES
+from tinyagent.events.fact import Content
+from tinyagent.events.messages import Assistant, Block, Message, Result, User
+
+EPHEMERAL: dict[str, Any] = {"type": "ephemeral"}
+MARKED_BLOCKS_MAX = 3
+"""Cache breakpoints in messages; a fourth is the system prompt's (Anthropic allows four)."""
+
+Mark = tuple[tuple[int, Any], ...]
+"""Which blocks of a message are cache breakpoints, and the ``cache_control`` of each."""
+
+
+class Image(NamedTuple):
+    """An image: base64 with its type, or else the address of one."""
+
+    url: str
+    mime_type: str = ""
+    base64: str = ""
+
+    def as_url(self) -> str:
+        """Return the image as one URL."""
+        return f"data:{self.mime_type};base64,{self.base64}" if self.base64 else self.url
+
+
+def parts(content: Content | None) -> list[Mapping[str, Any]]:
+    """Return *content* as blocks, a string as one."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content or ())
+
+
+def text_of(part: Mapping[str, Any]) -> str | None:
+    """Return the text of a text block; None if it is another block."""
+    kind = part.get("type")
+    return part.get("text") or "" if kind == "text" or (not kind and "text" in part) else None
+
+
+def image_of(part: Mapping[str, Any]) -> Image | None:
+    """Return the image of an image block; None if it is another block, or empty.
+
+    A ``url`` without a scheme is base64.
+    """
+    url = part.get("url")
+    if part.get("type", "image") != "image" or not isinstance(url, str) or not url:
+        return None
+    if url.startswith("data:"):
+        head, comma, data = url[5:].partition(",")
+        kind, *flags = head.split(";")
+        if comma and "base64" in flags:
+            return Image(url, kind or "image/png", data)
+        return Image(url)
+    # base64 has no colon.
+    return Image(url) if ":" in url else Image("", part.get("mime_type") or "image/png", url)
+
+
+def arguments(call: Block) -> str:
+    """Return the arguments of *call* as the model wrote them, ``{}`` if they are no object."""
+    try:
+        whole = isinstance(msgspec.json.decode(call.text), dict)
+    except msgspec.DecodeError:
+        whole = False
+    return call.text if whole else "{}"
+
+
+def sendable(answer: Assistant) -> Sequence[Block]:
+    """Return the blocks of *answer* that may be sent again: of a broken one, texts and calls."""
+    if answer.outcome == "ok":
+        return answer.blocks
+    return [block for block in answer.blocks if block.op in ("text", "refuse", "call")]
+
+
+def is_own(answer: Assistant, model: Mapping[str, Any]) -> bool:
+    """Say whether *answer* came from *model*; only then does its reasoning go back.
+
+    What a message does not say about its origin counts as the same: histories written by hand.
+    """
+    said = answer.model
+    return all(
+        not said.get(key) or _plain(said[key]) == _plain(model.get(key))
+        for key in ("provider", "id", "api")
+    )
+
+
+def _plain(name: Any) -> Any:
+    return API_ALIASES.get(name, name) if isinstance(name, str) else name
+
+
+def breakpoints(messages: Sequence[Message], *, automatic: bool) -> dict[int, Mark]:
+    """Return the cache breakpoints to set, by position in *messages*: the last three.
+
+    A text block with ``cache_control`` is one. *automatic*: so is the last block of every user
+    message, if it is a text.
+    """
+    marks: dict[int, Mark] = {}
+    left = MARKED_BLOCKS_MAX
+    for at in range(len(messages) - 1, -1, -1):
+        if not left:
+            break
+        message = messages[at]
+        if not isinstance(message, User | Result) or not message.content:
+            continue
+        if mark := _mark(message, automatic and isinstance(message, User))[-left:]:
+            marks[at] = mark
+            left -= len(mark)
+    return marks
+
+
+def _mark(message: User | Result, automatic: bool) -> Mark:
+    blocks = parts(message.content)
+    found = [
+        (at, block["cache_control"])
+        for at, block in enumerate(blocks)
+        if block.get("cache_control") and text_of(block)
+    ]
+    last = len(blocks) - 1
+    if automatic and blocks and text_of(blocks[last]) and last not in (at for at, _ in found):
+        found.append((last, EPHEMERAL))
+    return tuple(found)

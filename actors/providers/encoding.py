@@ -1,0 +1,107 @@
+"""Encoded messages, kept from one body to the next, and the request around a body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tinyagent.actors.providers.content import Mark
+from tinyagent.actors.transports import HttpRequest
+from tinyagent.events.codec import digest
+from tinyagent.events.conversation import Settings
+from tinyagent.events.messages import Message
+
+T = TypeVar("T")
+dump = msgspec.json.Encoder().encode
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TIMEOUTS = ("connect_timeout_s", "first_byte_timeout_s", "read_timeout_s")
+_CACHE_KEY_MAX = 64
+
+
+class Memo(Generic[T]):
+    """What the messages of the last body were encoded to.
+
+    It holds exactly the messages of that body, and by identity: messages are frozen, and an
+    edit makes new ones. So a long conversation is never encoded twice, one that was cut is
+    forgotten, and there is nothing to tune.
+    """
+
+    def __init__(self) -> None:
+        self._style: object = None
+        self._known: dict[int, tuple[Message, Mark, T]] = {}
+
+    def encoded(
+        self,
+        messages: Sequence[Message],
+        marks: Mapping[int, Mark],
+        encode: Callable[[Message, Mark], T],
+        *,
+        style: object,
+    ) -> list[T]:
+        """Return what *encode* makes of each message.
+
+        Args:
+            marks: the cache breakpoints, by position.
+            style: all else that *encode* depends on; another one forgets everything.
+        """
+        known = self._known if style == self._style else {}
+        kept: dict[int, tuple[Message, Mark, T]] = {}
+        out: list[T] = []
+        for at, message in enumerate(messages):
+            mark = marks.get(at, ())
+            entry = known.get(id(message))
+            # The entry keeps its message alive, so an id cannot mean another one.
+            if entry is None or entry[1] != mark:
+                entry = (message, mark, encode(message, mark))
+            kept[id(message)] = entry
+            out.append(entry[2])
+        self._style, self._known = style, kept
+        return out
+
+
+def closed(head: dict[str, Any], name: str, items: Iterable[bytes]) -> bytes:
+    """Return *head* as JSON with one more field, a list of *items* that are JSON already."""
+    return b"".join((dump(head)[:-1], b',"', name.encode(), b'":[', b",".join(items), b"]}"))
+
+
+def request_of(
+    api: str,
+    url: str,
+    settings: Settings,
+    body: bytes,
+    *,
+    own: Iterable[tuple[str, str]],
+    headers: Mapping[str, str],
+) -> HttpRequest:
+    """Return the request for *body*: *own* headers, then the user's *headers* over them."""
+    named = {"content-type": "application/json", "accept": "text/event-stream", **dict(own)}
+    for name, value in headers.items():
+        if _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value):
+            named.pop(name.lower(), None)
+            named[name.lower()] = value
+    timeouts = {
+        name: float(settings.options[name])
+        for name in _TIMEOUTS
+        if settings.options.get(name) is not None
+    }
+    return HttpRequest(api=api, url=url, headers=tuple(named.items()), body=body, **timeouts)
+
+
+def bearer(model: Mapping[str, Any], key: str | None, header: str = "") -> list[tuple[str, str]]:
+    """Return the header with *key*; none without a key, or for a model with ``auth="none"``."""
+    if not key or model.get("auth") == "none":
+        return []
+    return [(header, key) if header else ("authorization", f"Bearer {key}")]
+
+
+def cache_key(session_id: object) -> str:
+    """Return *session_id* as a ``prompt_cache_key``: OpenAI takes at most 64 characters."""
+    text = str(session_id)
+    if len(text) <= _CACHE_KEY_MAX:
+        return text
+    return f"{text[: _CACHE_KEY_MAX - 17]}-{digest(text.encode())}"

@@ -1,0 +1,311 @@
+"""Chat completions: OpenAI's first protocol, and that of everybody who is compatible with it.
+
+What they take differs in small things, which are rows of ``table.CHAT``; MiniMax's dialect has
+its own decoder and is an api of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tinyagent.actors.providers import table
+from tinyagent.actors.providers.content import (
+    EPHEMERAL,
+    Mark,
+    arguments,
+    breakpoints,
+    image_of,
+    is_own,
+    parts,
+    sendable,
+    text_of,
+)
+from tinyagent.actors.providers.encoding import (
+    Memo,
+    bearer,
+    cache_key,
+    closed,
+    dump,
+    request_of,
+)
+from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.table import ChatRow
+from tinyagent.actors.transports import HttpRequest
+from tinyagent.events.codec import digest
+from tinyagent.events.conversation import Settings
+from tinyagent.events.fact import Content, ToolSpec
+from tinyagent.events.messages import Assistant, Block, Message, Result, User
+
+IMAGE_FOLLOWS = "(image follows)"
+"""Where an image was in a tool's result: the protocol has no place for images there."""
+
+FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Fields of a message that reasoning comes in. The one it came in is the block's ``sign``."""
+
+_PART = "content[].thinking"
+_DETAILS = "reasoning_details"
+_NINE = re.compile(r"[A-Za-z0-9]{9}")
+_SHORT_MAX = 40
+_TEMPERATURE_MIN, _TEMPERATURE_MAX = 2.2250738585072014e-308, 1.0
+"""MiniMax refuses 0 and what is above 1."""
+
+
+class _Encoded(NamedTuple):
+    """A message as JSON; of a tool's result, also its images as parts."""
+
+    json: bytes
+    images: tuple[bytes, ...] = ()
+    is_result: bool = False
+
+
+class ChatCompletions:
+    """Builds requests for ``/chat/completions``."""
+
+    api = "openai-completions"
+
+    def __init__(self) -> None:
+        self._memo: Memo[_Encoded] = Memo()
+
+    def row(self, model: Mapping[str, Any]) -> ChatRow:
+        """Return how the provider of *model* differs."""
+        return table.row(model, table.CHAT, table.CHAT_DEFAULT)
+
+    def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
+        """Return the body that asks for the next message of *messages*."""
+        row = self.row(settings.model)
+        level = table.level_of(settings.model, settings.options)
+        sent = repaired(messages)
+        marks: dict[int, Mark] = {}
+        if row.marks:
+            marks = breakpoints(sent, automatic=bool(settings.options.get("prompt_caching")))
+        dialect = _Dialect(row, settings.model, reasons=level != "off")
+        encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
+        system = _system(row, settings.system, level, marked=bool(marks))
+        return closed(_head(row, settings, level), "messages", [*system, *_joined(encoded)])
+
+    def request(
+        self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
+    ) -> HttpRequest:
+        """Return the request that carries *body*. ``model.base_url`` is the whole URL."""
+        model = settings.model
+        own = bearer(model, key, self.row(model).key_header)
+        url = str(model.get("base_url") or "")
+        return request_of(self.api, url, settings, body, own=own, headers=headers)
+
+
+class MiniMaxCompletions(ChatCompletions):
+    """The same for MiniMax, whose reasoning comes apart, or as tags in the text."""
+
+    api = "minimax-completions"
+
+    def row(self, model: Mapping[str, Any]) -> ChatRow:
+        """Return MiniMax's row, whoever serves it."""
+        return table.MINIMAX
+
+
+def _head(row: ChatRow, settings: Settings, level: str) -> dict[str, Any]:
+    """Return all of the body but the messages."""
+    model, options = settings.model, settings.options
+    head: dict[str, Any] = {"model": model.get("id") or "", "stream": True}
+    head["stream_options"] = {"include_usage": True}
+    if "store" not in row.without:
+        head["store"] = False
+    if (limit := table.limit_of(model, options)) is not None:
+        head[row.limit] = limit
+    if (temperature := options.get("temperature")) is not None:
+        if row.think == "split":
+            temperature = min(max(temperature, _TEMPERATURE_MIN), _TEMPERATURE_MAX)
+        head["temperature"] = temperature
+    if level != "off":
+        head.update(_thinking(row, level))
+    if row.cache_key and options.get("session_id"):
+        head[row.cache_key] = cache_key(options["session_id"])
+    if settings.tools:
+        head["tools"] = [_tool(tool, row) for tool in settings.tools]
+        if options.get("parallel_tool_calls") is not None:
+            head["parallel_tool_calls"] = bool(options["parallel_tool_calls"])
+    return head
+
+
+def _thinking(row: ChatRow, level: str) -> dict[str, Any]:
+    match row.think:
+        case "effort":
+            return {} if level == "on" else {"reasoning_effort": level}
+        case "thinking":
+            return {"thinking": {"type": "enabled"}}
+        case "reasoning":
+            return {"reasoning": {"enabled": True}}
+        case "split":
+            return {"reasoning_split": True}
+        case "none":
+            return {}
+
+
+def _tool(tool: ToolSpec, row: ChatRow) -> dict[str, Any]:
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.schema or {"type": "object", "properties": {}},
+    }
+    if "strict" not in row.without:
+        function["strict"] = False
+    return {"type": "function", "function": function}
+
+
+def _system(row: ChatRow, system: str, level: str, *, marked: bool) -> list[bytes]:
+    if not system.strip():
+        return []
+    content: Any = system
+    if marked:
+        content = [{"type": "text", "text": system, "cache_control": EPHEMERAL}]
+    role = "system" if level == "off" else row.system
+    return [dump({"role": role, "content": content})]
+
+
+def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:
+    """Return the messages in order, the images of a batch of results in a message after it."""
+    out: list[bytes] = []
+    images: list[bytes] = []
+    for each in encoded:
+        if images and not each.is_result:
+            out.append(_images(images))
+            images = []
+        if each.json:
+            out.append(each.json)
+        images.extend(each.images)
+    if images:
+        out.append(_images(images))
+    return out
+
+
+def _images(images: list[bytes]) -> bytes:
+    return b'{"role":"user","content":[' + b",".join(images) + b"]}"
+
+
+class _Dialect:
+    """Encodes single messages for one model."""
+
+    def __init__(self, row: ChatRow, model: Mapping[str, Any], *, reasons: bool) -> None:
+        self._row = row
+        self._model = model
+        self._reasons = reasons
+        self.style = (row, model.get("provider"), model.get("id"), model.get("api"), reasons)
+
+    def message(self, message: Message, mark: Mark) -> _Encoded:
+        """Return *message* encoded; empty if nothing of it can be sent."""
+        match message:
+            case User(content=content):
+                return _Encoded(dump({"role": "user", "content": self._user(content, mark)}))
+            case Assistant():
+                answer = self._assistant(message)
+                return _Encoded(dump(answer) if answer else b"")
+            case Result():
+                return self._result(message, mark)
+            case _:
+                return _Encoded(b"")
+
+    def _user(self, content: Content, mark: Mark) -> list[dict[str, Any]] | str:
+        out: list[dict[str, Any]] = []
+        marked = dict(mark)
+        for at, part in enumerate(parts(content)):
+            if (text := text_of(part)) is not None:
+                out.append({"type": "text", "text": text})
+                if at in marked:
+                    out[-1]["cache_control"] = marked[at]
+            elif image := image_of(part):
+                out.append({"type": "image_url", "image_url": {"url": image.as_url()}})
+        return self._texts(out)
+
+    def _texts(self, texts: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
+        if self._row.texts == "string" and all(part["type"] == "text" for part in texts):
+            return "\n".join(part["text"] for part in texts)
+        return texts
+
+    def _assistant(self, answer: Assistant) -> dict[str, Any]:
+        own = is_own(answer, self._model)
+        content: list[dict[str, Any]] = []
+        calls: list[dict[str, Any]] = []
+        fields: dict[str, Any] = {}
+        for block in sendable(answer):
+            match block.op:
+                case "text" | "refuse" if block.text:
+                    content.append({"type": "text", "text": block.text})
+                case "call":
+                    calls.append(self._call(block, own=own))
+                case "think" | "keep" if own:
+                    self._think(block, content, fields)
+                case _:
+                    pass
+        if not content and not calls:
+            return {}
+        out: dict[str, Any] = {"role": "assistant"}
+        if content:
+            out["content"] = self._texts(content)
+        if calls:
+            for field in self._row.assistant:
+                if field == "content" or self._reasons:
+                    out.setdefault(field, "")
+        if _DETAILS in fields:
+            # The details are the same reasoning, and whole (OpenRouter, Vercel's gateway).
+            fields = {name: value for name, value in fields.items() if name not in FIELDS}
+        out.update(fields)
+        if calls:
+            out["tool_calls"] = calls
+        return out
+
+    def _think(self, block: Block, content: list[dict[str, Any]], fields: dict[str, Any]) -> None:
+        """Put reasoning where it came from: a field, a part of the content, tags in the text."""
+        if isinstance(block.keep, dict) and self._row.thoughts != "tags":
+            fields.update(block.keep)
+        if not block.text:
+            return
+        if self._row.thoughts == "tags":
+            content.append({"type": "text", "text": f"<think>{block.text}</think>"})
+        elif block.sign in FIELDS:
+            fields[block.sign] = fields.get(block.sign, "") + block.text
+        elif block.sign == _PART:
+            thinking = [{"type": "text", "text": block.text}]
+            content.append({"type": "thinking", "thinking": thinking})
+        elif self._row.thoughts == "part":
+            content.append({"type": "text", "text": block.text})
+
+    def _call(self, block: Block, *, own: bool) -> dict[str, Any]:
+        call: dict[str, Any] = {
+            "id": self._id(block.id),
+            "type": "function",
+            "function": {"name": block.name, "arguments": arguments(block)},
+        }
+        if own and isinstance(block.keep, dict):
+            call.update(block.keep)
+        return call
+
+    def _result(self, result: Result, mark: Mark) -> _Encoded:
+        texts: list[str] = []
+        images: list[bytes] = []
+        for part in parts(result.content):
+            if (text := text_of(part)) is not None:
+                texts.append(text)
+            elif image := image_of(part):
+                texts.append(IMAGE_FOLLOWS)
+                images.append(dump({"type": "image_url", "image_url": {"url": image.as_url()}}))
+        out: dict[str, Any] = {"role": "tool", "tool_call_id": self._id(result.call_id)}
+        out["content"] = "\n".join(texts)
+        if mark:
+            out["content"] = [
+                {"type": "text", "text": out["content"], "cache_control": mark[-1][1]}
+            ]
+        if self._row.result_name:
+            out["name"] = result.name
+        return _Encoded(dump(out), tuple(images), is_result=True)
+
+    def _id(self, call_id: str) -> str:
+        """Return *call_id* as the provider takes it: the same in call and result."""
+        match self._row.ids:
+            case "nine" if not _NINE.fullmatch(call_id):
+                return digest(call_id.encode())[:9]
+            case "short" if len(call_id) > _SHORT_MAX:
+                return f"{call_id[: _SHORT_MAX - 17]}_{digest(call_id.encode())}"
+            case _:
+                return call_id
