@@ -64,5 +64,9 @@ def provider_for(api: str) -> Provider:
             from tinyagent.actors.providers.openai import MiniMaxCompletions
 
             return MiniMaxCompletions()
+        case "anthropic-messages":
+            from tinyagent.actors.providers.anthropic import Messages
+
+            return Messages()
         case _:
             raise ValueError(f"unsupported api `{api}`")

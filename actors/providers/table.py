@@ -7,6 +7,7 @@ libraries that met the refusal; a comment names the page where there is one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -259,6 +260,10 @@ MESSAGES: tuple[MessagesRow, ...] = (
     MessagesRow(names=("openrouter",), hosts=("openrouter.ai",), bearer=True, checked=True),
 )
 MESSAGES_DEFAULT = MessagesRow()
+
+ADAPTIVE = re.compile(r"claude-(?:opus-4[-.](?:[7-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!\d))")
+"""Models that refuse a budget and take ``{"type": "adaptive"}`` with an effort instead
+(platform.claude.com, extended thinking: from Opus 4.7 on)."""
 
 Row = TypeVar("Row", ChatRow, MessagesRow)
 
