@@ -1,1 +1,44 @@
-//! The log on disk.
+//! The log: records on disk, one line each. No Python, no clock, no global state.
+//!
+//! ```text
+//! 00000001.jsonl   {"tinyagent_log":1,"log":...,"x":"96c1ade0"}     header
+//!                  {"seq":1,"d":0,"ts":...,"e":{...},"x":"00ddab5d"} records
+//!                  {"tinyagent_seal":1,"seg":1,"last":18,...}        seal, if closed in order
+//! 00000002.jsonl   the next opening, or the next part of a long one
+//! ```
+//!
+//! # Layout
+//!
+//! - `checksum`: the log's id, and CRC32C started with it.
+//! - `json`: the little JSON needed here.
+//! - `record`, `marks`: a line built, checked and taken apart; header and seal.
+//! - `scan`: bytes to lines, good and bad.
+//! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
+//! - `reader`: a folder or a packed file, read.
+//! - `open`: a folder opened for appending: fence, take over, tidy.
+//! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
+//! - `queue`, `driver`: the handle that feeds a writer, and the thread that drives it.
+//! - `blobs`: large values beside the log.
+//! - `lock`: who writes, and the hint.
+//! - `failure`: what can go wrong.
+//! - `vfs`: what is asked of a file system; the real one, and those for tests.
+
+pub mod blobs;
+pub mod checksum;
+mod driver;
+pub mod failure;
+mod json;
+pub mod lock;
+pub mod marks;
+pub mod open;
+pub mod queue;
+pub mod reader;
+pub mod record;
+pub mod recover;
+pub mod scan;
+mod segments;
+pub mod vfs;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+"""The extension: the log's writer and scanner, and the decoders of provider streams."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import final
+
+__version__: str
+
+# ---- the log (rust/log) ---------------------------------------------------------------------
+
+def crc32c(data: bytes) -> int:
+    """The CRC32C (Castagnoli) of *data*, without a log's id."""
+
+def fresh_id() -> str:
+    """128 random bits as 32 hexadecimal digits: the id of a new log."""
+
+def line(
+    log_id: str,
+    d: int,
+    seq: int,
+    ts_us: int,
+    actor: str | None,
+    kind: str,
+    v: int,
+    cause: int,
+    payload: bytes,
+) -> bytes:
+    """One record as its line, newline included.
+
+    Raises:
+        ValueError: a field is not one that a record can have.
+    """
+
+def header_line(
+    log_id: str,
+    *,
+    seg: int,
+    epoch: int,
+    first: int,
+    tail: int,
+    at_us: int,
+    by: str,
+    level: str = "crc",
+    name: str | None = None,
+    origin: str | None = None,
+) -> bytes:
+    """The first line of a segment."""
+
+def seal_line(log_id: str, *, seg: int, last: int, d: int, why: str, at_us: int) -> bytes:
+    """The last line of a segment."""
+
+def take_out_blobs(payload: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Move the large values out of a payload above 65,536 bytes: what is left, and each value's
+    SHA-256 and bytes. A smaller payload comes back as it is.
+
+    Raises:
+        LogLimitError: a value is above 256 MiB.
+    """
+
+def write_packed(path: str | Path, body: bytes, blobs: list[tuple[str, bytes]]) -> None:
+    """Write the file *path*, and *blobs* beside it in ``<name>.blobs/``: durably, and whole or
+    not at all.
+
+    Raises:
+        LogFailedError: the disk said no.
+    """
+
+@final
+class LogWriter:
+    """The writing end of a log in a folder; a thread of its own does the writing.
+
+    Dropping it unclosed leaves the log unsealed, with everything accepted written.
+
+    Raises:
+        LogError: see ``FileLog``. ValueError: an option is not one of those possible.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        durability: str,
+        at_us: int,
+        log_id: str | None = None,
+        name: str | None = None,
+        origin: str | None = None,
+        segment_bytes_max: int | None = None,
+        queue_bytes_soft_max: int | None = None,
+        queue_bytes_hard_max: int | None = None,
+        interval_ms: int | None = None,
+    ) -> None: ...
+    @property
+    def log(self) -> str:
+        """The log's id."""
+    @property
+    def name(self) -> str | None:
+        """Its label."""
+    @property
+    def origin(self) -> str | None:
+        """Set if it was imported."""
+    @property
+    def epoch(self) -> int:
+        """The number of this opening."""
+    @property
+    def recovered(self) -> tuple[bool, int, int, int, int]:
+        """``(is_unclean, torn_bytes, dropped, copied, segment)`` of what was found."""
+    @property
+    def seq(self) -> int:
+        """The last record accepted."""
+    @property
+    def written_seq(self) -> int:
+        """The last record that survives the death of this process."""
+    @property
+    def durable_seq(self) -> int:
+        """The last record that survives a power cut."""
+    def append(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> int:
+        """Accept a record; return its watermark. Never waits.
+
+        Raises:
+            LogError: see ``FileLog.append``. ValueError: it cannot be a record.
+        """
+    def append_keeping(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> tuple[int, bytes]:
+        """The same; return the line as well."""
+    def want_written(self, seq: int) -> bool:
+        """Whether *seq* is written. If not, the notifier is called once it is."""
+    def want_durable(self, seq: int) -> bool:
+        """Whether *seq* is durable. If not, it is synced soon, then the notifier is called."""
+    def want_room(self) -> bool:
+        """Whether the queue is short. If not, the notifier is called once it is."""
+    def set_notify(self, notify: Callable[[], object] | None) -> None:
+        """Set what the writer thread calls. On return no call of the one before is under way."""
+    def block_written(self, timeout_s: float) -> bool:
+        """Block until what was accepted is written; False if it is not by then."""
+    def close(self, why: str, at_us: int) -> bool:
+        """Ask the thread to seal and end. True if it has; else the notifier is called."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the thread has ended and the lock is free."""
+    def failure(self) -> Exception | None:
+        """What the thread failed of."""
+
+@final
+class LogReader:
+    """A log, scanned and judged when this is made: a folder, or one packed file.
+
+    Raises:
+        LogNotFoundError, LogVersionError, CorruptLogError, LogFailedError: as named.
+    """
+
+    def __init__(self, path: str | Path) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def log(self) -> str:
+        """The log's id."""
+    @property
+    def format(self) -> int:
+        """Version of its format."""
+    @property
+    def level(self) -> str:
+        """Its integrity level."""
+    @property
+    def name(self) -> str | None:
+        """Its label."""
+    @property
+    def origin(self) -> str | None:
+        """Set if it was imported."""
+    @property
+    def at_us(self) -> int:
+        """When its first segment was made."""
+    @property
+    def epoch(self) -> int:
+        """The last opening."""
+    @property
+    def first(self) -> int:
+        """Its first record; 0 if there is none."""
+    @property
+    def last(self) -> int:
+        """Its last record; 0 if there is none."""
+    @property
+    def durable_seq(self) -> int:
+        """The last record known to be durable."""
+    @property
+    def verdict(self) -> str:
+        """``clean``, ``unclean`` or ``torn``."""
+    @property
+    def torn(self) -> tuple[str, int, int, int] | None:
+        """``(path, offset, bytes, dropped)`` of the end that cannot be read."""
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """``(files, void_segments, void_lines, copies)``."""
+    def batch(
+        self, first: int, count: int
+    ) -> list[tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]]:
+        """Up to *count* records from number *first* on:
+        ``(seq, ts_us, actor, kind, v, cause, payload, d, line, lost)``, where *lost* are the
+        digests of values that are missing; those stay references in the payload.
+        """
+    def blob(self, digest: str) -> bytes | None:
+        """The bytes of a value; None if it is missing or damaged."""
+    @staticmethod
+    def digests(line: bytes) -> list[str]:
+        """The digests of the values that *line* refers to."""
+
+# ---- end of the log -------------------------------------------------------------------------

@@ -1,0 +1,140 @@
+"""A path to records. Damage is reported, the prefix before it is usable; nothing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+
+from tinyagent.runtime.stores import LogMeta, Stored
+
+if TYPE_CHECKING:
+    from tinyagent._alchemy import LogReader
+
+Verdict = Literal["clean", "unclean", "torn"]
+BATCH_RECORDS = 1024
+
+
+class LostValue(msgspec.Struct, frozen=True):
+    """A large value that is missing or damaged: the payload still holds its reference."""
+
+    seq: int
+    digest: str
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not as it should be, though nothing acknowledged is lost but *lost_values*.
+
+    Attributes:
+        verdict: ``unclean``: not closed in order, all is there. ``torn``: the end was never
+            acknowledged and cannot be read. ``clean``: only *lost_values* are missing.
+        path, offset: file and byte where the torn end starts; the log's path and 0 otherwise.
+        torn_bytes: bytes from there on.
+        dropped: whole records among them.
+        void_segments, void_lines: left behind by interrupted openings and by writers that
+            another had replaced; they never counted.
+    """
+
+    verdict: Verdict
+    path: str
+    offset: int = 0
+    torn_bytes: int = 0
+    dropped: int = 0
+    void_segments: int = 0
+    void_lines: int = 0
+    lost_values: tuple[LostValue, ...] = ()
+
+
+class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A log as it was when it was read.
+
+    Attributes:
+        records: all that count, in order.
+        durable_seq: the last one known to survive a power cut.
+        damage: None if the log was closed in order and all is there.
+        at_us: when the log was begun, microseconds since 1970 UTC.
+    """
+
+    where: str
+    meta: LogMeta
+    records: list[Stored]
+    durable_seq: int
+    at_us: int
+    damage: Damage | None = None
+
+    @property
+    def seq(self) -> int:
+        """Number of the last record; 0 in an empty log."""
+        return self.records[-1].seq if self.records else 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """``clean``, ``unclean`` or ``torn``."""
+        return self.damage.verdict if self.damage is not None else "clean"
+
+
+def read_log(where: str | Path) -> LoadedLog:
+    """Read the log in the folder, or in the packed file, *where*.
+
+    A log that is being written by another process is read up to its last whole line.
+
+    Raises:
+        LogNotFoundError: there is none. LogVersionError: a newer version wrote it.
+        CorruptLogError: acknowledged records are damaged or missing, or it is no log at all.
+        LogFailedError: the disk said no.
+    """
+    from tinyagent._alchemy import LogReader
+
+    reader = LogReader(Path(where))
+    records: list[Stored] = []
+    lost: list[LostValue] = []
+    seq = 0
+    while batch := reader.batch(seq + 1, BATCH_RECORDS):
+        for seq, ts_us, actor, kind, v, cause, payload, d, line, missing in batch:
+            records.append(
+                Stored(
+                    seq=seq,
+                    ts_us=ts_us,
+                    actor=actor,
+                    kind=kind,
+                    v=v,
+                    cause=cause,
+                    payload=payload,
+                    d=d,
+                    line=line,
+                )
+            )
+            lost.extend(LostValue(seq, digest) for digest in missing)
+    return LoadedLog(
+        where=str(where),
+        meta=LogMeta(
+            log=reader.log,
+            format=reader.format,
+            level=reader.level,
+            name=reader.name,
+            origin=reader.origin,
+        ),
+        records=records,
+        durable_seq=reader.durable_seq,
+        at_us=reader.at_us,
+        damage=_damage(reader, str(where), tuple(lost)),
+    )
+
+
+def _damage(reader: LogReader, where: str, lost: tuple[LostValue, ...]) -> Damage | None:
+    verdict = cast("Verdict", reader.verdict)
+    if verdict == "clean" and not lost:
+        return None
+    path, offset, torn_bytes, dropped = reader.torn or (where, 0, 0, 0)
+    _, void_segments, void_lines, _ = reader.counts
+    return Damage(
+        verdict=verdict,
+        path=path,
+        offset=offset,
+        torn_bytes=torn_bytes,
+        dropped=dropped,
+        void_segments=void_segments,
+        void_lines=void_lines,
+        lost_values=lost,
+    )

@@ -1,0 +1,311 @@
+"""A log in a folder on disk: the format of ``rust/log``, for asyncio.
+
+Appending hands the record to the writer thread of the extension and returns. The thread tells
+this file that something was written or synced only while somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
+from tinyagent.runtime.stores import Durability, LogMeta, Stored
+from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
+from tinyagent.runtime.stores.memory import is_same
+
+if TYPE_CHECKING:
+    from tinyagent._alchemy import LogReader
+
+Level = Literal["written", "durable", "room", "closed"]
+# A disk that takes longer to write what is queued is stuck; reading then shows what is there.
+READ_WAIT_S = 60.0
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What opening found after a crash: the payload of ``log.recovered``.
+
+    Attributes:
+        torn_bytes: bytes at the end that were never acknowledged and could not be read.
+        dropped: whole records after them, left out as well.
+        copied: records that were not known to be durable, and now are.
+        segment: ordinal of the segment that took over.
+    """
+
+    torn_bytes: int
+    dropped: int
+    copied: int
+    segment: int
+
+
+class _Waiter(msgspec.Struct, eq=False):
+    level: Level
+    seq: int
+    future: asyncio.Future[None]
+
+
+class FileLog:
+    """A ``Log`` in a folder, which is made if it is not there.
+
+    *now_us* dates the first and the last line of each segment. The keyword bounds are for tests
+    and for those who know: bytes of a segment, bytes that may wait for the disk, milliseconds
+    that a record may stay unsynced in mode ``interval``.
+
+    Raises:
+        LogOwnedError: another process, or another object of this one, is writing the log.
+        CorruptLogError: acknowledged records are damaged; nothing was changed.
+        LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
+        ValueError: *log_id* is not that of the log that is there, or no id.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        now_us: Callable[[], int],
+        durability: Durability = "interval",
+        name: str | None = None,
+        log_id: str | None = None,
+        origin: str | None = None,
+        segment_bytes_max: int | None = None,
+        queue_bytes_soft_max: int | None = None,
+        queue_bytes_hard_max: int | None = None,
+        interval_ms: int | None = None,
+    ) -> None:
+        from tinyagent._alchemy import LogWriter
+
+        self._path = Path(path)
+        self.where = str(path)
+        self.durability: Durability = durability
+        self._now_us = now_us
+        writer = self._writer = LogWriter(
+            self._path,
+            durability=durability,
+            at_us=now_us(),
+            log_id=log_id,
+            name=name,
+            origin=origin,
+            segment_bytes_max=segment_bytes_max,
+            queue_bytes_soft_max=queue_bytes_soft_max,
+            queue_bytes_hard_max=queue_bytes_hard_max,
+            interval_ms=interval_ms,
+        )
+        self.meta = LogMeta(log=writer.log, name=writer.name, origin=writer.origin)
+        self.epoch = writer.epoch
+        torn_bytes, dropped, copied, segment = writer.recovered[1:]
+        self.recovered = (
+            Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
+            if torn_bytes or dropped or copied
+            else None
+        )
+        self._append = writer.append
+        self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
+        self._followers = Followers()
+        self._is_notified = False
+
+    @property
+    def seq(self) -> int:
+        """Number of the last record accepted; 0 in an empty log."""
+        return self._writer.seq
+
+    @property
+    def written_seq(self) -> int:
+        """The last record that survives the death of this process."""
+        return self._writer.written_seq
+
+    @property
+    def durable_seq(self) -> int:
+        """The last record that survives a power cut."""
+        return self._writer.durable_seq
+
+    def append(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> None:
+        """Accept the record as number *seq*. Takes a microsecond; never waits for the disk.
+
+        Raises:
+            OutOfOrderError: *seq* is not ``log.seq + 1``, and the record there has other bytes.
+            LogClosedError, LogBehindError, LogFailedError, LogFencedError, LogFullError,
+            LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
+        """
+        try:
+            if not self._followers:
+                self._append(seq, ts_us, actor, kind, v, cause, payload)
+                return
+            d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
+        except OutOfOrderError:
+            # A retry after a lost answer is no error.
+            fields: Fields = (seq, ts_us, actor, kind, v, cause, payload, 0, b"", [])
+            if not any(is_same(there, _stored(fields)) for there in self.read(seq, seq)):
+                raise
+            return
+        self._followers.post(_stored((seq, ts_us, actor, kind, v, cause, payload, d, line, [])))
+
+    async def written(self, seq: int) -> None:
+        """Wait until records 1..*seq* survive the death of this process.
+
+        In modes ``group`` and ``strict`` the promise is the stronger one: durable. Cancelling
+        leaves the log as it is.
+
+        Raises:
+            LogError: the log failed, or was closed, before.
+        """
+        level: Level = "durable" if self.durability in ("group", "strict") else "written"
+        await self._reach(level, seq)
+
+    async def durable(self, seq: int) -> None:
+        """Wait until records 1..*seq* survive a power cut. Asks for a sync at once.
+
+        Raises:
+            LogError: the log failed, or was closed, before.
+        """
+        await self._reach("durable", seq)
+
+    async def room(self) -> None:
+        """Wait until at most ``queue_bytes_soft_max`` bytes wait for the disk."""
+        await self._reach("room", 0)
+
+    def _wants(self, level: Level, seq: int) -> bool:
+        """Whether it is so already; if not, the thread will call ``_notify`` once it is."""
+        match level:
+            case "written":
+                return self._writer.want_written(seq)
+            case "durable":
+                return self._writer.want_durable(seq)
+            case "room":
+                return self._writer.want_room()
+            case "closed":
+                return self._writer.is_closed
+
+    async def _reach(self, level: Level, seq: int) -> None:
+        loop = asyncio.get_running_loop()
+        waiters = self._waiters.get(loop)
+        if waiters is None:
+            if self._wants(level, seq):
+                return
+            waiters = self._waiters[loop] = []
+        waiter = _Waiter(level, seq, loop.create_future())
+        waiters.append(waiter)
+        if not self._is_notified:
+            self._is_notified = True
+            self._writer.set_notify(_weakly(self._notify))
+        # Asked with the waiter in place, so that an answer in between is not missed.
+        try:
+            if not self._wants(level, seq):
+                await waiter.future
+        finally:
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters and self._waiters.get(loop) is waiters:
+                del self._waiters[loop]
+
+    def _notify(self) -> None:
+        """Called by the writer thread: let each event loop look after its own waiters."""
+        for loop in tuple(self._waiters):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiters = self._waiters.get(loop, [])
+        for waiter in tuple(waiters):
+            try:
+                is_due = self._wants(waiter.level, waiter.seq)
+            except LogError as error:
+                waiters.remove(waiter)
+                if not waiter.future.done():
+                    waiter.future.set_exception(error)
+                continue
+            if is_due:
+                waiters.remove(waiter)
+                release(waiter.future)
+
+    def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
+        """Yield the records *first*..*last* in order, from the disk.
+
+        Waits first, in the calling thread, until what was accepted is written: a millisecond.
+
+        Raises:
+            CorruptLogError: acknowledged records are damaged.
+        """
+        reader = self._reader()
+        while batch := _batch(reader, first, BATCH_RECORDS):
+            for record in batch:
+                if last is not None and record.seq > last:
+                    return
+                yield record
+            first = batch[-1].seq + 1
+
+    def _reader(self) -> LogReader:
+        from tinyagent._alchemy import LogReader
+
+        self._writer.block_written(READ_WAIT_S)
+        return LogReader(self._path)
+
+    def tail(self, first: int) -> AsyncIterator[Stored]:
+        """Yield the records from *first* on, then new ones as they are accepted.
+
+        Ends when the log is closed. A reader of another process reads again instead.
+        """
+        reader: LogReader | None = None
+
+        def read(first: int, count: int) -> list[Stored]:
+            nonlocal reader
+            if reader is None or reader.last < first:
+                reader = self._reader()
+            return _batch(reader, first, count)
+
+        return self._followers.follow(first, lambda: self.seq, read, in_thread=True)
+
+    async def close(self, why: str = "close") -> None:
+        """Write everything, sync, seal, release the lock. Safe to call twice.
+
+        Cancelling does not stop it; it goes on in the writer thread.
+
+        Raises:
+            LogError: the log failed before; what is durable stays so.
+        """
+        self._followers.end()
+        if not self._writer.close(why, self._now_us()):
+            await self._reach("closed", 0)
+        failure = self._writer.failure()
+        if failure is not None and not isinstance(failure, LogClosedError):
+            raise failure
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Make *method* callable by the thread without keeping its log alive."""
+    weak = weakref.WeakMethod(method)
+
+    def call() -> None:
+        strong = weak()
+        if strong is not None:
+            strong()
+
+    return call
+
+
+Fields = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
+
+
+def _stored(fields: Fields) -> Stored:
+    seq, ts_us, actor, kind, v, cause, payload, d, line, _ = fields
+    return Stored(
+        seq=seq,
+        ts_us=ts_us,
+        actor=actor,
+        kind=kind,
+        v=v,
+        cause=cause,
+        payload=payload,
+        d=d,
+        line=line,
+    )
+
+
+def _batch(reader: LogReader, first: int, count: int) -> list[Stored]:
+    return [_stored(fields) for fields in reader.batch(first, count)]

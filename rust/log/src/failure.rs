@@ -1,0 +1,75 @@
+//! What can go wrong with a log, and what the caller is told.
+
+use std::fmt;
+use std::io;
+
+/// Why a log cannot be opened, read or written. Each kind is one exception in Python.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no log at that path.
+    NotFound(String),
+    /// Another process is writing it.
+    Owned(String),
+    /// Another process has taken it over.
+    Fenced(String),
+    /// Written by a newer version.
+    Version(String),
+    /// Acknowledged records are damaged or missing: message, path, seq, byte.
+    Corrupt(String, String, u64, u64),
+    /// The disk is full.
+    Full(String),
+    /// An operation failed: message, last durable record.
+    Failed(String, u64),
+    /// The log was closed.
+    Closed(String),
+    /// More bytes wait than the queue takes.
+    Behind(String),
+    /// One value is larger than the log takes.
+    Limit(String),
+    /// The record is not the next one: path, what was appended, what would be next.
+    OutOfOrder(String, u64, u64),
+    /// A child of `fork(2)` appends.
+    Forked(String),
+    /// The caller gave something that cannot be a record or a log.
+    Invalid(String),
+}
+
+impl Failure {
+    /// An operation on a file failed.
+    pub fn io(doing: &str, path: &str, error: &io::Error, durable: u64) -> Failure {
+        Failure::Failed(
+            format!(
+                "{path}: {doing} failed: {error}; records 1..{durable} are durable; \
+                 reopen the log to go on"
+            ),
+            durable,
+        )
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::OutOfOrder(path, expected, next) => {
+                write!(
+                    out,
+                    "{path}: record {expected} was appended, the next is {next}"
+                )
+            }
+            Failure::NotFound(what)
+            | Failure::Owned(what)
+            | Failure::Fenced(what)
+            | Failure::Version(what)
+            | Failure::Corrupt(what, ..)
+            | Failure::Full(what)
+            | Failure::Failed(what, _)
+            | Failure::Closed(what)
+            | Failure::Behind(what)
+            | Failure::Limit(what)
+            | Failure::Forked(what)
+            | Failure::Invalid(what) => out.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

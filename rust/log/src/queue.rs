@@ -1,0 +1,391 @@
+//! The handle of a log that is being written; `driver` is the thread behind it.
+//!
+//! Appending builds the line into a buffer and returns. The thread takes the whole buffer, writes
+//! it with one call, syncs as the mode says, and then tells whoever waits; nobody waiting, nobody
+//! is told. Dropping the handle lets the thread write what it has, and go.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::driver::Driver;
+use crate::failure::Failure;
+use crate::marks::Header;
+use crate::record::{complaint, push_line, Record};
+use crate::writer::{Batch, Writer};
+
+/// When records are synced without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A second after the oldest that is not.
+    Interval,
+    /// Each batch, gathered for at most two milliseconds.
+    Group,
+    /// Each batch.
+    Strict,
+}
+
+/// Bounds, with their units.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Above this, sources of events wait.
+    pub queue_bytes_soft_max: usize,
+    /// Above this, appending fails: the disk is stuck.
+    pub queue_bytes_hard_max: usize,
+    /// So many unsynced bytes are synced at once.
+    pub unsynced_bytes_max: usize,
+    /// A longer segment is followed by the next.
+    pub segment_bytes_max: u64,
+    /// How long a record may wait for its sync in mode `interval`.
+    pub interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            queue_bytes_soft_max: 8 << 20,
+            queue_bytes_hard_max: 64 << 20,
+            unsynced_bytes_max: 8 << 20,
+            segment_bytes_max: 64 << 20,
+            interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Called by the writer thread when something that somebody waits for has come.
+pub type Notify = Box<dyn Fn() + Send>;
+
+/// A log that is being written.
+pub struct Queue {
+    shared: Arc<Shared>,
+    header: Header,
+    pid: u32,
+    path: String,
+    limits: Limits,
+}
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// The thread waits here for work.
+    pub work: Condvar,
+    /// Whoever blocks waits here for progress.
+    pub progress: Condvar,
+    head: AtomicU64,
+    pub written: AtomicU64,
+    pub durable: AtomicU64,
+    pub notify: Mutex<Option<Notify>>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub batch: Batch,
+    pub in_flight_bytes: usize,
+    /// Somebody waits until this is durable.
+    pub barrier: u64,
+    pub wants: Wants,
+    pub is_idle: bool,
+    pub closing: Option<(String, u64)>,
+    pub is_closed: bool,
+    pub is_abandoned: bool,
+    pub failure: Option<Failure>,
+}
+
+impl State {
+    pub fn queued_bytes(&self) -> usize {
+        self.batch.lines.len() + self.in_flight_bytes
+    }
+}
+
+/// What somebody waits for; zero and false for nothing.
+#[derive(Default)]
+pub(crate) struct Wants {
+    pub written: u64,
+    pub durable: u64,
+    pub has_room: bool,
+    pub is_closed: bool,
+}
+
+impl Queue {
+    /// Starts the thread that drives *writer*.
+    ///
+    /// # Errors: no thread can be started.
+    pub fn start(writer: Writer, mode: Durability, limits: Limits) -> std::io::Result<Queue> {
+        let header = writer.header().clone();
+        let path = writer.vfs.path("");
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::default()),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            head: AtomicU64::new(writer.written()),
+            written: AtomicU64::new(writer.written()),
+            durable: AtomicU64::new(writer.durable()),
+            notify: Mutex::new(None),
+        });
+        let driver = Driver {
+            shared: shared.clone(),
+            writer,
+            mode,
+            limits,
+            oldest: None,
+        };
+        std::thread::Builder::new()
+            .name("tinyagent-log".to_owned())
+            .spawn(move || driver.run())?;
+        Ok(Queue {
+            shared,
+            header,
+            pid: std::process::id(),
+            path,
+            limits,
+        })
+    }
+
+    /// The header of the first segment of this opening.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The last record accepted.
+    pub fn head(&self) -> u64 {
+        self.shared.head.load(Ordering::Acquire)
+    }
+
+    /// The last record that survives the death of this process.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Acquire)
+    }
+
+    /// The last record that survives a power cut.
+    pub fn durable(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether this process is a child of the one that opened the log.
+    pub fn is_forked(&self) -> bool {
+        // A child has the memory but not the thread, and perhaps a mutex that is locked for ever.
+        std::process::id() != self.pid
+    }
+
+    /// Accepts a record; `d` is filled in. Returns `d`. With *keep*, the line is appended there.
+    ///
+    /// # Errors: `Forked`, `OutOfOrder`, `Invalid`, `Limit`, `Behind`, `Closed`, or what the
+    /// thread failed of.
+    pub fn append(&self, record: &Record<'_>, keep: Option<&mut Vec<u8>>) -> Result<u64, Failure> {
+        if self.is_forked() {
+            return Err(self.forked());
+        }
+        let moved;
+        let mut record = *record;
+        let mut blobs = Vec::new();
+        if record.payload.len() > PAYLOAD_BYTES_MAX {
+            (moved, blobs) =
+                blobs::take_out(record.payload).map_err(|bytes| self.too_large(&record, bytes))?;
+            record.payload = &moved;
+        }
+        record.d = self.durable();
+        if let Some(complaint) = complaint(&record) {
+            let path = &self.path;
+            return Err(Failure::Invalid(format!(
+                "{path}: record {}: {complaint}",
+                record.seq
+            )));
+        }
+        let mut state = self.shared.lock();
+        self.check(&state, record.seq)?;
+        let start = state.batch.lines.len();
+        push_line(&mut state.batch.lines, &self.header.log, &record);
+        if let Some(keep) = keep {
+            keep.extend_from_slice(&state.batch.lines[start..]);
+        }
+        state.batch.last = record.seq;
+        state.batch.at = record.ts_us;
+        state.batch.blobs.append(&mut blobs);
+        self.shared.head.store(record.seq, Ordering::Release);
+        if state.is_idle {
+            state.is_idle = false;
+            drop(state);
+            self.shared.work.notify_one();
+        }
+        Ok(record.d)
+    }
+
+    fn check(&self, state: &State, seq: u64) -> Result<(), Failure> {
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let path = &self.path;
+        if state.is_closed || state.closing.is_some() {
+            return Err(Failure::Closed(format!(
+                "{path}: record {seq} was appended after the log was closed; reopen it"
+            )));
+        }
+        let next = self.head() + 1;
+        if seq != next {
+            return Err(Failure::OutOfOrder(path.clone(), seq, next));
+        }
+        let queued = state.queued_bytes();
+        if queued > self.limits.queue_bytes_hard_max {
+            return Err(Failure::Behind(format!(
+                "{path}: {queued} bytes wait for the disk, at most {} may; record {seq} was not \
+                 accepted; the disk is stuck, or sources do not wait for room",
+                self.limits.queue_bytes_hard_max
+            )));
+        }
+        Ok(())
+    }
+
+    fn forked(&self) -> Failure {
+        Failure::Forked(format!(
+            "{}: opened by process {}, this is its child {}; open a log of its own here",
+            self.path,
+            self.pid,
+            std::process::id()
+        ))
+    }
+
+    fn too_large(&self, record: &Record<'_>, bytes: usize) -> Failure {
+        Failure::Limit(format!(
+            "{}: record {} ({} of {}) holds a value of {bytes} bytes, at most {BLOB_BYTES_MAX} \
+             are possible; the log goes on, store the value elsewhere",
+            self.path,
+            record.seq,
+            record.kind,
+            record.actor.unwrap_or("its usual emitter"),
+        ))
+    }
+
+    /// Whether record *seq* is written; if not, the notifier is called once it is.
+    pub fn want_written(&self, seq: u64) -> Result<bool, Failure> {
+        self.want(|state, shared| {
+            let is_there = shared.written.load(Ordering::Acquire) >= seq;
+            if !is_there {
+                lower(&mut state.wants.written, seq);
+            }
+            is_there
+        })
+    }
+
+    /// Whether record *seq* is durable; if not, it is synced soon, and then the notifier is called.
+    pub fn want_durable(&self, seq: u64) -> Result<bool, Failure> {
+        self.want(|state, shared| {
+            let is_there = shared.durable.load(Ordering::Acquire) >= seq;
+            if !is_there {
+                lower(&mut state.wants.durable, seq);
+                // A barrier for what does not exist yet would never be passed.
+                let head = shared.head.load(Ordering::Acquire);
+                state.barrier = state.barrier.max(seq.min(head));
+                state.is_idle = false;
+                shared.work.notify_one();
+            }
+            is_there
+        })
+    }
+
+    /// Whether the queue is short; if not, the notifier is called once it is.
+    pub fn want_room(&self) -> Result<bool, Failure> {
+        let soft_max = self.limits.queue_bytes_soft_max;
+        self.want(|state, _| {
+            let has_room = state.queued_bytes() <= soft_max;
+            state.wants.has_room |= !has_room;
+            has_room
+        })
+    }
+
+    fn want(&self, ask: impl FnOnce(&mut State, &Shared) -> bool) -> Result<bool, Failure> {
+        if self.is_forked() {
+            return Err(self.forked());
+        }
+        let mut state = self.shared.lock();
+        if ask(&mut state, &self.shared) {
+            return Ok(true);
+        }
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None if state.is_closed => Err(Failure::Closed(format!(
+                "{}: the log was closed before that record; reopen it",
+                self.path
+            ))),
+            None => Ok(false),
+        }
+    }
+
+    /// Asks the thread to make everything durable, to seal and to end. `true` if it has ended.
+    pub fn close(&self, why: &str, at: u64) -> bool {
+        if self.is_forked() {
+            return true;
+        }
+        let mut state = self.shared.lock();
+        state.wants.is_closed |= !state.is_closed;
+        if state.closing.is_none() && !state.is_closed {
+            state.closing = Some((why.to_owned(), at));
+            state.is_idle = false;
+            self.shared.work.notify_one();
+        }
+        state.is_closed
+    }
+
+    /// Whether the thread has ended and the lock is free.
+    pub fn is_closed(&self) -> bool {
+        self.is_forked() || self.shared.lock().is_closed
+    }
+
+    /// What the thread failed of.
+    pub fn failure(&self) -> Option<Failure> {
+        if self.is_forked() {
+            return Some(self.forked());
+        }
+        self.shared.lock().failure.clone()
+    }
+
+    /// Blocks until everything accepted is written, the thread ended, or *timeout* is over.
+    pub fn block_written(&self, timeout: Duration) -> bool {
+        if self.is_forked() {
+            return false;
+        }
+        let target = self.head();
+        let waiting = |state: &mut State| {
+            self.written() < target && state.failure.is_none() && !state.is_closed
+        };
+        let state = self.shared.lock();
+        let waited = self
+            .shared
+            .progress
+            .wait_timeout_while(state, timeout, waiting);
+        drop(waited);
+        self.written() >= target
+    }
+
+    /// Sets who is told; returns when no call of the one before is under way.
+    pub fn set_notify(&self, notify: Option<Notify>) {
+        if !self.is_forked() {
+            let mut slot = self.shared.notify.lock();
+            if let Ok(slot) = slot.as_mut() {
+                **slot = notify;
+            }
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            return;
+        }
+        self.shared.lock().is_abandoned = true;
+        self.shared.work.notify_one();
+    }
+}
+
+fn lower(want: &mut u64, seq: u64) {
+    *want = if *want == 0 { seq } else { seq.min(*want) };
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if it did, the state is still whole.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,323 @@
+//! Reads a log: a folder of segments, or one packed file. Changes nothing.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::blobs;
+use crate::checksum::LogId;
+use crate::failure::Failure;
+use crate::lock::{read_hint, LOCK};
+use crate::marks::Header;
+use crate::record::is_sound;
+use crate::recover::{analyze, Analysis, Damage, FileScan};
+use crate::scan::{find_id, scan, Item};
+use crate::vfs::{ordinals, segment_name, Vfs};
+
+/// Segments up to this many bytes together are kept in memory after the scan.
+const KEEP_BYTES_MAX: usize = 64 << 20;
+
+/// A log that was scanned and judged.
+pub struct Reader {
+    vfs: Arc<dyn Vfs>,
+    blob_folder: String,
+    /// The first valid header: what the log is.
+    pub header: Header,
+    /// The largest epoch met.
+    pub epoch: u64,
+    /// What it holds.
+    pub analysis: Analysis,
+    /// The files, in order.
+    pub files: Vec<FileScan>,
+    kept: Vec<Option<Arc<Vec<u8>>>>,
+    current: Option<(u32, Arc<Vec<u8>>)>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "Reader({}, {:?})",
+            self.header.log, self.analysis.verdict
+        )
+    }
+}
+
+/// What was found where a log should be.
+pub enum Found {
+    /// A log.
+    Log(Box<Reader>),
+    /// Nothing but what an interrupted creation leaves behind.
+    Nothing,
+}
+
+impl Reader {
+    /// Scans the folder; segments from *below* on are left out (the one that is being created).
+    ///
+    /// # Errors: `NotFound`, `Version`, `Corrupt`, `Failed`.
+    pub fn folder(vfs: Arc<dyn Vfs>, below: u64) -> Result<Found, Failure> {
+        // Another process may be writing: what was read first must not promise more than what is
+        // read later holds. Hence the hint first, then the segments from the newest back. One
+        // thing still looks like damage, a segment that is moved while we look: so look again.
+        let first = Reader::folder_once(vfs.clone(), below);
+        if matches!(first, Err(Failure::Corrupt(..))) {
+            return Reader::folder_once(vfs, below);
+        }
+        first
+    }
+
+    fn folder_once(vfs: Arc<dyn Vfs>, below: u64) -> Result<Found, Failure> {
+        let failed = |name: &str, error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::NotFound(format!(
+                "{}: there is no log here; check the path",
+                vfs.path(name)
+            )),
+            _ => Failure::io("reading", &vfs.path(name), error, 0),
+        };
+        let lock = vfs.read(LOCK).unwrap_or_default();
+        let found = ordinals(vfs.as_ref()).map_err(|error| failed("", &error))?;
+        let mut named = Vec::new();
+        for ordinal in found.into_iter().filter(|&o| o < below).rev() {
+            let name = segment_name(ordinal);
+            let bytes = vfs.read(&name).map_err(|error| failed(&name, &error))?;
+            named.push((name, bytes));
+        }
+        named.reverse();
+        Reader::judge(vfs, "blobs", named, &lock)
+    }
+
+    /// Scans one packed file *name*; its blobs lie beside it.
+    ///
+    /// # Errors: `NotFound`, `Version`, `Corrupt`, `Failed`.
+    pub fn packed(vfs: Arc<dyn Vfs>, name: &str) -> Result<Found, Failure> {
+        let bytes = vfs.read(name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::NotFound(format!(
+                "{}: there is no log here; check the path",
+                vfs.path(name)
+            )),
+            _ => Failure::io("reading", &vfs.path(name), &error, 0),
+        })?;
+        let folder = blobs::packed_folder(name);
+        Reader::judge(vfs, &folder, vec![(name.to_owned(), bytes)], b"")
+    }
+
+    fn judge(
+        vfs: Arc<dyn Vfs>,
+        blob_folder: &str,
+        named: Vec<(String, Vec<u8>)>,
+        lock: &[u8],
+    ) -> Result<Found, Failure> {
+        let Some(id) = named.iter().find_map(|(_, bytes)| find_id(bytes)) else {
+            return nothing(vfs.as_ref(), &named);
+        };
+        let mut files = Vec::new();
+        let mut kept = Vec::new();
+        let mut room = KEEP_BYTES_MAX;
+        for (name, bytes) in named {
+            files.push(FileScan {
+                size: bytes.len() as u64,
+                items: scan(&bytes, &id),
+                name,
+            });
+            let keep = bytes.len() <= room;
+            room -= if keep { bytes.len() } else { 0 };
+            kept.push(keep.then(|| Arc::new(bytes)));
+        }
+        let headers = |file: &FileScan| -> Vec<Header> {
+            let header = |item: &Item| match item {
+                Item::Header(header, _) => Some(header.as_ref().clone()),
+                _ => None,
+            };
+            file.items.iter().filter_map(header).collect()
+        };
+        let found: Vec<Header> = files.iter().flat_map(headers).collect();
+        for header in &found {
+            if let Some(objection) = header.objection() {
+                let path = vfs.path(&files[0].name);
+                return Err(Failure::Version(format!(
+                    "{path}: {objection}; upgrade tinyagent to read it"
+                )));
+            }
+        }
+        let hint = read_hint(lock, &id).unwrap_or_default();
+        let analysis = analyze(&files, hint.seq)
+            .map_err(|damage| corrupt(vfs.as_ref(), &files, &damage, &kept, &id))?;
+        let Some(header) = found.first().cloned() else {
+            return Err(headless(vfs.as_ref(), &files[0].name));
+        };
+        let mut reader = Reader {
+            vfs,
+            blob_folder: blob_folder.to_owned(),
+            header,
+            epoch: found.iter().map(|header| header.epoch).max().unwrap_or(0),
+            analysis,
+            files,
+            kept,
+            current: None,
+        };
+        reader.check_blobs()?;
+        Ok(Found::Log(Box::new(reader)))
+    }
+
+    /// A record above the evidence whose values are missing was never acknowledged.
+    fn check_blobs(&mut self) -> Result<(), Failure> {
+        let evidence = self.analysis.evidence;
+        for index in 0..self.analysis.records.len() {
+            let place = self.analysis.records[index].place;
+            if !place.has_blob || place.seq <= evidence {
+                continue;
+            }
+            let line = self.line(index)?;
+            if !blobs::all_there(self.vfs.as_ref(), &self.blob_folder, &line) {
+                let size = self.files[self.analysis.records[index].file as usize].size;
+                self.analysis.cut_before(index, size);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.analysis.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.analysis.records.is_empty()
+    }
+
+    /// The index of record *seq*, or of the first one after it.
+    pub fn index_of(&self, seq: u64) -> usize {
+        let records = &self.analysis.records;
+        records.partition_point(|record| record.place.seq < seq)
+    }
+
+    /// The line of a record, newline included, checked again.
+    ///
+    /// # Errors: `Failed`, or `Corrupt` if the file changed since the scan.
+    pub fn line(&mut self, index: usize) -> Result<Vec<u8>, Failure> {
+        let record = self.analysis.records[index];
+        let place = record.place;
+        let bytes = self.file(record.file)?;
+        let start = place.offset as usize;
+        let line = bytes.get(start..start + place.len as usize);
+        match line.filter(|line| is_sound(line, &self.header.log)) {
+            Some(line) => Ok(line.to_vec()),
+            None => {
+                let path = self.vfs.path(&self.files[record.file as usize].name);
+                Err(Failure::Corrupt(
+                    format!(
+                        "{path}: record {} at byte {start} changed while it was read; read again",
+                        place.seq
+                    ),
+                    path,
+                    place.seq,
+                    place.offset,
+                ))
+            }
+        }
+    }
+
+    fn file(&mut self, file: u32) -> Result<Arc<Vec<u8>>, Failure> {
+        if let Some(bytes) = &self.kept[file as usize] {
+            return Ok(bytes.clone());
+        }
+        if let Some((current, bytes)) = &self.current {
+            if *current == file {
+                return Ok(bytes.clone());
+            }
+        }
+        let name = &self.files[file as usize].name;
+        let bytes = self.vfs.read(name);
+        let bytes = bytes.map_err(|e| Failure::io("reading", &self.vfs.path(name), &e, 0))?;
+        let bytes = Arc::new(bytes);
+        self.current = Some((file, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Puts the values of *payload* back that lie in blobs; the digests of those that are lost.
+    pub fn resolve(&self, payload: &[u8]) -> (Vec<u8>, Vec<String>) {
+        blobs::put_back(self.vfs.as_ref(), &self.blob_folder, payload)
+    }
+
+    /// The bytes of a blob; `None` if it is missing or damaged.
+    pub fn blob(&self, digest: &str) -> Option<Vec<u8>> {
+        blobs::read(self.vfs.as_ref(), &self.blob_folder, digest)
+    }
+
+    /// Path of a file of this log, for messages.
+    pub fn path(&self, file: u32) -> String {
+        self.vfs.path(&self.files[file as usize].name)
+    }
+}
+
+/// No log id anywhere: an interrupted creation, or no log at all.
+fn nothing(vfs: &dyn Vfs, named: &[(String, Vec<u8>)]) -> Result<Found, Failure> {
+    let start = b"{\"tinyagent_log\":";
+    // A header that was torn by a crash: a prefix of one, with nothing after it, or zeros.
+    let interrupted = |bytes: &[u8]| {
+        let one_line = memchr::memchr(b'\n', bytes).is_none_or(|end| end + 1 == bytes.len());
+        let shared = bytes.len().min(start.len());
+        bytes.iter().all(|&b| b == 0) || (one_line && bytes[..shared] == start[..shared])
+    };
+    match named.iter().find(|(_, bytes)| !interrupted(bytes)) {
+        None => Ok(Found::Nothing),
+        Some((name, _)) => Err(headless(vfs, name)),
+    }
+}
+
+fn headless(vfs: &dyn Vfs, name: &str) -> Failure {
+    let path = vfs.path(name);
+    Failure::Corrupt(
+        format!(
+            "{path}: byte 0 starts no valid header, expected {{\"tinyagent_log\":...}}: \
+             not a tinyagent log, or its header is damaged; nothing was changed"
+        ),
+        path,
+        0,
+        0,
+    )
+}
+
+fn corrupt(
+    vfs: &dyn Vfs,
+    files: &[FileScan],
+    damage: &Damage,
+    kept: &[Option<Arc<Vec<u8>>>],
+    id: &LogId,
+) -> Failure {
+    let file = &files[damage.file as usize];
+    let path = vfs.path(&file.name);
+    let bytes = kept[damage.file as usize].as_deref();
+    let detail = bytes
+        .map(|bytes| crc_detail(bytes, damage.offset as usize, id))
+        .unwrap_or_default();
+    Failure::Corrupt(
+        format!(
+            "{path}: byte {}: {}{detail}; nothing was changed; restore a copy, \
+             or keep the records before {}",
+            damage.offset, damage.what, damage.seq
+        ),
+        path,
+        damage.seq,
+        damage.offset,
+    )
+}
+
+/// Both checksums of the line at *offset*; if it is whole but for them, someone edited it.
+fn crc_detail(bytes: &[u8], offset: usize, id: &LogId) -> String {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+    let line = &rest[..end];
+    let Some(stored) = crate::record::stored_crc(line) else {
+        return String::new();
+    };
+    let found = id.crc(&line[..line.len() - crate::record::TAIL_BYTES]);
+    if stored == found {
+        return String::new();
+    }
+    let edited = crate::record::parse(line)
+        .is_some_and(|record| crate::json::fields(record.payload).is_some());
+    let why = if edited { ": edited by hand?" } else { "" };
+    format!(" (CRC {found:08x}, expected {stored:08x}{why})")
+}

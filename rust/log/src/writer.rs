@@ -1,0 +1,290 @@
+//! Writes a log: whole lines, syncs, rotations, seals. Single-threaded, no clock, no thread.
+//!
+//! Who drives it (`queue`, or a test) says when to write and when to sync. After any error the
+//! log is poisoned: nothing more is written, the caller reopens and reads what is there.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use crate::blobs::{self, Blob};
+use crate::checksum::LogId;
+use crate::failure::Failure;
+use crate::lock::{Hint, Lock};
+use crate::marks::{Header, Seal};
+use crate::vfs::{append_all, segment_name, Vfs, VfsFile};
+
+/// Name of the file that is given up when the disk is full.
+pub const RESERVE: &str = "RESERVE";
+/// Its size.
+pub const RESERVE_BYTES: usize = 1 << 20;
+
+/// Lines on their way to the file.
+#[derive(Default)]
+pub struct Batch {
+    /// Whole lines.
+    pub lines: Vec<u8>,
+    /// Number of the last one.
+    pub last: u64,
+    /// Its time, for marks.
+    pub at: u64,
+    /// Values that the lines refer to.
+    pub blobs: Vec<Blob>,
+}
+
+/// The open end of a log.
+pub struct Writer {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) lock: Lock,
+    /// The header of the current segment; the next one differs in a few fields.
+    pub(crate) header: Header,
+    pub(crate) file: Box<dyn VfsFile>,
+    /// Bytes of the current segment that we wrote.
+    pub(crate) size: u64,
+    pub(crate) written: u64,
+    pub(crate) durable: u64,
+    /// The lines after `durable`, kept until they are on disk.
+    pub(crate) unsynced: Vec<u8>,
+    pub(crate) dirty_folders: BTreeSet<String>,
+    pub(crate) at: u64,
+    /// How often a segment had to take over from one whose fsync failed.
+    pub takeovers: u64,
+}
+
+impl Writer {
+    /// The last record that survives the death of this process.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The last record that survives a power cut.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Bytes that a sync would make durable.
+    pub fn unsynced_bytes(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// Bytes of the current segment.
+    pub fn segment_bytes(&self) -> u64 {
+        self.size
+    }
+
+    /// The header of the current segment.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn id(&self) -> LogId {
+        self.header.log
+    }
+
+    fn segment_path(&self) -> String {
+        self.vfs.path(&segment_name(self.header.seg))
+    }
+
+    fn failed(&self, doing: &str, error: &io::Error) -> Failure {
+        Failure::io(doing, &self.segment_path(), error, self.durable)
+    }
+
+    fn fenced(&self, why: &str) -> Failure {
+        Failure::Fenced(format!(
+            "{}: {why}; records after {} were never acknowledged as durable; \
+             close this log, another process owns it now",
+            self.segment_path(),
+            self.durable
+        ))
+    }
+
+    /// Writes the lines of *batch* and the values they need. On return they survive the death
+    /// of this process.
+    ///
+    /// # Errors: `Fenced`, `Full`, `Failed`. The log is then poisoned.
+    pub fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+        for blob in &batch.blobs {
+            if let Err(error) = blobs::store(self.vfs.as_ref(), blob, &mut self.dirty_folders) {
+                if is_full(&error) {
+                    return Err(self.disk_is_full(&[], 0));
+                }
+                return Err(self.failed("writing a blob", &error));
+            }
+        }
+        let size = self.file.size();
+        let size = size.map_err(|error| self.failed("reading the length", &error))?;
+        if size != self.size {
+            let expected = self.size;
+            return Err(self.fenced(&format!("it is {size} bytes long, expected {expected}")));
+        }
+        self.at = batch.at;
+        match append_all(self.file.as_mut(), &batch.lines) {
+            Ok(()) => {
+                self.size += batch.lines.len() as u64;
+                self.unsynced.extend_from_slice(&batch.lines);
+                self.written = batch.last;
+                Ok(())
+            }
+            Err((done, error)) if is_full(&error) => Err(self.disk_is_full(&batch.lines, done)),
+            Err((_, error)) => Err(self.failed("writing", &error)),
+        }
+    }
+
+    /// Gives up the reserve, finishes the line under way, syncs, seals.
+    fn disk_is_full(&mut self, lines: &[u8], done: usize) -> Failure {
+        let freed = self.vfs.remove(RESERVE);
+        let newline = lines[..done].iter().rposition(|&b| b == b'\n');
+        let is_between = newline.map_or(0, |at| at + 1) == done;
+        let rest = memchr::memchr(b'\n', &lines[done..]).map_or(lines.len(), |at| done + at + 1);
+        let end = if is_between { done } else { rest };
+        let finished = append_all(self.file.as_mut(), &lines[done..end]);
+        let outcome = match finished {
+            Ok(()) => {
+                self.size += end as u64;
+                self.unsynced.extend_from_slice(&lines[..end]);
+                self.written += memchr::memchr_iter(b'\n', &lines[..end]).count() as u64;
+                self.sync().and_then(|()| self.seal("full", self.at))
+            }
+            Err((_, error)) => Err(self.failed("finishing the last line", &error)),
+        };
+        let path = self.segment_path();
+        let durable = self.durable;
+        let detail = match (&outcome, &freed) {
+            (Err(Failure::Fenced(_)), _) => "another process has taken the log over",
+            (Err(_), Err(_)) => "there was no reserve, and the end of the segment is torn",
+            (Err(_), Ok(())) => "even the reserve was not enough to seal the segment",
+            (Ok(()), _) => "the segment is sealed",
+        };
+        Failure::Full(format!(
+            "{path}: the disk is full; {detail}; records 1..{durable} are durable; \
+             make room and reopen the log"
+        ))
+    }
+
+    /// Makes everything written durable, if we still own the log.
+    ///
+    /// # Errors: `Fenced`, `Failed`. The log is then poisoned.
+    pub fn sync(&mut self) -> Result<(), Failure> {
+        let folders: Vec<String> = self.dirty_folders.iter().rev().cloned().collect();
+        for folder in folders {
+            let synced = self.vfs.sync_folder(&folder);
+            synced.map_err(|error| self.failed("syncing the folders of blobs", &error))?;
+        }
+        self.dirty_folders.clear();
+        match self.file.sync() {
+            Ok(()) => self.check_fence()?,
+            // Never again on this file: the kernel may have dropped the pages, and say "ok".
+            Err(error) => self.take_over(&error)?,
+        }
+        self.durable = self.written;
+        self.unsynced.clear();
+        self.hint();
+        Ok(())
+    }
+
+    fn hint(&mut self) {
+        let hint = Hint {
+            seg: self.header.seg,
+            seq: self.durable,
+            bytes: self.size,
+        };
+        // Losing the hint costs evidence, nothing else.
+        let _ = self.lock.write_hint(&self.header.log, hint);
+    }
+
+    fn check_fence(&self) -> Result<(), Failure> {
+        let next = segment_name(self.header.seg + 1);
+        match self.vfs.exists(&next) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.fenced(&format!("{next} exists"))),
+            Err(error) => Err(self.failed("looking for a newer segment", &error)),
+        }
+    }
+
+    /// After a failed fsync: a new segment with copies of what is not durable.
+    fn take_over(&mut self, cause: &io::Error) -> Result<(), Failure> {
+        if is_full(cause) {
+            let _ = self.vfs.remove(RESERVE);
+        }
+        let failed = self.failed("fsync", cause);
+        let lines = std::mem::take(&mut self.unsynced);
+        let (first, tail) = (self.durable + 1, self.written);
+        match self.next_segment(first, tail, &lines) {
+            Ok(()) => {
+                self.takeovers += 1;
+                Ok(())
+            }
+            Err(fenced @ Failure::Fenced(_)) => Err(fenced),
+            Err(_) => Err(failed),
+        }
+    }
+
+    /// Creates the next segment, durably, with *lines* as its copies.
+    fn next_segment(&mut self, first: u64, tail: u64, lines: &[u8]) -> Result<(), Failure> {
+        let mut header = self.header.clone();
+        header.seg += 1;
+        (header.first, header.tail, header.at) = (first, tail, self.at);
+        let name = segment_name(header.seg);
+        let mut file = match self.vfs.create_new(&name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(self.fenced(&format!("{name} exists")));
+            }
+            Err(error) => return Err(self.failed("creating the next segment", &error)),
+        };
+        let mut bytes = Vec::with_capacity(lines.len() + 512);
+        header.push_line(&mut bytes);
+        bytes.extend_from_slice(lines);
+        append_all(file.as_mut(), &bytes)
+            .map_err(|(_, error)| error)
+            .and_then(|()| file.sync())
+            .and_then(|()| self.vfs.sync_folder(""))
+            .map_err(|error| self.failed("starting the next segment", &error))?;
+        (self.file, self.header, self.size) = (file, header, bytes.len() as u64);
+        self.check_fence()
+    }
+
+    /// Ends the current segment and starts the next one.
+    ///
+    /// # Errors: `Fenced`, `Failed`, `Full`. The log is then poisoned.
+    pub fn rotate(&mut self) -> Result<(), Failure> {
+        self.sync()?;
+        self.seal("rotate", self.at)?;
+        self.next_segment(self.written + 1, self.written, b"")
+    }
+
+    /// Makes everything durable and ends the log in order.
+    ///
+    /// # Errors: `Fenced`, `Failed`.
+    pub fn close(&mut self, why: &str, at: u64) -> Result<(), Failure> {
+        self.sync()?;
+        self.seal(why, at)?;
+        let _ = self.vfs.remove(RESERVE);
+        Ok(())
+    }
+
+    fn seal(&mut self, why: &str, at: u64) -> Result<(), Failure> {
+        let seal = Seal {
+            seg: self.header.seg,
+            last: self.durable,
+            d: self.durable,
+            why: why.to_owned(),
+            at,
+        };
+        let mut line = Vec::new();
+        seal.push_line(&mut line, &self.id());
+        append_all(self.file.as_mut(), &line)
+            .map_err(|(_, error)| error)
+            .and_then(|()| self.file.sync())
+            .map_err(|error| self.failed("sealing", &error))?;
+        self.size += line.len() as u64;
+        Ok(())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

@@ -1,0 +1,212 @@
+//! The reading end of a log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use tinyagent_log::failure::Failure;
+use tinyagent_log::reader::{Found, Reader};
+use tinyagent_log::record::parse;
+use tinyagent_log::recover::Verdict;
+use tinyagent_log::vfs::real::RealVfs;
+
+use super::raise;
+
+/// A log, scanned and judged when this is made.
+#[pyclass]
+pub struct LogReader {
+    reader: Reader,
+}
+
+#[pymethods]
+impl LogReader {
+    #[new]
+    fn new(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
+        let found = py.detach(|| find(&path));
+        let reader = found.map_err(|failure| raise(py, &failure))?;
+        Ok(LogReader { reader })
+    }
+
+    #[getter]
+    fn log(&self) -> String {
+        self.reader.header.log.to_string()
+    }
+
+    #[getter]
+    fn format(&self) -> u64 {
+        self.reader.header.format
+    }
+
+    #[getter]
+    fn level(&self) -> &str {
+        &self.reader.header.level
+    }
+
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.reader.header.name.as_deref()
+    }
+
+    #[getter]
+    fn origin(&self) -> Option<&str> {
+        self.reader.header.origin.as_deref()
+    }
+
+    #[getter]
+    fn at_us(&self) -> u64 {
+        self.reader.header.at
+    }
+
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.reader.epoch
+    }
+
+    #[getter]
+    fn first(&self) -> u64 {
+        let records = &self.reader.analysis.records;
+        records.first().map_or(0, |record| record.place.from)
+    }
+
+    #[getter]
+    fn last(&self) -> u64 {
+        self.reader.analysis.next - 1
+    }
+
+    #[getter]
+    fn durable_seq(&self) -> u64 {
+        self.reader.analysis.evidence
+    }
+
+    #[getter]
+    fn verdict(&self) -> &'static str {
+        match self.reader.analysis.verdict {
+            Verdict::Clean => "clean",
+            Verdict::Unclean => "unclean",
+            Verdict::Torn(_) => "torn",
+        }
+    }
+
+    /// `(path, offset, bytes, dropped)` of the torn end, if there is one.
+    #[getter]
+    fn torn(&self) -> Option<(String, u64, u64, u64)> {
+        match &self.reader.analysis.verdict {
+            Verdict::Torn(t) => Some((self.reader.path(t.file), t.offset, t.bytes, t.dropped)),
+            _ => None,
+        }
+    }
+
+    /// `(files, void_segments, void_lines, copies)`.
+    #[getter]
+    fn counts(&self) -> (usize, u64, u64, u64) {
+        let a = &self.reader.analysis;
+        (
+            self.reader.files.len(),
+            a.void_segments,
+            a.void_lines,
+            a.copies,
+        )
+    }
+
+    fn __len__(&self) -> usize {
+        self.reader.len()
+    }
+
+    /// Up to *count* records from number *first* on:
+    /// `(seq, ts_us, actor, kind, v, cause, payload, d, line, lost)`.
+    fn batch<'py>(
+        &mut self,
+        py: Python<'py>,
+        first: u64,
+        count: usize,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let start = self.reader.index_of(first);
+        let end = self.reader.len().min(start.saturating_add(count));
+        (start..end).map(|index| self.record(py, index)).collect()
+    }
+
+    /// The bytes of a blob; None if it is missing or damaged.
+    fn blob<'py>(&self, py: Python<'py>, digest: &str) -> Option<Bound<'py, PyBytes>> {
+        let body = self.reader.blob(digest)?;
+        Some(PyBytes::new(py, &body))
+    }
+
+    /// The digests of the blobs that *line* refers to.
+    #[staticmethod]
+    fn digests(line: &[u8]) -> Vec<String> {
+        tinyagent_log::blobs::digests(line)
+    }
+}
+
+impl LogReader {
+    fn record<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyTuple>> {
+        let line = self.reader.line(index);
+        let line = line.map_err(|failure| raise(py, &failure))?;
+        let place = self.reader.analysis.records[index].place;
+        let Some(record) = parse(&line) else {
+            return Err(raise(py, &self.odd(index)));
+        };
+        let (payload, lost) = if place.has_blob {
+            let (payload, lost) = self.reader.resolve(record.payload);
+            (PyBytes::new(py, &payload), lost)
+        } else {
+            (PyBytes::new(py, record.payload), Vec::new())
+        };
+        (
+            record.seq,
+            record.ts_us,
+            record.actor,
+            record.kind,
+            record.v,
+            record.cause,
+            payload,
+            record.d,
+            PyBytes::new(py, &line),
+            lost,
+        )
+            .into_pyobject(py)
+    }
+
+    fn odd(&self, index: usize) -> Failure {
+        let record = self.reader.analysis.records[index];
+        let path = self.reader.path(record.file);
+        let (seq, offset) = (record.place.seq, record.place.offset);
+        Failure::Corrupt(
+            format!(
+                "{path}: record {seq} at byte {offset} has a good checksum, but not the fields of \
+                 format 1 in their order; was it written by another program?"
+            ),
+            path,
+            seq,
+            offset,
+        )
+    }
+}
+
+fn find(path: &Path) -> Result<Reader, Failure> {
+    if path.is_dir() {
+        let vfs = Arc::new(RealVfs::new(path));
+        return match Reader::folder(vfs, u64::MAX)? {
+            Found::Log(reader) => Ok(*reader),
+            Found::Nothing => Err(Failure::NotFound(format!(
+                "{}: a folder without a log (no segment with a header); check the path",
+                path.display()
+            ))),
+        };
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match Reader::packed(Arc::new(RealVfs::new(folder)), &name)? {
+        Found::Log(reader) => Ok(*reader),
+        Found::Nothing => Err(Failure::Corrupt(
+            format!(
+                "{}: byte 0 starts no header: an empty file, or a packed log cut short",
+                path.display()
+            ),
+            path.display().to_string(),
+            0,
+            0,
+        )),
+    }
+}

@@ -1,0 +1,277 @@
+//! The writing end of a log.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, Once, Weak};
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tinyagent_log::failure::Failure;
+use tinyagent_log::lock::Holder;
+use tinyagent_log::open::{open, OpenOptions, Recovered};
+use tinyagent_log::queue::{Durability, Limits, Queue};
+use tinyagent_log::record::Record;
+use tinyagent_log::vfs::real::RealVfs;
+use tinyagent_log::vfs::Vfs;
+
+use super::lines::fresh_id;
+use super::{id, raise};
+
+/// The logs that are open, for the end of the interpreter.
+static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
+static AT_EXIT: Once = Once::new();
+/// How long the end of the interpreter may take for what is not yet written.
+const EXIT_WAIT: Duration = Duration::from_secs(1);
+
+/// Lets what was accepted be written, and keeps the threads from calling Python any more.
+#[pyfunction]
+pub fn _at_exit(py: Python<'_>) {
+    py.detach(|| {
+        let open = OPEN.lock().map(|mut open| std::mem::take(&mut *open));
+        for queue in open.unwrap_or_default().iter().filter_map(Weak::upgrade) {
+            queue.block_written(EXIT_WAIT);
+            queue.set_notify(None);
+        }
+    });
+}
+
+fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
+    if let Ok(mut open) = OPEN.lock() {
+        open.retain(|other| other.strong_count() > 0);
+        open.push(Arc::downgrade(queue));
+    }
+    let mut outcome = Ok(());
+    AT_EXIT.call_once(|| {
+        outcome = wrap_pyfunction!(_at_exit, py)
+            .and_then(|function| py.import("atexit")?.call_method1("register", (function,)))
+            .map(drop);
+    });
+    outcome
+}
+
+/// The writing end of a log in a folder.
+#[pyclass(frozen)]
+pub struct LogWriter {
+    queue: Arc<Queue>,
+    recovered: Recovered,
+}
+
+#[pymethods]
+impl LogWriter {
+    #[new]
+    #[pyo3(signature = (
+        path, *, durability, at_us, log_id=None, name=None, origin=None,
+        segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
+        interval_ms=None
+    ))]
+    #[allow(clippy::too_many_arguments)] // options, all by name
+    fn new(
+        py: Python<'_>,
+        path: std::path::PathBuf,
+        durability: &str,
+        at_us: u64,
+        log_id: Option<&str>,
+        name: Option<String>,
+        origin: Option<String>,
+        segment_bytes_max: Option<u64>,
+        queue_bytes_soft_max: Option<usize>,
+        queue_bytes_hard_max: Option<usize>,
+        interval_ms: Option<u64>,
+    ) -> PyResult<Self> {
+        let mode = match durability {
+            "interval" => Durability::Interval,
+            "group" => Durability::Group,
+            "strict" => Durability::Strict,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "durability {other:?} is none of interval, group, strict"
+                )))
+            }
+        };
+        let usual = Limits::default();
+        let limits = Limits {
+            segment_bytes_max: segment_bytes_max.unwrap_or(usual.segment_bytes_max),
+            queue_bytes_soft_max: queue_bytes_soft_max.unwrap_or(usual.queue_bytes_soft_max),
+            queue_bytes_hard_max: queue_bytes_hard_max.unwrap_or(usual.queue_bytes_hard_max),
+            interval: interval_ms.map_or(usual.interval, Duration::from_millis),
+            ..usual
+        };
+        let options = OpenOptions {
+            log: log_id.map(id).transpose()?,
+            fresh: id(&fresh_id()?)?,
+            name,
+            origin,
+            by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).to_owned(),
+            at: at_us,
+            holder: holder(),
+        };
+        let opened = py.detach(|| {
+            let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
+            let (writer, recovered) = open(vfs.clone(), &options)?;
+            let queue = Queue::start(writer, mode, limits)
+                .map_err(|e| Failure::io("starting the writer thread", &vfs.path(""), &e, 0))?;
+            let queue = Arc::new(queue);
+            Ok(LogWriter { queue, recovered })
+        });
+        let writer = opened.map_err(|failure| raise(py, &failure))?;
+        remember(py, &writer.queue)?;
+        Ok(writer)
+    }
+
+    #[getter]
+    fn log(&self) -> String {
+        self.queue.header().log.to_string()
+    }
+
+    #[getter]
+    fn name(&self) -> Option<String> {
+        self.queue.header().name.clone()
+    }
+
+    #[getter]
+    fn origin(&self) -> Option<String> {
+        self.queue.header().origin.clone()
+    }
+
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.queue.header().epoch
+    }
+
+    /// `(is_unclean, torn_bytes, dropped, copied, segment)`.
+    #[getter]
+    fn recovered(&self) -> (bool, u64, u64, u64, u64) {
+        let r = &self.recovered;
+        (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment)
+    }
+
+    #[getter]
+    fn seq(&self) -> u64 {
+        self.queue.head()
+    }
+
+    #[getter]
+    fn written_seq(&self) -> u64 {
+        self.queue.written()
+    }
+
+    #[getter]
+    fn durable_seq(&self) -> u64 {
+        self.queue.durable()
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of a record
+    fn append(
+        &self,
+        py: Python<'_>,
+        seq: u64,
+        ts_us: u64,
+        actor: Option<&str>,
+        kind: &str,
+        v: u16,
+        cause: u64,
+        payload: &[u8],
+    ) -> PyResult<u64> {
+        let record = Record {
+            seq,
+            d: 0,
+            ts_us,
+            actor,
+            kind,
+            v,
+            cause,
+            payload,
+        };
+        let done = self.queue.append(&record, None);
+        done.map_err(|failure| raise(py, &failure))
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of a record
+    fn append_keeping<'py>(
+        &self,
+        py: Python<'py>,
+        seq: u64,
+        ts_us: u64,
+        actor: Option<&str>,
+        kind: &str,
+        v: u16,
+        cause: u64,
+        payload: &[u8],
+    ) -> PyResult<(u64, Bound<'py, PyBytes>)> {
+        let record = Record {
+            seq,
+            d: 0,
+            ts_us,
+            actor,
+            kind,
+            v,
+            cause,
+            payload,
+        };
+        let mut kept = Vec::new();
+        let d = self.queue.append(&record, Some(&mut kept));
+        let d = d.map_err(|failure| raise(py, &failure))?;
+        Ok((d, PyBytes::new(py, &kept)))
+    }
+
+    fn want_written(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
+        let there = self.queue.want_written(seq);
+        there.map_err(|failure| raise(py, &failure))
+    }
+
+    fn want_durable(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
+        let there = self.queue.want_durable(seq);
+        there.map_err(|failure| raise(py, &failure))
+    }
+
+    fn want_room(&self, py: Python<'_>) -> PyResult<bool> {
+        self.queue
+            .want_room()
+            .map_err(|failure| raise(py, &failure))
+    }
+
+    fn set_notify(&self, py: Python<'_>, notify: Option<Py<PyAny>>) {
+        let call = notify.map(|notify| -> tinyagent_log::queue::Notify {
+            Box::new(move || {
+                // No interpreter any more: nobody waits any more.
+                let _ = Python::try_attach(|py| {
+                    if let Err(error) = notify.call0(py) {
+                        error.write_unraisable(py, None);
+                    }
+                });
+            })
+        });
+        // The thread may be in a call, which needs the interpreter to return.
+        py.detach(|| self.queue.set_notify(call));
+    }
+
+    fn block_written(&self, py: Python<'_>, timeout_s: f64) -> bool {
+        let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::MAX);
+        py.detach(|| self.queue.block_written(timeout))
+    }
+
+    fn close(&self, why: &str, at_us: u64) -> bool {
+        self.queue.close(why, at_us)
+    }
+
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    fn failure(&self, py: Python<'_>) -> Option<PyErr> {
+        self.queue.failure().map(|failure| raise(py, &failure))
+    }
+}
+
+fn holder() -> Holder {
+    let read = |name: &str| std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
+    let text = |name: &str| read(name).unwrap_or_default().trim().to_owned();
+    Holder {
+        pid: std::process::id(),
+        host: text("hostname"),
+        boot: text("random/boot_id"),
+        ..Holder::default()
+    }
+}
