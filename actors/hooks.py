@@ -23,7 +23,6 @@ class Hooks:
 
     name = "hooks"
     requests = frozenset({k.HostAsked.kind})
-    kinds = requests | {k.CancelRequested.kind, k.RunEnded.kind}
 
     def __init__(self, hooks: Mapping[str, Asked]) -> None:
         self._hooks = hooks
@@ -33,8 +32,6 @@ class Hooks:
         """Cancel what is under way when the host asks for it."""
         if isinstance(record.event, k.CancelRequested):
             self._cancelled.set()
-        elif isinstance(record.event, k.RunEnded):
-            self._cancelled.clear()
 
     async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield what the hook answered, or that it failed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors.providers import provider_for
+from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.hosted import HOSTED, described, described_digest
 from tinyagent.actors.session import agent_machine
 from tinyagent.events import Conversation, Record, View, digest
@@ -20,19 +20,30 @@ from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences
 from tinyagent.runtime.replay import Finding, replay
 
 
-def body_of(asked: View) -> bytes:
-    """Return the request that *asked* makes, to the byte. Pure."""
-    if asked.settings.options.get("source") == HOSTED:
-        return described(asked)
-    api = asked.settings.model.get("api", "")
-    return provider_for(api).body(asked.settings, asked.read())
+class Requests:
+    """Builds the requests of one session again. Pure."""
 
+    def __init__(self) -> None:
+        self._provider: Provider | None = None
 
-def digest_of(asked: View) -> str:
-    """Return the digest of the request that *asked* makes. Pure."""
-    if asked.settings.options.get("source") == HOSTED:
-        return described_digest(asked)
-    return digest(body_of(asked))
+    def body(self, asked: View) -> bytes:
+        """Return the request that *asked* makes, to the byte.
+
+        Raises:
+            ValueError: no provider speaks the api of the session's model.
+        """
+        if asked.settings.options.get("source") == HOSTED:
+            return described(asked)
+        api = asked.settings.model.get("api", "")
+        if self._provider is None or self._provider.api != api:
+            self._provider = provider_for(api)
+        return self._provider.body(asked.settings, asked.read())
+
+    def digest(self, asked: View) -> str:
+        """Return the digest of the request that *asked* makes."""
+        if asked.settings.options.get("source") == HOSTED:
+            return described_digest(asked)
+        return digest(self.body(asked))
 
 
 def verify(where: str, records: Sequence[Record], today: k.SessionStarted | None = None) -> Report:
@@ -60,8 +71,8 @@ class RequestCheck:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.compared = 0
-        self._then = Conversation()
-        self._now = Conversation()
+        self._then, self._now = Conversation(), Conversation()
+        self._requests = Requests()
         self._digests = {
             record.cause: (record.seq, record.event.request)
             for record in records
@@ -81,15 +92,17 @@ class RequestCheck:
         if not recorded:
             return None
         self.compared += 1
-        now = digest_of(self._now.asked)
+        now = self._requests.digest(self._now.asked)
         if now == recorded:
             self._entered = []
             return None
         return Finding(record.seq, "the streamer", *self._explained(recorded, now))
 
     def _explained(self, recorded: str, now: str) -> tuple[tuple[Difference, ...], str]:
-        if digest_of(self._then.asked) == recorded:
-            bodies = (msgspec.json.decode(body_of(c.asked)) for c in (self._then, self._now))
+        if Requests().digest(self._then.asked) == recorded:
+            bodies = (
+                msgspec.json.decode(Requests().body(c.asked)) for c in (self._then, self._now)
+            )
             paths = tuple(differences(*bodies))
             return paths, self._configuration()
         since = ", ".join(f"{r.seq} {r.event.kind}" for r in self._entered) or "none"

@@ -20,7 +20,7 @@ from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Machine, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Log
 
@@ -34,6 +34,7 @@ class Session:
     Args:
         configure: returns the whole configuration as of now, for record 1.
         changes: returns what the host changed since it was last asked, as ``config.changed.set``.
+        signal: the host's own; set when a run is cancelled. Without it each run has a new one.
     """
 
     def __init__(
@@ -46,35 +47,27 @@ class Session:
         hooks: Mapping[str, Asked],
         configure: Callable[[], k.SessionStarted],
         changes: Callable[[], dict[str, Any]],
-        key_of: KeyOf | None = None,
+        key_of: Callable[[], KeyOf | None] = lambda: None,
         tools_parallel_max: int = PARALLEL_MAX,
+        signal: asyncio.Event | None = None,
     ) -> None:
         self.log = log
         self.journal = Journal(log, clock)
         self.conversation = Conversation()
         self.machine = agent_machine()
-        self.signal = asyncio.Event()
+        self.signal = signal or asyncio.Event()
+        self._own_signal = signal is None
+        self._is_cancelled = False
         self.behind_max = BEHIND_MAX
         self.is_running = False
         self._configure = configure
         self._changes = changes
         self._watchers: list[Mailbox] = []
-        self.streamer = Streamer(
-            source,
-            self.conversation,
-            clock,
-            log_id=log.meta.log,
-            key_of=key_of,
-            room=self._room,
-        )
-        self.tools = Tools(
-            find,
-            self.conversation,
-            lambda: self.signal,
-            parallel_max=tools_parallel_max,
-            report=self.report,
-        )
-        self.hooks = Hooks(hooks)
+        self._source = source
+        self._key_of = key_of
+        self._find = find
+        self._hooks = hooks
+        self._parallel_max = tools_parallel_max
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._is_open = False
@@ -123,8 +116,10 @@ class Session:
         """
         self.open()
         self.sync()
+        self._is_cancelled = False
+        if self._own_signal:
+            self.signal = asyncio.Event()
         cast = self._cast()
-        self.signal = asyncio.Event()
         self.is_running = True
         try:
             async with asyncio.TaskGroup() as stage:
@@ -141,7 +136,8 @@ class Session:
 
     def cancel(self, reason: str) -> None:
         """Ask the run to stop; nothing happens when there is none, or it was asked before."""
-        if self.is_running and not self.signal.is_set():
+        if self.is_running and not self._is_cancelled:
+            self._is_cancelled = True
             self.signal.set()
             self.journal.append(k.CancelRequested(reason))
 
@@ -186,14 +182,31 @@ class Session:
 
     def _cast(self) -> dict[str, Any]:
         """Open a mailbox for everyone, in the order of the flow, and return their loops."""
-        actors = (self.streamer, self.tools, self.hooks)
+        workers: tuple[Worker, ...] = (
+            Streamer(
+                self._source,
+                self.conversation,
+                self.journal.clock,
+                log_id=self.log.meta.log,
+                key_of=self._key_of(),
+                room=self._room,
+            ),
+            Tools(
+                self._find,
+                self.conversation,
+                self.signal,
+                parallel_max=self._parallel_max,
+                report=self.report,
+            ),
+            Hooks(self._hooks),
+        )
         machine_box = Mailbox(self.machine.name, self.machine.inputs)
         boxes = [machine_box]
         loops: dict[str, Any] = {
             self.machine.name: drive(self.machine, machine_box, self.journal, self.sync)
         }
-        for worker in actors:
-            box = Mailbox(worker.name, worker.kinds, control=CONTROL)
+        for worker in workers:
+            box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
         self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail

@@ -22,15 +22,20 @@ from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
 ABORTED = "Request was aborted"
+REPLACED = "the stream's result is not what its deltas said"
 RETRY_AFTER_S_MAX = 120.0
 """A longer wait is a refusal (openai-python 3.54 gives up there too)."""
 
 
 class Heard(NamedTuple):
-    """What a source had to say: pieces of the answer, and the host's own objects for them."""
+    """What a source had to say: pieces of the answer, and the host's own objects for them.
+
+    ``void``: everything said before is not part of the answer.
+    """
 
     pieces: Sequence[Timed]
     live: object = None
+    void: bool = False
 
 
 class Attempt(Protocol):
@@ -69,8 +74,9 @@ class Source(Protocol):
         """Return a request that is not sent yet."""
         ...
 
-    def cancel(self) -> bool:
-        """Ask the running attempt to end; False if it must be cancelled from outside."""
+    @property
+    def grace_s(self) -> float:
+        """Time that a cancelled attempt has to end by itself."""
         ...
 
 
@@ -88,7 +94,6 @@ class Streamer:
 
     name = "model"
     requests = frozenset({k.ModelRequested.kind})
-    kinds = requests | {k.CancelRequested.kind, k.RunEnded.kind}
 
     def __init__(
         self,
@@ -113,10 +118,11 @@ class Streamer:
         """Cancel what is under way when the host asks for it."""
         if isinstance(record.event, k.CancelRequested):
             self._cancelled = True
-            if self._task is not None and not self.source.cancel():
-                self._task.cancel()
-        elif isinstance(record.event, k.RunEnded):
-            self._cancelled = False
+            asyncio.get_running_loop().call_later(self.source.grace_s, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield deltas, retries and the end of one model call."""
@@ -159,6 +165,9 @@ class Streamer:
             attempt = self.source.attempt(asked, key)
             try:
                 async for heard in attempt:
+                    if heard.void:
+                        speech = _Speech(self._conversation)
+                        yield k.ModelRetrying(number, k.Failure("host", REPLACED))
                     pieces = speech.take(heard.pieces)
                     yield Live(k.ModelDelta(pieces), heard.live)
                     if self._room is not None:

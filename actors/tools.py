@@ -88,20 +88,19 @@ class Tools:
 
     name = "tools"
     requests = frozenset({k.ToolRequested.kind})
-    kinds = requests | {k.CancelRequested.kind, k.RunEnded.kind}
 
     def __init__(
         self,
         find: Find,
         conversation: Conversation,
-        signal_of: Callable[[], asyncio.Event],
+        signal: asyncio.Event,
         *,
         parallel_max: int = PARALLEL_MAX,
         report: Callable[[str, str], None],
     ) -> None:
         self._find = find
         self._conversation = conversation
-        self._signal_of = signal_of
+        self._signal = signal
         self._slots = asyncio.Semaphore(parallel_max)
         self._report = report
         self._cancelled = asyncio.Event()
@@ -110,8 +109,6 @@ class Tools:
         """Cancel what is under way when the host asks for it."""
         if isinstance(record.event, k.CancelRequested):
             self._cancelled.set()
-        elif isinstance(record.event, k.RunEnded):
-            self._cancelled.clear()
 
     async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield the start, the progress and the end of one call."""
@@ -151,7 +148,7 @@ class Tools:
             name=event.name,
             arguments=arguments,
             attempt=event.attempt,
-            signal=self._signal_of(),
+            signal=self._signal,
             progress=progress,
         )
         task = asyncio.ensure_future(_awaited(tool, invocation))

@@ -15,13 +15,14 @@ from tinyagent.events import kinds as k
 from tinyagent.events.messages import (
     Assistant,
     Block,
+    CallEnd,
     Message,
     Outcome,
     Result,
     User,
     applied,
     message_of,
-    outcome_of,
+    result_of,
     revised,
 )
 
@@ -184,19 +185,12 @@ class Conversation:
             case _:
                 pass
 
-    def _return(
-        self,
-        record: k.Record,
-        event: k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled,
-    ) -> None:
+    def _return(self, record: k.Record, event: CallEnd) -> None:
         """Results join the conversation together, in call order, when the last one is there."""
-        content, ok, details = outcome_of(event)
         call = self.calls.get(event.call_id)
         if call is None or self._batch.get(event.call_id, call) is not None:
             return
-        self._batch[event.call_id] = Result(
-            record.seq, call.id, call.name, content, ok, details, record.at_ns // 1_000_000
-        )
+        self._batch[event.call_id] = result_of(record, event, call.name)
         if None not in self._batch.values():
             self._results_at = len(self.messages)
             self.messages.extend(r for r in self._batch.values() if r is not None)

@@ -67,6 +67,7 @@ class Result(msgspec.Struct, frozen=True):
     content: k.Content
     ok: bool = True
     details: dict[str, Any] | None = None
+    terminate: bool = False
     at_ms: int | None = None
 
 
@@ -80,19 +81,25 @@ class Custom(msgspec.Struct, frozen=True):
 Message: TypeAlias = User | Assistant | Result | Custom
 
 
-def outcome_of(
-    event: k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled,
-) -> tuple[k.Content, bool, dict[str, Any] | None]:
-    """Return what the end of a call tells the model: content, whether it went well, details."""
+CallEnd: TypeAlias = k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled
+
+
+def result_of(record: k.Record, event: CallEnd, name: str) -> Result:
+    """Return what the end of a call tells the model."""
+    content: k.Content = ""
+    details: dict[str, Any] | None = None
+    ok = terminate = False
     match event:
         case k.ToolFailed(failure=failure):
-            return failure.message, False, None
+            content = failure.message
         case k.ToolSettled(content=content, outcome=outcome):
-            return content, outcome == "done", None
-        case k.ToolBlocked(content=content, ok=ok, details=details):
-            return content, ok, details
-        case k.ToolFinished(content=content, details=details):
-            return content, True, details
+            ok = outcome == "done"
+        case k.ToolBlocked(content=content, ok=ok, details=details, terminate=terminate):
+            pass
+        case k.ToolFinished(content=content, details=details, terminate=terminate):
+            ok = True
+    at_ms = record.at_ns // 1_000_000
+    return Result(record.seq, event.call_id, name, content, ok, details, terminate, at_ms)
 
 
 def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
@@ -106,6 +113,7 @@ def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
         content=result.content if event.content is None else event.content,
         ok=result.ok if event.ok is None else event.ok,
         details=result.details if event.details is None else event.details,
+        terminate=result.terminate or event.terminate,
     )
 
 
@@ -143,7 +151,7 @@ def message_of(dump: dict[str, Any], seq: int) -> Message:
                 content,
                 not dump.get("is_error"),
                 dump.get("details"),
-                dump.get("timestamp"),
+                at_ms=dump.get("timestamp"),
             )
         case "assistant":
             stop = dump.get("stop_reason") or "stop"

@@ -1,0 +1,7 @@
+"""``python -m tinyagent``."""
+
+import sys
+
+from tinyagent.cli import main
+
+sys.exit(main())

@@ -1,0 +1,175 @@
+"""The public message of every recorded one: made once, so that everybody holds the same object.
+
+A message that the host made itself is that object; the others are built from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyagent._partial import message_from, public_usage
+from tinyagent.agent_types import (
+    AgentMessage,
+    AgentToolResult,
+    AssistantMessage,
+    ImageContent,
+    TextContent,
+    ToolResultMessage,
+    UserMessage,
+)
+from tinyagent.events import Record, plain
+from tinyagent.events import kinds as k
+from tinyagent.events.conversation import Conversation
+from tinyagent.events.messages import Assistant, Custom, Message, Result, User
+
+_STOPS = {"end": "stop", "tools": "tool_calls", "length": "length", "filtered": "error"}
+_TEXT_ENDS = (k.ModelFinished.kind, k.ModelFailed.kind)
+
+
+class Bodies:
+    """Reader of the journal that keeps the host's objects, and makes those that are missing."""
+
+    kinds = frozenset(
+        {
+            k.UserSaid.kind,
+            k.ToolFinished.kind,
+            k.ModelFinished.kind,
+            k.ModelFailed.kind,
+            k.ContextEdited.kind,
+        }
+    )
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._given: dict[int, Any] = {}
+        self._answers: dict[int, Assistant] = {}
+        self._made: dict[tuple[int, str], AgentMessage] = {}
+
+    def wants(self, record: Record) -> bool:
+        """Whether *record* is for this reader."""
+        return record.event.kind in self.kinds
+
+    def post(self, record: Record) -> None:
+        """Keep the object that travels with *record*."""
+        if record.live is not None:
+            about = record.cause if record.event.kind in _TEXT_ENDS else record.seq
+            self._given[about] = record.live
+        if record.event.kind in _TEXT_ENDS:
+            answer = self._conversation.messages[-1]
+            assert isinstance(answer, Assistant)
+            self._answers[answer.seq] = answer
+
+    def of(self, message: Message) -> AgentMessage:
+        """Return the public message of *message*, always the same one."""
+        about = (message.seq, message.call_id if isinstance(message, Result) else "")
+        made = self._made.get(about)
+        if made is None:
+            made = self._made[about] = self._make(message)
+        return made
+
+    def answer(self, seq: int) -> AssistantMessage:
+        """Return the answer to ``model.requested`` *seq*, once."""
+        message = self.of(self._answers.pop(seq))
+        assert isinstance(message, AssistantMessage)
+        return message
+
+    def revise(self, result: Result) -> None:
+        """Bring the public message of a result up to what an after-hook made of it."""
+        message = self.of(result)
+        assert isinstance(message, ToolResultMessage)
+        if message.is_error == result.ok or content_of(message.content) != result.content:
+            message.content = blocks_of(result.content)
+        message.is_error, message.terminate = not result.ok, result.terminate
+        message.details = result.details or {}
+
+    def seq_of(self, body: AgentMessage) -> int | None:
+        """Return the number of the record that *body* belongs to, None if it is in no record."""
+        return next((about[0] for about, made in self._made.items() if made is body), None)
+
+    def adopt(self, message: Message, body: AgentMessage) -> None:
+        """Let *body* be the public message of *message*."""
+        self._made[message.seq, message.call_id if isinstance(message, Result) else ""] = body
+
+    def _make(self, message: Message) -> AgentMessage:
+        given = self._given.pop(message.seq, None)
+        match message:
+            case Result():
+                return result_message(message, given)
+            case _ if given is not None:
+                return given  # type: ignore[no-any-return] # the host's own message
+            case User():
+                return UserMessage(content=blocks_of(message.content), timestamp=message.at_ms)
+            case Assistant():
+                return assistant_message(message)
+            case Custom():
+                from tinyagent.agent_types import CustomAgentMessage
+
+                return CustomAgentMessage(**message.message)
+
+
+def blocks_of(content: k.Content) -> list[TextContent | ImageContent]:
+    """Return recorded content as public blocks."""
+    if isinstance(content, str):
+        return [TextContent(text=content)]
+    return [
+        ImageContent.model_validate(part)
+        if part.get("type") == "image"
+        else TextContent.model_validate(part)
+        for part in content
+    ]
+
+
+def content_of(blocks: Sequence[object]) -> k.Content:
+    """Return public blocks as recorded content; a single plain text is a string."""
+    dumped: list[dict[str, Any]] = []
+    for block in blocks:
+        if isinstance(block, TextContent | ImageContent):
+            dumped.append(plain(block.model_dump(exclude_none=True)))
+        elif isinstance(block, dict):
+            dumped.append(plain(block))
+    if len(dumped) == 1 and dumped[0].keys() == {"type", "text"} and dumped[0]["type"] == "text":
+        return str(dumped[0]["text"])
+    return dumped
+
+
+def result_message(result: Result, given: AgentToolResult | None) -> ToolResultMessage:
+    """Return the public message of a tool's result."""
+    return ToolResultMessage(
+        tool_call_id=result.call_id,
+        tool_name=result.name,
+        content=list(given.content) if given is not None else blocks_of(result.content),
+        details=result.details or {},
+        is_error=not result.ok,
+        terminate=result.terminate,
+        timestamp=result.at_ms,
+    )
+
+
+def assistant_message(answer: Assistant) -> AssistantMessage:
+    """Return the public message of a recorded answer."""
+    ok = answer.outcome == "ok"
+    message = AssistantMessage(
+        stop_reason=_STOPS[answer.reason] if ok else _failed(answer),
+        timestamp=answer.at_ms,
+        api=answer.model.get("api"),
+        provider=answer.model.get("provider"),
+        model=answer.model.get("id"),
+        usage=public_usage(answer.usage),
+    )
+    message_from(answer.blocks, message)
+    if not ok:
+        message.content = message.content or [TextContent(text="")]
+        if answer.failure is not None:
+            message.error_message = answer.failure.message
+            message.error_kind = error_kind(answer.failure)
+    return message
+
+
+def _failed(answer: Assistant) -> Any:
+    return "aborted" if answer.outcome == "cancelled" else "error"
+
+
+def error_kind(failure: k.Failure) -> str:
+    """Return the public word for a failure's kind."""
+    return {"cancelled": "aborted", "interrupted": "network"}.get(failure.kind, failure.kind)

@@ -1,0 +1,346 @@
+"""What a host gives an agent (tools, callbacks, options), as the actors understand it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from tinyagent._bodies import Bodies, content_of
+from tinyagent.actors.tools import Invocation, Refused, Returned
+from tinyagent.agent_types import (
+    AgentMessage,
+    AgentTool,
+    AgentToolResult,
+    ToolCallContent,
+    ToolLoopControl,
+    ToolResultMessage,
+)
+from tinyagent.events import Conversation, Event, plain
+from tinyagent.events import kinds as k
+from tinyagent.events.messages import Result
+from tinyagent.runtime.loops import Live
+
+WITHHELD = "The tool ran; its result was withheld."
+
+
+async def awaited(value: Any) -> Any:
+    """Return *value*, or what it comes to if it must be awaited."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
+    """Return *tool* as the log describes it."""
+    return k.ToolSpec(
+        name=tool.name,
+        description=tool.description,
+        schema=plain(tool.parameters or {}),
+        effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
+        reconcile=tool.reconcile is not None,
+        timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
+    )
+
+
+class HostTool:
+    """An ``AgentTool`` that can be run."""
+
+    def __init__(self, tool: AgentTool, timeout_s: float | None) -> None:
+        self._tool = tool
+        self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
+        self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
+
+    def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
+        """Return the call's arguments, checked."""
+        return parsed_arguments(call.name, text)
+
+    async def run(self, invocation: Invocation) -> Returned:
+        """Call ``execute`` and take what it gives."""
+        execute = self._tool.execute
+        assert execute is not None
+
+        def on_update(update: AgentToolResult) -> None:
+            invocation.progress(content_of(update.content), plain(update.details or {}) or None)
+
+        given = await awaited(
+            execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
+        )
+        return returned(invocation.name, given)
+
+
+def find_tool(
+    tools: Sequence[AgentTool] | None, name: str, timeout_s: float | None = None
+) -> HostTool:
+    """Return the first tool called *name*.
+
+    Raises:
+        Refused: there is none, or it cannot be run.
+    """
+    tool = next((tool for tool in tools or () if tool.name == name), None)
+    if tool is None:
+        raise Refused(f"Tool {name} not found")
+    if tool.execute is None:
+        raise Refused(f"Tool {name} has no execute function")
+    return HostTool(tool, timeout_s)
+
+
+def parsed_arguments(name: str, text: str) -> dict[str, Any]:
+    """Return the object that *text* is.
+
+    Raises:
+        Refused: it is none; the text says where it breaks off.
+    """
+    if not text.strip():
+        return {}
+    try:
+        value: Any = msgspec.json.decode(text)
+        fault = "" if isinstance(value, dict) else f"expected an object, got {type(value).__name__}"
+    except msgspec.DecodeError as error:
+        value, fault = None, str(error)
+    if fault:
+        received = text if len(text) <= 2000 else text[:2000]
+        raise Refused(f"Invalid arguments for tool {name}:\n- $: {fault}\nReceived: {received}")
+    return dict(value)
+
+
+def returned(name: str, given: object) -> Returned:
+    """Return what a tool gave back as the log holds it.
+
+    Raises:
+        TypeError: it is nothing that a tool may give back.
+    """
+    if isinstance(given, str):
+        given = AgentToolResult(content=given)  # type: ignore[arg-type] # mended two lines down
+    if not isinstance(given, AgentToolResult):
+        kind = type(given).__name__
+        raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
+    content: Any = given.content
+    if isinstance(content, str):
+        from tinyagent.agent_types import TextContent
+
+        content = [TextContent(text=content)]
+        given = AgentToolResult(content, given.details, given.terminate)
+    return Returned(
+        content=content_of(content),
+        details=_details(given.details),
+        terminate=bool(given.terminate),
+        live=given,
+    )
+
+
+def _details(details: Any) -> dict[str, Any] | None:
+    """Return *details* as JSON; what JSON cannot say is told by its ``repr``."""
+    try:
+        return plain(details or {}) or None
+    except TypeError:
+        return {str(key): _plain_or_repr(value) for key, value in dict(details).items()} or None
+
+
+def _plain_or_repr(value: object) -> Any:
+    try:
+        return plain(value)
+    except TypeError:
+        return repr(value)
+
+
+class HostHooks:
+    """The host's callbacks, as questions that the log asks.
+
+    Each attribute is the callback or None; they may be assigned between runs.
+    """
+
+    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
+        self._conversation = conversation
+        self._bodies = bodies
+        self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
+        self.tool_timeout_s: float | None = None
+        self.transform: Callable[..., Any] | None = None
+        self.convert: Callable[..., Any] | None = None
+        self.before: Callable[..., Any] | None = None
+        self.after: Callable[..., Any] | None = None
+        self.stop: Callable[..., Any] | None = None
+        self.signal: Callable[[], Any] = lambda: None
+        self.caching = False
+        self.shaped: list[AgentMessage] | None = None
+        self.polls: dict[str, Callable[..., Any] | None] = {}
+        self.raised: Exception | None = None
+        self.stop_arguments: Callable[[], tuple[Any, ...]] = lambda: ()
+
+    async def ask_before(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask whether and how one call shall run."""
+        assert self.before is not None
+        assert asked.call_id is not None
+        call = self._conversation.calls[asked.call_id]
+        tool = next((t for t in self.tools() or () if t.name == call.name), None)
+        try:
+            arguments = (
+                find_tool([tool], call.name, self.tool_timeout_s).arguments(
+                    k.CallRef(call.id, call.name), call.arguments
+                )
+                if tool is not None and tool.execute is not None
+                else parsed_arguments(call.name, call.arguments)
+            )
+        except Refused:
+            return [k.HostAnswered(asked.hook, call.id, skipped=True)]
+        shown = ToolCallContent(id=call.id, name=call.name, arguments=arguments)
+        control = await awaited(self.before(shown, tool, copy.deepcopy(arguments)))
+        if control is None:
+            return [k.HostAnswered(asked.hook, call.id)]
+        if not isinstance(control, ToolLoopControl):
+            raise TypeError("before_tool_call: expected ToolLoopControl or None")
+        block = None
+        terminate = control.terminate
+        if control.result is not None:
+            given = returned(call.name, control.result)
+            block = {"content": given.content, "ok": control.is_error is False}
+            if given.details:
+                block["details"] = given.details
+            terminate = terminate or given.terminate
+        return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
+
+    async def ask_after(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask what shall be changed in one result; a failing hook withholds it."""
+        assert self.after is not None
+        assert asked.call_id is not None
+        result = self._result(asked.call_id)
+        message = self._bodies.of(result)
+        assert isinstance(message, ToolResultMessage)
+        call = self._conversation.calls[asked.call_id]
+        shown = ToolCallContent(
+            id=call.id, name=call.name, arguments=parsed_or_empty(call.arguments)
+        )
+        try:
+            control = await awaited(self.after(shown, message))
+        except Exception as error:
+            failure = k.Failure("host", f"after_tool_call failed: {error!r}. {WITHHELD}")
+            return [k.HostFailed(asked.hook, failure, call.id)]
+        if control is not None and not isinstance(control, ToolLoopControl):
+            told = f"after_tool_call: expected ToolLoopControl or None. {WITHHELD}"
+            return [k.HostFailed(asked.hook, k.Failure("host", told), call.id)]
+        return [_after_answer(asked.hook, result, message, control)]
+
+    def _result(self, call_id: str) -> Result:
+        for message in reversed(self._conversation.messages):
+            if isinstance(message, Result) and message.call_id == call_id:
+                return message
+        raise LookupError(call_id)
+
+    async def ask_queue(self, asked: k.HostAsked) -> Sequence[Event | Live]:
+        """Ask for messages that shall be delivered now."""
+        poll = self.polls.get(asked.hook)
+        if poll is None:
+            return [k.HostAnswered(asked.hook)]
+        via = "steer" if asked.hook == "get_steering_messages" else "follow_up"
+        with self._noted():
+            messages = await awaited(poll()) or []
+        inputs = [said(message, via) for message in messages]
+        return [*inputs, k.HostAnswered(asked.hook, n=len(inputs))]
+
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Keep what the host's code raises, for callers that want the exception itself."""
+        try:
+            yield
+        except Exception as error:
+            self.raised = error
+            raise
+
+    async def ask_context(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask which messages the model shall see, this once."""
+        messages = self._conversation.view().read()
+        bodies = await self.marked([self._bodies.of(message) for message in messages])
+        shaped: list[AgentMessage] = list(bodies)
+        with self._noted():
+            if self.transform is not None:
+                shaped = await awaited(self.transform(shaped, self.signal()))
+            if self.convert is not None:
+                shaped = await awaited(self.convert(shaped))
+        self.shaped = list(shaped)
+        return [k.HostAnswered(asked.hook, ops=context_ops(bodies, shaped))]
+
+    async def marked(self, messages: list[AgentMessage]) -> list[AgentMessage]:
+        """Return *messages* with cache breakpoints, if the host wants them."""
+        if not self.caching:
+            return messages
+        from tinyagent.caching import add_cache_breakpoints
+
+        return await add_cache_breakpoints(messages)
+
+    async def ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask whether the run ends after this turn."""
+        assert self.stop is not None
+        with self._noted():
+            stop = await awaited(self.stop(*self.stop_arguments()))
+        return [k.HostAnswered(asked.hook, stop=bool(stop))]
+
+
+def parsed_or_empty(text: str) -> dict[str, Any]:
+    """Return the arguments that *text* is, or none."""
+    try:
+        return parsed_arguments("", text)
+    except Refused:
+        return {}
+
+
+def _after_answer(
+    hook: str, result: Result, message: ToolResultMessage, control: ToolLoopControl | None
+) -> k.HostAnswered:
+    """Return what the hook changed: by its answer, or in the message itself."""
+    ok = not message.is_error
+    content: k.Content = content_of(message.content)
+    details = _details(message.details)
+    terminate = message.terminate
+    if control is not None:
+        terminate = terminate or control.terminate
+        if control.result is not None:
+            given = returned(result.name, control.result)
+            content, details = given.content, given.details
+            ok, terminate = result.ok, terminate or given.terminate
+        if control.is_error is not None:
+            ok = not control.is_error
+    return k.HostAnswered(
+        hook,
+        result.call_id,
+        content=content if content != result.content else None,
+        ok=ok if ok != result.ok else None,
+        details=(details or {}) if details != result.details else None,
+        terminate=terminate,
+    )
+
+
+def context_ops(before: list[AgentMessage], after: Sequence[AgentMessage]) -> list[Any]:
+    """Return *after* as operations on *before*: ranges kept by index, messages put in."""
+    places = {id(message): index for index, message in enumerate(before)}
+    ops: list[Any] = []
+    for message in after:
+        index = places.get(id(message))
+        if index is None:
+            ops.append(["+", dumped(message)])
+        elif ops and ops[-1][0] == "=" and ops[-1][2] == index:
+            ops[-1][2] = index + 1
+        else:
+            ops.append(["=", index, index + 1])
+    if not after:
+        return [["=", 0, 0]]
+    return [] if ops == [["=", 0, len(before)]] else ops
+
+
+def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
+    """Return *message* as a log holds it."""
+    if isinstance(message, dict):
+        return plain(message)
+    out: dict[str, Any] = plain(message.model_dump(exclude_none=True))
+    return out
+
+
+def said(message: AgentMessage, via: Any) -> Live:
+    """Return the input that *message* is."""
+    dump = dumped(message)
+    known = {"role", "content", "timestamp"}
+    if dump.get("role") == "user" and dump.keys() <= known:
+        content = content_of(message.content)  # type: ignore[union-attr] # a user message
+        return Live(k.UserSaid(content, via, dump.get("timestamp")), message)
+    return Live(k.UserSaid(via=via, message=dump), message)

@@ -1,0 +1,184 @@
+"""An answer while it arrives, as the public message: one snapshot per delta.
+
+Earlier snapshots never change. Used where a session's records become public events, and where a
+provider's answer is read by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tinyagent.agent_types import (
+    ZERO_USAGE,
+    AssistantMessage,
+    AssistantMessageEvent,
+    TextContent,
+    ThinkingContent,
+    ToolCallContent,
+)
+from tinyagent.events.messages import Block
+
+AssistantBlock = TextContent | ThinkingContent | ToolCallContent
+
+
+class _Growing:
+    """One block: its text so far, and what the provider attached to it."""
+
+    __slots__ = ("closed", "id", "name", "op", "sign", "text")
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+        self.text = self.id = self.name = self.sign = ""
+        self.closed = False
+
+    def content(self) -> AssistantBlock:
+        """Return the block as it is now."""
+        match self.op:
+            case "think":
+                return ThinkingContent(thinking=self.text, thinking_signature=self.sign or None)
+            case "call":
+                done = arguments_of(self.text) if self.closed else None
+                shown = done if done is not None else previewed(self.text)
+                raw = None if done is not None else self.text
+                return ToolCallContent(
+                    id=self.id, name=self.name, arguments=shown, partial_json=raw
+                )
+            case _:
+                return TextContent(text=self.text)
+
+
+_STARTS = {"text": "text_start", "think": "thinking_start", "call": "tool_call_start"}
+_DELTAS = {"text": "text_delta", "think": "thinking_delta", "call": "tool_call_delta"}
+_ENDS = {"text": "text_end", "think": "thinking_end", "call": "tool_call_end"}
+_OPS = {"refuse": "text", "args": "call", "sign": "think"}
+
+
+class Partial:
+    """Takes pieces, gives public stream events."""
+
+    def __init__(self, message: AssistantMessage) -> None:
+        self._message = message
+        self._blocks: dict[int, _Growing] = {}
+        self._order: list[int] = []
+        self._content: list[AssistantBlock] = []
+
+    @property
+    def message(self) -> AssistantMessage:
+        """The answer so far; never changes afterwards."""
+        return self._message.model_copy(update={"content": list(self._content)})
+
+    def take(self, block: int, op: str, data: Any) -> list[AssistantMessageEvent]:
+        """Return the events that one piece makes."""
+        if op == "keep":
+            return []
+        kind = _OPS.get(op, op)
+        events: list[AssistantMessageEvent] = []
+        growing = self._blocks.get(block)
+        if growing is None:
+            events += self._close_others(kind)
+            growing = self._blocks[block] = _Growing(kind)
+            self._order.append(block)
+            self._content.append(growing.content())
+            if op == "call":
+                growing.id, growing.name = data.get("id", ""), data.get("name", "")
+            self._show(block)
+            events.append(self._event(_STARTS[kind], block))
+        if op == "call":
+            growing.id = data.get("id") or growing.id
+            growing.name = data.get("name") or growing.name
+            self._show(block)
+        elif op == "sign":
+            growing.sign = data
+            self._show(block)
+        elif data or kind == "call":
+            growing.text += data
+            self._show(block)
+            events.append(self._event(_DELTAS[kind], block, delta=data))
+        return events
+
+    def close(self) -> list[AssistantMessageEvent]:
+        """Return the ends of all blocks that are still open, in content order."""
+        return [event for block in self._order for event in self._end(block)]
+
+    def _close_others(self, kind: str) -> list[AssistantMessageEvent]:
+        """A new block ends open text; open calls only once their arguments are complete."""
+        return [
+            event
+            for block in self._order
+            if self._blocks[block].op != "call" or arguments_of(self._blocks[block].text)
+            for event in self._end(block)
+        ]
+
+    def _end(self, block: int) -> list[AssistantMessageEvent]:
+        growing = self._blocks[block]
+        if growing.closed:
+            return []
+        growing.closed = True
+        self._show(block)
+        if growing.op == "call":
+            call = self._content[self._order.index(block)]
+            assert isinstance(call, ToolCallContent)
+            return [self._event("tool_call_end", block, tool_call=call)]
+        return [self._event(_ENDS[growing.op], block, content=growing.text)]
+
+    def _show(self, block: int) -> None:
+        self._content[self._order.index(block)] = self._blocks[block].content()
+
+    def _event(self, kind: Any, block: int, **more: Any) -> AssistantMessageEvent:
+        index = self._order.index(block)
+        return AssistantMessageEvent(type=kind, content_index=index, partial=self.message, **more)
+
+
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """Return complete arguments; None if *text* is no JSON object. Empty text means none."""
+    if not text.strip():
+        return {}
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def previewed(text: str) -> dict[str, Any]:
+    """Return what can be read of unfinished arguments, for show only."""
+    if not text:
+        return {}
+    from tinyagent._alchemy import parse_partial
+
+    value = parse_partial(text)
+    return value if isinstance(value, dict) else {}
+
+
+def message_from(blocks: tuple[Block, ...], message: AssistantMessage) -> AssistantMessage:
+    """Return *message* with the content that recorded *blocks* are."""
+    content: list[TextContent | ThinkingContent | ToolCallContent | None] = []
+    for block in blocks:
+        if block.op == "keep":
+            continue
+        growing = _Growing(_OPS.get(block.op, block.op))
+        growing.text, growing.id, growing.name = block.text, block.id, block.name
+        growing.sign, growing.closed = block.sign, True
+        content.append(growing.content())
+    message.content = content
+    return message
+
+
+def zero_usage() -> dict[str, Any]:
+    """Return the canonical usage of nothing, a copy."""
+    return {**ZERO_USAGE, "cost": dict(ZERO_USAGE["cost"])}  # type: ignore[arg-type] # it is one
+
+
+def public_usage(usage: dict[str, Any] | None) -> dict[str, Any]:
+    """Return recorded *usage* in the public shape; zero where nothing is known."""
+    out = zero_usage()
+    if usage:
+        out["input"] = usage.get("input", 0)
+        out["output"] = usage.get("output", 0)
+        out["cache_read"] = usage.get("cache_read", 0)
+        out["cache_write"] = usage.get("cache_write", 0)
+        out["total_tokens"] = usage.get("total", out["input"] + out["output"])
+        out["cost"].update(usage.get("cost") or {})
+    return out

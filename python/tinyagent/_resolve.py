@@ -1,0 +1,122 @@
+"""From a public model to what a request needs: api, URL, key, headers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tinyagent.actors.providers.table import DEFAULT_BASE_URLS, KEY_VARIABLES
+from tinyagent.actors.transports import Failure
+from tinyagent.agent_types import Model, ThinkingLevel
+from tinyagent.events import Settings
+from tinyagent.provider_contracts import ProviderMetadataModel
+
+OPENAI_URL = DEFAULT_BASE_URLS["openai"]
+CONTEXT_WINDOW, MAX_TOKENS = 128_000, 4096
+_ALIASES = {
+    "openai": "openai-completions",
+    "openai-compatible": "openai-completions",
+    "chat-completions": "openai-completions",
+    "minimax": "minimax-completions",
+}
+_RUST_APIS = ("anthropic-messages", "openai-completions", "minimax-completions")
+
+
+def inferred_api(provider: str) -> str:
+    """Return the api that a provider speaks when its model names none."""
+    return "minimax-completions" if provider in ("minimax", "minimax-cn") else "openai-completions"
+
+
+def resolve_alchemy(model: Model) -> dict[str, Any]:
+    """Return *model* as the request builders take it, by the rules of the alchemy provider.
+
+    Raises:
+        ValueError: the base URL is blank.
+    """
+    provider = model.provider.strip() or "openai"
+    api = model.api.strip().lower()
+    api = _ALIASES.get(api, api) or inferred_api(provider)
+    url = getattr(model, "base_url", None)
+    if url is None:
+        url = OPENAI_URL
+    url = url.strip()
+    if not url:
+        raise ValueError("Model `base_url` must be a non-empty string")
+    return _described(model, provider, model.id, api, url)
+
+
+def resolve_rust(model: Model) -> dict[str, Any]:
+    """Return *model* as the request builders take it, by the rules of the Rust binding.
+
+    Raises:
+        ValueError: provider, id or base URL are missing, or the api is none of the three.
+    """
+    provider = model.provider.strip()
+    if not provider:
+        raise ValueError("Model `provider` must be a non-empty string")
+    if not model.id.strip():
+        raise ValueError("Model `id` must be a non-empty string")
+    url = getattr(model, "base_url", None) or DEFAULT_BASE_URLS.get(provider)
+    if not url:
+        raise ValueError(
+            "Model `base_url` must be set for unknown providers in rust_binding_provider"
+        )
+    api = model.api.strip()
+    if not api:
+        api = "anthropic-messages" if provider == "kimi" else inferred_api(provider)
+    if api not in _RUST_APIS:
+        raise ValueError(
+            "Model `api` must be one of 'anthropic-messages', 'openai-completions', "
+            "or 'minimax-completions'"
+        )
+    return _described(model, provider, model.id, api, url)
+
+
+def _described(model: Model, provider: str, name: str, api: str, url: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"provider": provider, "id": name, "api": api, "base_url": url}
+    if isinstance(model, ProviderMetadataModel):
+        described["reasoning"] = model.reasoning
+        described["context_window"] = model.context_window
+        described["max_tokens"] = model.max_tokens
+    auth = getattr(model, "auth", "bearer")
+    if auth != "bearer":
+        described["auth"] = auth
+    return described
+
+
+def access(
+    model: Model, settings: Settings, key: str | None
+) -> tuple[str | None, Mapping[str, str]]:
+    """Return key and extra headers for one request.
+
+    The key is the one given, else the provider's environment variable; a key from the environment
+    goes to the OpenAI URL only if it is OpenAI's.
+
+    Raises:
+        Failure: the provider needs a key and there is none.
+    """
+    described = settings.model
+    provider, api = described["provider"], described["api"]
+    headers: Mapping[str, str] = getattr(model, "headers", None) or {}
+    if key:
+        return key, headers
+    if described.get("auth") == "none":
+        return None, headers
+    variables = KEY_VARIABLES.get(provider, ())
+    found = next((os.environ[name] for name in variables if os.environ.get(name)), None)
+    if found is None and variables:
+        raise Failure(
+            "refused",
+            f"failed to start {api} stream: No API key provided for provider: {provider}",
+        )
+    return found, headers
+
+
+def thinking_of(level: ThinkingLevel | str, model: Model | None) -> str | None:
+    """Return the thinking level in force: the state's, else the model's, else none."""
+    for given in (level, model.thinking_level if model is not None else None):
+        value = given.value if isinstance(given, ThinkingLevel) else given
+        if value and value != "off":
+            return value
+    return None

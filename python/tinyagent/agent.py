@@ -1,0 +1,366 @@
+"""The agent as applications hold it: one session, its state, its queues.
+
+``Agent`` is the compatible face over the actors; it has no loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, TypeAlias
+
+from tinyagent._binding import Binding, Setup
+from tinyagent._host import HostHooks, awaited, dumped, said
+from tinyagent._options import (
+    AgentOptions,
+    default_convert_to_llm,
+)
+from tinyagent._resolve import thinking_of
+from tinyagent._state import StateKeeper, extract_text, inputs_of
+from tinyagent._streams import AgentStream
+from tinyagent.agent_types import (
+    AgentEvent,
+    AgentMessage,
+    AgentState,
+    AgentTool,
+    AssistantMessage,
+    ImageContent,
+    MessageEndEvent,
+    MessageUpdateEvent,
+    Model,
+    ThinkingLevel,
+)
+from tinyagent.events import kinds as k
+from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.loops import Live
+
+Listener: TypeAlias = Callable[[AgentEvent], Any]
+Input: TypeAlias = str | AgentMessage | list[AgentMessage]
+
+BUSY = (
+    "Agent is already processing a prompt. Use steer() or follow_up() to queue messages, "
+    "or wait for completion."
+)
+BUSY_CONTINUE = "Agent is already processing. Wait for completion before continuing."
+
+
+class Agent:
+    """An agent: ``prompt`` it, ``stream`` it, ``subscribe`` to it.
+
+    Needs no running loop; may serve several, one after the other.
+    """
+
+    def __init__(self, opts: AgentOptions | None = None) -> None:
+        self._opts = opts or AgentOptions()
+        given: Any = self._opts.initial_state
+        state = AgentState.model_validate(given) if isinstance(given, dict) else given
+        self._keeper = StateKeeper(state or AgentState())
+        self._clock = self._opts.clock or SystemClock()
+        self.stream_fn = self._opts.stream_fn
+        self.get_api_key = self._opts.get_api_key
+        self.session_id = self._opts.session_id
+        self.thinking_budgets = self._opts.thinking_budgets
+        self._modes = [
+            self._opts.steering_mode or "one-at-a-time",
+            self._opts.follow_up_mode or "one-at-a-time",
+        ]
+        self._listeners: dict[Listener, None] = {}
+        self._binding: Binding | None = None
+        self._idle: list[asyncio.Future[None]] = []
+        self._running = False
+        self._is_watched = False
+
+    @property
+    def state(self) -> AgentState:
+        """The live state; it follows what was delivered."""
+        return self._keeper.state
+
+    def subscribe(self, fn: Listener) -> Callable[[], None]:
+        """Call *fn* with every event; return a function that ends it. Coroutines are awaited."""
+        self._listeners[fn] = None
+        return lambda: self._listeners.pop(fn, None)
+
+    # Configuration
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Set the system prompt, from the next run on."""
+        self.state.system_prompt = prompt
+
+    def set_model(self, model: Model) -> None:
+        """Set the model, from the next run on."""
+        self.state.model = model
+
+    def set_thinking_level(self, level: ThinkingLevel) -> None:
+        """Set how much the model thinks, from the next run on."""
+        self.state.thinking_level = level
+
+    def set_tools(self, tools: list[AgentTool]) -> None:
+        """Set the tools; the list itself is kept and read at every model call."""
+        self.state.tools = tools
+
+    def set_steering_mode(self, mode: str) -> None:
+        """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""
+        self._modes[0] = mode or "one-at-a-time"
+
+    def get_steering_mode(self) -> str:
+        """Return the steering mode."""
+        return self._modes[0]
+
+    def set_follow_up_mode(self, mode: str) -> None:
+        """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once."""
+        self._modes[1] = mode or "one-at-a-time"
+
+    def get_follow_up_mode(self) -> str:
+        """Return the follow-up mode."""
+        return self._modes[1]
+
+    # Messages and queues
+
+    def replace_messages(self, messages: list[AgentMessage]) -> None:
+        """Let the conversation be *messages*."""
+        self.state.messages = list(messages)
+
+    def append_message(self, message: AgentMessage) -> None:
+        """Put *message* at the end of the conversation."""
+        self.state.messages = [*self.state.messages, message]
+
+    def clear_messages(self) -> None:
+        """Empty the conversation; the log keeps it."""
+        self.state.messages = []
+
+    def steer(self, message: AgentMessage | str) -> None:
+        """Queue a message for after the current turn. From any thread."""
+        self._bound().queue("steer", self._inputs(message)[0])
+
+    def follow_up(self, message: AgentMessage | str) -> None:
+        """Queue a message for when the agent would stop. From any thread."""
+        self._bound().queue("follow_up", self._inputs(message)[0])
+
+    def clear_steering_queue(self) -> None:
+        """Take back what was queued with ``steer``."""
+        self._bound().withdraw("steer")
+
+    def clear_follow_up_queue(self) -> None:
+        """Take back what was queued with ``follow_up``."""
+        self._bound().withdraw("follow_up")
+
+    def clear_all_queues(self) -> None:
+        """Take back everything that was queued."""
+        self._bound().withdraw("steer", "follow_up")
+
+    def abort(self) -> None:
+        """Stop the run, if there is one: ``agent_end`` follows within 100 ms. From any thread."""
+        if self._binding is not None:
+            self._binding.cancel("abort")
+
+    async def wait_for_idle(self) -> None:
+        """Return when no run is in progress."""
+        if self._running:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    def reset(self) -> None:
+        """Forget messages, error and queues; keep prompt, model and tools. Stops a run."""
+        self.abort()
+        self.clear_all_queues()
+        self._keeper.clear()
+
+    # Running
+
+    async def prompt(
+        self, input_data: Input, images: list[ImageContent] | None = None
+    ) -> AgentMessage:
+        """Run the agent on *input_data* and return its last answer.
+
+        What goes wrong in the run is told by the message (``stop_reason`` ``error`` or
+        ``aborted``), not raised.
+
+        Raises:
+            RuntimeError: the agent is busy, or has no model.
+        """
+        self._check(BUSY)
+        messages = self._inputs(input_data, images)
+        return await self._finish([said(message, "prompt") for message in messages])
+
+    async def prompt_text(self, input_data: Input, images: list[ImageContent] | None = None) -> str:
+        """Return the text of the answer; empty if the run failed."""
+        message = await self.prompt(input_data, images)
+        failed = isinstance(message, AssistantMessage) and message.stop_reason == "error"
+        return "" if failed else extract_text(message)
+
+    def stream(
+        self, input_data: Input, images: list[ImageContent] | None = None
+    ) -> AgentStream[AgentEvent]:
+        """Return the events of a run. Nothing happens before the first is asked for."""
+        return AgentStream(self._stream(input_data, images))
+
+    def stream_text(
+        self, input_data: Input, images: list[ImageContent] | None = None
+    ) -> AgentStream[str]:
+        """Return the text of the run's answers as it arrives, each character once."""
+        return AgentStream(self._text(input_data, images))
+
+    async def continue_(self) -> AgentMessage:
+        """Run the agent without a new message: after tool results, or again after an error.
+
+        Raises:
+            RuntimeError: the agent is busy, has no model, or nothing to go on from.
+        """
+        if self._running:
+            raise RuntimeError(BUSY_CONTINUE)
+        self._keeper.drop_failed()
+        if not self.state.messages:
+            raise RuntimeError("No messages to continue from")
+        if self.state.messages[-1].role == "assistant":
+            raise RuntimeError("Cannot continue from message role: assistant")
+        self._check(BUSY_CONTINUE)
+        return await self._finish([Live(k.UserContinued(), None)])
+
+    async def _finish(self, inputs: Sequence[Live]) -> AgentMessage:
+        last: AssistantMessage | None = None
+        async for event in self._run(inputs, is_watched=bool(self._listeners)):
+            if isinstance(event, MessageEndEvent) and isinstance(event.message, AssistantMessage):
+                last = event.message
+        if last is None:
+            raise RuntimeError("No assistant message produced")
+        return last
+
+    async def _stream(
+        self, input_data: Input, images: list[ImageContent] | None
+    ) -> AsyncGenerator[AgentEvent]:
+        self._check(BUSY)
+        messages = self._inputs(input_data, images)
+        async for event in self._run([said(m, "prompt") for m in messages], is_watched=True):
+            yield event
+
+    async def _text(
+        self, input_data: Input, images: list[ImageContent] | None
+    ) -> AsyncGenerator[str]:
+        shown = ""
+        async for event in self._stream(input_data, images):
+            match event:
+                case MessageUpdateEvent(message=AssistantMessage() as message):
+                    pass
+                case MessageEndEvent(message=AssistantMessage() as message):
+                    pass
+                case _:
+                    continue
+            text = extract_text(message)
+            if len(text) > len(shown):
+                yield text[len(shown) :]
+            shown = "" if isinstance(event, MessageEndEvent) else text
+
+    def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
+        return inputs_of(given, images, now_ms=self._clock.now_us() // 1000)
+
+    def _check(self, busy: str) -> None:
+        if self._running:
+            raise RuntimeError(busy)
+        if self.state.model is None:
+            raise RuntimeError("No model configured")
+
+    async def _run(self, inputs: Sequence[Live], *, is_watched: bool) -> AsyncGenerator[AgentEvent]:
+        binding = self._bound()
+        self._running, self._is_watched = True, is_watched
+        self._keeper.begin()
+        self._adopt_messages(binding)
+        events = binding.run(inputs or [Live(k.UserContinued(), None)], self._show)
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+            self._end()
+
+    def _end(self) -> None:
+        self._running = False
+        self.state.is_streaming = False
+        waiters, self._idle = self._idle, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+
+    async def _show(self, event: AgentEvent) -> None:
+        self._keeper.take(event)
+        if event.type == "agent_end":
+            self._end()
+        for listener in tuple(self._listeners):
+            if listener not in self._listeners:
+                continue
+            try:
+                await awaited(listener(event))
+            except Exception as error:
+                told = f"a listener raised {type(error).__name__}: {error}"
+                self._bound().session.report("listener.failed", told)
+
+    # The session
+
+    def configuration(self) -> k.SessionStarted:
+        """Return the configuration that a new log of this agent would start with."""
+        return self._bound().configuration()
+
+    def _bound(self) -> Binding:
+        if self._binding is None:
+            self._binding = Binding(
+                self._opts.log,
+                self._setup,
+                tools=lambda: self.state.tools,
+                prepare=self._prepare,
+                key_of=lambda: self._resolve_key if self.get_api_key is not None else None,
+                clock=self._clock,
+            )
+        return self._binding
+
+    async def _resolve_key(self, provider: str) -> str | None:
+        assert self.get_api_key is not None
+        key: str | None = await awaited(self.get_api_key(provider))
+        return key
+
+    def _setup(self) -> Setup:
+        opts, state = self._opts, self.state
+        model = state.model or Model()
+        options = {
+            **opts.sent(model, self.session_id, self.thinking_budgets),
+            "steering_mode": self._modes[0],
+            "follow_up_mode": self._modes[1],
+        }
+        thinking = thinking_of(state.thinking_level, model)
+        if thinking is not None:
+            options["reasoning"] = thinking
+        polls = ("get_steering_messages", "get_follow_up_messages") if self._is_watched else ()
+        return Setup(
+            model=model,
+            system=state.system_prompt,
+            stream_fn=self.stream_fn,
+            options=options,
+            limits=opts.limits.model_dump(exclude_none=True) if opts.limits is not None else {},
+            tool_timeout_s=opts.tool_timeout_s,
+            tools_parallel_max=opts.tools_parallel_max,
+            polls=polls,
+        )
+
+    def _prepare(self, hooks: HostHooks) -> None:
+        opts = self._opts
+        convert = opts.convert_to_llm
+        hooks.transform = opts.transform_context
+        hooks.convert = None if convert is default_convert_to_llm else convert
+        hooks.before, hooks.after = opts.before_tool_call, opts.after_tool_call
+        hooks.stop = opts.should_stop_after_turn
+        hooks.caching = opts.enable_prompt_caching
+        hooks.stop_arguments = self._keeper.stop_arguments
+
+    def _adopt_messages(self, binding: Binding) -> None:
+        """Put on record what the host did to ``state.messages`` since the last run."""
+        removed, added = self._keeper.edits()
+        drops = [["drop", seq] for seq in map(binding.bodies.seq_of, removed) if seq]
+        if drops:
+            binding.session.append(k.ContextEdited(drops))
+        for message in added:
+            binding.session.append(k.ContextEdited([["insert", dumped(message)]]))
+            binding.bodies.adopt(binding.session.conversation.messages[-1], message)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,34 @@
+"""``tinyagent verify REF...``: whether every byte, every record and every number is in place."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tinyagent.cli.refs import resolve
+from tinyagent.events import UnknownEvent
+from tinyagent.runtime.errors import CorruptLogError
+from tinyagent.verbs import load
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print a verdict for each log; return 1 if one is damaged."""
+    parser = argparse.ArgumentParser(prog="tinyagent verify")
+    parser.add_argument("refs", nargs="*", default=["last"], metavar="REF")
+    worst = 0
+    for ref in parser.parse_args(argv).refs:
+        path = resolve(ref)
+        try:
+            recording = load(path)
+        except CorruptLogError as error:
+            print(f"{path}   corrupt  {error}")
+            worst = 1
+            continue
+        unknown = sum(isinstance(record.event, UnknownEvent) for record in recording.records)
+        more = f", {unknown} of kinds from a newer release" if unknown else ""
+        if recording.damage is None:
+            print(f"{path}   ok       {len(recording.records):,} records{more}")
+        else:
+            print(f"{path}   {recording.damage}")
+            worst = max(worst, recording.damage.exit_code)
+    return worst

@@ -1,0 +1,308 @@
+"""Records to public events: ``agent_start``, ``message_update`` and so on. Pure.
+
+Computed as the records are read, live or from a recording; nothing of it is in the log. Results
+are shown in call order although they are recorded as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tinyagent._bodies import Bodies, blocks_of, error_kind
+from tinyagent._partial import Partial, public_usage
+from tinyagent.agent_types import (
+    STREAM_UPDATE_EVENTS,
+    AgentEndEvent,
+    AgentEvent,
+    AgentMessage,
+    AgentStartEvent,
+    AgentToolResult,
+    AssistantMessage,
+    AssistantMessageEvent,
+    JsonObject,
+    MessageEndEvent,
+    MessageStartEvent,
+    MessageUpdateEvent,
+    TextContent,
+    ToolExecutionEndEvent,
+    ToolExecutionStartEvent,
+    ToolExecutionUpdateEvent,
+    ToolResultMessage,
+    TurnEndEvent,
+    TurnStartEvent,
+)
+from tinyagent.events import Conversation, Record
+from tinyagent.events import kinds as k
+from tinyagent.events.messages import CallEnd, Result, User, message_of, result_of, revised
+
+AFTER = "after_tool_call"
+ABORTED = "Request was aborted"
+
+
+class Projection:
+    """The fold that yields public events; ``read`` takes each record once, in order.
+
+    Attributes:
+        new_messages: what the run has added so far, prompts included.
+    """
+
+    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
+        self._conversation = conversation
+        self._bodies = bodies
+        self._settings = conversation.settings
+        self._in_run = self._in_turn = False
+        self._queued: dict[int, AgentMessage] = {}
+        self._partial: Partial | None = None
+        self._asked_seq = 0
+        self._is_shown = False
+        self._answer: AssistantMessage | None = None
+        self._calls: list[str] = []
+        self._started: set[str] = set()
+        self._results: dict[str, Result] = {}
+        self._shown: list[ToolResultMessage] = []
+        self._failure: k.Failure | None = None
+        self.new_messages: list[AgentMessage] = []
+
+    def read(self, record: Record) -> Iterator[AgentEvent]:
+        """Yield the public events that *record* makes."""
+        match record.event:
+            case k.ModelDelta(pieces=pieces):
+                yield from self._hear(pieces, record.live)
+            case k.UserSaid() | k.UserContinued() | k.UserDelivered():
+                yield from self._listen(record)
+            case k.ModelRequested():
+                yield from self._open_turn()
+                self._asked_seq = record.seq
+                self._partial, self._is_shown = None, False
+            case k.ModelRetrying():
+                self._partial = None
+            case k.ModelFinished() | k.ModelFailed():
+                yield from self._close(record)
+            case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
+                yield from self._start(call_id)
+            case k.ToolRequested(call_id=call_id):
+                yield from self._start(call_id)
+            case k.ToolProgressed() as event:
+                yield self._progress(event)
+            case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
+                yield from self._return(record, event)
+            case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
+                yield from self._revise(record.event)
+            case k.HostFailed(failure=failure):
+                self._failure = failure
+            case k.BudgetExceeded() as event:
+                told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
+                self._failure = k.Failure("limit", f"{told} ({event.limit})")
+            case k.TurnEnded():
+                yield from self._end_turn()
+            case k.RunEnded(outcome=outcome):
+                yield from self._end_run(outcome, record)
+            case _:
+                pass
+
+    # Input
+
+    def _listen(self, record: Record) -> Iterator[AgentEvent]:
+        match record.event:
+            case k.UserSaid(via="prompt") | k.UserContinued():
+                if not self._in_run:
+                    yield from self._open_run()
+                if isinstance(record.event, k.UserSaid):
+                    yield from self._add(self._said(record))
+            case k.UserSaid():
+                self._queued[record.seq] = self._said(record)
+            case k.UserDelivered(said=seqs):
+                yield from self._open_turn()
+                for seq in seqs:
+                    yield from self._add(self._queued.pop(seq))
+            case _:
+                pass
+
+    def _said(self, record: Record) -> AgentMessage:
+        event = record.event
+        assert isinstance(event, k.UserSaid)
+        if event.message is not None:
+            return self._bodies.of(message_of(event.message, record.seq))
+        return self._bodies.of(User(record.seq, event.content, event.at_ms))
+
+    def _open_run(self) -> Iterator[AgentEvent]:
+        self._in_run, self.new_messages, self._failure = True, [], None
+        self._answer = None
+        yield AgentStartEvent()
+        yield from self._open_turn()
+
+    def _open_turn(self) -> Iterator[AgentEvent]:
+        if not self._in_turn:
+            self._in_turn = True
+            yield TurnStartEvent()
+
+    def _add(self, message: AgentMessage) -> Iterator[AgentEvent]:
+        self.new_messages.append(message)
+        yield MessageStartEvent(message=message)
+        yield MessageEndEvent(message=message)
+
+    # The answer
+
+    def _hear(self, pieces: list[k.Piece], live: Any) -> Iterator[AgentEvent]:
+        if live is not None:
+            for event in live:
+                yield from self._update(event)
+            return
+        if self._partial is None:
+            self._partial = Partial(self._blank())
+        for block, op, data in each_delta(pieces):
+            for event in self._partial.take(block, op, data):
+                yield from self._update(event)
+
+    def _update(self, event: AssistantMessageEvent) -> Iterator[AgentEvent]:
+        if not self._is_shown and event.partial is not None:
+            self._is_shown = True
+            shown = event.partial
+            if event.type != "start":
+                shown = shown.model_copy(update={"content": []})
+            yield MessageStartEvent(message=shown)
+        if event.type in STREAM_UPDATE_EVENTS and event.partial is not None:
+            yield MessageUpdateEvent(message=event.partial, assistant_message_event=event)
+
+    def _blank(self) -> AssistantMessage:
+        model = self._conversation.settings.model
+        return AssistantMessage(
+            stop_reason="stop",
+            api=model.get("api"),
+            provider=model.get("provider"),
+            model=model.get("id"),
+            usage=public_usage(None),
+        )
+
+    def _close(self, record: Record) -> Iterator[AgentEvent]:
+        event = record.event
+        if self._partial is not None and isinstance(event, k.ModelFinished):
+            for update in self._partial.close():
+                yield from self._update(update)
+        self._partial = None
+        message = self._bodies.answer(record.cause)
+        self._calls = [ref.id for ref in event.calls] if isinstance(event, k.ModelFinished) else []
+        self._started, self._results, self._shown = set(), {}, []
+        yield from self._say(message)
+
+    def _say(self, message: AssistantMessage) -> Iterator[AgentEvent]:
+        if not self._is_shown:
+            yield MessageStartEvent(message=message)
+        self._is_shown = False
+        self._answer = message
+        self.new_messages.append(message)
+        yield MessageEndEvent(message=message)
+
+    # Tools
+
+    def _start(self, call_id: str) -> Iterator[AgentEvent]:
+        if call_id not in self._started:
+            self._started.add(call_id)
+            name, args = self._call(call_id)
+            yield ToolExecutionStartEvent(tool_call_id=call_id, tool_name=name, args=args)
+
+    def _call(self, call_id: str) -> tuple[str, JsonObject]:
+        from tinyagent._partial import arguments_of
+
+        call = self._conversation.calls[call_id]
+        return call.name, arguments_of(call.arguments) or {}
+
+    def _progress(self, event: k.ToolProgressed) -> AgentEvent:
+        name, args = self._call(event.call_id)
+        return ToolExecutionUpdateEvent(
+            tool_call_id=event.call_id,
+            tool_name=name,
+            args=args,
+            partial_result=AgentToolResult(
+                content=list(blocks_of(event.content)), details=event.details or {}
+            ),
+        )
+
+    def _return(self, record: Record, event: CallEnd) -> Iterator[AgentEvent]:
+        name, _ = self._call(event.call_id)
+        yield from self._start(event.call_id)
+        self._results[event.call_id] = result_of(record, event, name)
+        if (
+            len(self._results) == len(self._calls)
+            and AFTER not in self._conversation.settings.hooks
+        ):
+            yield from self._show_results()
+
+    def _revise(self, event: k.HostAnswered | k.HostFailed) -> Iterator[AgentEvent]:
+        result = self._results.get(event.call_id or "")
+        if result is None:
+            return
+        changed = self._results[result.call_id] = revised(result, event)
+        self._bodies.revise(changed)
+        yield from self._show_result(result.call_id)
+
+    def _show_results(self) -> Iterator[AgentEvent]:
+        for call_id in self._calls:
+            yield from self._show_result(call_id)
+
+    def _show_result(self, call_id: str) -> Iterator[AgentEvent]:
+        result = self._results.pop(call_id, None)
+        if result is None:
+            return
+        message = self._bodies.of(result)
+        assert isinstance(message, ToolResultMessage)
+        name, args = self._call(call_id)
+        given = AgentToolResult(
+            content=message.content, details=message.details, terminate=message.terminate
+        )
+        self._shown.append(message)
+        self.new_messages.append(message)
+        yield ToolExecutionEndEvent(
+            tool_call_id=call_id,
+            tool_name=name,
+            result=given,
+            is_error=message.is_error,
+            args=args,
+        )
+        yield MessageStartEvent(message=message)
+        yield MessageEndEvent(message=message)
+
+    # Ends
+
+    def _end_turn(self) -> Iterator[AgentEvent]:
+        yield from self._show_results()
+        self._in_turn = False
+        yield TurnEndEvent(message=self._answer, tool_results=self._shown)
+        self._calls, self._shown = [], []
+
+    def _end_run(self, outcome: str, record: Record) -> Iterator[AgentEvent]:
+        """A run that did not end with an answer ends with a message that says why."""
+        last = self._answer
+        unsaid = last is None or last.stop_reason not in ("error", "aborted")
+        tail = self.new_messages[-1] if self.new_messages else None
+        is_cut = outcome == "cancelled" and tail is not last
+        if (outcome in ("failed", "over_budget") and unsaid) or is_cut:
+            failure = self._failure or k.Failure("cancelled", ABORTED)
+            if is_cut:
+                failure = k.Failure("cancelled", ABORTED)
+            message = self._blank()
+            message.content = [TextContent(text="")]
+            message.stop_reason = "aborted" if is_cut else "error"
+            message.error_message, message.error_kind = failure.message, error_kind(failure)
+            message.timestamp = record.at_ns // 1_000_000
+            yield from self._open_turn()
+            yield from self._say(message)
+            yield TurnEndEvent(message=message, tool_results=[])
+        elif self._in_turn:
+            yield TurnEndEvent(message=self._answer, tool_results=[])
+        self._in_turn = self._in_run = False
+        yield AgentEndEvent(messages=self.new_messages)
+
+
+def each_delta(pieces: list[k.Piece]) -> Iterator[tuple[int, str, Any]]:
+    """Yield block, operation and data of every delta as it once arrived."""
+    for piece in pieces:
+        block, op, data = piece[0], piece[1], piece[2]
+        if len(piece) == 4:
+            yield block, op, data
+            continue
+        at = 0
+        for length in piece[4]:
+            yield block, op, data[at : at + length]
+            at += length
