@@ -1,8 +1,8 @@
 """The extension: the log's writer and scanner, and the decoders of provider streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 __version__: str
 
@@ -206,3 +206,80 @@ class LogReader:
         """The digests of the values that *line* refers to."""
 
 # ---- end of the log -------------------------------------------------------------------------
+
+# ---- the decoders (rust/decode) -------------------------------------------------------------
+
+@final
+class Decoder:
+    """One answer's bytes in, its pieces out. Never waits, never reads, never knows of time.
+
+    A piece is ``(block, operation, data)``. Blocks are numbered from 0 in the order in which they
+    open; fragments of several tool calls may interleave.
+
+    ==========================  ==================================================================
+    ``text`` ``think``          a string, never empty
+    ``refuse``                  the same: the model declines
+    ``call``                    ``{"id", "name"}``: opens a tool call. Either is ``""`` if none was
+                                sent; a late one comes as a second ``call`` of the same block
+    ``args``                    a fragment of the arguments' JSON text; may be ``""``
+    ``sign``                    of a block of reasoning. Chat: where it came from, once, after its
+                                first ``think``: ``reasoning_content``, ``reasoning``,
+                                ``reasoning_text``, ``content[].thinking`` (Mistral), for MiniMax
+                                also ``reasoning_details`` and ``think_tag``. Anthropic: its
+                                signature, whole
+    ``keep``                    a JSON object that must go back to the same provider and model
+                                unchanged. Once per block, only from a complete answer. Chat: the
+                                fields to put back, ``reasoning_details``, ``reasoning_opaque`` or
+                                ``extra_content``, into the tool call if the block is one, else
+                                into the message. Others: the block, item or part itself
+    ==========================  ==================================================================
+    """
+
+    done: bool
+    """Nothing more needs to be read, even if the connection stays open."""
+
+    def __init__(self, api: str) -> None:
+        """A decoder for one answer of the protocol *api*, as in ``HttpRequest.api``.
+
+        Raises:
+            ValueError: there is no decoder for *api*.
+        """
+
+    def feed(self, data: bytes) -> list[tuple[int, str, Any]]:
+        """Return the pieces that *data* completes. After the end of the answer: none."""
+
+    def close(self) -> list[tuple[int, str, Any]]:
+        """The bytes are at their end: return the pieces that only the end completes.
+
+        There are some if the last event was not terminated, if the body is a plain JSON answer, or
+        if something had to be held back (half a tag). A second call returns none.
+        """
+
+    def finish(self) -> dict[str, Any]:
+        """Say how the answer ended; closes the decoder. Can be repeated.
+
+        Keys: ``reason`` (``end tools length filtered``, None if it failed), ``raw_reason``,
+        ``usage`` (``input output cache_read cache_write total``, if told ``reasoning`` and
+        ``cost`` of ``input output total``; None if none came), ``usage_raw`` (JSON text),
+        ``response`` (the provider's id), ``failure`` (kind and message, or None), ``bad_calls``
+        (blocks whose arguments are not one complete JSON object), ``unterminated`` (the last event
+        lacked its blank line), ``pieces`` (those of ``close``, if it was not called).
+        """
+
+def parse_partial(text: str) -> Any:
+    """Return what JSON *text* says so far, for a preview; None if it is not the start of any.
+
+    An unfinished string ends where the text ends; an unfinished number, literal or key is left
+    out. Linear in the text.
+    """
+
+def classify_error(
+    api: str, status: int, headers: Mapping[str, str] | Iterable[tuple[str, str]], body: bytes, /
+) -> dict[str, Any]:
+    """Say what an HTTP answer with an error *status* means. Never raises on any *body*.
+
+    Keys: ``kind`` (``network overloaded refused invalid timeout overflow filtered``), ``message``
+    (what the provider said: readable, at most 4,096 characters, keys shortened), ``overflow``,
+    ``retry_after_s`` (what was asked for, or None), ``retryable`` (408, 409, 429, 5xx, or as
+    ``x-should-retry`` says; never without money or context).
+    """

@@ -1,0 +1,140 @@
+//! `reasoning_details` and other fields of a message that must go back with it.
+
+use serde_json::{Map, Value};
+
+use crate::json;
+
+/// Deltas that concatenate; every other field of a detail is a whole value and replaces.
+const GROWING: [&str; 3] = ["text", "summary", "data"];
+
+/// Opaque whole values of a message, beside the details.
+const WHOLE: [&str; 2] = ["reasoning_opaque", "extra_content"];
+
+/// What a message keeps, merged as it arrives.
+#[derive(Default)]
+pub(crate) struct Kept {
+    snapshots: bool,
+    details: Vec<Value>,
+    fields: Map<String, Value>,
+}
+
+impl Kept {
+    /// *snapshots*: whether this provider may send the whole so far instead of what is new.
+    pub fn new(snapshots: bool) -> Self {
+        Kept {
+            snapshots,
+            ..Kept::default()
+        }
+    }
+
+    pub fn take(&mut self, delta: &Value) {
+        if let Some(Value::Array(entries)) = delta.get("reasoning_details") {
+            for entry in entries.iter().filter(|entry| entry.is_object()) {
+                self.merge(entry);
+            }
+        }
+        for field in WHOLE {
+            if let Some(value) = delta.get(field).filter(|it| json::is_something(it)) {
+                self.fields.insert(field.to_owned(), value.clone());
+            }
+        }
+    }
+
+    /// Entries merge by index and type. Those without an index (Gemini behind OpenRouter) are whole.
+    fn merge(&mut self, entry: &Value) {
+        let index = entry.get("index").filter(|index| index.is_number());
+        let same = |known: &&mut Value| {
+            index.is_some() && known.get("index") == index && known.get("type") == entry.get("type")
+        };
+        let Some(known) = self.details.iter_mut().rfind(same) else {
+            self.details.push(entry.clone());
+            return;
+        };
+        let (Some(known), Some(fields)) = (known.as_object_mut(), entry.as_object()) else {
+            return;
+        };
+        for (field, value) in fields {
+            match (known.get_mut(field), value) {
+                (Some(_), Value::Null) => {}
+                (Some(Value::String(text)), Value::String(more)) if is_growing(field) => {
+                    text.push_str(if self.snapshots {
+                        &more[more.len() - added(text, more)..]
+                    } else {
+                        more
+                    });
+                }
+                _ => {
+                    known.insert(field.clone(), value.clone());
+                }
+            }
+        }
+    }
+
+    /// All of it as one object, if there is anything.
+    pub fn finish(&mut self) -> Option<Value> {
+        let mut fields = std::mem::take(&mut self.fields);
+        let details = std::mem::take(&mut self.details);
+        if !details.is_empty() {
+            fields.insert("reasoning_details".to_owned(), Value::Array(details));
+        }
+        (!fields.is_empty()).then_some(Value::Object(fields))
+    }
+}
+
+fn is_growing(field: &str) -> bool {
+    GROWING.contains(&field)
+}
+
+fn added(text: &str, more: &str) -> usize {
+    suffix(text, more).len()
+}
+
+/// What *more* adds to *text*.
+///
+/// MiniMax's global endpoint sends the whole reasoning so far, its Chinese one increments. So a
+/// text that begins with everything before it is a snapshot; unless it only repeats something
+/// short ("ha", "haha"), which an increment may well do.
+pub(crate) fn suffix<'m>(text: &str, more: &'m str) -> &'m str {
+    match more.strip_prefix(text) {
+        Some(rest) if text.len() >= 8 || (!text.is_empty() && !rest.starts_with(text)) => rest,
+        _ => more,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn details_grow_by_index_and_type_and_stay_apart_without_an_index() {
+        let mut kept = Kept::default();
+        kept.take(&json!({"reasoning_details": [
+            {"type": "reasoning.text", "index": 0, "text": "a", "signature": null, "format": "f"},
+            {"type": "reasoning.text", "text": "alone"},
+        ]}));
+        kept.take(&json!({"reasoning_details": [
+            {"type": "reasoning.text", "index": 0, "text": "b"},
+            {"type": "reasoning.encrypted", "index": 0, "data": "x"},
+            {"type": "reasoning.text", "text": "too"},
+            {"type": "reasoning.text", "index": 0, "signature": "s", "format": null},
+        ]}));
+        let expected = json!({"reasoning_details": [
+            {"type": "reasoning.text", "index": 0, "text": "ab", "signature": "s", "format": "f"},
+            {"type": "reasoning.text", "text": "alone"},
+            {"type": "reasoning.encrypted", "index": 0, "data": "x"},
+            {"type": "reasoning.text", "text": "too"},
+        ]});
+        assert_eq!(kept.finish(), Some(expected));
+        assert_eq!(kept.finish(), None);
+    }
+
+    #[test]
+    fn a_snapshot_adds_only_what_is_new() {
+        assert_eq!(suffix("The", "The user"), " user");
+        assert_eq!(suffix("ha", "haha"), "haha");
+        assert_eq!(suffix("", "The"), "The");
+        assert_eq!(suffix("The user", "The user"), "");
+        assert_eq!(suffix("The user", " said"), " said");
+    }
+}

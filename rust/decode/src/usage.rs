@@ -1,0 +1,94 @@
+//! Tokens and prices of chat completions, normalised.
+//!
+//! The names that providers use: OpenAI's, and where cached tokens are said elsewhere: DeepSeek
+//! (`prompt_cache_hit_tokens`), Moonshot, Together and LongCat (`cached_tokens`), Mistral
+//! (`num_cached_tokens`), Databricks (`cache_read_input_tokens`).
+
+use serde_json::Value;
+
+use crate::answer::{Cost, Usage};
+use crate::json::count;
+
+/// Reads a usage object. Missing numbers are 0, missing prices unknown.
+pub(crate) fn chat(raw: &Value) -> Usage {
+    let prompt = &raw["prompt_tokens_details"];
+    let first = |found: &[Option<u64>]| found.iter().find_map(|it| *it);
+    let input = count(raw, "prompt_tokens").unwrap_or(0);
+    let output = count(raw, "completion_tokens").unwrap_or(0);
+    let cache_read = first(&[
+        count(raw, "cache_read_input_tokens"),
+        count(prompt, "cached_tokens"),
+        count(raw, "prompt_cache_hit_tokens"),
+        count(raw, "cached_tokens"),
+        count(raw, "num_cached_tokens"),
+    ]);
+    let cache_write = first(&[
+        count(raw, "cache_creation_input_tokens"),
+        count(prompt, "cache_write_tokens"),
+    ]);
+    Usage {
+        input,
+        output,
+        cache_read: cache_read.unwrap_or(0),
+        cache_write: cache_write.unwrap_or(0),
+        total: count(raw, "total_tokens").unwrap_or(input + output),
+        reasoning: first(&[
+            count(&raw["completion_tokens_details"], "reasoning_tokens"),
+            count(raw, "reasoning_tokens"),
+        ]),
+        cost: cost(raw),
+    }
+}
+
+/// Reads prices as OpenRouter, Vercel and Perplexity send them.
+pub(crate) fn cost(raw: &Value) -> Option<Cost> {
+    let money = |value: &Value| value.as_f64().filter(|amount| amount.is_finite());
+    let details = &raw["cost_details"];
+    let input = money(&details["upstream_inference_prompt_cost"]);
+    let output = money(&details["upstream_inference_completions_cost"]);
+    let sum = match (input, output) {
+        (None, None) => None,
+        _ => Some(input.unwrap_or(0.0) + output.unwrap_or(0.0)),
+    };
+    let total = money(&details["upstream_inference_cost"])
+        .or_else(|| money(&raw["cost"]))
+        .or_else(|| money(&raw["cost"]["total_cost"]))
+        .or(sum);
+    let cost = Cost {
+        input,
+        output,
+        total,
+    };
+    (cost != Cost::default()).then_some(cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn odd_numbers_are_tolerated_and_unknown_prices_stay_unknown() {
+        let usage = chat(
+            &json!({"prompt_tokens": 10.0, "completion_tokens": null, "total_tokens": "x",
+            "prompt_tokens_details": null, "cost": null}),
+        );
+        assert_eq!((usage.input, usage.output, usage.total), (10, 0, 10));
+        assert_eq!((usage.cost, usage.reasoning), (None, None));
+    }
+
+    #[test]
+    fn the_upstream_price_comes_before_the_price_of_the_router() {
+        let raw = json!({"cost": 0.5, "cost_details": {"upstream_inference_cost": null,
+            "upstream_inference_prompt_cost": 0.1, "upstream_inference_completions_cost": 0.2}});
+        let found = cost(&raw).expect("there is one");
+        assert_eq!(
+            (found.input, found.output, found.total),
+            (Some(0.1), Some(0.2), Some(0.5))
+        );
+        assert_eq!(
+            cost(&json!({"cost": {"total_cost": 0.7}})).and_then(|it| it.total),
+            Some(0.7)
+        );
+    }
+}
