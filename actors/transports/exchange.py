@@ -68,7 +68,8 @@ class ByteExchange:
         self._sent_s = 0.0
         # Whole microseconds since the start: rounding each gap by itself would drift.
         self._last_us = 0
-        self._answer: Answer | None = None
+        self._end: dict[str, Any] | None = None
+        self._broken: Failure | None = None
 
     async def start(self) -> None:
         """Send the request; return when a 2xx status and the headers are there.
@@ -76,6 +77,10 @@ class ByteExchange:
         Raises:
             Failure: nothing that can be streamed came back.
         """
+        try:
+            self._open()
+        except ValueError:
+            raise Failure("invalid", f"unsupported api `{self._request.api}`") from None
         self._sent_s = self._clock()
         await self._stream.start()
         if not 200 <= self._stream.status < 300:
@@ -88,39 +93,51 @@ class ByteExchange:
             Failure: the connection broke or was silent for too long.
         """
         decoder = self._open()
-        while not decoder.done:
+        while self._end is None and not decoder.done:
             try:
                 data = await self._stream.read()
-            except Failure:
-                # Cut off after its finish reason, an answer lacks its usage and nothing else.
-                if self.finish().failure is None:
-                    return []
-                raise
+            except Failure as failure:
+                self._broken = failure
+                break
             if not data:
-                return []
+                break
             if pieces := decoder.feed(data):
                 return self._timed(pieces)
-        await self._stream.drain()
-        return []
+        return await self._last()
 
     def finish(self) -> Answer:
         """Return how the answer ended. After the last ``read``, or after it failed."""
-        if self._answer is None:
-            end = self._open().finish()
-            failure = end["failure"]
-            self._answer = Answer(
-                reason=end["reason"],
-                raw_reason=end["raw_reason"],
-                usage=end["usage"],
-                response=end["response"],
-                failure=None if failure is None else (failure[0], failure[1]),
-                bad_calls=tuple(end["bad_calls"]),
-            )
-        return self._answer
+        if self._end is None:
+            self._end = self._open().finish()
+        end, failure = self._end, self._end["failure"]
+        return Answer(
+            reason=end["reason"],
+            raw_reason=end["raw_reason"],
+            usage=end["usage"],
+            response=end["response"],
+            failure=None if failure is None else (failure[0], failure[1]),
+            bad_calls=tuple(end["bad_calls"]),
+        )
 
     async def aclose(self) -> None:
         """Close the connection at once if the answer is not complete. Safe to call twice."""
         await self._stream.aclose()
+
+    async def _last(self) -> list[Timed]:
+        """Return what only the end completes; after that, tell how the bytes ended.
+
+        A break matters only if it is why the answer is incomplete: one that came after the finish
+        reason cost the usage at most, and a provider's own error says more than the cut after it.
+        """
+        if self._end is None:
+            self.finish()
+            if self._end and (pieces := self._end["pieces"]):
+                return self._timed(pieces)
+        failure = self.finish().failure
+        if self._broken is not None and failure is not None and failure[0] == "interrupted":
+            raise self._broken
+        await self._stream.drain()
+        return []
 
     def _open(self) -> Decoder:
         if self._decoder is None:

@@ -29,6 +29,9 @@ IDLE_CONNECTION_S = 30.0
 OTHER_ADDRESS_S = 2.0
 """So long an address of a host may take to connect while there is another one to try."""
 
+_NO_HOST = frozenset(' "#%/<>?@\\^`{|}')
+"""Characters that no host has (WHATWG URL, section 3.1), and that httpx lets pass."""
+
 
 class PortableTransport:
     """Sends requests with httpx.
@@ -159,7 +162,8 @@ class Stream:
             )
         except Exception:  # httpx.InvalidURL, and what the idna package raises
             raise failures.bad_url() from None
-        if request.url.scheme not in ("http", "https") or not request.url.host:
+        host = request.url.host
+        if request.url.scheme not in ("http", "https") or not host or _NO_HOST & set(host):
             raise failures.bad_url()
         return request
 
@@ -208,7 +212,7 @@ class Stream:
         chunks = self._chunks
         if chunks is not None and not self._is_reading:
             self._chunks = None
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the connection is closed: it is sure to raise
                 async for _ in chunks:
                     pass
 

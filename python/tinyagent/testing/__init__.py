@@ -1,10 +1,12 @@
 """Tools for testing what is built with tinyagent.
 
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
+``RecordedTransport``: the same answers without a socket.
 """
 
 from __future__ import annotations
 
+from tinyagent.actors.transports.recorded import RecordedTransport
 from tinyagent.testing.answers import (
     Item,
     Reply,
@@ -26,6 +28,7 @@ __all__ = [
     "Item",
     "ProviderServer",
     "Received",
+    "RecordedTransport",
     "Reply",
     "chat",
     "close_after",
