@@ -68,5 +68,13 @@ def provider_for(api: str) -> Provider:
             from tinyagent.actors.providers.anthropic import Messages
 
             return Messages()
+        case "openai-responses":
+            from tinyagent.actors.providers.responses import Responses
+
+            return Responses()
+        case "google-generative-ai":
+            from tinyagent.actors.providers.gemini import GenerateContent
+
+            return GenerateContent()
         case _:
             raise ValueError(f"unsupported api `{api}`")

@@ -11,6 +11,9 @@ from tinyagent.actors.providers.table import API_ALIASES
 from tinyagent.events.fact import Content
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
 
+IMAGE_FOLLOWS = "(image follows)"
+"""Where an image was in a tool's result, for protocols that have no place for images there."""
+
 EPHEMERAL: dict[str, Any] = {"type": "ephemeral"}
 MARKED_BLOCKS_MAX = 3
 """Cache breakpoints in messages; a fourth is the system prompt's (Anthropic allows four)."""
@@ -41,7 +44,26 @@ def parts(content: Content | None) -> list[Mapping[str, Any]]:
 def text_of(part: Mapping[str, Any]) -> str | None:
     """Return the text of a text block; None if it is another block."""
     kind = part.get("type")
-    return part.get("text") or "" if kind == "text" or (not kind and "text" in part) else None
+    if kind != "text" and (kind or "text" not in part):
+        return None
+    text = part.get("text")
+    return text if isinstance(text, str) else "" if text is None else str(text)
+
+
+def texts_of(content: Content | None, *, image: str = "") -> str:
+    """Return the texts of *content*, one to a line, and *image* where an image is."""
+    out: list[str] = []
+    for part in parts(content):
+        if (text := text_of(part)) is not None:
+            out.append(text)
+        elif image and image_of(part):
+            out.append(image)
+    return "\n".join(out)
+
+
+def images_of(content: Content | None) -> list[Image]:
+    """Return the images of *content*."""
+    return [image for part in parts(content) if (image := image_of(part))]
 
 
 def image_of(part: Mapping[str, Any]) -> Image | None:

@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 from tinyagent.actors.providers import table
 from tinyagent.actors.providers.content import (
     EPHEMERAL,
+    IMAGE_FOLLOWS,
+    Image,
     Mark,
     arguments,
     breakpoints,
     image_of,
+    images_of,
     is_own,
     parts,
     sendable,
     text_of,
+    texts_of,
 )
 from tinyagent.actors.providers.encoding import (
     Memo,
@@ -37,9 +41,6 @@ from tinyagent.events.codec import digest
 from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import Content, ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
-
-IMAGE_FOLLOWS = "(image follows)"
-"""Where an image was in a tool's result: the protocol has no place for images there."""
 
 FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Fields of a message that reasoning comes in. The one it came in is the block's ``sign``."""
@@ -180,6 +181,10 @@ def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:
     return out
 
 
+def _image(image: Image) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": image.as_url()}}
+
+
 def _images(images: list[bytes]) -> bytes:
     return b'{"role":"user","content":[' + b",".join(images) + b"]}"
 
@@ -215,7 +220,7 @@ class _Dialect:
                 if at in marked:
                     out[-1]["cache_control"] = marked[at]
             elif image := image_of(part):
-                out.append({"type": "image_url", "image_url": {"url": image.as_url()}})
+                out.append(_image(image))
         return self._texts(out)
 
     def _texts(self, texts: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
@@ -282,23 +287,16 @@ class _Dialect:
         return call
 
     def _result(self, result: Result, mark: Mark) -> _Encoded:
-        texts: list[str] = []
-        images: list[bytes] = []
-        for part in parts(result.content):
-            if (text := text_of(part)) is not None:
-                texts.append(text)
-            elif image := image_of(part):
-                texts.append(IMAGE_FOLLOWS)
-                images.append(dump({"type": "image_url", "image_url": {"url": image.as_url()}}))
         out: dict[str, Any] = {"role": "tool", "tool_call_id": self._id(result.call_id)}
-        out["content"] = "\n".join(texts)
+        out["content"] = texts_of(result.content, image=IMAGE_FOLLOWS)
         if mark:
             out["content"] = [
                 {"type": "text", "text": out["content"], "cache_control": mark[-1][1]}
             ]
         if self._row.result_name:
             out["name"] = result.name
-        return _Encoded(dump(out), tuple(images), is_result=True)
+        images = tuple(dump(_image(image)) for image in images_of(result.content))
+        return _Encoded(dump(out), images, is_result=True)
 
     def _id(self, call_id: str) -> str:
         """Return *call_id* as the provider takes it: the same in call and result."""

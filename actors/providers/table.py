@@ -265,6 +265,12 @@ ADAPTIVE = re.compile(r"claude-(?:opus-4[-.](?:[7-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!
 """Models that refuse a budget and take ``{"type": "adaptive"}`` with an effort instead
 (platform.claude.com, extended thinking: from Opus 4.7 on)."""
 
+REASONS = re.compile(r"(?:^|/)(?:o[1-9]|gpt-[5-9](?!.*chat)|gpt-oss|codex)")
+"""OpenAI's models that reason unasked. To all others it refuses to give encrypted reasoning."""
+
+GEMINI_LEVELS = re.compile(r"gemini-[3-9]")
+"""Models that take a level of thinking; older ones take a budget."""
+
 Row = TypeVar("Row", ChatRow, MessagesRow)
 
 

@@ -11,24 +11,16 @@ must have come from.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.corpus import APIS, folder
 
 from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
 
 Json = dict[str, Any]
-
-APIS = {
-    "openai-chat": "openai-completions",
-    "anthropic-messages": "anthropic-messages",
-    "openai-responses": "openai-responses",
-    "gemini": "google-generative-ai",
-}
-"""Our names for the protocols of the recordings."""
 
 REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 
@@ -42,30 +34,14 @@ class Step(NamedTuple):
     request: Json
 
 
-def sessions() -> Path | None:
-    """Return the folder of the recorded sessions; None if there is none.
-
-    Raises:
-        FileNotFoundError: there is none although this is CI.
-    """
-    root = Path(__file__).parents[2]
-    given = os.environ.get("TINYAGENT_CORPUS")
-    folder = (Path(given) if given else root.parent / "shared" / "corpus") / "sessions"
-    if folder.is_dir():
-        return folder
-    if os.environ.get("CI") == "true":
-        raise FileNotFoundError(f"{folder}: CI needs the corpus (TINYAGENT_CORPUS)")
-    return None
-
-
-def steps() -> Iterator[Step]:
-    """Yield every recorded request of every session, in order; nothing without the corpus."""
-    folder = sessions()
-    for path in sorted(folder.iterdir()) if folder else ():
+def steps(api: str) -> Iterator[Step]:
+    """Yield every recorded request of *api*, session by session; skip the test without them."""
+    for path in sorted((folder() / "sessions").iterdir()):
         session = json.loads((path / "session.json").read_bytes())
+        if APIS[session["protocol"]] != api:
+            continue
         for number in range(len(session["steps"])):
             request = json.loads((path / f"{number}.request.json").read_bytes())
-            api = APIS[session["protocol"]]
             yield Step(f"{path.name}/{number}", api, session["provider"], request)
 
 
@@ -266,11 +242,114 @@ def _anthropic_said(block: Json) -> Block:
             return Block("keep", keep=block)
 
 
+# Responses
+
+
+def _responses(body: Json) -> tuple[str, list[Json]]:
+    items = body["input"]
+    if isinstance(items, str):
+        items = [{"role": "user", "content": items}]
+    return body.get("instructions") or "", [_responses_item(item) for item in items]
+
+
+def _responses_item(item: Json) -> Json:
+    """Return *item* without its id, which only a stored item has."""
+    match item.get("type", "message"):
+        case "message":
+            return {"role": item["role"], "text": _text(item["content"])}
+        case "function_call":
+            arguments = json.loads(item["arguments"])
+            return {"call": item["call_id"], "name": item["name"], "arguments": arguments}
+        case "function_call_output":
+            return {"of": item["call_id"], "text": _text(item["output"])}
+        case _:
+            return {k: v for k, v in item.items() if k not in ("id", "status") and v is not None}
+
+
+def _read_responses(request: Json, model: Json) -> tuple[str, list[Message]]:
+    system, items = request.get("instructions") or "", request["input"]
+    messages: list[Message] = []
+    names: dict[str, str] = {}
+    for seq, item in enumerate(items, 1):
+        match item.get("type", "message"):
+            case "message" if item["role"] == "user":
+                messages.append(User(seq, _text(item["content"])))
+                continue
+            case "function_call_output":
+                of = item["call_id"]
+                messages.append(Result(seq, of, names[of], _text(item["output"])))
+                continue
+            case "message":
+                block = Block("text", _text(item["content"]))
+            case "function_call":
+                names[item["call_id"]] = item["name"]
+                block = Block("call", item["arguments"], item["call_id"], item["name"])
+            case _:
+                block = Block("think", keep=item)
+        _say(messages, seq, block, model)
+    return system, messages
+
+
+def _say(messages: list[Message], seq: int, block: Block, model: Json) -> None:
+    """Add *block* to the answer that is being read, or begin one."""
+    last = messages[-1] if messages else None
+    if isinstance(last, Assistant):
+        messages[-1] = Assistant(last.seq, (*last.blocks, block), model)
+    else:
+        messages.append(Assistant(seq, (block,), model))
+
+
+# Gemini
+
+
+def _gemini(body: Json) -> tuple[str, list[Json]]:
+    system = _text((body.get("systemInstruction") or {}).get("parts"))
+    out = [
+        {"role": content["role"], "parts": [_gemini_part(part) for part in content["parts"]]}
+        for content in body["contents"]
+    ]
+    return system, out
+
+
+def _gemini_part(part: Json) -> Json:
+    """Return *part*; of a tool's result, whatever it is called, the result."""
+    said = {name: value for name, value in part.items() if value not in (None, False)}
+    if answer := said.get("functionResponse"):
+        (result,) = answer["response"].values()
+        return {"of": answer["name"], "text": str(result)}
+    return said
+
+
+def _read_gemini(request: Json, model: Json) -> tuple[str, list[Message]]:
+    messages: list[Message] = []
+    seq = 0
+    for content in request["contents"]:
+        for part in map(_gemini_part, content["parts"]):
+            seq += 1
+            if content["role"] == "model":
+                call = part.get("functionCall") or {}
+                sign = part.get("thoughtSignature", "")
+                block = Block("text", part.get("text", ""), sign=sign)
+                if call:
+                    arguments = json.dumps(call["args"])
+                    block = Block("call", arguments, f"call_{seq}", call["name"], sign)
+                _say(messages, seq, block, model)
+            elif "of" in part:
+                messages.append(Result(seq, f"call_{seq - 1}", part["of"], part["text"]))
+            else:
+                messages.append(User(seq, part["text"]))
+    return _text((request.get("systemInstruction") or {}).get("parts")), messages
+
+
 _READERS: dict[str, Callable[[Json, Json], tuple[str, list[Message]]]] = {
     "openai-completions": _read_chat,
     "anthropic-messages": _read_anthropic,
+    "openai-responses": _read_responses,
+    "google-generative-ai": _read_gemini,
 }
 _MEANINGS: dict[str, Callable[[Json], tuple[str, list[Json]]]] = {
     "openai-completions": _chat,
     "anthropic-messages": _anthropic,
+    "openai-responses": _responses,
+    "google-generative-ai": _gemini,
 }

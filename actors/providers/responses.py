@@ -1,0 +1,205 @@
+"""OpenAI's second protocol, responses: a list of items instead of messages.
+
+Nothing is stored at the provider (``store: false``), so reasoning goes back as the encrypted
+items that it came in, without their ids: an id of something that is not stored is "not found".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tinyagent.actors.providers import table
+from tinyagent.actors.providers.content import (
+    Mark,
+    arguments,
+    image_of,
+    images_of,
+    is_own,
+    parts,
+    sendable,
+    text_of,
+    texts_of,
+)
+from tinyagent.actors.providers.encoding import (
+    Memo,
+    bearer,
+    cache_key,
+    closed,
+    dump,
+    request_of,
+)
+from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.table import ChatRow
+from tinyagent.actors.transports import HttpRequest
+from tinyagent.events.codec import digest
+from tinyagent.events.conversation import Settings
+from tinyagent.events.fact import Content, ToolSpec
+from tinyagent.events.messages import Assistant, Block, Message, Result, User
+
+ENCRYPTED = "reasoning.encrypted_content"
+
+_ID_MAX = 64
+
+
+class Responses:
+    """Builds requests for ``/responses``."""
+
+    api = "openai-responses"
+
+    def __init__(self) -> None:
+        self._memo: Memo[bytes] = Memo()
+
+    def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
+        """Return the body that asks for the next message of *messages*."""
+        model = settings.model
+        style = (model.get("provider"), model.get("id"), model.get("api"))
+
+        def encode(message: Message, mark: Mark) -> bytes:
+            return b",".join(dump(item) for item in _items(message, model))
+
+        encoded = self._memo.encoded(repaired(messages), {}, encode, style=style)
+        return closed(_head(_row(model), settings), "input", filter(None, encoded))
+
+    def request(
+        self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
+    ) -> HttpRequest:
+        """Return the request that carries *body*. ``model.base_url`` is the whole URL."""
+        model = settings.model
+        own = bearer(model, key, _row(model).key_header)
+        url = str(model.get("base_url") or "")
+        return request_of(self.api, url, settings, body, own=own, headers=headers)
+
+
+def _row(model: Mapping[str, Any]) -> ChatRow:
+    """Return how the provider of *model* differs; it is as in its chat completions."""
+    return table.row(model, table.CHAT, table.CHAT_DEFAULT)
+
+
+def _head(row: ChatRow, settings: Settings) -> dict[str, Any]:
+    """Return all of the body but the input."""
+    model, options = settings.model, settings.options
+    level = table.level_of(model, options)
+    head: dict[str, Any] = {"model": model.get("id") or "", "stream": True, "store": False}
+    if level != "off" or table.REASONS.search(str(model.get("id") or "")):
+        head["include"] = [ENCRYPTED]
+    if level != "off":
+        head["reasoning"] = {} if level == "on" else {"effort": level}
+        head["reasoning"]["summary"] = "auto"
+    if settings.system.strip():
+        head["instructions"] = settings.system
+    if (limit := table.limit_of(model, options)) is not None:
+        head["max_output_tokens"] = limit
+    if options.get("temperature") is not None:
+        head["temperature"] = options["temperature"]
+    if row.cache_key and options.get("session_id"):
+        head[row.cache_key] = cache_key(options["session_id"])
+    if settings.tools:
+        head["tools"] = [_tool(tool) for tool in settings.tools]
+        if options.get("parallel_tool_calls") is not None:
+            head["parallel_tool_calls"] = bool(options["parallel_tool_calls"])
+    return head
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.schema or {"type": "object", "properties": {}},
+        # The default is strict, which refuses schemas with optional properties.
+        "strict": False,
+    }
+
+
+def _items(message: Message, model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    match message:
+        case User(content=content):
+            yield {"type": "message", "role": "user", "content": _input(content)}
+        case Assistant():
+            yield from _output(message, own=is_own(message, model))
+        case Result():
+            out: Any = texts_of(message.content)
+            if images_of(message.content):
+                out = _input(message.content)
+            yield {
+                "type": "function_call_output",
+                "call_id": _id(message.call_id),
+                "output": out,
+            }
+        case _:
+            pass
+
+
+def _input(content: Content) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    for part in parts(content):
+        if (text := text_of(part)) is not None:
+            out.append({"type": "input_text", "text": text})
+        elif image := image_of(part):
+            out.append({"type": "input_image", "image_url": image.as_url(), "detail": "auto"})
+    return out
+
+
+def _output(answer: Assistant, *, own: bool) -> Iterator[dict[str, Any]]:
+    """Yield the items of *answer*, in their order."""
+    # A reasoning item that nothing follows is refused.
+    thoughts: list[dict[str, Any]] = []
+    for block in sendable(answer):
+        item: dict[str, Any] | None = None
+        match block.op:
+            case "text" | "refuse" if block.text:
+                said = {"type": "output_text", "text": block.text}
+                item = {"type": "message", "role": "assistant", "content": [said]}
+                # What a message carries besides its text (the phase of a turn, for one).
+                if own and isinstance(block.keep, dict):
+                    item = {**_bare(block.keep), **item}
+            case "call":
+                item = {
+                    "type": "function_call",
+                    "call_id": _id(block.id),
+                    "name": block.name,
+                    "arguments": arguments(block),
+                }
+            case "think" | "keep" if own:
+                kept = _kept(block)
+                if kept is not None and kept.get("type") == "reasoning":
+                    thoughts.append(kept)
+                else:
+                    item = kept
+            case _:
+                pass
+        if item is not None:
+            yield from thoughts
+            thoughts = []
+            yield item
+
+
+def _kept(block: Block) -> dict[str, Any] | None:
+    """Return the item that *block* came in, as far as it can go back.
+
+    Of reasoning, that is what is encrypted, or else the open text (DeepSeek, gpt-oss): a summary
+    alone is refused. xAI and Azure take no other fields.
+    """
+    item = block.keep if isinstance(block.keep, dict) else {}
+    if not item and block.op == "think" and block.sign:
+        item = {"type": "reasoning", "encrypted_content": block.sign}
+    if item.get("type", "reasoning") != "reasoning":
+        return _bare(item)
+    out: dict[str, Any] = {"type": "reasoning", "summary": item.get("summary") or []}
+    for field in ("encrypted_content", "content"):
+        if item.get(field):
+            return {**out, field: item[field]}
+    return None
+
+
+def _bare(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *item* without what only a stored item has."""
+    return {name: value for name, value in item.items() if name not in ("id", "status")}
+
+
+def _id(call_id: str) -> str:
+    """Return *call_id* as OpenAI takes it, with at most 64 characters."""
+    if len(call_id) <= _ID_MAX:
+        return call_id
+    return f"{call_id[: _ID_MAX - 17]}_{digest(call_id.encode())}"
