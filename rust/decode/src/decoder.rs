@@ -193,7 +193,8 @@ impl Decoder {
         if self.events == 0 && !self.sheet.ended && self.sheet.failure.is_none() {
             let head = String::from_utf8_lossy(&self.head).into_owned();
             match head.trim() {
-                "" => self.fail_interrupted("the answer has no content: the connection was closed"),
+                "" => self.fail_interrupted("the answer is empty: the connection was closed"),
+                _ if self.framer.is_stream() => {}
                 text => {
                     let said = errors::told(None, &Value::String(text.to_owned()));
                     let message = format!("the answer is not a model's: {}", said.message);
@@ -214,7 +215,7 @@ impl Decoder {
             self.stop();
         } else if let Some(payload) = json::parse(data) {
             self.payload(&event.name, &payload);
-        } else if event.name == "error" {
+        } else if event.name == "error" && !(self.unterminated && data.starts_with('{')) {
             self.sheet
                 .fail(errors::told(None, &Value::String(data.to_owned())));
             self.stop();
@@ -259,6 +260,9 @@ impl Decoder {
             if let Some(payload) = json::parse(line) {
                 self.payload("", &payload);
             }
+        }
+        if self.events == 0 && text.trim_start().starts_with(['{', '[']) {
+            self.fail_interrupted("the answer arrived damaged or cut off: it is not JSON");
         }
     }
 

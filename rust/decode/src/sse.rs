@@ -31,7 +31,10 @@ pub struct Framer {
     name: String,
     data: String,
     has_data: bool,
+    is_stream: bool,
 }
+
+const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b"error"];
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -46,7 +49,13 @@ impl Framer {
             name: String::new(),
             data: String::new(),
             has_data: false,
+            is_stream: false,
         }
+    }
+
+    /// Whether anything so far was a field or a comment, not just any text.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     /// Adds to *events* those that *bytes* completes.
@@ -117,6 +126,8 @@ impl Framer {
             None => (line, &b""[..]),
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
+        // A field's name may be cut off.
+        self.is_stream |= FIELDS.iter().any(|known| known.starts_with(field));
         match field {
             b"data" => {
                 if std::mem::replace(&mut self.has_data, true) {
