@@ -66,7 +66,8 @@ class Memo(Generic[T]):
 
 def closed(head: dict[str, Any], name: str, items: Iterable[bytes]) -> bytes:
     """Return *head* as JSON with one more field, a list of *items* that are JSON already."""
-    return b"".join((dump(head)[:-1], b',"', name.encode(), b'":[', b",".join(items), b"]}"))
+    # The field's value is encoded as `[]` at the end of the object, and opened again.
+    return b"".join((dump({**head, name: ()})[:-2], b",".join(items), b"]}"))
 
 
 def request_of(
