@@ -19,11 +19,11 @@ from tinyagent.events.messages import (
     Message,
     Outcome,
     Result,
-    User,
     applied,
     message_of,
     result_of,
     revised,
+    said_in,
 )
 
 
@@ -81,6 +81,7 @@ class Conversation:
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
         self._results_at = 0
+        self._terminating: set[str] = set()
 
     def view(self) -> View:
         """Return the conversation as of the last record folded."""
@@ -110,6 +111,8 @@ class Conversation:
                 self._return(record, event)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 self._revise(record)
+            case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
+                self._terminating.add(call_id)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
@@ -134,7 +137,7 @@ class Conversation:
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
         message = self._append_answer(record, "ok", event.reason, event.usage, None)
-        self._batch = {}
+        self._batch, self._terminating = {}, set()
         bad = {ref.id for ref in event.calls if ref.args == "bad"}
         known = {ref.id for ref in event.calls}
         for block in message.blocks:
@@ -168,11 +171,7 @@ class Conversation:
     def _listen(self, record: k.Record) -> None:
         match record.event:
             case k.UserSaid() as said:
-                message: Message
-                if said.message is not None:
-                    message = message_of(said.message, record.seq)
-                else:
-                    message = User(record.seq, said.content, said.at_ms)
+                message = said_in(record, said)
                 if said.via == "prompt":
                     self.messages.append(message)
                 else:
@@ -190,7 +189,8 @@ class Conversation:
         call = self.calls.get(event.call_id)
         if call is None or self._batch.get(event.call_id, call) is not None:
             return
-        self._batch[event.call_id] = result_of(record, event, call.name)
+        is_last = event.call_id in self._terminating
+        self._batch[event.call_id] = result_of(record, event, call.name, is_last=is_last)
         if None not in self._batch.values():
             self._results_at = len(self.messages)
             self.messages.extend(r for r in self._batch.values() if r is not None)

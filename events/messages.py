@@ -84,8 +84,8 @@ Message: TypeAlias = User | Assistant | Result | Custom
 CallEnd: TypeAlias = k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled
 
 
-def result_of(record: k.Record, event: CallEnd, name: str) -> Result:
-    """Return what the end of a call tells the model."""
+def result_of(record: k.Record, event: CallEnd, name: str, *, is_last: bool = False) -> Result:
+    """Return what the end of a call tells the model. *is_last*: a hook ended the batch."""
     content: k.Content = ""
     details: dict[str, Any] | None = None
     ok = terminate = False
@@ -99,7 +99,9 @@ def result_of(record: k.Record, event: CallEnd, name: str) -> Result:
         case k.ToolFinished(content=content, details=details, terminate=terminate):
             ok = True
     at_ms = record.at_ns // 1_000_000
-    return Result(record.seq, event.call_id, name, content, ok, details, terminate, at_ms)
+    return Result(
+        record.seq, event.call_id, name, content, ok, details, terminate or is_last, at_ms
+    )
 
 
 def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
@@ -135,6 +137,13 @@ def applied(messages: list[Message], ops: list[Any], seq: int) -> list[Message]:
             case _:
                 pass
     return out
+
+
+def said_in(record: k.Record, event: k.UserSaid) -> Message:
+    """Return the message that somebody outside said."""
+    if event.message is not None:
+        return message_of(event.message, record.seq)
+    return User(record.seq, event.content, event.at_ms)
 
 
 def message_of(dump: dict[str, Any], seq: int) -> Message:

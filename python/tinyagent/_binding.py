@@ -208,7 +208,7 @@ class Binding:
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> tuple[str | None, Mapping[str, str]]:
-        from tinyagent.alchemy_provider import access
+        from tinyagent._resolve import access
 
         return access(self.setup.model, settings, key or self.setup.api_key)
 

@@ -21,9 +21,14 @@ from tinyagent.agent_types import (
 from tinyagent.events import Record, plain
 from tinyagent.events import kinds as k
 from tinyagent.events.conversation import Conversation
-from tinyagent.events.messages import Assistant, Custom, Message, Result, User
+from tinyagent.events.messages import Assistant, Custom, Message, Result, User, said_in
 
-_STOPS = {"end": "stop", "tools": "tool_calls", "length": "length", "filtered": "error"}
+_STOPS: dict[str, Any] = {
+    "end": "stop",
+    "tools": "tool_calls",
+    "length": "length",
+    "filtered": "error",
+}
 _TEXT_ENDS = (k.ModelFinished.kind, k.ModelFailed.kind)
 
 
@@ -44,6 +49,7 @@ class Bodies:
         self._conversation = conversation
         self._given: dict[int, Any] = {}
         self._answers: dict[int, Assistant] = {}
+        self._said: dict[int, Message] = {}
         self._made: dict[tuple[int, str], AgentMessage] = {}
 
     def wants(self, record: Record) -> bool:
@@ -55,7 +61,9 @@ class Bodies:
         if record.live is not None:
             about = record.cause if record.event.kind in _TEXT_ENDS else record.seq
             self._given[about] = record.live
-        if record.event.kind in _TEXT_ENDS:
+        if isinstance(record.event, k.UserSaid):
+            self._said[record.seq] = said_in(record, record.event)
+        elif record.event.kind in _TEXT_ENDS:
             answer = self._conversation.messages[-1]
             assert isinstance(answer, Assistant)
             self._answers[answer.seq] = answer
@@ -67,6 +75,10 @@ class Bodies:
         if made is None:
             made = self._made[about] = self._make(message)
         return made
+
+    def said(self, seq: int) -> AgentMessage:
+        """Return the message of ``user.said`` *seq*, once."""
+        return self.of(self._said.pop(seq))
 
     def answer(self, seq: int) -> AssistantMessage:
         """Return the answer to ``model.requested`` *seq*, once."""

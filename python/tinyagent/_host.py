@@ -195,9 +195,11 @@ class HostHooks:
         terminate = control.terminate
         if control.result is not None:
             given = returned(call.name, control.result)
-            block = {"content": given.content, "ok": control.is_error is False}
-            if given.details:
-                block["details"] = given.details
+            block = {
+                "content": given.content,
+                "ok": control.is_error is False,
+                "details": given.details,
+            }
             terminate = terminate or given.terminate
         return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
 
@@ -331,7 +333,8 @@ def context_ops(before: list[AgentMessage], after: Sequence[AgentMessage]) -> li
 def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
     """Return *message* as a log holds it."""
     if isinstance(message, dict):
-        return plain(message)
+        given: dict[str, Any] = plain(message)
+        return given
     out: dict[str, Any] = plain(message.model_dump(exclude_none=True))
     return out
 

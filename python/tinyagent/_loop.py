@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited, dumped, said
+from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
 from tinyagent.agent_types import (
     AgentContext,
@@ -170,8 +171,6 @@ class Loop:
         )
 
     def _prepare(self, hooks: HostHooks) -> None:
-        from tinyagent.agent import default_convert_to_llm
-
         config = self._config
         convert = config.convert_to_llm
         hooks.transform = config.transform_context

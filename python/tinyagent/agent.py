@@ -34,6 +34,16 @@ from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.loops import Live
 
+__all__ = [
+    "Agent",
+    "AgentOptions",
+    "ApiKeyResolverCallback",
+    "ConvertToLlmCallback",
+    "TransformContextCallback",
+    "default_convert_to_llm",
+    "extract_text",
+]
+
 Listener: TypeAlias = Callable[[AgentEvent], Any]
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
 

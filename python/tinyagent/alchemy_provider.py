@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import AsyncIterator
 from functools import lru_cache
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from tinyagent._bodies import error_kind
 from tinyagent._partial import Partial, public_usage
-from tinyagent._resolve import access, resolve_alchemy
+from tinyagent._resolve import access, resolve_alchemy, resolve_rust
 from tinyagent.actors.sources import ProviderSource
 from tinyagent.actors.transports import Failure, Transport
 from tinyagent.agent_types import (
@@ -57,7 +56,7 @@ __all__ = [
 DEFAULT_OPENAI_COMPAT_CHAT_COMPLETIONS_URL = "https://api.openai.com/v1/chat/completions"
 
 
-class OpenAICompatModel(ProviderMetadataModel, kw_only=True):
+class OpenAICompatModel(ProviderMetadataModel):
     """A model behind an OpenAI-compatible endpoint; ``base_url`` is the endpoint's whole URL."""
 
     provider: str = "openrouter"
@@ -89,6 +88,23 @@ async def stream_alchemy_openai_completions(
 
 
 stream_alchemy_openai_completions.__tinyagent_provider__ = resolve_alchemy  # type: ignore[attr-defined] # how an agent knows its own
+
+
+def resolved(model: Model, stream_fn: object) -> dict[str, Any]:
+    """Return *model* as the request builders take it, by the rules of *stream_fn*.
+
+    A model that cannot be resolved keeps its names: its first call says what is wrong.
+    """
+    resolve = getattr(stream_fn, "__tinyagent_provider__", None)
+    if resolve is None:
+        from tinyagent.rust_binding_provider import RustBindingModel
+
+        resolve = resolve_rust if isinstance(model, RustBindingModel) else resolve_alchemy
+    try:
+        described: dict[str, Any] = resolve(model)
+    except ValueError as error:
+        return {"provider": model.provider, "id": model.id, "api": model.api, "fault": str(error)}
+    return described
 
 
 @lru_cache(maxsize=1)
@@ -216,6 +232,3 @@ def _spec(tool: AgentTool) -> k.ToolSpec:
 def _given(options: SimpleStreamOptions) -> dict[str, Any]:
     dump = options.model_dump(exclude_none=True, exclude={"api_key", "signal"})
     return {name: plain(value) for name, value in dump.items()}
-
-
-_ = asyncio

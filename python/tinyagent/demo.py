@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tinyagent import testing as provider
 from tinyagent.agent import Agent, AgentOptions
 from tinyagent.agent_types import AgentState, AgentTool, AgentToolResult, TextContent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime.stores import Log
-from tinyagent import testing as provider
 
 QUESTION = "Plan a day in Paris for tomorrow, and book a table for two."
 SYSTEM = "You plan trips. Look things up before you answer. Be brief."

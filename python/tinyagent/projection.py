@@ -34,7 +34,7 @@ from tinyagent.agent_types import (
 )
 from tinyagent.events import Conversation, Record
 from tinyagent.events import kinds as k
-from tinyagent.events.messages import CallEnd, Result, User, message_of, result_of, revised
+from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 AFTER = "after_tool_call"
 ABORTED = "Request was aborted"
@@ -52,7 +52,7 @@ class Projection:
         self._bodies = bodies
         self._settings = conversation.settings
         self._in_run = self._in_turn = False
-        self._queued: dict[int, AgentMessage] = {}
+        self._terminating: set[str] = set()
         self._partial: Partial | None = None
         self._asked_seq = 0
         self._is_shown = False
@@ -87,6 +87,8 @@ class Projection:
                 yield self._progress(event)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 yield from self._return(record, event)
+            case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
+                self._terminating.add(call_id)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 yield from self._revise(record.event)
             case k.HostFailed(failure=failure):
@@ -109,22 +111,13 @@ class Projection:
                 if not self._in_run:
                     yield from self._open_run()
                 if isinstance(record.event, k.UserSaid):
-                    yield from self._add(self._said(record))
-            case k.UserSaid():
-                self._queued[record.seq] = self._said(record)
+                    yield from self._add(self._bodies.said(record.seq))
             case k.UserDelivered(said=seqs):
                 yield from self._open_turn()
                 for seq in seqs:
-                    yield from self._add(self._queued.pop(seq))
+                    yield from self._add(self._bodies.said(seq))
             case _:
                 pass
-
-    def _said(self, record: Record) -> AgentMessage:
-        event = record.event
-        assert isinstance(event, k.UserSaid)
-        if event.message is not None:
-            return self._bodies.of(message_of(event.message, record.seq))
-        return self._bodies.of(User(record.seq, event.content, event.at_ms))
 
     def _open_run(self) -> Iterator[AgentEvent]:
         self._in_run, self.new_messages, self._failure = True, [], None
@@ -184,6 +177,7 @@ class Projection:
         message = self._bodies.answer(record.cause)
         self._calls = [ref.id for ref in event.calls] if isinstance(event, k.ModelFinished) else []
         self._started, self._results, self._shown = set(), {}, []
+        self._terminating = set()
         yield from self._say(message)
 
     def _say(self, message: AssistantMessage) -> Iterator[AgentEvent]:
@@ -222,7 +216,9 @@ class Projection:
     def _return(self, record: Record, event: CallEnd) -> Iterator[AgentEvent]:
         name, _ = self._call(event.call_id)
         yield from self._start(event.call_id)
-        self._results[event.call_id] = result_of(record, event, name)
+        self._results[event.call_id] = result_of(
+            record, event, name, is_last=event.call_id in self._terminating
+        )
         if (
             len(self._results) == len(self._calls)
             and AFTER not in self._conversation.settings.hooks

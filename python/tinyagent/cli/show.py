@@ -9,6 +9,7 @@ import msgspec
 
 from tinyagent.cli.refs import resolve
 from tinyagent.cli.render import cut
+from tinyagent.cli.verify import worded
 from tinyagent.events import kinds as k
 from tinyagent.events.messages import Assistant
 from tinyagent.verbs import Recording, load
@@ -27,15 +28,15 @@ def run(argv: Sequence[str]) -> int:
     for line in lines:
         print(line)
     if recording.damage is not None:
-        print(f"! {recording.damage}")
+        print(f"! {worded(recording)}")
     return 0
 
 
 def transcript(recording: Recording) -> Iterator[str]:
     """Yield what was said and done, one line each."""
     settings = recording.settings
-    model = settings.model.get("id", "?")
-    yield f"{recording.where} · {recording.meta.log[:8]} · {model} · {len(recording.records)} records"
+    model, count = settings.model.get("id", "?"), len(recording.records)
+    yield f"{recording.where} · {recording.meta.log[:8]} · {model} · {count} records"
     folded = 0
     calls = recording.conversation.calls
     answers = {m.seq: m for m in recording.conversation.messages if isinstance(m, Assistant)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tinyagent.cli.refs import resolve
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError
-from tinyagent.verbs import load
+from tinyagent.verbs import Recording, load
 
 
 def run(argv: Sequence[str]) -> int:
@@ -29,6 +29,21 @@ def run(argv: Sequence[str]) -> int:
         if recording.damage is None:
             print(f"{path}   ok       {len(recording.records):,} records{more}")
         else:
-            print(f"{path}   {recording.damage}")
-            worst = max(worst, recording.damage.exit_code)
+            print(f"{path}   {recording.damage.verdict:8} {worded(recording)}{more}")
+            worst = max(worst, int(bool(recording.damage.lost_values)))
     return worst
+
+
+def worded(recording: Recording) -> str:
+    """Return in words what is wrong with a log that can be used all the same."""
+    damage = recording.damage
+    assert damage is not None
+    usable = f"{len(recording.records):,} records usable"
+    if damage.lost_values:
+        return f"{usable}; {len(damage.lost_values)} large values are missing"
+    if damage.verdict == "torn":
+        return (
+            f"{usable}; the {damage.torn_bytes:,} bytes from {damage.path} byte {damage.offset:,} "
+            "on were never acknowledged; opening to append sets them aside"
+        )
+    return f"{usable}; it was not closed, all is there"

@@ -1,0 +1,104 @@
+"""Tools, contexts and the configuration of a loop: dataclasses, mutable, equal by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyagent.agent_types._messages import (
+        AgentMessage,
+        ImageContent,
+        Limits,
+        Model,
+        TextContent,
+        ThinkingBudgets,
+        ThinkingLevel,
+    )
+
+
+@dataclass
+class AgentToolResult:
+    """What a tool gives back. ``terminate``: no further model call after this batch."""
+
+    content: list[TextContent | ImageContent] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    terminate: bool = False
+
+
+@dataclass
+class ToolLoopControl:
+    """What a tool hook answers: a result to use, and whether the batch is the last."""
+
+    terminate: bool = False
+    result: AgentToolResult | None = None
+    is_error: bool | None = None
+
+
+@dataclass
+class Tool:
+    """A tool as the model sees it. ``parameters``: JSON Schema."""
+
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class AgentTool(Tool):
+    """A tool that can be run.
+
+    Attributes:
+        execute: ``(tool_call_id, args, signal, on_update) -> AgentToolResult``, async or not.
+        effect: ``pure read idempotent write``: whether it may run again after a crash.
+        timeout_s: the longest run, seconds. reconcile: asked after a crash whether it was done.
+        validate: whether arguments are checked against ``parameters``, and converted.
+    """
+
+    label: str = ""
+    execute: Callable[..., Any] | None = None
+    effect: str = "write"
+    timeout_s: float | None = None
+    reconcile: Callable[..., Any] | None = None
+    validate: bool = True
+
+
+@dataclass
+class Context:
+    """What a stream function is asked: system prompt, messages, tools."""
+
+    system_prompt: str = ""
+    messages: list[Any] = field(default_factory=list)
+    tools: list[AgentTool] | None = None
+
+
+@dataclass
+class AgentContext:
+    """The conversation that a loop runs on."""
+
+    system_prompt: str = ""
+    messages: list[AgentMessage] = field(default_factory=list)
+    tools: list[AgentTool] | None = None
+
+
+@dataclass
+class AgentLoopConfig:
+    """How a loop runs; see the callbacks of ``AgentOptions``."""
+
+    model: Model
+    convert_to_llm: Callable[..., Any]
+    transform_context: Callable[..., Any] | None = None
+    get_api_key: Callable[..., Any] | None = None
+    get_steering_messages: Callable[..., Any] | None = None
+    get_follow_up_messages: Callable[..., Any] | None = None
+    before_tool_call: Callable[..., Any] | None = None
+    after_tool_call: Callable[..., Any] | None = None
+    should_stop_after_turn: Callable[..., Any] | None = None
+    api_key: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    thinking_level: ThinkingLevel | None = None
+    thinking_budgets: ThinkingBudgets | None = None
+    session_id: str | None = None
+    limits: Limits | None = None
