@@ -42,7 +42,7 @@ def http_failure(
     found = classify_error(api, status, dict(headers), body)
     text = struck_out(body.decode("utf-8", "replace"), secrets)[:ERROR_TEXT_CHARS_MAX]
     return Failure(
-        "overflow" if found["overflow"] else found["kind"],
+        found["kind"],
         f"API returned error: {status} - {text}",
         status=status,
         retry_after_s=found["retry_after_s"],

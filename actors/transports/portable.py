@@ -16,6 +16,8 @@ from tinyagent.actors.transports import Failure, HttpRequest, failures, names
 from tinyagent.actors.transports.exchange import ByteExchange
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpcore
     import httpx
 
@@ -331,11 +333,36 @@ def _new_client() -> httpx.AsyncClient:
 
 
 def _network() -> httpcore.AsyncNetworkBackend:
-    """Return httpcore's asyncio network with ``names.addresses`` in front."""
+    """Return httpcore's network for asyncio, with two things put right.
+
+    Names are looked up by ``names.addresses``; cancelling a TLS handshake closes its connection.
+    """
     import httpcore
 
     # Type checkers take the class for its stand-in for when anyio is not installed.
     below = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+    class Plain(httpcore.AsyncNetworkStream):
+        """A connection that is closed when its task is cancelled in a TLS handshake, too."""
+
+        def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+            self.read = stream.read  # type: ignore[method-assign] # handed through as it is
+            self.write = stream.write  # type: ignore[method-assign] # the same
+            self.aclose = stream.aclose  # type: ignore[method-assign] # the same
+            self.get_extra_info = stream.get_extra_info  # type: ignore[method-assign] # the same
+            self._stream = stream
+
+        async def start_tls(
+            self,
+            ssl_context: ssl.SSLContext,
+            server_hostname: str | None = None,
+            timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        ) -> httpcore.AsyncNetworkStream:
+            try:
+                return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            except BaseException:
+                await self._stream.aclose()
+                raise
 
     class Network(httpcore.AsyncNetworkBackend):
         """Only what a pool without retries and Unix sockets calls."""
@@ -348,14 +375,13 @@ def _network() -> httpcore.AsyncNetworkBackend:
             local_address: str | None = None,
             socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
         ) -> httpcore.AsyncNetworkStream:
+            rest = (local_address, socket_options)
             *others, last = await names.addresses(host, port)
-            for address in others:
+            for other in others:
                 try:
-                    return await below.connect_tcp(
-                        address, port, OTHER_ADDRESS_S, local_address, socket_options
-                    )
+                    return Plain(await below.connect_tcp(other, port, OTHER_ADDRESS_S, *rest))
                 except (httpcore.ConnectError, httpcore.ConnectTimeout):
                     continue
-            return await below.connect_tcp(last, port, timeout, local_address, socket_options)
+            return Plain(await below.connect_tcp(last, port, timeout, *rest))
 
     return Network()
