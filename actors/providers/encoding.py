@@ -17,8 +17,9 @@ from tinyagent.events.messages import Message
 T = TypeVar("T")
 dump = msgspec.json.Encoder().encode
 
+# RFC 9110, sections 5.1 and 5.5; values in ASCII only, as the transports take them.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _TIMEOUTS = ("connect_timeout_s", "first_byte_timeout_s", "read_timeout_s")
 _CACHE_KEY_MAX = 64
 
@@ -82,7 +83,7 @@ def request_of(
     """Return the request for *body*: *own* headers, then the user's *headers* over them."""
     named = {"content-type": "application/json", "accept": "text/event-stream", **dict(own)}
     for name, value in headers.items():
-        if _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value):
+        if is_header(name, value):
             named.pop(name.lower(), None)
             named[name.lower()] = value
     timeouts = {
@@ -91,6 +92,11 @@ def request_of(
         if settings.options.get(name) is not None
     }
     return HttpRequest(api=api, url=url, headers=tuple(named.items()), body=body, **timeouts)
+
+
+def is_header(name: str, value: str) -> bool:
+    """Say whether HTTP can carry this header."""
+    return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
 
 
 def bearer(model: Mapping[str, Any], key: str | None, header: str = "") -> list[tuple[str, str]]:

@@ -6,8 +6,7 @@ same object, so that its encoded form can be used again.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,11 +18,12 @@ NO_RESULT = "No result was recorded for this call."
 class _Round:
     """An answer with calls, and the result found for each of them."""
 
-    __slots__ = ("answer", "results")
+    __slots__ = ("answer", "calls", "results")
 
-    def __init__(self, answer: Assistant, calls: int) -> None:
+    def __init__(self, answer: Assistant, calls: list[Block]) -> None:
         self.answer = answer
-        self.results: list[Result | None] = [None] * calls
+        self.calls = calls
+        self.results: list[Result | None] = [None] * len(calls)
 
 
 def repaired(messages: Sequence[Message]) -> list[Message]:
@@ -36,43 +36,52 @@ def repaired(messages: Sequence[Message]) -> list[Message]:
     - An answer that failed or was cancelled keeps only those of its calls that have results.
     - Messages of the application's own roles are left out.
     """
-    items: list[User | Assistant | _Round] = []
-    waiting: dict[str, deque[tuple[_Round, int]]] = {}
+    rounds: list[User | Assistant | _Round] = []
+    # The calls of each id that have no result yet, in order.
+    waiting: dict[str, list[tuple[_Round, int]]] = {}
     for message in messages:
-        match message:
-            case Assistant(blocks=blocks):
-                ids = [block.id for block in blocks if block.op == "call"]
-                if not ids:
-                    items.append(message)
-                    continue
-                turn = _Round(message, len(ids))
-                items.append(turn)
-                # A result never answers a call from before another call of the same id.
-                waiting.update((call_id, deque()) for call_id in ids)
-                for at, call_id in enumerate(ids):
-                    waiting[call_id].append((turn, at))
-            case Result(call_id=call_id):
-                if calls := waiting.get(call_id):
-                    turn, at = calls.popleft()
-                    turn.results[at] = message
-            case User():
-                items.append(message)
-            case _:
-                pass
+        if isinstance(message, Assistant):
+            calls = [block for block in message.blocks if block.op == "call"]
+            if not calls:
+                rounds.append(message)
+                continue
+            turn = _Round(message, calls)
+            rounds.append(turn)
+            # A result never answers a call from before another call of the same id.
+            for call in calls:
+                waiting[call.id] = []
+            for at, call in enumerate(calls):
+                waiting[call.id].append((turn, at))
+        elif isinstance(message, Result):
+            if found := waiting.get(message.call_id):
+                turn, at = found.pop(0)
+                turn.results[at] = message
+        elif isinstance(message, User):
+            rounds.append(message)
     taken: set[str] = set()
     out: list[Message] = []
-    for item in items:
-        if isinstance(item, _Round):
-            out.extend(_whole(item, taken))
+    for each in rounds:
+        if isinstance(each, _Round):
+            out.extend(_whole(each, taken))
         else:
-            out.append(item)
+            out.append(each)
     return out
 
 
-def _whole(turn: _Round, taken: set[str]) -> Iterator[Message]:
-    """Yield the answer of *turn* and its results. *taken* are the ids of the calls before."""
+def _whole(turn: _Round, taken: set[str]) -> list[Message]:
+    """Return the answer of *turn* and its results. *taken* are the ids of the calls before."""
+    results = [result for result in turn.results if result is not None]
+    ids = {call.id for call in turn.calls}
+    if len(results) == len(turn.calls) == len(ids) and "" not in ids and not ids & taken:
+        taken |= ids
+        return [turn.answer, *results]
+    return _mended(turn, taken)
+
+
+def _mended(turn: _Round, taken: set[str]) -> list[Message]:
+    """Return the same where a result is missing, or an id is missing or not unique."""
     blocks: list[Block] = []
-    results: list[Result] = []
+    results: list[Message] = []
     found = iter(turn.results)
     for block in turn.answer.blocks:
         if block.op != "call":
@@ -83,20 +92,11 @@ def _whole(turn: _Round, taken: set[str]) -> Iterator[Message]:
             continue
         call_id = _unique(block.id, taken)
         taken.add(call_id)
-        if call_id != block.id:
-            block = msgspec.structs.replace(block, id=call_id)
-        blocks.append(block)
+        blocks.append(msgspec.structs.replace(block, id=call_id))
         if result is None:
             result = Result(turn.answer.seq, call_id, block.name, NO_RESULT, ok=False)
-        elif result.call_id != call_id:
-            result = msgspec.structs.replace(result, call_id=call_id)
-        results.append(result)
-    # Structs compare by value: equal blocks are as good as the same.
-    same = len(blocks) == len(turn.answer.blocks) and all(
-        new is old for new, old in zip(blocks, turn.answer.blocks, strict=True)
-    )
-    yield turn.answer if same else msgspec.structs.replace(turn.answer, blocks=tuple(blocks))
-    yield from results
+        results.append(msgspec.structs.replace(result, call_id=call_id))
+    return [msgspec.structs.replace(turn.answer, blocks=tuple(blocks)), *results]
 
 
 def _unique(call_id: str, taken: set[str]) -> str:
