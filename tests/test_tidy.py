@@ -14,7 +14,7 @@ import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -65,7 +65,7 @@ HOMES = {
     "httpcore": "actors/transports/portable.py",
     "pytest": "testing/*",
     "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/stores/files.py cli/*"
-    " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py",
+    " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
@@ -75,6 +75,8 @@ PURE = (
     " runtime/resume.py runtime/fork.py runtime/divergence.py"
 )
 PRINTS = "cli/* demo* __main__.py"
+# Standard names that break nothing: json does without _json, and nobody needs mailbox.
+HARMLESS = frozenset({"__main__", "_json", "mailbox"})
 # Run by name or imported by users, not by us: the modules of the compatible API among them.
 ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
@@ -104,6 +106,10 @@ class Source:
         return ast.parse(self.text if self.path.endswith(".py") else "", self.path)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def inside(self) -> str:
         """The path inside the package; empty for what is not in the package."""
         path = self.path.removeprefix("python/tinyagent/")
@@ -124,21 +130,22 @@ def package(sources: Sequence[Source]) -> list[Source]:
     return [source for source in sources if source.inside]
 
 
-def imports(source: Source) -> Iterator[tuple[int, tuple[str, ...], bool]]:
-    """Yield the line, the possible full names, and whether it waits for a call."""
+@cache
+def imports(source: Source) -> list[tuple[int, tuple[str, ...], bool]]:
+    """Return of each import its line, its possible full names, and whether it waits for a call."""
+    found: list[tuple[int, tuple[str, ...], bool]] = []
     waits: set[ast.AST] = set()
-    for node in ast.walk(source.tree):
+    for node in source.nodes:  # outer nodes come before inner ones
         is_typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         if is_typing or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             waits.update(ast.walk(node))
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, (alias.name,), node in waits
+        elif isinstance(node, ast.Import):
+            found.extend((node.lineno, (alias.name,), node in waits) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield node.lineno, (f"{base}.{alias.name}", base), node in waits
+            names = [(f"{base}.{alias.name}", base) for alias in node.names]
+            found.extend((node.lineno, each, node in waits) for each in names)
+    return found
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -174,7 +181,7 @@ def some_imports_have_one_home(sources: Sequence[Source]) -> Iterator[str]:
             for name, home in HOMES.items():
                 if any(matches(each, name) for each in names) and not source.is_in(home):
                     yield source.found(line, f"imports {name}; only {home} may")
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
                 of = ast.unparse(node.value).split(".")[-1]
                 if of in {"datetime", "date"} and not source.is_in("runtime/clock.py"):
@@ -192,7 +199,7 @@ def libraries_wait_for_first_use(sources: Sequence[Source]) -> Iterator[str]:
 def what_decides_is_pure(sources: Sequence[Source]) -> Iterator[str]:
     effects = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
     for source in (source for source in package(sources) if source.is_in(PURE)):
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.AsyncFunctionDef | ast.Await):
                 yield source.found(node.lineno, "waits in a pure file: let a loop do the waiting")
             elif isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in effects:
@@ -208,7 +215,7 @@ def files_fit_in_the_head(sources: Sequence[Source]) -> Iterator[str]:
 def functions_fit_on_a_screen(sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
         spans = rust_functions(source.text) if source.path.endswith(".rs") else ()
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 spans = (*spans, (node.lineno, node.end_lineno or node.lineno, node.name))
         for first, last, name in spans:
@@ -237,7 +244,7 @@ def rust_functions(text: str) -> tuple[tuple[int, int, str], ...]:
 def no_name_shadows_the_standard_library(sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
         for name in source.path.removesuffix(".py").split("/") if source.inside else ():
-            if name in sys.stdlib_module_names - {"mailbox", "__main__"}:
+            if name in sys.stdlib_module_names - HARMLESS:
                 yield source.found(1, f"{name} is a standard module: Python breaks in its folder")
 
 
@@ -246,8 +253,8 @@ def no_file_is_dead(sources: Sequence[Source]) -> Iterator[str]:
     for source in package(sources):
         for _, names, _ in imports(source):
             alive.update(name for name in names if name != dotted(source))
-        docs = {n.value for n in ast.walk(source.tree) if isinstance(n, ast.Expr)}
-        for node in ast.walk(source.tree):  # lazy tables name modules in strings
+        docs = {n.value for n in source.nodes if isinstance(n, ast.Expr)}
+        for node in source.nodes:  # lazy tables name modules in strings
             if isinstance(node, ast.Constant) and node not in docs:
                 folder = dotted(source) if source.path.endswith("__init__.py") else "tinyagent"
                 words = str(node.value).split()
@@ -269,7 +276,7 @@ def nothing_is_swallowed(sources: Sequence[Source]) -> Iterator[str]:
     )
     for source in sources:
         lines = source.text.splitlines()
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.ExceptHandler | ast.Call):
                 said = len(lines[node.lineno - 1].partition("#")[2]) > 8
                 if not said and swallowing.match(ast.unparse(node)):
@@ -286,7 +293,7 @@ def no_star_imports(sources: Sequence[Source]) -> Iterator[str]:
 
 def only_the_command_line_prints(sources: Sequence[Source]) -> Iterator[str]:
     for source in (source for source in package(sources) if not source.is_in(PRINTS)):
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "pprint"}:
                 yield source.found(node.lineno, "prints: a library returns, or writes an event")
 
@@ -299,14 +306,14 @@ def ignores_give_a_reason(sources: Sequence[Source]) -> Iterator[str]:
             if ignore:
                 above = lines[token.start[0] - 1].strip()
                 reason = ignore["reason"].strip(" -#:") or (above if above[:1] == "#" else "")
-                if not ignore["rule"] or len(reason) < 8:
+                if not ignore["rule"] or len(reason) < 4:
                     advice = "an ignore names its rule and its reason, beside it or above"
                     yield source.found(token.start[0], advice)
 
 
 def every_event_says_what_it_means(sources: Sequence[Source]) -> Iterator[str]:
     for source in package(sources):
-        for node in ast.walk(source.tree) if source.is_in("events/*") else ():
+        for node in source.nodes if source.is_in("events/*") else ():
             if isinstance(node, ast.ClassDef) and not ast.get_docstring(node):
                 yield source.found(node.lineno, f"{node.name} has no docstring: what happened?")
 
