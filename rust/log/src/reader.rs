@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
@@ -251,14 +253,19 @@ impl Reader {
     }
 }
 
-/// No log id anywhere: an interrupted creation, or no log at all.
+/// A header, and nothing else, is written when a log is created: no more bytes than this.
+const CREATION_BYTES_MAX: usize = 64 << 10;
+
+/// No log id anywhere: an interrupted creation, or no log at all, or a log with damaged headers.
+///
+/// A creation ends with the holder's line in LOCK; records come after it. So without that line,
+/// and without anything like a record, nothing was ever accepted here.
 fn nothing(vfs: &dyn Vfs, named: &[(String, Vec<u8>)]) -> Result<Found, Failure> {
-    let start = b"{\"tinyagent_log\":";
-    // A header that was torn by a crash: a prefix of one, with nothing after it, or zeros.
+    let was_opened = crate::lock::read_holder(vfs).is_some();
     let interrupted = |bytes: &[u8]| {
-        let one_line = memchr::memchr(b'\n', bytes).is_none_or(|end| end + 1 == bytes.len());
-        let shared = bytes.len().min(start.len());
-        bytes.iter().all(|&b| b == 0) || (one_line && bytes[..shared] == start[..shared])
+        let is_zero = bytes.iter().all(|&b| b == 0);
+        let has_record = memmem::find(bytes, b"{\"seq\":").is_some();
+        is_zero || (!was_opened && !has_record && bytes.len() <= CREATION_BYTES_MAX)
     };
     match named.iter().find(|(_, bytes)| !interrupted(bytes)) {
         None => Ok(Found::Nothing),

@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
         let Some(header) = segment.header else {
             // `split` has refused those that are not void.
             self.void_segments += 1;
-            self.untidy = true;
+            self.untidy |= segment.end > segment.start;
             return Ok(());
         };
         if header.first > self.next {
