@@ -179,20 +179,22 @@ class _Dialect:
         out: list[Any] = []
         heard = False
         for block in sendable(answer):
+            # What a block carries besides what we know of it.
+            kept: dict[str, Any] = block.keep if own and isinstance(block.keep, dict) else {}
             match block.op:
                 # Text of nothing but blanks is refused.
                 case "text" | "refuse" if block.text.strip():
-                    out.append({"type": "text", "text": block.text})
+                    out.append({**kept, "type": "text", "text": block.text})
                     heard = True
                 case "call":
-                    out.append(self._call(block))
+                    out.append({**kept, **self._call(block)})
                     heard = True
                 case "think" if own and (block.sign or (block.text and not self._row.checked)):
                     thought = {"type": "thinking", "thinking": block.text}
-                    out.append({**thought, "signature": block.sign})
-                case "keep" if own and isinstance(block.keep, dict):
-                    out.append(block.keep)
-                    heard = heard or block.keep.get("type") != "redacted_thinking"
+                    out.append({**kept, **thought, "signature": block.sign})
+                case "keep" if kept:
+                    out.append(kept)
+                    heard = heard or kept.get("type") != "redacted_thinking"
                 case _:
                     pass
         # Thoughts alone are no message.

@@ -226,11 +226,12 @@ class _Dialect:
 
 
 def _signed(part: dict[str, Any], block: Block) -> dict[str, Any]:
-    """Return *part* with the signature that it came with."""
+    """Return *part* with the signature, and whatever else, that it came with."""
     if block.sign:
         part["thoughtSignature"] = block.sign
     if isinstance(block.keep, dict):
-        part.update(block.keep)
+        own = ("text", "thought", "functionCall")
+        part.update((name, value) for name, value in block.keep.items() if name not in own)
     return part
 
 
