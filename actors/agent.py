@@ -23,6 +23,7 @@ from tinyagent.events import kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
 STEERING, FOLLOW_UP = "get_steering_messages", "get_follow_up_messages"
+POLLS = (STEERING, FOLLOW_UP)
 CONTEXT, BEFORE, AFTER = "context", "before_tool_call", "after_tool_call"
 STOP, KEY = "should_stop_after_turn", "get_api_key"
 NOT_RUN = "Tool not run: the request was aborted"

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.actors.agent import POLLS
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.hosted import HOSTED, described, described_digest
 from tinyagent.actors.session import agent_machine
@@ -59,11 +60,21 @@ def verify(where: str, records: Sequence[Record], today: k.SessionStarted | None
 
 
 def _frozen(today: k.SessionStarted, first: Record) -> k.SessionStarted:
-    """Return *today*, but with the versions and flags that the session keeps for life."""
+    """Return *today*, but with what a session keeps for life: versions, flags, and who watched.
+
+    The queues are polled as events are delivered only if somebody watches; that is a matter of
+    how the session was run, not of its configuration.
+    """
     if not isinstance(first.event, k.SessionStarted):
         return today
     then = first.event
-    return msgspec.structs.replace(today, flags=then.flags, versions=then.versions)
+    polls = [hook for hook in then.hooks if hook in POLLS]
+    return msgspec.structs.replace(
+        today,
+        flags=then.flags,
+        versions=then.versions,
+        hooks=[*polls, *(hook for hook in today.hooks if hook not in POLLS)],
+    )
 
 
 class RequestCheck:

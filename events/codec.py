@@ -106,6 +106,25 @@ def plain(value: object) -> Any:
             raise TypeError(f"{type(value).__name__} cannot be written to a log as JSON")
 
 
+def restored(value: Any) -> Any:
+    """Return what ``plain`` made safe for the log as it was given: ``$esc`` is taken off.
+
+    A value without it comes back as it is, not copied.
+    """
+    match value:
+        case {"$esc": dict(inner)} if len(value) == 1:
+            return {key: restored(item) for key, item in inner.items()}
+        case dict():
+            items = {key: restored(item) for key, item in value.items()}
+            return items if any(items[key] is not value[key] for key in items) else value
+        case list():
+            members = [restored(item) for item in value]
+            changed = any(new is not old for new, old in zip(members, value, strict=True))
+            return members if changed else value
+        case _:
+            return value
+
+
 def text(value: str) -> str:
     """Return *value* with lone surrogates, which UTF-8 cannot hold, as U+FFFD."""
     try:

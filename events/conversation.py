@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.codec import plain, restored
 from tinyagent.events.messages import (
     Assistant,
     Block,
@@ -247,7 +248,7 @@ def settings_of(event: k.SessionStarted) -> Settings:
     return Settings(
         event.model,
         event.system,
-        tuple(event.tools),
+        tuple(restored_tool(tool) for tool in event.tools),
         tuple(event.hooks),
         event.options,
         event.limits,
@@ -261,7 +262,19 @@ def changed(settings: Settings, changes: dict[str, Any]) -> Settings:
         for name, value in changes.items()
         if name in _SETTING_TYPES
     }
+    if "tools" in known:
+        known["tools"] = tuple(restored_tool(tool) for tool in known["tools"])
     return msgspec.structs.replace(settings, **known)
+
+
+def restored_tool(tool: k.ToolSpec) -> k.ToolSpec:
+    """Return *tool* with its schema as the user wrote it."""
+    return msgspec.structs.replace(tool, schema=restored(tool.schema))
+
+
+def logged_tool(tool: k.ToolSpec) -> k.ToolSpec:
+    """Return *tool* with its schema as a log holds it."""
+    return msgspec.structs.replace(tool, schema=plain(tool.schema))
 
 
 _SETTING_TYPES: dict[str, Any] = {

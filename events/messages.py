@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.codec import restored
 
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
 
@@ -114,7 +115,7 @@ def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
         result,
         content=result.content if event.content is None else event.content,
         ok=result.ok if event.ok is None else event.ok,
-        details=result.details if event.details is None else event.details,
+        details=result.details if event.details is None else restored(event.details),
         terminate=result.terminate or event.terminate,
     )
 
@@ -148,6 +149,7 @@ def said_in(record: k.Record, event: k.UserSaid) -> Message:
 
 def message_of(dump: dict[str, Any], seq: int) -> Message:
     """Return the message that a public message dumps to *dump*."""
+    dump = restored(dump)
     content = dump.get("content") or []
     match dump.get("role"):
         case "user":

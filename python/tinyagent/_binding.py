@@ -26,6 +26,7 @@ from tinyagent.actors.tools import PARALLEL_MAX
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, Model, SimpleStreamOptions
 from tinyagent.events import Event, Record, Settings, View
 from tinyagent.events import kinds as k
+from tinyagent.events.conversation import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
@@ -126,7 +127,7 @@ class Binding:
         return k.SessionStarted(
             model=_model(setup),
             system=setup.system,
-            tools=self._specs(),
+            tools=[logged_tool(spec) for spec in self._specs()],
             hooks=self._installed(setup),
             options=_options(setup),
             limits=setup.limits,
@@ -144,7 +145,7 @@ class Binding:
             return changes
         specs = self._specs()
         if tuple(specs) != settings.tools:
-            changes["tools"] = msgspec.to_builtins(specs)
+            changes["tools"] = msgspec.to_builtins([logged_tool(spec) for spec in specs])
         if self.session.is_running:
             return changes
         setup = self._read()

@@ -162,7 +162,7 @@ def assistant_message(answer: Assistant) -> AssistantMessage:
     """Return the public message of a recorded answer."""
     ok = answer.outcome == "ok"
     message = AssistantMessage(
-        stop_reason=_STOPS[answer.reason] if ok else _failed(answer),
+        stop_reason=_STOPS.get(answer.reason, "stop") if ok else _failed(answer),
         timestamp=answer.at_ms,
         api=answer.model.get("api"),
         provider=answer.model.get("provider"),

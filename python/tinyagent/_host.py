@@ -34,11 +34,11 @@ async def awaited(value: Any) -> Any:
 
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
-    """Return *tool* as the log describes it."""
+    """Return what the log says of *tool*."""
     return k.ToolSpec(
         name=tool.name,
         description=tool.description,
-        schema=plain(tool.parameters or {}),
+        schema=tool.parameters or {},
         effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
         reconcile=tool.reconcile is not None,
         timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,

@@ -11,13 +11,16 @@ from typing import Any, TypeAlias
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited, dumped, said
-from tinyagent._options import (
-    AgentOptions,
-    default_convert_to_llm,
-)
+from tinyagent._options import AgentOptions as AgentOptions
+from tinyagent._options import ApiKeyResolverCallback as ApiKeyResolverCallback
+from tinyagent._options import ConvertToLlmCallback as ConvertToLlmCallback
+from tinyagent._options import TransformContextCallback as TransformContextCallback
+from tinyagent._options import default_convert_to_llm as default_convert_to_llm
 from tinyagent._resolve import thinking_of
-from tinyagent._state import StateKeeper, extract_text, inputs_of
+from tinyagent._state import StateKeeper, inputs_of
+from tinyagent._state import extract_text as extract_text
 from tinyagent._streams import AgentStream
+from tinyagent.actors.agent import POLLS
 from tinyagent.agent_types import (
     AgentEvent,
     AgentMessage,
@@ -33,16 +36,6 @@ from tinyagent.agent_types import (
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.loops import Live
-
-__all__ = [
-    "Agent",
-    "AgentOptions",
-    "ApiKeyResolverCallback",
-    "ConvertToLlmCallback",
-    "TransformContextCallback",
-    "default_convert_to_llm",
-    "extract_text",
-]
 
 Listener: TypeAlias = Callable[[AgentEvent], Any]
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
@@ -338,7 +331,7 @@ class Agent:
         thinking = thinking_of(state.thinking_level, model)
         if thinking is not None:
             options["reasoning"] = thinking
-        polls = ("get_steering_messages", "get_follow_up_messages") if self._is_watched else ()
+        polls = POLLS if self._is_watched else ()
         return Setup(
             model=model,
             system=state.system_prompt,
