@@ -169,7 +169,7 @@ impl VfsFile for FaultFile {
         let mut state = self.vfs.state();
         let mut count = bytes.len();
         if state.plan.is_short {
-            if state.asked.len() % 3 == 0 {
+            if state.asked.len().is_multiple_of(3) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             count = count.div_ceil(2);

@@ -1,0 +1,233 @@
+"""A path to records: what is whole is used, what is not is named."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tinyagent._alchemy import crc32c, header_line, line, seal_line
+from tinyagent.runtime.errors import (
+    CorruptLogError,
+    LogClosedError,
+    LogFailedError,
+    LogLimitError,
+    LogNotFoundError,
+    LogVersionError,
+)
+from tinyagent.runtime.load import read_log
+from tinyagent.runtime.log import open_log_at, open_packed, pack, write_packed
+from tinyagent.runtime.stores.files import FileLog
+from tinyagent.runtime.stores.memory import MemoryLog
+
+ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
+
+
+def now_us() -> int:
+    return 1795420800000000
+
+
+def fill(log: FileLog | MemoryLog, count: int, size: int = 5) -> None:
+    for seq in range(log.seq + 1, log.seq + count + 1):
+        payload = b'{"content":"%s %d"}' % (b"x" * size, seq)
+        log.append(seq, now_us() + seq, None, "user.said", 1, seq - 1, payload)
+
+
+async def written(path: Path, count: int = 6, size: int = 5) -> bytes:
+    log = FileLog(path, now_us=now_us, log_id=ID, name="trip")
+    fill(log, count, size)
+    await log.durable(count)
+    await log.close()
+    return (path / "00000001.jsonl").read_bytes()
+
+
+def test_lines_are_those_of_the_format() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+    assert header_line(
+        ID, seg=1, epoch=1, first=1, tail=0, at_us=1795420800000000, by="tinyagent 1.0.0"
+    ).endswith(b',"x":"96c1ade0"}\n')
+    said = b'{"content":"Remind Ann about INV-7."}'
+    assert line(ID, 0, 2, 1795420800051400, None, "user.said", 1, 0, said).endswith(
+        b',"x":"c7617ef3"}\n'
+    )
+    assert seal_line(ID, seg=1, last=18, d=18, why="close", at_us=1795420801803551).endswith(
+        b',"x":"fc17e7c9"}\n'
+    )
+
+
+async def test_a_log_that_was_closed_has_no_damage(tmp_path: Path) -> None:
+    await written(tmp_path / "trip")
+    loaded = read_log(tmp_path / "trip")
+    assert (loaded.seq, loaded.durable_seq, loaded.verdict, loaded.damage) == (6, 6, "clean", None)
+    assert (loaded.meta.log, loaded.meta.name, loaded.at_us) == (ID, "trip", now_us())
+
+
+async def test_a_log_cut_at_every_byte_loads_to_a_prefix_and_opens_again(tmp_path: Path) -> None:
+    whole = await written(tmp_path / "whole")
+    loaded = read_log(tmp_path / "whole")
+    header = whole.index(b"\n") + 1
+    for cut in range(len(whole)):
+        path = tmp_path / "cut"
+        path.mkdir()
+        (path / "00000001.jsonl").write_bytes(whole[:cut])
+        count = max(whole[:cut].count(b"\n") - 1, 0)
+        if cut < header:
+            with pytest.raises(LogNotFoundError):
+                read_log(path)
+        else:
+            part = read_log(path)
+            assert part.records == loaded.records[:count], cut
+            assert part.damage is not None
+            at_line_end = whole[cut - 1 : cut] == b"\n"
+            assert part.verdict == ("unclean" if at_line_end else "torn")
+            if not at_line_end:
+                assert part.damage.offset == whole.rindex(b"\n", 0, cut) + 1
+                assert part.damage.torn_bytes == cut - part.damage.offset
+        # Each byte is opened in the tests of the crate; a real disk takes 20 ms for it.
+        if cut % 13 == 0:
+            log = FileLog(path, now_us=now_us, log_id=ID)
+            assert log.seq == log.durable_seq == count, cut
+            fill(log, 1)
+            await log.close()
+            assert read_log(path).seq == count + 1
+        shutil.rmtree(path)
+
+
+async def test_damage_to_what_was_acknowledged_is_named_to_the_byte(tmp_path: Path) -> None:
+    whole = await written(tmp_path / "trip")
+    segment = tmp_path / "trip" / "00000001.jsonl"
+    at = whole.index(b'{"seq":3,')
+    segment.write_bytes(whole.replace(b"xxxxx 3", b"xxxxy 3"))
+    with pytest.raises(CorruptLogError, match=r"CRC [0-9a-f]{8}, expected [0-9a-f]{8}") as caught:
+        read_log(tmp_path / "trip")
+    error = caught.value
+    assert (error.path, error.seq, error.offset) == (str(segment), 3, at)
+    assert "edited by hand?" in str(error)
+    assert "nothing was changed" in str(error)
+    before = segment.read_bytes()
+    with pytest.raises(CorruptLogError):
+        FileLog(tmp_path / "trip", now_us=now_us)
+    assert segment.read_bytes() == before
+
+
+async def test_what_is_no_log_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LogNotFoundError, match="there is no log here"):
+        read_log(tmp_path / "nowhere")
+    with pytest.raises(LogNotFoundError, match="a folder without a log"):
+        read_log(tmp_path)
+    for garbage in (b"", b"hello\n", bytes(range(256)) * 300, b'{"seq":1,"d":0,"ts":1}\n'):
+        path = tmp_path / "garbage.jsonl"
+        path.write_bytes(garbage)
+        with pytest.raises(CorruptLogError, match=r"garbage\.jsonl: byte 0 starts no"):
+            read_log(path)
+
+
+def test_a_newer_version_is_told_from_damage(tmp_path: Path) -> None:
+    path = tmp_path / "new.jsonl"
+    head = header_line(ID, seg=1, epoch=1, first=1, tail=0, at_us=1, by="tinyagent 9.0")
+    body = head[:-17].replace(b'{"tinyagent_log":1', b'{"tinyagent_log":2')
+    crc = crc32c(bytes.fromhex(ID) + body)
+    path.write_bytes(body + b',"x":"%08x"}\n' % crc)
+    with pytest.raises(LogVersionError, match=r"format 2, written by tinyagent 9\.0"):
+        read_log(path)
+
+
+def test_a_log_is_read_while_another_process_writes_it(tmp_path: Path) -> None:
+    code = f"""
+        import asyncio, sys
+        from tinyagent.runtime.stores.files import FileLog
+        async def main():
+            log = FileLog({str(tmp_path)!r}, now_us=lambda: 1, segment_bytes_max=20_000)
+            print("open", flush=True)
+            for seq in range(1, 20_001):
+                log.append(seq, seq, None, "user.said", 1, 0, b'{{"n":%d}}' % seq)
+                if seq % 50 == 0:
+                    await log.durable(seq)
+            await log.close()
+        asyncio.run(main())
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        seen = [0]
+        while process.poll() is None:
+            loaded = read_log(tmp_path)
+            assert [record.seq for record in loaded.records] == list(range(1, loaded.seq + 1))
+            seen.append(loaded.seq)
+    assert process.returncode == 0
+    assert seen == sorted(seen)
+    assert read_log(tmp_path).seq == 20_000
+
+
+async def test_packing_keeps_each_line_and_says_so(tmp_path: Path) -> None:
+    await written(tmp_path / "trip")
+    whole = read_log(tmp_path / "trip")
+    write_packed(tmp_path / "trip", tmp_path / "trip.jsonl")
+    packed = read_log(tmp_path / "trip.jsonl")
+    assert (packed.records, packed.meta, packed.damage) == (whole.records, whole.meta, None)
+    assert (tmp_path / "trip.jsonl").read_bytes() == pack(whole)
+    assert b'"why":"pack"' in pack(whole).splitlines()[-1]
+    write_packed(packed, tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == pack(whole)
+
+
+async def test_large_values_are_packed_beside_the_file(tmp_path: Path) -> None:
+    log = MemoryLog(log_id=ID)
+    fill(log, 2, size=100_000)
+    with pytest.raises(ValueError, match="2 large values"):
+        pack(log)
+    write_packed(log, tmp_path / "big.jsonl")
+    packed = read_log(tmp_path / "big.jsonl")
+    assert [r.payload for r in packed.records] == [r.payload for r in log.read()]
+    [first, _] = sorted((tmp_path / "big.blobs").glob("*/*"))
+    first.unlink()
+    damage = read_log(tmp_path / "big.jsonl").damage
+    assert damage is not None
+    assert [lost.digest for lost in damage.lost_values] == [first.name]
+
+
+async def test_a_log_in_memory_packs_to_the_bytes_of_one_on_disk(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, now_us=now_us, log_id=ID)
+    memory = MemoryLog(log_id=ID)
+    for one in (log, memory):
+        fill(one, 20)
+    assert log.durable_seq == 0
+    assert pack(memory).splitlines()[1:-1] == [r.line and r.line[:-1] for r in log.read()]
+    await log.close()
+
+
+async def test_a_packed_log_opens_for_reading_only(tmp_path: Path) -> None:
+    await written(tmp_path / "trip")
+    write_packed(tmp_path / "trip", tmp_path / "trip.jsonl")
+    log = open_packed(tmp_path / "trip.jsonl")
+    assert (log.seq, log.meta.log) == (6, ID)
+    assert [record.seq async for record in log.tail(4)] == [4, 5, 6]
+    with pytest.raises(LogClosedError, match="opened for reading"):
+        fill(log, 1)
+    with pytest.raises(ValueError, match="a packed log takes no records"):
+        open_log_at(tmp_path / "trip.jsonl", now_us=now_us)
+
+
+async def test_a_place_decides_where_the_log_lives(tmp_path: Path) -> None:
+    assert isinstance(open_log_at(None, now_us=now_us), MemoryLog)
+    log = open_log_at(tmp_path / "trip", now_us=now_us, durability="strict", name="trip")
+    assert isinstance(log, FileLog)
+    assert (log.durability, log.meta.name, log.where) == ("strict", "trip", str(tmp_path / "trip"))
+    await log.close()
+    with pytest.raises(ValueError, match="durability 'memory' has no file"):
+        open_log_at(tmp_path / "trip", now_us=now_us, durability="memory")
+
+
+def test_a_disk_that_says_no_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LogFailedError, match="creating the folder failed"):
+        FileLog(tmp_path / "file" / "log", now_us=now_us)
+    with pytest.raises(LogFailedError, match="writing failed"):
+        write_packed(MemoryLog(log_id=ID), tmp_path / "file" / "log.jsonl")
+    assert issubclass(LogLimitError, Exception)
