@@ -58,8 +58,7 @@ def replay(
         EffectInReplayError: a step touched a file, a socket or a process.
     """
     run = _Replay(where, records, machines, checks, instead or {})
-    with _no_effects():
-        found = run.first_divergence()
+    found = run.first_divergence()
     return Report(
         where=where,
         records=len(records),
@@ -113,7 +112,8 @@ class _Replay:
             r for r in self._decided.get(record.seq, ()) if r.event.kind in machine.decisions
         ]
         try:
-            decided = machine.take(record)
+            with _no_effects():
+                decided = machine.take(record)
         except UnexpectedEventError as error:
             return self._divergence(machine, record, recorded, 1, None, cause=str(error))
         for at in range(max(len(recorded), len(decided))):

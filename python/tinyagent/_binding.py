@@ -23,6 +23,7 @@ from tinyagent.actors.session import Session
 from tinyagent.actors.sources import ProviderSource
 from tinyagent.actors.streamer import Attempt, KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX
+from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, Model, SimpleStreamOptions
 from tinyagent.events import Event, Record, Settings, View
 from tinyagent.events import kinds as k
@@ -67,11 +68,13 @@ class Binding:
         key_of: Callable[[], KeyOf | None] = lambda: None,
         signal: asyncio.Event | None = None,
         clock: Clock | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
         self._prepare = prepare
         self._clock = clock or SystemClock()
+        self._transport = transport
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
         self._inbox: deque[tuple[str, AgentMessage]] = deque()
@@ -205,7 +208,7 @@ class Binding:
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
 
-            self._provider = ProviderSource(shared_transport(), self._access)
+            self._provider = ProviderSource(self._transport or shared_transport(), self._access)
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> tuple[str | None, Mapping[str, str]]:

@@ -195,11 +195,9 @@ class HostHooks:
         terminate = control.terminate
         if control.result is not None:
             given = returned(call.name, control.result)
-            block = {
-                "content": given.content,
-                "ok": control.is_error is False,
-                "details": given.details,
-            }
+            block = {"content": given.content, "ok": control.is_error is False}
+            if given.details:
+                block |= {"details": given.details}
             terminate = terminate or given.terminate
         return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
@@ -41,6 +42,7 @@ class AgentOptions:
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
         clock: the time of the log; tests step one of their own.
+        transport: carries requests; None for the one that the process shares.
     """
 
     initial_state: AgentState | None = None
@@ -67,6 +69,7 @@ class AgentOptions:
     first_byte_timeout_s: float | None = None
     read_timeout_s: float | None = None
     clock: Clock | None = None
+    transport: Transport | None = None
 
     def sent(
         self, model: Model | None, session_id: str | None, budgets: ThinkingBudgets | None

@@ -58,7 +58,7 @@ class Agent:
         given: Any = self._opts.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
         self._keeper = StateKeeper(state or AgentState())
-        self._clock = self._opts.clock or SystemClock()
+        self.clock = self._opts.clock or SystemClock()
         self.stream_fn = self._opts.stream_fn
         self.get_api_key = self._opts.get_api_key
         self.session_id = self._opts.session_id
@@ -255,7 +255,7 @@ class Agent:
             shown = "" if isinstance(event, MessageEndEvent) else text
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
-        return inputs_of(given, images, now_ms=self._clock.now_us() // 1000)
+        return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
 
     def _check(self, busy: str) -> None:
         if self._running:
@@ -311,7 +311,8 @@ class Agent:
                 tools=lambda: self.state.tools,
                 prepare=self._prepare,
                 key_of=lambda: self._resolve_key if self.get_api_key is not None else None,
-                clock=self._clock,
+                clock=self.clock,
+                transport=self._opts.transport,
             )
         return self._binding
 

@@ -1,7 +1,7 @@
 """Tools for testing what is built with tinyagent.
 
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
-``RecordedTransport``: the same answers without a socket.
+``RecordedTransport``: the same answers without a socket. ``VirtualClock``: time moved by hand.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tinyagent.testing.answers import (
     stall,
     status,
 )
+from tinyagent.testing.clock import VirtualClock
 from tinyagent.testing.provider import ProviderServer, Received
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Received",
     "RecordedTransport",
     "Reply",
+    "VirtualClock",
     "chat",
     "close_after",
     "completion",
