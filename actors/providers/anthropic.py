@@ -21,7 +21,7 @@ from tinyagent.actors.providers.content import (
     sendable,
     text_of,
 )
-from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of
+from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of, schema_of
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import MessagesRow
 from tinyagent.actors.transports import HttpRequest
@@ -128,8 +128,11 @@ def _thinking(settings: Settings, limit: int) -> dict[str, Any]:
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
-    schema = tool.schema or {"type": "object", "properties": {}}
-    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": schema_of(tool),
+    }
 
 
 def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:

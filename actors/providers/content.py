@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tinyagent.actors.providers.table import API_ALIASES
+from tinyagent.events.codec import text
 from tinyagent.events.fact import Content
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
 
@@ -46,16 +47,16 @@ def text_of(part: Mapping[str, Any]) -> str | None:
     kind = part.get("type")
     if kind != "text" and (kind or "text" not in part):
         return None
-    text = part.get("text")
-    return text if isinstance(text, str) else "" if text is None else str(text)
+    said = part.get("text")
+    return said if isinstance(said, str) else "" if said is None else str(said)
 
 
 def texts_of(content: Content | None, *, image: str = "") -> str:
     """Return the texts of *content*, one to a line, and *image* where an image is."""
     out: list[str] = []
     for part in parts(content):
-        if (text := text_of(part)) is not None:
-            out.append(text)
+        if (said := text_of(part)) is not None:
+            out.append(said)
         elif image and image_of(part):
             out.append(image)
     return "\n".join(out)
@@ -86,11 +87,12 @@ def image_of(part: Mapping[str, Any]) -> Image | None:
 
 def arguments(call: Block) -> str:
     """Return the arguments of *call* as the model wrote them, ``{}`` if they are no object."""
+    written = text(call.text)
     try:
-        whole = isinstance(msgspec.json.decode(call.text), dict)
+        whole = isinstance(msgspec.json.decode(written), dict)
     except msgspec.DecodeError:
         whole = False
-    return call.text if whole else "{}"
+    return written if whole else "{}"
 
 
 def sendable(answer: Assistant) -> Sequence[Block]:

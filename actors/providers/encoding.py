@@ -10,12 +10,13 @@ import msgspec
 
 from tinyagent.actors.providers.content import Mark
 from tinyagent.actors.transports import HttpRequest
-from tinyagent.events.codec import digest
+from tinyagent.events.codec import digest, text
 from tinyagent.events.conversation import Settings
+from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Message
 
 T = TypeVar("T")
-dump = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 # RFC 9110, sections 5.1 and 5.5; values in ASCII only, as the transports take them.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -65,6 +66,47 @@ class Memo(Generic[T]):
         return out
 
 
+def dump(value: Any) -> bytes:
+    """Return *value* as JSON, keys in their order, lone surrogates as U+FFFD."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(_clean(value))
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return text(value)
+        case dict():
+            return {text(key): _clean(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case _:
+            return value
+
+
+def schema_of(tool: ToolSpec) -> msgspec.Raw:
+    """Return the schema of *tool* as the user wrote it, an empty object's if there is none.
+
+    A log wraps objects with keys like ``$ref`` (``events.codec.plain``); here they come out.
+    """
+    raw = dump(tool.schema or {"type": "object", "properties": {}})
+    return msgspec.Raw(dump(_unwrapped(tool.schema)) if b'"$esc"' in raw else raw)
+
+
+def _unwrapped(value: Any) -> Any:
+    match value:
+        case {"$esc": dict() as inner} if len(value) == 1:
+            return {key: _unwrapped(item) for key, item in inner.items()}
+        case dict():
+            return {key: _unwrapped(item) for key, item in value.items()}
+        case list():
+            return [_unwrapped(item) for item in value]
+        case _:
+            return value
+
+
 def closed(head: dict[str, Any], name: str, items: Iterable[bytes]) -> bytes:
     """Return *head* as JSON with one more field, a list of *items* that are JSON already."""
     # The field's value is encoded as `[]` at the end of the object, and opened again.
@@ -108,7 +150,7 @@ def bearer(model: Mapping[str, Any], key: str | None, header: str = "") -> list[
 
 def cache_key(session_id: object) -> str:
     """Return *session_id* as a ``prompt_cache_key``: OpenAI takes at most 64 characters."""
-    text = str(session_id)
-    if len(text) <= _CACHE_KEY_MAX:
-        return text
-    return f"{text[: _CACHE_KEY_MAX - 17]}-{digest(text.encode())}"
+    name = str(session_id)
+    if len(name) <= _CACHE_KEY_MAX:
+        return name
+    return f"{name[: _CACHE_KEY_MAX - 17]}-{digest(name.encode())}"

@@ -25,7 +25,7 @@ from tinyagent.actors.providers.content import (
     text_of,
     texts_of,
 )
-from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of
+from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of, schema_of
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.conversation import Settings
@@ -133,7 +133,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
         "name": tool.name,
         "description": tool.description,
         # `parameters` takes only a part of JSON Schema.
-        "parametersJsonSchema": tool.schema or {"type": "object", "properties": {}},
+        "parametersJsonSchema": schema_of(tool),
     }
 
 

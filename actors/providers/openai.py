@@ -33,6 +33,7 @@ from tinyagent.actors.providers.encoding import (
     closed,
     dump,
     request_of,
+    schema_of,
 )
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import ChatRow
@@ -148,7 +149,7 @@ def _tool(tool: ToolSpec, row: ChatRow) -> dict[str, Any]:
     function: dict[str, Any] = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.schema or {"type": "object", "properties": {}},
+        "parameters": schema_of(tool),
     }
     if "strict" not in row.without:
         function["strict"] = False

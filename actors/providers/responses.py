@@ -28,6 +28,7 @@ from tinyagent.actors.providers.encoding import (
     closed,
     dump,
     request_of,
+    schema_of,
 )
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import ChatRow
@@ -106,7 +107,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
         "type": "function",
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.schema or {"type": "object", "properties": {}},
+        "parameters": schema_of(tool),
         # The default is strict, which refuses schemas with optional properties.
         "strict": False,
     }
