@@ -41,6 +41,7 @@ BUDGET_MIN = 1024
 FAILED = "The tool failed and said nothing."
 """Anthropic refuses an empty result that is an error."""
 
+_THOUGHTS = ("thinking", "redacted_thinking")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -197,7 +198,7 @@ class _Dialect:
                     out.append({**kept, **thought, "signature": block.sign})
                 case "keep" if kept:
                     out.append(kept)
-                    heard = heard or kept.get("type") != "redacted_thinking"
+                    heard = heard or kept.get("type") not in _THOUGHTS
                 case _:
                     pass
         # Thoughts alone are no message.

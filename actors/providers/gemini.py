@@ -194,7 +194,7 @@ class _Dialect:
                     part = {"text": block.text}
                     heard = heard or bool(block.text)
                 # A thought without signature tells the model nothing new.
-                case "think" if own and block.sign:
+                case "think" if own and (block.sign or block.keep):
                     part = {"text": block.text, "thought": True}
                 case "call":
                     part = self._call(block)

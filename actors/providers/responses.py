@@ -148,15 +148,15 @@ def _output(answer: Assistant, *, own: bool) -> Iterator[dict[str, Any]]:
     thoughts: list[dict[str, Any]] = []
     for block in sendable(answer):
         item: dict[str, Any] | None = None
+        # What an item carries besides what we know of it: the phase of a turn, a call's caller.
+        more = _bare(block.keep) if own and isinstance(block.keep, dict) else {}
         match block.op:
             case "text" | "refuse" if block.text:
                 said = {"type": "output_text", "text": block.text}
-                item = {"type": "message", "role": "assistant", "content": [said]}
-                # What a message carries besides its text (the phase of a turn, for one).
-                if own and isinstance(block.keep, dict):
-                    item = {**_bare(block.keep), **item}
+                item = {**more, "type": "message", "role": "assistant", "content": [said]}
             case "call":
                 item = {
+                    **more,
                     "type": "function_call",
                     "call_id": _id(block.id),
                     "name": block.name,

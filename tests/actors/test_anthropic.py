@@ -147,6 +147,19 @@ def test_blocks_that_only_anthropic_reads_go_back_unchanged_and_only_to_the_same
     assert other == [{"type": "text", "text": "x"}]
 
 
+def test_what_a_block_carries_besides_goes_back_to_the_same_model() -> None:
+    cited = Block("text", "x", keep={"citations": [{"type": "page_location"}]})
+    called = Block("call", "{}", "c1", "add", keep={"caller": {"type": "direct"}})
+    text, asked = body([answer(cited, called)])["messages"][0]["content"]
+    assert text["citations"] == [{"type": "page_location"}]
+    assert asked["caller"] == {"type": "direct"}
+
+
+def test_thoughts_alone_are_no_message() -> None:
+    kept = {"type": "thinking", "thinking": "", "signature": "S"}
+    assert body([answer(Block("keep", keep=kept))])["messages"] == []
+
+
 def test_a_thought_without_signature_goes_back_to_all_but_anthropic() -> None:
     thought = Block("think", "hm")
     kimi = model("kimi")

@@ -98,6 +98,21 @@ def test_the_first_call_of_another_model_is_excused_where_a_signature_is_demande
     assert [part.get("thoughtSignature") for part in parts] == [FOREIGN, None]
 
 
+def test_signatures_that_a_decoder_kept_go_back_on_their_parts() -> None:
+    kept = {"thoughtSignature": "S"}
+    said = answer(
+        Block("think", "hm", keep=kept),
+        Block("text", "x", keep=kept),
+        Block("call", "{}", "call_0", "add", keep=kept),
+        Block("think", "unsigned"),
+    )
+    assert body([said])["contents"][0]["parts"] == [
+        {"text": "hm", "thought": True, **kept},
+        {"text": "x", **kept},
+        {"functionCall": {"name": "add", "args": {}}, **kept},
+    ]
+
+
 def test_parts_that_only_gemini_reads_go_back_unchanged() -> None:
     kept = {"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "S"}
     assert body([answer(Block("keep", keep=kept))])["contents"][0]["parts"] == [kept]

@@ -132,6 +132,18 @@ def test_other_items_go_back_without_the_id_of_what_is_not_stored() -> None:
     }
 
 
+def test_what_an_item_carries_besides_goes_back_to_the_same_model() -> None:
+    said = answer(
+        Block("text", "x", keep={"phase": "commentary", "id": "msg_1"}),
+        Block("call", "{}", "c1", "add", keep={"caller": {"type": "direct"}}),
+    )
+    text, asked, _ = body([said])["input"]
+    assert (text["phase"], "id" in text) == ("commentary", False)
+    assert asked["caller"] == {"type": "direct"}
+    other = body([said], said=model() | {"id": "gpt-5"})["input"]
+    assert "phase" not in other[0]
+
+
 @pytest.mark.parametrize(
     ("model_id", "reasoning", "include", "asked"),
     [
