@@ -7,7 +7,6 @@ from the fold, and its digest is held against the one that was recorded with the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -124,8 +123,10 @@ class RequestCheck:
         )
 
     def _configuration(self) -> str:
-        then: Any = msgspec.to_builtins(self._then.settings)
-        now: Any = msgspec.to_builtins(self._now.settings)
+        then, now = (
+            msgspec.json.decode(msgspec.json.encode(fold.settings))
+            for fold in (self._then, self._now)
+        )
         changed = [
             f"{found.path} is "
             f"{'absent' if found.now is ABSENT else repr(found.now)} today, "

@@ -40,7 +40,10 @@ class ProviderSource:
     def digest(self, asked: View) -> str:
         """Build the body that will be sent, and return its digest; empty if it cannot be built."""
         self._retries_max = asked.settings.options.get("retries_max", RETRIES_MAX)
-        api = asked.settings.model.get("api", "")
+        api, fault = (asked.settings.model.get(name, "") for name in ("api", "fault"))
+        if fault:
+            self._body = Failure("invalid", fault)
+            return ""
         try:
             if self._provider is None or self._provider.api != api:
                 self._provider = provider_for(api)

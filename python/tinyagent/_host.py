@@ -191,13 +191,13 @@ class HostHooks:
             return [k.HostAnswered(asked.hook, call.id)]
         if not isinstance(control, ToolLoopControl):
             raise TypeError("before_tool_call: expected ToolLoopControl or None")
-        block = None
+        block: dict[str, Any] | None = None
         terminate = control.terminate
         if control.result is not None:
             given = returned(call.name, control.result)
             block = {"content": given.content, "ok": control.is_error is False}
             if given.details:
-                block |= {"details": given.details}
+                block["details"] = given.details
             terminate = terminate or given.terminate
         return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
 

@@ -24,7 +24,13 @@ def run(argv: Sequence[str]) -> int:
     except (ImportError, AttributeError, ValueError) as error:
         print(f"--app {given.app}: {error}", file=sys.stderr)
         return 2
-    report = asyncio.run(replay(resolve(given.ref), factory))
+    try:
+        report = asyncio.run(replay(resolve(given.ref), factory))
+    except TypeError as error:
+        if factory is None:
+            raise
+        print(f"--app {given.app}: {error}", file=sys.stderr)
+        return 2
     if report.first_divergence is not None:
         print(f"DivergenceError: {report.first_divergence}")
         return 1
