@@ -1,8 +1,22 @@
 """Conversation in, request bytes out: one file per protocol, and nothing that waits.
 
-A provider is pure: the same settings and messages give the same bytes. What differs between
-those who speak one protocol is data (``table``); what a history needs before any provider takes
-it is ``repair``. The way back, bytes to pieces, exists once, in ``rust/decode``.
+A provider is pure: the same settings and messages give the same bytes. The way back, bytes to
+pieces, exists once, in ``rust/decode``.
+
+====================  ===========================================================================
+``openai``            chat completions, and MiniMax's dialect of them
+``anthropic``         messages
+``responses``         OpenAI's responses
+``gemini``            generateContent
+``table``             what differs between those who speak one protocol, as data
+``repair``            what a history needs before any provider takes it
+``content``           what messages hold, whatever the protocol
+``encoding``          what was encoded before, and the request around a body
+====================  ===========================================================================
+
+Reasoning, signatures and whatever else a provider attached (``Block.sign``, ``Block.keep``) go
+back byte for byte, where they came from, and only to the model that they came from: provider, id
+and api of the answer must be those of the request.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from tests.actors.meaning import Step, asked_of, meaning, steps
-from tests.corpus import APIS, folder
+from tests.corpus import APIS, Recording, folder, recordings
 
 from tinyagent._alchemy import Decoder
 from tinyagent.actors.providers import provider_for
@@ -54,6 +57,40 @@ def test_an_answer_goes_back_as_it_was_streamed(api: str) -> None:
         found = meaning(api, provider_for(api).body(settings, streamed))
         if step.name not in FAULTY:
             assert found == meaning(api, step.request), step.name
+
+
+@pytest.mark.parametrize("protocol", APIS)
+def test_what_a_provider_must_see_again_goes_back_byte_for_byte(protocol: str) -> None:
+    seen = 0
+    for recording in recordings(protocol):
+        if "+rig/" in recording.name:
+            continue  # its recorder put other words in the place of signatures
+        said = {"provider": "p", "id": "m", "api": recording.api}
+        answer = answer_of(recording.api, recording.body, said)
+        body = provider_for(recording.api).body(Settings(model=said), [answer])
+        if b'"call' not in body and not any(block.text for block in answer.blocks):
+            continue  # of an answer of thoughts alone nothing is sent
+        for secret in secrets_in(recording):
+            assert json.dumps(secret)[1:-1].encode() in body, recording.name
+            seen += 1
+    assert seen >= 5
+
+
+def secrets_in(recording: Recording) -> Iterator[str]:
+    """Yield the signatures and encrypted items that *recording* must be answered with."""
+    stream = recording.body.decode()
+    if recording.protocol == "gemini":
+        # The reference answer only counts them.
+        yield from re.findall(r'"thoughtSignature":\s*"([^"]+)"', stream)
+    elif recording.protocol == "openai-responses":
+        # Encrypted anew in every event; that of the item counts.
+        items = re.findall(r'^data: .*"response.output_item.done".*$', stream, re.MULTILINE)
+        yield from re.findall(r'"encrypted_content":\s*"([^"]+)"', "".join(items))
+    elif recording.protocol == "anthropic-messages":
+        yield from recording.expected.get("signatures") or ()
+    elif isinstance(details := recording.expected.get("reasoning_details"), list):
+        for detail in details:
+            yield from (detail[name] for name in ("data", "signature") if detail.get(name))
 
 
 def with_streams(step: Step, settings: Settings, messages: list[Message]) -> list[Message]:
