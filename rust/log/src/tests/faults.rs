@@ -252,3 +252,20 @@ fn all_ways_to_lose_sectors_of_the_last_batch_leave_what_was_acknowledged() {
         super::batch(4, 44, 44, "text").lines
     );
 }
+
+#[test]
+fn a_file_that_another_has_changed_is_not_written_to() {
+    let disk = MemoryVfs::new();
+    let (mut writer, _) = open_on(&disk).expect("opened");
+    append(&mut writer, 2, "text").expect("appended");
+    let mut file = disk.open("00000001.jsonl").expect("there");
+    file.append(b"foreign").expect("appended");
+    let before = disk.read("00000001.jsonl").expect("bytes");
+    let failure = append(&mut writer, 1, "text").expect_err("fenced");
+    assert!(matches!(failure, Failure::Fenced(_)), "{failure}");
+    assert!(
+        failure.to_string().contains("bytes long, expected"),
+        "{failure}"
+    );
+    assert_eq!(disk.read("00000001.jsonl").expect("bytes"), before);
+}
