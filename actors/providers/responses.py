@@ -60,7 +60,10 @@ class Responses:
             return b",".join(dump(item) for item in _items(message, model))
 
         encoded = self._memo.encoded(repaired(messages), {}, encode, style=style)
-        return closed(_head(_row(model), settings), "input", filter(None, encoded))
+        row, items = _row(model), list(filter(None, encoded))
+        if settings.system.strip() and "instructions" in row.without:
+            items.insert(0, dump({"role": "system", "content": settings.system}))
+        return closed(_head(row, settings), "input", items)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -87,7 +90,7 @@ def _head(row: ChatRow, settings: Settings) -> dict[str, Any]:
     if level != "off":
         head["reasoning"] = {} if level == "on" else {"effort": level}
         head["reasoning"]["summary"] = "auto"
-    if settings.system.strip():
+    if settings.system.strip() and "instructions" not in row.without:
         head["instructions"] = settings.system
     if (limit := table.limit_of(model, options)) is not None:
         head["max_output_tokens"] = limit

@@ -167,7 +167,8 @@ CHAT: tuple[ChatRow, ...] = (
         cache_key="prompt_cache_key",
         result_name=True,
     ),
-    ChatRow(names=("xai",), hosts=("x.ai",), without=_STORE, think="none"),
+    # `instructions` is a field of responses; recorded requests to xAI have a message instead.
+    ChatRow(names=("xai",), hosts=("x.ai",), without=_STORE | {"instructions"}, think="none"),
     ChatRow(names=("cerebras",), hosts=("cerebras.ai",), without=_STORE, think="none"),
     ChatRow(
         names=("chutes",), hosts=("chutes.ai",), without=_STORE, limit="max_tokens", think="none"

@@ -187,6 +187,12 @@ def test_the_session_names_the_cache() -> None:
     assert body([], session_id="s")["prompt_cache_key"] == "s"
 
 
+def test_xai_gets_the_system_prompt_as_a_message() -> None:
+    found = body([User(1, "hi")], said=model("xai"), system="S")
+    assert found["input"][0] == {"role": "system", "content": "S"}
+    assert "instructions" not in found
+
+
 def test_the_url_is_used_as_it_is() -> None:
     said = model(base_url="https://api.openai.com/v1/responses")
     found = provider_for("openai-responses").request(
