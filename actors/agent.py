@@ -30,37 +30,20 @@ NOT_RUN = "Tool not run: the request was aborted"
 STATE_EVERY = 16
 """Every so many turns ``turn.ended`` carries a digest of the state."""
 
-INPUTS = frozenset(
-    cls.kind
-    for cls in (
-        k.SessionStarted,
-        k.ConfigChanged,
-        k.UserSaid,
-        k.UserContinued,
-        k.UserWithdrawn,
-        k.CancelRequested,
-        k.HostAnswered,
-        k.HostFailed,
-        k.ModelFinished,
-        k.ModelFailed,
-        k.ToolFinished,
-        k.ToolFailed,
-        k.ToolInDoubt,
-    )
+
+def _kinds(*events: type[k.Fact]) -> frozenset[str]:
+    return frozenset(event.kind for event in events)
+
+
+INPUTS = (
+    _kinds(k.SessionStarted, k.ConfigChanged, k.CancelRequested)
+    | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
+    | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed, k.ToolInDoubt)
 )
-DECISIONS = frozenset(
-    cls.kind
-    for cls in (
-        k.UserDelivered,
-        k.HostAsked,
-        k.ModelRequested,
-        k.ToolBlocked,
-        k.ToolRequested,
-        k.ToolSettled,
-        k.TurnEnded,
-        k.BudgetExceeded,
-        k.RunEnded,
-    )
+DECISIONS = (
+    _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
+    | _kinds(k.ToolBlocked, k.ToolRequested, k.ToolSettled)
+    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded)
 )
 Decided = tuple[Event, ...]
 

@@ -124,7 +124,7 @@ class CancelRequested(Fact, frozen=True):
 
 
 class HostAsked(Fact, frozen=True):
-    """User code that decides is asked. ``said``: messages that this poll may answer with."""
+    """User code that decides is asked."""
 
     kind = "host.asked"
     emitter = "agent"
@@ -134,13 +134,13 @@ class HostAsked(Fact, frozen=True):
 
 
 class HostAnswered(Fact, frozen=True):
-    """What the hook answered; which fields there are depends on the hook.
+    """What the hook answered, each with the fields that are its own.
 
     Attributes:
         n: messages given by a queue hook. ops: changes of the context for one request.
         found: a key was found. stop: whether the run ends after this turn.
         arguments: arguments changed. block: the tool is not run, this is its result.
-        skipped: the hook was not called, the arguments do not fit the tool.
+        skipped: the hook was not called, for the arguments do not fit the tool.
         content, ok, details, terminate: what changed in a result.
     """
 
@@ -223,9 +223,8 @@ class ModelFinished(Fact, frozen=True):
     """The answer is complete; its text is the deltas.
 
     Attributes:
-        raw: the provider's word, where ``reason`` does not say it.
+        raw: the provider's word, where ``reason`` does not say it. response: its id of the answer.
         usage: tokens; None if the provider sent none. request: digest of what was sent.
-        response: the provider's id of the answer.
     """
 
     kind = "model.finished"

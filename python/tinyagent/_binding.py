@@ -18,11 +18,12 @@ from tinyagent._host import HostHooks, find_tool, said, spec_of
 from tinyagent._hosted import HostedSource
 from tinyagent._version import VERSION
 from tinyagent.actors import agent as machine
+from tinyagent.actors.hooks import Asked
 from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
 from tinyagent.actors.sources import ProviderSource
 from tinyagent.actors.streamer import Attempt, KeyOf
-from tinyagent.actors.tools import PARALLEL_MAX
+from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, Model, SimpleStreamOptions
 from tinyagent.events import Event, Record, Settings, View
@@ -56,6 +57,7 @@ class Binding:
         tools: returns its tools; read again before every step of the agent.
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
+        find: finds a tool to run; without it, by name among the host's.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Binding:
         signal: asyncio.Event | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        find: Find | None = None,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
@@ -90,15 +93,8 @@ class Binding:
             log,
             self._clock,
             source=self,
-            find=lambda name: find_tool(tools(), name, self.setup.tool_timeout_s),
-            hooks={
-                machine.BEFORE: lambda asked, seq: self.hooks.ask_before(asked, seq),
-                machine.AFTER: lambda asked, seq: self.hooks.ask_after(asked, seq),
-                machine.CONTEXT: lambda asked, seq: self.hooks.ask_context(asked, seq),
-                machine.STOP: self._ask_stop,
-                machine.STEERING: self._poll,
-                machine.FOLLOW_UP: self._poll,
-            },
+            find=find or (lambda name: find_tool(tools(), name, self.setup.tool_timeout_s)),
+            hooks=self._questions(),
             configure=self.configuration,
             changes=self._changes,
             key_of=key_of,
@@ -121,6 +117,16 @@ class Binding:
             clock=self._clock,
         )
         self._provider: ProviderSource | None = None
+
+    def _questions(self) -> dict[str, Asked]:
+        return {
+            machine.BEFORE: lambda asked, seq: self.hooks.ask_before(asked, seq),
+            machine.AFTER: lambda asked, seq: self.hooks.ask_after(asked, seq),
+            machine.CONTEXT: lambda asked, seq: self.hooks.ask_context(asked, seq),
+            machine.STOP: self._ask_stop,
+            machine.STEERING: self._poll,
+            machine.FOLLOW_UP: self._poll,
+        }
 
     # Configuration
 

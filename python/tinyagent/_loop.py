@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited, dumped, said
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
+from tinyagent.actors.tools import Refused, Runnable
 from tinyagent.agent_types import (
     AgentContext,
     AgentEndEvent,
     AgentEvent,
     AgentLoopConfig,
     AgentMessage,
+    AgentStartEvent,
     AssistantMessage,
+    AssistantMessageEvent,
     EventStream,
     MessageEndEvent,
     MessageStartEvent,
+    MessageUpdateEvent,
     StreamFn,
+    TurnStartEvent,
 )
 from tinyagent.events import kinds as k
 from tinyagent.runtime.loops import Live
 
+StreamEventHandler: TypeAlias = Callable[[AssistantMessageEvent], Awaitable[None]]
+"""Takes each event of an answer."""
+
+_MESSAGES = (MessageStartEvent, MessageUpdateEvent, MessageEndEvent)
 NOTHING = "Cannot continue: no messages in context"
 ANSWERED = "Cannot continue from message role: assistant"
 
@@ -72,6 +81,68 @@ def go_on(
     return stream
 
 
+async def run_loop(
+    current_context: AgentContext,
+    new_messages: list[AgentMessage],
+    config: AgentLoopConfig,
+    signal: asyncio.Event | None,
+    stream: EventStream,
+    stream_fn: StreamFn | None = None,
+) -> None:
+    """Run the agent on *current_context*; what is said is appended to both lists.
+
+    The first turn is taken as begun: no ``agent_start`` and no ``turn_start`` for it.
+    """
+    loop = Loop(current_context, config, signal, stream_fn)
+    first = [AgentStartEvent, TurnStartEvent]
+    async for event in loop.watched([Live(k.UserContinued(), None)]):
+        if first and type(event) is first[0]:
+            first.pop(0)
+            continue
+        if isinstance(event, MessageEndEvent) and event.message is not None:
+            current_context.messages.append(event.message)
+            new_messages.append(event.message)
+        ended = isinstance(event, AgentEndEvent)
+        stream.push(AgentEndEvent(messages=new_messages) if ended else event)
+    stream.end(new_messages)
+
+
+async def stream_assistant_response(
+    context: AgentContext,
+    config: AgentLoopConfig,
+    signal: asyncio.Event | None,
+    stream: EventStream,
+    stream_fn: StreamFn | None = None,
+) -> AssistantMessage:
+    """Make one model call on *context* and return its answer; no tool is run.
+
+    The answer is the last of ``context.messages`` from its start on, as far as it has come.
+    """
+    loop = Loop(context, config, signal, stream_fn, runs_tools=False)
+    final: AssistantMessage | None = None
+    is_begun = False
+    async for event in loop.watched([Live(k.UserContinued(), None)]):
+        if final is not None or not isinstance(event, _MESSAGES):
+            continue
+        message = event.message
+        if not isinstance(message, AssistantMessage):
+            continue
+        if is_begun:
+            context.messages[-1] = message
+        else:
+            context.messages.append(message)
+            is_begun = True
+        stream.push(event)
+        if isinstance(event, MessageEndEvent):
+            final = message
+    assert final is not None
+    return final
+
+
+def _no_tool(name: str) -> Runnable:
+    raise Refused(f"Tool {name} is not run here")
+
+
 class Loop:
     """One run over one context."""
 
@@ -81,7 +152,10 @@ class Loop:
         config: AgentLoopConfig,
         signal: asyncio.Event | None,
         stream_fn: StreamFn | None,
+        *,
+        runs_tools: bool = True,
     ) -> None:
+        self._runs_tools = runs_tools
         self._context = context
         self._config = config
         self._signal = signal
@@ -95,6 +169,7 @@ class Loop:
             prepare=self._prepare,
             key_of=lambda: self._key if config.get_api_key is not None else None,
             signal=signal,
+            find=None if runs_tools else _no_tool,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -106,23 +181,32 @@ class Loop:
         stream.attach(task)
 
     async def _feed(self, inputs: Sequence[Live], stream: EventStream) -> None:
-        watch = None
-        if self._signal is not None:
-            watch = asyncio.ensure_future(self._watch(self._signal))
-        events = self.run(inputs)
+        events = self.watched(inputs)
         try:
             async for event in events:
                 stream.push(event)
         except Exception as error:
             stream.set_exception(error)
         finally:
-            if watch is not None:
-                watch.cancel()
             await events.aclose()
             stream.end(self.new_messages)
 
-    async def run(self, inputs: Sequence[Live]) -> Any:
-        """Yield the events of the run; raise what the host's own code raised."""
+    async def watched(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
+        """Yield the events of the run, which the host's signal cancels."""
+        watch = None
+        if self._signal is not None:
+            watch = asyncio.ensure_future(self._watch(self._signal))
+        events = self._run(inputs)
+        try:
+            async for event in events:
+                yield event
+        finally:
+            if watch is not None:
+                watch.cancel()
+            await events.aclose()
+
+    async def _run(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
+        """Raise what the host's own code raised, in place of the message that tells of it."""
         session = self.binding.session
         session.open()
         for message in self._context.messages:
@@ -176,7 +260,7 @@ class Loop:
         hooks.transform = config.transform_context
         hooks.convert = None if convert is default_convert_to_llm else convert
         hooks.before, hooks.after = config.before_tool_call, config.after_tool_call
-        hooks.stop = config.should_stop_after_turn
+        hooks.stop = config.should_stop_after_turn if self._runs_tools else lambda *_: True
         hooks.polls = {
             "get_steering_messages": config.get_steering_messages,
             "get_follow_up_messages": config.get_follow_up_messages,

@@ -11,6 +11,7 @@ from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited
 from tinyagent.agent_types import (
     AfterToolCallFn,
+    AgentEvent,
     AgentMessage,
     AgentTool,
     AgentToolResult,
@@ -107,29 +108,35 @@ async def execute_tool_calls(
         signal=signal,
     )
     results: list[ToolResultMessage] = []
-    watch = asyncio.ensure_future(_cancel_at(signal, binding)) if signal is not None else None
-    events = binding.run([Live(k.UserContinued(), None)], _nothing)
-    try:
-        async for event in events:
-            match event:
-                case MessageStartEvent(message=ToolResultMessage()):
-                    stream.push(event)
-                case MessageEndEvent(message=ToolResultMessage() as message):
-                    results.append(message)
-                    stream.push(event)
-                case _ if isinstance(event, _TOOL_EVENTS):
-                    stream.push(event)
-                case _:
-                    pass
-    finally:
-        if watch is not None:
-            watch.cancel()
-        await events.aclose()
+    async for event in _watched(binding, signal):
+        match event:
+            case MessageStartEvent(message=ToolResultMessage()):
+                stream.push(event)
+            case MessageEndEvent(message=ToolResultMessage() as message):
+                results.append(message)
+                stream.push(event)
+            case _ if isinstance(event, _TOOL_EVENTS):
+                stream.push(event)
+            case _:
+                pass
     return ToolExecutionResult(
         tool_results=results,
         steering_messages=steering or None,
         terminate=any(result.terminate for result in results),
     )
+
+
+async def _watched(binding: Binding, signal: asyncio.Event | None) -> AsyncIterator[AgentEvent]:
+    """Yield the events of one run, which a set *signal* cancels."""
+    watch = asyncio.ensure_future(_cancel_at(signal, binding)) if signal is not None else None
+    events = binding.run([Live(k.UserContinued(), None)], _nothing)
+    try:
+        async for event in events:
+            yield event
+    finally:
+        if watch is not None:
+            watch.cancel()
+        await events.aclose()
 
 
 def skip_tool_call(tool_call: ToolCallContent, stream: EventStream) -> ToolResultMessage:

@@ -212,9 +212,9 @@ def test_a_new_run_counts_from_zero_but_numbers_on() -> None:
 
 def test_the_same_records_give_the_same_state_hash() -> None:
     events = [STARTED, PROMPT, WANTS_TOOLS, k.ToolFinished("a"), k.ToolFinished("b"), SAYS]
-    ends = []
+    ends: list[Event] = []
     for _ in range(2):
-        state = State()
+        state, decided = State(), ()
         for seq, event in enumerate(events, 1):
             state, decided = step(state, Record(seq=seq, at_ns=seq, cause=0, actor="", event=event))
         ends.append(decided[-1])

@@ -11,6 +11,7 @@ from tests.traces import MODEL, Scripted, calls, result, script, text, tool, tra
 
 from tinyagent.agent import Agent, AgentOptions
 from tinyagent.agent_types import (
+    AgentEndEvent,
     AgentEvent,
     AgentState,
     AgentTool,
@@ -74,12 +75,10 @@ async def test_t2_tool_then_text() -> None:
     agent, events = make(calls(C1), text("Done."))
     await agent.prompt("hi")
     assert trace(events) == f"as ts {U} {A_CALL} tes:c1 tee:c1 {T} te ts {A_TEXT} te ae"
-    assert [m.role for m in events[-1].messages] == [
-        "user",
-        "assistant",
-        "tool_result",
-        "assistant",
-    ]  # type: ignore[union-attr] # agent_end
+    ended = events[-1]
+    assert isinstance(ended, AgentEndEvent)
+    roles = [message.role for message in ended.messages]
+    assert roles == ["user", "assistant", "tool_result", "assistant"]
 
 
 async def test_t3_results_come_in_call_order_whatever_ends_first() -> None:
