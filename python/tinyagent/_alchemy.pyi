@@ -226,12 +226,16 @@ class Decoder:
                                 first ``think``: ``reasoning_content``, ``reasoning``,
                                 ``reasoning_text``, ``content[].thinking`` (Mistral), for MiniMax
                                 also ``reasoning_details`` and ``think_tag``. Anthropic: its
-                                signature, whole
+                                signature, whole, when the block ends
     ``keep``                    a JSON object that must go back to the same provider and model
-                                unchanged. Once per block, only from a complete answer. Chat: the
-                                fields to put back, ``reasoning_details``, ``reasoning_opaque`` or
-                                ``extra_content``, into the tool call if the block is one, else
-                                into the message. Others: the block, item or part itself
+                                unchanged; once per block, complete; may be the only piece of one.
+                                Chat (only if the answer is complete): fields of the message,
+                                ``reasoning_details reasoning_opaque extra_content``, or of the
+                                tool call if the block is one. Anthropic: fields of the block,
+                                ``citations caller``, or a whole block (redacted, of a server's
+                                tool). Responses: fields of the item, ``id caller phase``, or a
+                                whole item (with reasoning: the item whose text it is). Gemini:
+                                ``thoughtSignature`` of the part, or a whole part
     ==========================  ==================================================================
     """
 

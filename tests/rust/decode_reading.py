@@ -143,6 +143,17 @@ def with_unknown_fields(event: bytes) -> bytes:
     return b"\n".join([*names, b"data: " + data]) + b"\n\n"
 
 
+def without_unknown_fields(value: Any) -> Any:
+    """Undo ``with_unknown_fields`` in what was kept: unknown fields must be kept as well."""
+    if isinstance(value, list):
+        return [without_unknown_fields(item) for item in value]
+    if isinstance(value, dict):
+        items = [(k, without_unknown_fields(v)) for k, v in value.items() if k not in _NEW]
+        return dict(items)
+    return value
+
+
+_NEW: dict[str, Any] = {"x_new": {"a": [1]}, "zz": None}
 _DATA = {"usage", "usageMetadata", "arguments", "args", "input", "reasoning_details", "error"}
 
 
@@ -152,5 +163,5 @@ def _extended(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [_extended(item) for item in value]
     if isinstance(value, dict):
-        return {"x_new": {"a": [1]}, **{k: _extended(v, k) for k, v in value.items()}, "zz": None}
+        return _NEW | {k: _extended(v, k) for k, v in value.items()}
     return value

@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use crate::answer::{Answer, Failure, Kind, Piece};
+use crate::anthropic::Messages;
 use crate::errors;
+use crate::gemini::Gemini;
 use crate::json;
 use crate::openai::Chat;
+use crate::responses::Responses;
 use crate::sheet::{End, Sheet};
 use crate::sse::{Event, Framer};
 
@@ -23,20 +26,29 @@ pub enum Api {
     Chat,
     /// `minimax-completions`: the same with reasoning inside the text.
     Minimax,
+    /// `anthropic-messages`: POST /v1/messages.
+    Messages,
+    /// `openai-responses`: POST /v1/responses.
+    Responses,
+    /// `google-generative-ai`: POST :streamGenerateContent, with or without `alt=sse`.
+    Gemini,
 }
 
 impl Api {
+    /// All protocols and their names.
+    pub const ALL: [(&'static str, Api); 5] = [
+        ("openai-completions", Api::Chat),
+        ("minimax-completions", Api::Minimax),
+        ("anthropic-messages", Api::Messages),
+        ("openai-responses", Api::Responses),
+        ("google-generative-ai", Api::Gemini),
+    ];
+
     /// The protocol of that name.
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "openai-completions" => Some(Api::Chat),
-            "minimax-completions" => Some(Api::Minimax),
-            _ => None,
-        }
+        let found = Api::ALL.iter().find(|(known, _)| *known == name)?;
+        Some(found.1)
     }
-
-    /// The names of all protocols.
-    pub const NAMES: [&'static str; 2] = ["openai-completions", "minimax-completions"];
 }
 
 /// What a protocol knows: how a payload changes the answer.
@@ -97,6 +109,9 @@ impl Decoder {
             protocol: match api {
                 Api::Chat => Box::new(Chat::new()),
                 Api::Minimax => Box::new(Chat::minimax()),
+                Api::Messages => Box::new(Messages::default()),
+                Api::Responses => Box::new(Responses::default()),
+                Api::Gemini => Box::new(Gemini::default()),
             },
             sheet: Sheet::default(),
             fed_bytes: 0,

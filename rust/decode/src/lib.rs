@@ -11,6 +11,7 @@
 //! - `sheet`: the answer while it is written, the same for every protocol.
 //! - `openai`: chat/completions, with `calls` (which fragment belongs to which tool call),
 //!   `reasoning` (details to give back) and `tags` (`<think>` in the text).
+//! - `anthropic`, `responses`, `gemini`: the other protocols; `paths`: arguments by value.
 //! - `usage`: tokens and prices, normalised.
 //! - [`errors`]: what an error body means; `overflow`: whether the context was too long;
 //!   `wording`: what it says, without secrets; `delay`: when to try again.
@@ -18,15 +19,19 @@
 //! - `json`: lenient reading of loosely typed values.
 
 pub mod answer;
+mod anthropic;
 mod calls;
 pub mod decoder;
 mod delay;
 pub mod errors;
+mod gemini;
 mod json;
 mod openai;
 mod overflow;
 pub mod partial;
+mod paths;
 mod reasoning;
+mod responses;
 mod sheet;
 pub mod sse;
 mod tags;

@@ -41,9 +41,21 @@ enum Expect {
     Comma,
 }
 
+/// How far a step came.
+enum Step {
+    On,
+    /// The text ends inside something that is left out.
+    Ends,
+    /// The text ends inside a string that is shown.
+    EndsInString,
+    /// Nothing can make this JSON.
+    Broken,
+}
+
 struct Scan<'t> {
     bytes: &'t [u8],
     at: usize,
+    expect: Expect,
     closers: Vec<char>,
     /// The last cut that is certain: its end, and how many containers are open there.
     safe: Option<(usize, usize)>,
@@ -53,73 +65,26 @@ fn cut(text: &str) -> Option<Cut> {
     let mut scan = Scan {
         bytes: text.as_bytes(),
         at: 0,
+        expect: Expect::Value,
         closers: Vec::new(),
         safe: None,
     };
-    let mut expect = Expect::Value;
     while let Some(&byte) = scan.bytes.get(scan.at) {
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => scan.at += 1,
-            b'"' => {
-                let is_key = expect == Expect::Key;
-                match scan.string()? {
-                    Some(_) if is_key => expect = Expect::Colon,
-                    Some(end) => {
-                        scan.safe = Some((end, scan.closers.len()));
-                        expect = Expect::Comma;
-                    }
-                    None if is_key => break,
-                    None => {
-                        return Some(Cut {
-                            end: whole_part(scan.bytes, scan.at),
-                            in_string: true,
-                            closers: scan.closers,
-                        });
-                    }
-                }
+        match scan.step(byte) {
+            Step::On => {}
+            Step::Ends => break,
+            Step::Broken => return None,
+            Step::EndsInString => {
+                return Some(Cut {
+                    end: whole_part(scan.bytes, scan.at),
+                    in_string: true,
+                    closers: scan.closers,
+                });
             }
-            b'{' | b'[' if expect == Expect::Value && scan.closers.len() < DEPTH_MAX => {
-                scan.closers.push(if byte == b'{' { '}' } else { ']' });
-                scan.at += 1;
-                scan.safe = Some((scan.at, scan.closers.len()));
-                expect = if byte == b'{' {
-                    Expect::Key
-                } else {
-                    Expect::Value
-                };
-            }
-            b'}' | b']' => {
-                if scan.closers.pop() != Some(char::from(byte)) {
-                    return None;
-                }
-                scan.at += 1;
-                scan.safe = Some((scan.at, scan.closers.len()));
-                expect = Expect::Comma;
-            }
-            b':' if expect == Expect::Colon => {
-                scan.at += 1;
-                expect = Expect::Value;
-            }
-            b',' if expect == Expect::Comma && !scan.closers.is_empty() => {
-                scan.at += 1;
-                expect = match scan.closers.last() {
-                    Some('}') => Expect::Key,
-                    _ => Expect::Value,
-                };
-            }
-            _ if expect == Expect::Value && !b",:".contains(&byte) => {
-                // A number or literal counts when something after it says that it is over.
-                match scan.word() {
-                    Some(end) => scan.safe = Some((end, scan.closers.len())),
-                    None => break,
-                }
-                expect = Expect::Comma;
-            }
-            _ => return None,
         }
     }
     let (end, depth) = scan.safe?;
-    // What was closed after the last certain cut does not exist: `safe` moves with every closer.
+    // Every bracket moves the certain cut, so what is open there is a part of what is open now.
     scan.closers.truncate(depth);
     Some(Cut {
         end,
@@ -129,31 +94,85 @@ fn cut(text: &str) -> Option<Cut> {
 }
 
 impl Scan<'_> {
-    /// Steps over a string: Some(its end), or None if it is cut off (`at` stays). The outer None:
-    /// it has a raw line break in it, which no cut makes valid.
-    fn string(&mut self) -> Option<Option<usize>> {
+    fn step(&mut self, byte: u8) -> Step {
+        match (byte, self.expect) {
+            (b' ' | b'\t' | b'\n' | b'\r', _) => self.at += 1,
+            (b'"', _) => return self.string(),
+            (b'{' | b'[', Expect::Value) if self.closers.len() < DEPTH_MAX => {
+                self.closers.push(if byte == b'{' { '}' } else { ']' });
+                self.at += 1;
+                self.safe = Some((self.at, self.closers.len()));
+                if byte == b'{' {
+                    self.expect = Expect::Key;
+                }
+            }
+            (b'}' | b']', _) => {
+                if self.closers.pop() != Some(char::from(byte)) {
+                    return Step::Broken;
+                }
+                self.at += 1;
+                self.value_ends();
+            }
+            (b':', Expect::Colon) => {
+                self.at += 1;
+                self.expect = Expect::Value;
+            }
+            (b',', Expect::Comma) if !self.closers.is_empty() => {
+                self.at += 1;
+                self.expect = match self.closers.last() {
+                    Some('}') => Expect::Key,
+                    _ => Expect::Value,
+                };
+            }
+            (_, Expect::Value) if !b",:{[".contains(&byte) => return self.word(),
+            _ => return Step::Broken,
+        }
+        Step::On
+    }
+
+    fn value_ends(&mut self) {
+        self.safe = Some((self.at, self.closers.len()));
+        self.expect = Expect::Comma;
+    }
+
+    fn string(&mut self) -> Step {
         let mut at = self.at + 1;
         while let Some(&byte) = self.bytes.get(at) {
             match byte {
+                b'"' if self.expect == Expect::Key => {
+                    self.at = at + 1;
+                    self.expect = Expect::Colon;
+                    return Step::On;
+                }
                 b'"' => {
                     self.at = at + 1;
-                    return Some(Some(self.at));
+                    self.value_ends();
+                    return Step::On;
                 }
                 b'\\' => at += 2,
-                0..=31 => return None,
+                // A raw line break: no cut makes it valid.
+                0..=31 => return Step::Broken,
                 _ => at += 1,
             }
         }
-        Some(None)
+        match self.expect {
+            Expect::Key => Step::Ends,
+            _ => Step::EndsInString,
+        }
     }
 
-    /// Steps over a number or a literal; None if the text ends with it.
-    fn word(&mut self) -> Option<usize> {
+    /// A number or a literal counts when something after it says that it is over.
+    fn word(&mut self) -> Step {
         let rest = &self.bytes[self.at..];
         let is_over = |byte: &u8| b" \t\n\r,]}:\"[{".contains(byte);
-        let length = rest.iter().position(is_over)?;
-        self.at += length;
-        Some(self.at)
+        match rest.iter().position(is_over) {
+            Some(length) => {
+                self.at += length;
+                self.value_ends();
+                Step::On
+            }
+            None => Step::Ends,
+        }
     }
 }
 

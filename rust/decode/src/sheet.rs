@@ -43,6 +43,8 @@ pub(crate) struct Sheet {
     pub usage_raw: Option<Value>,
     pub response: Option<String>,
     pub failure: Option<Failure>,
+    /// What the provider says about the reason, if it is a failure.
+    pub detail: String,
 }
 
 impl Sheet {
@@ -102,6 +104,27 @@ impl Sheet {
 
     fn piece(&mut self, block: u32, op: Op, data: Data) {
         self.pieces.push(Piece { block, op, data });
+    }
+
+    /// The next delta of text, thinking or refusal opens a block.
+    pub fn end_block(&mut self) {
+        self.open = None;
+    }
+
+    /// The block that the next delta of its kind would continue.
+    pub fn open(&self) -> Option<u32> {
+        self.open
+    }
+
+    /// Gives the signature of a block of reasoning.
+    pub fn sign(&mut self, block: u32, signature: &str) {
+        self.piece(block, Op::Sign, Data::Text(signature.to_owned()));
+    }
+
+    /// Gives *data* out with *block*, or as a block of its own. Once per block.
+    pub fn keep(&mut self, block: Option<u32>, data: Value) {
+        let block = block.unwrap_or_else(|| self.push(Block::Keep));
+        self.piece(block, Op::Keep, Data::Json(data));
     }
 
     /// Opens a tool call. Blocks of text that were open are not continued after it.
@@ -191,11 +214,7 @@ impl Sheet {
             .blocks
             .iter()
             .position(|block| matches!(block, Block::Think));
-        let block = match think {
-            Some(block) => block as u32,
-            None => self.push(Block::Keep),
-        };
-        self.piece(block, Op::Keep, Data::Json(data));
+        self.keep(think.map(|block| block as u32), data);
     }
 
     pub fn take_response(&mut self, id: &str) {
@@ -242,10 +261,11 @@ impl Sheet {
             End::Unknown if self.has_content() => Some(Reason::End),
             End::Failed(kind) => {
                 let raw = self.raw_reason.as_deref().unwrap_or("");
-                self.fail(Failure::new(
-                    kind,
-                    format!("the provider ended the answer with {raw:?}"),
-                ));
+                let mut message = format!("the provider ended the answer with {raw:?}");
+                if !self.detail.is_empty() {
+                    message = format!("{message}: {}", self.detail);
+                }
+                self.fail(Failure::new(kind, message));
                 None
             }
             End::Unknown => {

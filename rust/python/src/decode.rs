@@ -26,7 +26,7 @@ impl Decoder {
     #[new]
     fn new(api: &str) -> PyResult<Self> {
         let known = Api::named(api).ok_or_else(|| {
-            let names = Api::NAMES.join(", ");
+            let names = Api::ALL.map(|(name, _)| name).join(", ");
             PyValueError::new_err(format!("no decoder for api {api:?} (known: {names})"))
         })?;
         Ok(Decoder {
