@@ -174,10 +174,19 @@ class Session:
                 self.machine.take(record)
         if self.machine.state.phase != "idle":
             raise LogError(
-                f"{self.log.where}: the last run did not end (record {self.log.seq}); "
-                "open the log with resume(), which settles what was under way"
+                f"{self.log.where}: the last run did not end (record {self.log.seq}); the log can "
+                "be loaded, shown and replayed, but a new run needs a log of its own"
             )
-        self.journal.append(k.SessionResumed(self.log.seq + 1))
+        found = self.log.recovered
+        if found is not None:
+            self._own(
+                self.journal.append(
+                    k.LogRecovered(
+                        "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
+                    )
+                )
+            )
+        self.journal.append(k.SessionResumed(self.log.epoch))
         self.sync()
 
     def _cast(self) -> dict[str, Any]:

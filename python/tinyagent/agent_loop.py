@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
+    from tinyagent._loop import StreamEventHandler as StreamEventHandler
+    from tinyagent._loop import run_loop as run_loop
+    from tinyagent._loop import stream_assistant_response as stream_assistant_response
+    from tinyagent.agent_tool_execution import execute_tool_calls as execute_tool_calls
     from tinyagent.agent_types import (
         AgentContext,
         AgentLoopConfig,
@@ -87,9 +91,11 @@ TurnStartEvent
 """
 
 
-def __getattr__(name: str) -> object:
-    home = "agent_types" if name in _TYPES.split() else _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tinyagent.agent_loop' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"tinyagent.{home}"), name)
-    return value
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        home = "agent_types" if name in _TYPES.split() else _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'tinyagent.agent_loop' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"tinyagent.{home}"), name)
+        return value

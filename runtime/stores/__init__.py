@@ -51,6 +51,21 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     line: bytes | None = None
 
 
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What opening a log after a crash found.
+
+    Attributes:
+        torn_bytes: set aside, because they were never acknowledged. dropped: records in them.
+        copied: records that were written but perhaps not on disk, taken over.
+        segment: the segment that was opened for it.
+    """
+
+    torn_bytes: int
+    dropped: int
+    copied: int
+    segment: int
+
+
 class Log(Protocol):
     """A log that can be appended to: exactly one per session."""
 
@@ -67,6 +82,16 @@ class Log(Protocol):
     @property
     def durability(self) -> Durability:
         """The mode that the log was opened with."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Which opening for append this is: 1, 2, ..."""
+        ...
+
+    @property
+    def recovered(self) -> Recovered | None:
+        """What this opening found to be torn or unsure; None if nothing."""
         ...
 
     @property

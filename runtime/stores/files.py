@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Stored
+from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
 
@@ -25,22 +25,6 @@ if TYPE_CHECKING:
 Level = Literal["written", "durable", "room", "closed"]
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
-
-
-class Recovered(msgspec.Struct, frozen=True, kw_only=True):
-    """What opening found after a crash: the payload of ``log.recovered``.
-
-    Attributes:
-        torn_bytes: bytes at the end that were never acknowledged and could not be read.
-        dropped: whole records after them, left out as well.
-        copied: records that were not known to be durable, and now are.
-        segment: ordinal of the segment that took over.
-    """
-
-    torn_bytes: int
-    dropped: int
-    copied: int
-    segment: int
 
 
 class _Waiter(msgspec.Struct, eq=False):

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Stored
+from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
 from tinyagent.runtime.stores.live import Followers
 
 
@@ -22,6 +22,8 @@ class MemoryLog:
     """
 
     durability: Durability = "memory"
+    epoch = 1
+    recovered: Recovered | None = None
 
     def __init__(
         self,

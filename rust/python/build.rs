@@ -7,7 +7,10 @@ use std::{env, path::Path};
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap()).join("../..");
     for package in ["runtime", "actors", "events"] {
-        let init = root.join("python/tinyagent").join(package).join("__init__.py");
+        let init = root
+            .join("python/tinyagent")
+            .join(package)
+            .join("__init__.py");
         println!("cargo::rerun-if-changed={}", init.display());
         assert!(
             init.is_file(),

@@ -11,6 +11,7 @@ from tests.traces import MODEL, Scripted, calls, result, said, script, text, too
 from tinyagent import (
     AgentContext,
     AgentLoopConfig,
+    AgentMessage,
     UserMessage,
     agent_loop,
     agent_loop_continue,
@@ -157,7 +158,8 @@ async def test_closing_the_stream_stops_the_run() -> None:
 
 
 async def test_run_loop_appends_to_both_lists_and_begins_in_the_first_turn() -> None:
-    context, new = AgentContext("", [user("hi")]), [user("hi")]
+    context = AgentContext("", [user("hi")])
+    new: list[AgentMessage] = [user("hi")]
     stream = create_agent_stream()
     await run_loop(context, new, config(), None, stream, script(text("Hello!")))
     assert trace([event async for event in stream]) == f"{A_TEXT} te ae"
