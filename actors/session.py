@@ -70,6 +70,7 @@ class Session:
         self._parallel_max = tools_parallel_max
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
+        self._reports: list[tuple[str, str]] = []
         self._is_open = False
 
     def open(self) -> None:
@@ -86,6 +87,8 @@ class Session:
         else:
             self._restore()
         self._is_open = True
+        for name, message in self._reports:
+            self.report(name, message)
 
     def append(self, event: Event, *, live: object = None) -> Record:
         """Record what came from outside. In an idle session the agent takes it in at once."""
@@ -150,6 +153,10 @@ class Session:
     def report(self, name: str, message: str) -> None:
         """Record something that a person may want to know."""
         self.journal.append(k.DiagnosticReported(name, message))
+
+    def later(self, name: str, message: str) -> None:
+        """Report when the session is opened; without any record if it never is."""
+        self._reports.append((name, message))
 
     def _own(self, record: Record) -> None:
         """Let the machine take a record that no mailbox brings it."""

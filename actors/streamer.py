@@ -8,7 +8,6 @@ when, what an answer that was cancelled, cut off or refused leaves behind.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -197,8 +196,8 @@ class Streamer:
             return None
         if failure.retry_after_s is not None:
             return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_S_MAX else None
-        seed = hashlib.sha256(f"{self._log_id}:{seq}:{number}".encode()).digest()
-        return float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - seed[0] / 255 / 4))
+        share = int(digest(f"{self._log_id}:{seq}:{number}".encode()), 16) / 16**16
+        return float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - share / 4))
 
 
 class _Speech:

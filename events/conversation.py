@@ -83,6 +83,8 @@ class Conversation:
         self._batch: dict[str, Result | None] = {}
         self._results_at = 0
         self._terminating: set[str] = set()
+        self._is_open = False
+        self._inserted: list[Message] = []
 
     def view(self) -> View:
         """Return the conversation as of the last record folded."""
@@ -122,7 +124,7 @@ class Conversation:
                 pass
 
     def _ask(self, record: k.Record) -> None:
-        self._answer, self._asked_seq = {}, record.seq
+        self._answer, self._asked_seq, self._is_open = {}, record.seq, True
         self.asked = self.view()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
@@ -167,7 +169,15 @@ class Conversation:
         )
         self._answer = {}
         self.messages.append(message)
+        if not any(block.op == "call" for block in message.blocks):
+            self._settle()
         return message
+
+    def _settle(self) -> None:
+        """Nothing is open any more: what was put in meanwhile takes its place."""
+        self._is_open = False
+        self.messages.extend(self._inserted)
+        self._inserted = []
 
     def _listen(self, record: k.Record) -> None:
         match record.event:
@@ -195,6 +205,7 @@ class Conversation:
         if None not in self._batch.values():
             self._results_at = len(self.messages)
             self.messages.extend(r for r in self._batch.values() if r is not None)
+            self._settle()
 
     def _revise(self, record: k.Record) -> None:
         event = record.event
@@ -211,6 +222,8 @@ class Conversation:
                 self.settings = settings_of(event)
             case k.ConfigChanged(set=changes):
                 self.settings = changed(self.settings, changes)
+            case k.ContextEdited(ops=[["insert", dict(message)]]) if self._is_open:
+                self._inserted.append(message_of(message, record.seq))
             case k.ContextEdited(ops=ops):
                 self.messages = edited(self.messages, ops, record.seq)
             case _:

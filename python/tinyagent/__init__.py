@@ -267,9 +267,8 @@ else:
         value = globals()[name] = getattr(import_module(f"tinyagent.{_HOME[name]}"), name)
         return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME})
 
 
 __all__ = [

@@ -244,7 +244,7 @@ class Binding:
     def queue(self, via: str, message: AgentMessage) -> None:
         """Let *message* wait for its delivery. From any thread."""
         self._inbox.append((via, message))
-        self._in_loop(self.drain)
+        self.in_loop(self.drain)
 
     def withdraw(self, *ways: str) -> None:
         """Take back what is queued. From any thread."""
@@ -293,9 +293,9 @@ class Binding:
 
     def cancel(self, reason: str = "host") -> None:
         """Ask the run to stop. From any thread."""
-        self._in_loop(lambda: self.session.cancel(reason))
+        self.in_loop(lambda: self.session.cancel(reason))
 
-    def _in_loop(self, call: Callable[[], None]) -> None:
+    def in_loop(self, call: Callable[[], None]) -> None:
         """Make *call* in the loop of the run, at once if this is it; not at all without a run."""
         loop = self._loop
         if loop is None or not self.session.is_running:

@@ -48,6 +48,7 @@ class Bodies:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._given: dict[int, Any] = {}
+        self._seqs: dict[int, int] = {}
         self._answers: dict[int, Assistant] = {}
         self._said: dict[int, Message] = {}
         self._made: dict[tuple[int, str], AgentMessage] = {}
@@ -61,6 +62,7 @@ class Bodies:
         if record.live is not None:
             about = record.cause if record.event.kind in _TEXT_ENDS else record.seq
             self._given[about] = record.live
+            self._seqs[id(record.live)] = about
         if isinstance(record.event, k.UserSaid):
             self._said[record.seq] = said_in(record, record.event)
         elif record.event.kind in _TEXT_ENDS:
@@ -73,7 +75,8 @@ class Bodies:
         about = (message.seq, message.call_id if isinstance(message, Result) else "")
         made = self._made.get(about)
         if made is None:
-            made = self._made[about] = self._make(message)
+            made = self._make(message)
+            self.adopt(message, made)
         return made
 
     def said(self, seq: int) -> AgentMessage:
@@ -97,11 +100,12 @@ class Bodies:
 
     def seq_of(self, body: AgentMessage) -> int | None:
         """Return the number of the record that *body* belongs to, None if it is in no record."""
-        return next((about[0] for about, made in self._made.items() if made is body), None)
+        return self._seqs.get(id(body))
 
     def adopt(self, message: Message, body: AgentMessage) -> None:
         """Let *body* be the public message of *message*."""
         self._made[message.seq, message.call_id if isinstance(message, Result) else ""] = body
+        self._seqs[id(body)] = message.seq
 
     def _make(self, message: Message) -> AgentMessage:
         given = self._given.pop(message.seq, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies, content_of
+from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Refused, Returned
 from tinyagent.agent_types import (
     AgentMessage,
@@ -26,11 +26,6 @@ from tinyagent.events.messages import Result
 from tinyagent.runtime.loops import Live
 
 WITHHELD = "The tool ran; its result was withheld."
-
-
-async def awaited(value: Any) -> Any:
-    """Return *value*, or what it comes to if it must be awaited."""
-    return await value if inspect.isawaitable(value) else value
 
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:

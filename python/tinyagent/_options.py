@@ -14,7 +14,6 @@ from tinyagent.agent_types import (
     BeforeToolCallFn,
     Limits,
     Message,
-    Model,
     ShouldStopAfterTurnFn,
     StreamFn,
     ThinkingBudgets,
@@ -71,9 +70,7 @@ class AgentOptions:
     clock: Clock | None = None
     transport: Transport | None = None
 
-    def sent(
-        self, model: Model | None, session_id: str | None, budgets: ThinkingBudgets | None
-    ) -> dict[str, Any]:
+    def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
         given = {
             "temperature": self.temperature,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,17 +35,23 @@ class StateKeeper:
         self.state = state
         self._known: list[AgentMessage] = []
         self._new: list[AgentMessage] = []
+        self._inserted: list[AgentMessage] = []
+        self._is_muted = False
+        self._must_clear = False
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
 
     def begin(self) -> None:
         """A run begins."""
         self.state.error = None
         self.state.is_streaming = True
+        self._is_muted = False
         self._new = []
 
     def take(self, event: AgentEvent) -> None:
         """Apply *event*, before it is handed out."""
         state = self.state
+        if self._is_muted:
+            return
         match event:
             case MessageUpdateEvent(message=message) | MessageStartEvent(message=message):
                 state.stream_message = message
@@ -61,12 +69,27 @@ class StateKeeper:
                 told = message.error_message if isinstance(message, AssistantMessage) else None
                 if told:
                     state.error = told
+                self._settle_inserted()
             case AgentEndEvent():
                 state.is_streaming = False
             case AgentStartEvent():
                 state.is_streaming = True
             case _:
                 pass
+
+    def insert(self, message: AgentMessage) -> None:
+        """Put *message* into the state of a run when the turn is over, where the log has it."""
+        self._inserted.append(message)
+
+    def replace(self, messages: Sequence[AgentMessage]) -> None:
+        """Let the state of a run have *messages*, at once."""
+        self.state.messages = list(messages)
+        self._known = list(messages)
+
+    def _settle_inserted(self) -> None:
+        self.state.messages.extend(self._inserted)
+        self._known.extend(self._inserted)
+        self._inserted = []
 
     def stop_arguments(self) -> tuple[Any, ...]:
         """Return what ``should_stop_after_turn`` is asked about."""
@@ -95,8 +118,15 @@ class StateKeeper:
             messages = messages[:-1]
         self.state.messages = messages
 
-    def clear(self) -> None:
-        """Forget messages, error and everything that streams."""
+    def take_reset(self) -> bool:
+        """Whether everything said before was forgotten since this was last asked."""
+        must, self._must_clear = self._must_clear, False
+        return must
+
+    def reset(self) -> None:
+        """Forget messages, error and everything that streams; a run that goes on is not heard."""
+        self._is_muted = self._must_clear = True
+        self._known, self._inserted = [], []
         self.state.messages = []
         self.state.stream_message = None
         self.state.pending_tool_calls = set()
@@ -142,3 +172,22 @@ def inputs_of(
             messages[at] = message.model_copy(update={"content": content})
             return messages  # type: ignore[return-value] # a list of messages
     raise TypeError("images need a user message to go with")
+
+
+_owned: weakref.WeakValueDictionary[int, AgentState] = weakref.WeakValueDictionary()
+"""States that an agent has, by identity: a second agent gets a copy."""
+
+
+def own(state: AgentState) -> tuple[AgentState, bool]:
+    """Return *state*, or a copy if another agent has it already; and whether it is a copy."""
+    if _owned.get(id(state)) is state:
+        copied = state.model_copy()
+        copied.messages, copied.tools = list(state.messages), list(state.tools)
+        return copied, True
+    _owned[id(state)] = state
+    return state, False
+
+
+async def awaited(value: Any) -> Any:
+    """Return *value*, or what it comes to if it must be awaited."""
+    return await value if inspect.isawaitable(value) else value

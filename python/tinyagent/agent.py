@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tinyagent._binding import Binding, Setup
-from tinyagent._host import HostHooks, awaited, dumped, said
 from tinyagent._options import AgentOptions as AgentOptions
 from tinyagent._options import ApiKeyResolverCallback as ApiKeyResolverCallback
 from tinyagent._options import ConvertToLlmCallback as ConvertToLlmCallback
 from tinyagent._options import TransformContextCallback as TransformContextCallback
 from tinyagent._options import default_convert_to_llm as default_convert_to_llm
-from tinyagent._resolve import thinking_of
-from tinyagent._state import StateKeeper, inputs_of
+from tinyagent._state import StateKeeper, awaited, inputs_of, own
 from tinyagent._state import extract_text as extract_text
 from tinyagent._streams import AgentStream
-from tinyagent.actors.agent import POLLS
 from tinyagent.agent_types import (
     AgentEvent,
     AgentMessage,
@@ -33,9 +29,13 @@ from tinyagent.agent_types import (
     Model,
     ThinkingLevel,
 )
-from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import SystemClock
-from tinyagent.runtime.loops import Live
+
+if TYPE_CHECKING:
+    # Imported when the first run begins: to name an agent must cost next to nothing.
+    from tinyagent._engine import Engine
+    from tinyagent.events.kinds import SessionStarted
+    from tinyagent.runtime.stores import Log
 
 Listener: TypeAlias = Callable[[AgentEvent], Any]
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
@@ -54,24 +54,24 @@ class Agent:
     """
 
     def __init__(self, opts: AgentOptions | None = None) -> None:
-        self._opts = opts or AgentOptions()
-        given: Any = self._opts.initial_state
+        self.options = opts or AgentOptions()
+        given: Any = self.options.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
-        self._keeper = StateKeeper(state or AgentState())
-        self.clock = self._opts.clock or SystemClock()
-        self.stream_fn = self._opts.stream_fn
-        self.get_api_key = self._opts.get_api_key
-        self.session_id = self._opts.session_id
-        self.thinking_budgets = self._opts.thinking_budgets
+        state, self._is_copy = own(state or AgentState())
+        self._keeper = StateKeeper(state)
+        self.clock = self.options.clock or SystemClock()
+        self.stream_fn = self.options.stream_fn
+        self.get_api_key = self.options.get_api_key
+        self.session_id = self.options.session_id
+        self.thinking_budgets = self.options.thinking_budgets
         self._modes = [
-            self._opts.steering_mode or "one-at-a-time",
-            self._opts.follow_up_mode or "one-at-a-time",
+            self.options.steering_mode or "one-at-a-time",
+            self.options.follow_up_mode or "one-at-a-time",
         ]
         self._listeners: dict[Listener, None] = {}
-        self._binding: Binding | None = None
+        self._made: Engine | None = None
         self._idle: list[asyncio.Future[None]] = []
-        self._running = False
-        self._is_watched = False
+        self._running = self._is_resetting = False
 
     @property
     def state(self) -> AgentState:
@@ -121,40 +121,48 @@ class Agent:
 
     def replace_messages(self, messages: list[AgentMessage]) -> None:
         """Let the conversation be *messages*."""
-        self.state.messages = list(messages)
+        if self._running:
+            self._keeper.replace(messages)
+            self._engine().clear(messages)
+        else:
+            self.state.messages = list(messages)
 
     def append_message(self, message: AgentMessage) -> None:
-        """Put *message* at the end of the conversation."""
-        self.state.messages = [*self.state.messages, message]
+        """Put *message* at the end of the conversation; in a run, behind the open turn."""
+        if self._running:
+            self._keeper.insert(message)
+            self._engine().insert(message)
+        else:
+            self.state.messages = [*self.state.messages, message]
 
     def clear_messages(self) -> None:
         """Empty the conversation; the log keeps it."""
-        self.state.messages = []
+        self.replace_messages([])
 
     def steer(self, message: AgentMessage | str) -> None:
         """Queue a message for after the current turn. From any thread."""
-        self._bound().queue("steer", self._inputs(message)[0])
+        self._engine().binding.queue("steer", self._inputs(message)[0])
 
     def follow_up(self, message: AgentMessage | str) -> None:
         """Queue a message for when the agent would stop. From any thread."""
-        self._bound().queue("follow_up", self._inputs(message)[0])
+        self._engine().binding.queue("follow_up", self._inputs(message)[0])
 
     def clear_steering_queue(self) -> None:
         """Take back what was queued with ``steer``."""
-        self._bound().withdraw("steer")
+        self._engine().binding.withdraw("steer")
 
     def clear_follow_up_queue(self) -> None:
         """Take back what was queued with ``follow_up``."""
-        self._bound().withdraw("follow_up")
+        self._engine().binding.withdraw("follow_up")
 
     def clear_all_queues(self) -> None:
         """Take back everything that was queued."""
-        self._bound().withdraw("steer", "follow_up")
+        self._engine().binding.withdraw("steer", "follow_up")
 
     def abort(self) -> None:
         """Stop the run, if there is one: ``agent_end`` follows within 100 ms. From any thread."""
-        if self._binding is not None:
-            self._binding.cancel("abort")
+        if self._made is not None:
+            self._made.binding.cancel("abort")
 
     async def wait_for_idle(self) -> None:
         """Return when no run is in progress."""
@@ -167,7 +175,8 @@ class Agent:
         """Forget messages, error and queues; keep prompt, model and tools. Stops a run."""
         self.abort()
         self.clear_all_queues()
-        self._keeper.clear()
+        self._keeper.reset()
+        self._is_resetting = self._running
 
     # Running
 
@@ -182,9 +191,8 @@ class Agent:
         Raises:
             RuntimeError: the agent is busy, or has no model.
         """
-        self._check(BUSY)
-        messages = self._inputs(input_data, images)
-        return await self._finish([said(message, "prompt") for message in messages])
+        await self._check(BUSY)
+        return await self._finish(self._inputs(input_data, images))
 
     async def prompt_text(self, input_data: Input, images: list[ImageContent] | None = None) -> str:
         """Return the text of the answer; empty if the run failed."""
@@ -210,19 +218,19 @@ class Agent:
         Raises:
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
-        if self._running:
+        if self._running and not self._is_resetting:
             raise RuntimeError(BUSY_CONTINUE)
         self._keeper.drop_failed()
         if not self.state.messages:
             raise RuntimeError("No messages to continue from")
         if self.state.messages[-1].role == "assistant":
             raise RuntimeError("Cannot continue from message role: assistant")
-        self._check(BUSY_CONTINUE)
-        return await self._finish([Live(k.UserContinued(), None)])
+        await self._check(BUSY_CONTINUE)
+        return await self._finish([])
 
-    async def _finish(self, inputs: Sequence[Live]) -> AgentMessage:
+    async def _finish(self, messages: Sequence[AgentMessage]) -> AgentMessage:
         last: AssistantMessage | None = None
-        async for event in self._run(inputs, is_watched=bool(self._listeners)):
+        async for event in self._run(messages, is_watched=bool(self._listeners)):
             if isinstance(event, MessageEndEvent) and isinstance(event.message, AssistantMessage):
                 last = event.message
         if last is None:
@@ -232,9 +240,8 @@ class Agent:
     async def _stream(
         self, input_data: Input, images: list[ImageContent] | None
     ) -> AsyncGenerator[AgentEvent]:
-        self._check(BUSY)
-        messages = self._inputs(input_data, images)
-        async for event in self._run([said(m, "prompt") for m in messages], is_watched=True):
+        await self._check(BUSY)
+        async for event in self._run(self._inputs(input_data, images), is_watched=True):
             yield event
 
     async def _text(
@@ -257,18 +264,20 @@ class Agent:
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
 
-    def _check(self, busy: str) -> None:
+    async def _check(self, busy: str) -> None:
+        if self._running and self._is_resetting:
+            await self.wait_for_idle()
         if self._running:
             raise RuntimeError(busy)
         if self.state.model is None:
             raise RuntimeError("No model configured")
 
-    async def _run(self, inputs: Sequence[Live], *, is_watched: bool) -> AsyncGenerator[AgentEvent]:
-        binding = self._bound()
-        self._running, self._is_watched = True, is_watched
+    async def _run(
+        self, messages: Sequence[AgentMessage], *, is_watched: bool
+    ) -> AsyncGenerator[AgentEvent]:
+        self._running = True
         self._keeper.begin()
-        self._adopt_messages(binding)
-        events = binding.run(inputs or [Live(k.UserContinued(), None)], self._show)
+        events = self._engine().run(messages, self._show, is_watched=is_watched)
         try:
             async for event in events:
                 yield event
@@ -277,7 +286,7 @@ class Agent:
             self._end()
 
     def _end(self) -> None:
-        self._running = False
+        self._running = self._is_resetting = False
         self.state.is_streaming = False
         waiters, self._idle = self._idle, []
         for waiter in waiters:
@@ -295,74 +304,28 @@ class Agent:
                 await awaited(listener(event))
             except Exception as error:
                 told = f"a listener raised {type(error).__name__}: {error}"
-                self._bound().session.report("listener.failed", told)
+                self._engine().binding.session.report("listener.failed", told)
 
     # The session
 
-    def configuration(self) -> k.SessionStarted:
+    @property
+    def log(self) -> Log:
+        """The log that everything is recorded in."""
+        return self._engine().binding.session.log
+
+    def configuration(self) -> SessionStarted:
         """Return the configuration that a new log of this agent would start with."""
-        return self._bound().configuration()
+        return self._engine().binding.configuration()
 
-    def _bound(self) -> Binding:
-        if self._binding is None:
-            self._binding = Binding(
-                self._opts.log,
-                self._setup,
-                tools=lambda: self.state.tools,
-                prepare=self._prepare,
-                key_of=lambda: self._resolve_key if self.get_api_key is not None else None,
-                clock=self.clock,
-                transport=self._opts.transport,
-            )
-        return self._binding
+    def _engine(self) -> Engine:
+        if self._made is None:
+            from tinyagent._engine import Engine
 
-    async def _resolve_key(self, provider: str) -> str | None:
-        assert self.get_api_key is not None
-        key: str | None = await awaited(self.get_api_key(provider))
-        return key
-
-    def _setup(self) -> Setup:
-        opts, state = self._opts, self.state
-        model = state.model or Model()
-        options = {
-            **opts.sent(model, self.session_id, self.thinking_budgets),
-            "steering_mode": self._modes[0],
-            "follow_up_mode": self._modes[1],
-        }
-        thinking = thinking_of(state.thinking_level, model)
-        if thinking is not None:
-            options["reasoning"] = thinking
-        polls = POLLS if self._is_watched else ()
-        return Setup(
-            model=model,
-            system=state.system_prompt,
-            stream_fn=self.stream_fn,
-            options=options,
-            limits=opts.limits.model_dump(exclude_none=True) if opts.limits is not None else {},
-            tool_timeout_s=opts.tool_timeout_s,
-            tools_parallel_max=opts.tools_parallel_max,
-            polls=polls,
-        )
-
-    def _prepare(self, hooks: HostHooks) -> None:
-        opts = self._opts
-        convert = opts.convert_to_llm
-        hooks.transform = opts.transform_context
-        hooks.convert = None if convert is default_convert_to_llm else convert
-        hooks.before, hooks.after = opts.before_tool_call, opts.after_tool_call
-        hooks.stop = opts.should_stop_after_turn
-        hooks.caching = opts.enable_prompt_caching
-        hooks.stop_arguments = self._keeper.stop_arguments
-
-    def _adopt_messages(self, binding: Binding) -> None:
-        """Put on record what the host did to ``state.messages`` since the last run."""
-        removed, added = self._keeper.edits()
-        drops = [["drop", seq] for seq in map(binding.bodies.seq_of, removed) if seq]
-        if drops:
-            binding.session.append(k.ContextEdited(drops))
-        for message in added:
-            binding.session.append(k.ContextEdited([["insert", dumped(message)]]))
-            binding.bodies.adopt(binding.session.conversation.messages[-1], message)
+            self._made = Engine(self, self._keeper)
+            if self._is_copy:
+                told = "the initial state belongs to another agent; this one has a copy"
+                self._made.binding.session.later("state.copied", told)
+        return self._made
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -214,7 +214,8 @@ def test_the_same_records_give_the_same_state_hash() -> None:
     events = [STARTED, PROMPT, WANTS_TOOLS, k.ToolFinished("a"), k.ToolFinished("b"), SAYS]
     ends: list[Event] = []
     for _ in range(2):
-        state, decided = State(), ()
+        state = State()
+        decided: tuple[Event, ...] = ()
         for seq, event in enumerate(events, 1):
             state, decided = step(state, Record(seq=seq, at_ns=seq, cause=0, actor="", event=event))
         ends.append(decided[-1])

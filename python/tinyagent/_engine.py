@@ -1,0 +1,124 @@
+"""What an ``Agent`` needs once it runs: its session, and how the host's settings reach it.
+
+Apart from ``agent`` so that to import and to make an agent costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tinyagent._binding import Binding, Setup
+from tinyagent._host import HostHooks, awaited, dumped, said
+from tinyagent._options import default_convert_to_llm
+from tinyagent._resolve import thinking_of
+from tinyagent.actors.agent import POLLS
+from tinyagent.agent_types import AgentEvent, AgentMessage, Model
+from tinyagent.events import kinds as k
+from tinyagent.runtime.loops import Live
+
+if TYPE_CHECKING:
+    from tinyagent._state import StateKeeper
+    from tinyagent.agent import Agent
+
+Show = Callable[[AgentEvent], Awaitable[None]]
+
+
+class Engine:
+    """The session of one agent."""
+
+    def __init__(self, agent: Agent, keeper: StateKeeper) -> None:
+        self._agent = agent
+        self._keeper = keeper
+        self._is_watched = False
+        self.binding = Binding(
+            agent.options.log,
+            self._setup,
+            tools=lambda: agent.state.tools,
+            prepare=self._prepare,
+            key_of=lambda: self._key if agent.get_api_key is not None else None,
+            clock=agent.clock,
+            transport=agent.options.transport,
+        )
+
+    async def run(
+        self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
+    ) -> AsyncGenerator[AgentEvent]:
+        """Run the agent on *messages*; without any it goes on from where it stands.
+
+        *is_watched*: somebody may steer at any event, so the queues are asked when all events so
+        far were delivered.
+        """
+        self._is_watched = is_watched
+        self._adopt()
+        inputs = [said(message, "prompt") for message in messages]
+        events = self.binding.run(inputs or [Live(k.UserContinued(), None)], show)
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    def insert(self, message: AgentMessage) -> None:
+        """Put *message* into the conversation of a run, behind what is open."""
+        event = k.ContextEdited([["insert", dumped(message)]])
+        self.binding.in_loop(lambda: self._append(event, message))
+
+    def clear(self, messages: Sequence[AgentMessage]) -> None:
+        """Let the conversation of a run be *messages*, at once."""
+        self.binding.in_loop(lambda: self._append(k.ContextEdited([["clear"]]), None))
+        for message in messages:
+            self.insert(message)
+
+    def _append(self, event: k.ContextEdited, message: AgentMessage | None) -> None:
+        self.binding.session.append(event, live=message)
+
+    def _adopt(self) -> None:
+        """Put on record what the host did to ``state.messages`` since the last run."""
+        session, bodies = self.binding.session, self.binding.bodies
+        if self._keeper.take_reset():
+            session.append(k.ContextEdited([["clear"]]))
+        removed, added = self._keeper.edits()
+        drops = [["drop", seq] for seq in map(bodies.seq_of, removed) if seq]
+        if drops:
+            session.append(k.ContextEdited(drops))
+        for message in added:
+            session.append(k.ContextEdited([["insert", dumped(message)]]), live=message)
+
+    async def _key(self, provider: str) -> str | None:
+        resolve = self._agent.get_api_key
+        key: str | None = await awaited(resolve(provider)) if resolve is not None else None
+        return key
+
+    def _setup(self) -> Setup:
+        agent, options = self._agent, self._agent.options
+        model = agent.state.model or Model()
+        sent = {
+            **options.sent(agent.session_id, agent.thinking_budgets),
+            "steering_mode": agent.get_steering_mode(),
+            "follow_up_mode": agent.get_follow_up_mode(),
+        }
+        thinking = thinking_of(agent.state.thinking_level, model)
+        if thinking is not None:
+            sent["reasoning"] = thinking
+        limits = options.limits
+        return Setup(
+            model=model,
+            system=agent.state.system_prompt,
+            stream_fn=agent.stream_fn,
+            options=sent,
+            limits=limits.model_dump(exclude_none=True) if limits is not None else {},
+            tool_timeout_s=options.tool_timeout_s,
+            tools_parallel_max=options.tools_parallel_max,
+            polls=POLLS if self._is_watched else (),
+        )
+
+    def _prepare(self, hooks: HostHooks) -> None:
+        options = self._agent.options
+        convert = options.convert_to_llm
+        hooks.transform = options.transform_context
+        hooks.convert = None if convert is default_convert_to_llm else convert
+        hooks.before, hooks.after = options.before_tool_call, options.after_tool_call
+        hooks.stop = options.should_stop_after_turn
+        hooks.caching = options.enable_prompt_caching
+        hooks.stop_arguments = self._keeper.stop_arguments
