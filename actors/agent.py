@@ -14,18 +14,26 @@ decisions, today and in a replay.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from tinyagent.actors.state import (
+    AFTER,
+    BATCH,
+    BEFORE,
+    CONTEXT,
+    FOLLOW_UP,
+    KEY,
+    STEERING,
+    STOP,
+    CallState,
+    State,
+)
 from tinyagent.events import Event, Record, canonical, digest
 from tinyagent.events import kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
-STEERING, FOLLOW_UP = "get_steering_messages", "get_follow_up_messages"
-POLLS = (STEERING, FOLLOW_UP)
-CONTEXT, BEFORE, AFTER = "context", "before_tool_call", "after_tool_call"
-STOP, KEY = "should_stop_after_turn", "get_api_key"
 NOT_RUN = "Tool not run: the request was aborted"
 STATE_EVERY = 16
 """Every so many turns ``turn.ended`` carries a digest of the state."""
@@ -46,49 +54,6 @@ DECISIONS = (
     | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded)
 )
 Decided = tuple[Event, ...]
-
-
-class CallState(msgspec.Struct, frozen=True):
-    """One tool call of the turn. ``terminate``: somebody asked for no further model call."""
-
-    id: str
-    name: str
-    phase: Literal["gated", "open", "ended"] = "gated"
-    terminate: bool = False
-
-
-class State(msgspec.Struct, frozen=True):
-    """What the agent knows between two records.
-
-    Attributes:
-        asking: the hook that must answer before anything else happens.
-        poll: where in the turn the queues were polled: ``start batch turn``.
-        n: model calls in this log. turns, tokens, tool_calls: counted in this run.
-        steering, follow_ups: messages waiting, by number. pending: chosen for the next call.
-        revising: index of the call whose after-hook is asked.
-    """
-
-    phase: Literal["idle", "asking", "thinking", "acting"] = "idle"
-    asking: str = ""
-    poll: str = ""
-    n: int = 0
-    turns: int = 0
-    tokens: int = 0
-    tool_calls: int = 0
-    calls: tuple[CallState, ...] = ()
-    revising: int = 0
-    steering: tuple[int, ...] = ()
-    follow_ups: tuple[int, ...] = ()
-    pending: tuple[int, ...] = ()
-    cancelled: bool = False
-    hooks: tuple[str, ...] = ()
-    modes: tuple[str, str] = ("one-at-a-time", "one-at-a-time")
-    limits: dict[str, Any] = {}
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the batch of tools asked for no further model call."""
-        return any(call.terminate for call in self.calls)
 
 
 def step(state: State, record: Record) -> tuple[State, Decided]:
@@ -253,6 +218,8 @@ def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
         blocked = tuple(k.ToolBlocked(call.id, "cancel", NOT_RUN) for call in calls)
         state, ended = _end_turn(state, "cancelled")
         return state, blocked + ended
+    if BATCH in state.hooks:
+        return _ask(state, BATCH)
     if BEFORE in state.hooks:
         return state, tuple(k.HostAsked(BEFORE, call.id) for call in calls)
     opened = tuple(CallState(call.id, call.name, "open") for call in calls)
@@ -291,6 +258,20 @@ def _ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tupl
     else:
         state, more = _batch_over(state)
     return state, decided + more
+
+
+def _batched(state: State, event: k.HostAnswered) -> tuple[State, Decided]:
+    """The host ran the whole batch: its results end the calls; without any the run is over."""
+    results = {result["call_id"]: result for result in event.ops or ()}
+    calls = tuple(
+        CallState(call.id, call.name, "ended", results[call.id].get("terminate", False))
+        for call in state.calls
+        if call.id in results
+    )
+    ended = tuple(k.ToolBlocked(by="hook", **results[call.id]) for call in calls)
+    state = _set(state, calls=calls)
+    state, more = _batch_over(state) if calls else _end_turn(state, "answered")
+    return state, ended + more
 
 
 def _with_call(state: State, changed: CallState) -> State:
@@ -347,6 +328,8 @@ def _hooked(
             return _followed(state)
         case "context":
             return _think(state, shaped=True)
+        case "execute_tool_calls":
+            return _batched(state, event)
         case _:
             return _end_run(state, "stopped") if event.stop else _go_on(state)
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tinyagent.actors.agent import POLLS
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.hosted import HOSTED, described, described_digest
 from tinyagent.actors.session import agent_machine
+from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest
 from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences

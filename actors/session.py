@@ -13,6 +13,7 @@ from typing import Any
 
 from tinyagent.actors import agent
 from tinyagent.actors.hooks import Asked, Hooks
+from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Fact, Record, record_of
@@ -253,11 +254,9 @@ class Session:
         await self.log.room()
 
 
-def agent_machine() -> Machine[agent.State]:
+def agent_machine() -> Machine[State]:
     """Return the main agent, idle and with nothing known."""
-    return Machine(
-        "agent", agent.step, agent.State(), inputs=agent.INPUTS, decisions=agent.DECISIONS
-    )
+    return Machine("agent", agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
 
 
 class _Curtain:

@@ -114,6 +114,8 @@ class Conversation:
                 self._return(record, event)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 self._revise(record)
+            case k.TurnEnded() if None in self._batch.values():
+                self._show_results()  # the host ran the batch itself, and left out some
             case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
                 self._terminating.add(call_id)
             case k.HostAnswered(hook="context", ops=ops):
@@ -203,9 +205,13 @@ class Conversation:
         is_last = event.call_id in self._terminating
         self._batch[event.call_id] = result_of(record, event, call.name, is_last=is_last)
         if None not in self._batch.values():
-            self._results_at = len(self.messages)
-            self.messages.extend(r for r in self._batch.values() if r is not None)
-            self._settle()
+            self._show_results()
+
+    def _show_results(self) -> None:
+        self._results_at = len(self.messages)
+        self.messages.extend(r for r in self._batch.values() if r is not None)
+        self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
+        self._settle()
 
     def _revise(self, record: k.Record) -> None:
         event = record.event

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._host import HostHooks, find_tool, said, spec_of
+from tinyagent._host import HostHooks, find_tool, replaced_execution, said, spec_of
 from tinyagent._hosted import HostedSource
 from tinyagent._version import VERSION
-from tinyagent.actors import agent as machine
+from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
 from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
@@ -58,6 +58,7 @@ class Binding:
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
         find: finds a tool to run; without it, by name among the host's.
+        is_batch: this is ``execute_tool_calls`` itself, whose replacement is not asked again.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Binding:
         clock: Clock | None = None,
         transport: Transport | None = None,
         find: Find | None = None,
+        is_batch: bool = False,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
         self._prepare = prepare
         self._clock = clock or SystemClock()
         self._transport = transport
+        self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
         self._inbox: deque[tuple[str, AgentMessage]] = deque()
@@ -123,6 +126,7 @@ class Binding:
             machine.BEFORE: lambda asked, seq: self.hooks.ask_before(asked, seq),
             machine.AFTER: lambda asked, seq: self.hooks.ask_after(asked, seq),
             machine.CONTEXT: lambda asked, seq: self.hooks.ask_context(asked, seq),
+            machine.BATCH: lambda asked, seq: self.hooks.ask_batch(asked, seq),
             machine.STOP: self._ask_stop,
             machine.STEERING: self._poll,
             machine.FOLLOW_UP: self._poll,
@@ -180,12 +184,15 @@ class Binding:
 
     def _installed(self, setup: Setup) -> list[str]:
         hooks = self.hooks
-        there = {
+        there: dict[str, Any] = {
             machine.CONTEXT: hooks.transform or hooks.convert,
             machine.BEFORE: hooks.before,
             machine.AFTER: hooks.after,
             machine.STOP: hooks.stop,
         }
+        if self._runs_hosts_batch and replaced_execution() is not None:
+            # Its function calls the tools and asks their hooks.
+            there |= {machine.BATCH: True, machine.BEFORE: None, machine.AFTER: None}
         return [*setup.polls, *(name for name, hook in there.items() if hook is not None)]
 
     # The source: a stream function of the host, or a provider

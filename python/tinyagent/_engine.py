@@ -12,7 +12,7 @@ from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited, dumped, said
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
-from tinyagent.actors.agent import POLLS
+from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
 from tinyagent.events import kinds as k
 from tinyagent.runtime.loops import Live

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -264,12 +265,51 @@ class HostHooks:
 
         return await add_cache_breakpoints(messages)
 
+    async def ask_batch(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Let the host's own ``execute_tool_calls`` run the batch; its events are ours to tell."""
+        from tinyagent.agent_loop import create_agent_stream
+
+        execute, answer = replaced_execution(), self._conversation.messages[-1]
+        assert execute is not None
+        poll = self.polls.get("get_steering_messages")
+        done = await execute(
+            list(self.tools() or ()),
+            self._bodies.of(answer),
+            self.signal(),
+            create_agent_stream(),
+            poll,
+            self.before,
+            self.after,
+        )
+        inputs = [said(message, "steer") for message in done.steering_messages or ()]
+        results = [batch_result(result, done.terminate) for result in done.tool_results]
+        return [*inputs, k.HostAnswered(asked.hook, ops=results)]
+
     async def ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Ask whether the run ends after this turn."""
         assert self.stop is not None
         with self._noted():
             stop = await awaited(self.stop(*self.stop_arguments()))
         return [k.HostAnswered(asked.hook, stop=bool(stop))]
+
+
+def replaced_execution() -> Callable[..., Any] | None:
+    """Return what the host has put in the place of ``agent_loop.execute_tool_calls``, if it did."""
+    put = vars(import_module("tinyagent.agent_loop")).get("execute_tool_calls")
+    if put is None or getattr(put, "__module__", "") == "tinyagent.agent_tool_execution":
+        return None
+    return put  # type: ignore[no-any-return] # whatever the host put there
+
+
+def batch_result(result: ToolResultMessage, terminate: bool) -> dict[str, Any]:
+    """Return one result of a batch that the host ran, as the log holds it."""
+    return {
+        "call_id": result.tool_call_id or "",
+        "content": content_of(result.content),
+        "ok": not result.is_error,
+        "details": _details(result.details),
+        "terminate": bool(result.terminate or terminate),
+    }
 
 
 def parsed_or_empty(text: str) -> dict[str, Any]:

@@ -106,6 +106,7 @@ async def execute_tool_calls(
         tools=lambda: tools,
         prepare=prepare,
         signal=signal,
+        is_batch=True,
     )
     results: list[ToolResultMessage] = []
     async for event in _watched(binding, signal):

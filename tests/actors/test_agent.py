@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from tinyagent.actors.agent import State, step
+from tinyagent.actors.agent import step
+from tinyagent.actors.state import State
 from tinyagent.events import Event, Failure, Record
 from tinyagent.events import kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
@@ -150,6 +151,24 @@ def test_after_hooks_are_asked_one_by_one_after_the_last_result() -> None:
         [k.HostAsked("after_tool_call", "b")],
         [k.TurnEnded(1), k.ModelRequested(2)],
     ]
+
+
+def test_a_batch_that_the_host_runs_ends_its_calls_and_the_model_is_asked_again() -> None:
+    ops = [{"call_id": "b", "content": "mine", "ok": True}]
+    answer = k.HostAnswered("execute_tool_calls", ops=ops)
+    _, decided = run(hooked("execute_tool_calls"), PROMPT, WANTS_TOOLS, answer)
+    assert decided[2] == [k.HostAsked("execute_tool_calls")]
+    assert decided[3] == [
+        k.ToolBlocked("b", "hook", "mine", True),
+        k.TurnEnded(1),
+        k.ModelRequested(2),
+    ]
+
+
+def test_a_batch_without_results_does_not_ask_the_model_again() -> None:
+    answer = k.HostAnswered("execute_tool_calls", ops=[])
+    decided = last(hooked("execute_tool_calls"), PROMPT, WANTS_TOOLS, answer)
+    assert decided == [k.TurnEnded(1), k.RunEnded("answered")]
 
 
 def test_the_context_hook_is_asked_before_each_model_call() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import Any
 
 import pytest
 from tests.traces import MODEL, Scripted, calls, result, said, script, text, tool, trace
 
 from tinyagent import (
+    Agent,
     AgentContext,
     AgentLoopConfig,
     AgentMessage,
+    AgentOptions,
+    AgentState,
     UserMessage,
     agent_loop,
     agent_loop_continue,
@@ -23,7 +27,13 @@ from tinyagent import (
     stream_simple,
 )
 from tinyagent.agent_loop import run_loop
-from tinyagent.agent_types import AssistantMessage, TextContent, ToolCallContent
+from tinyagent.agent_types import (
+    AssistantMessage,
+    TextContent,
+    ToolCallContent,
+    ToolExecutionResult,
+    ToolResultMessage,
+)
 
 A_TEXT = "ms(A) mu:text_start mu:text_delta mu:text_delta mu:text_end me(A)"
 U, T = "ms(U) me(U)", "ms(T) me(T)"
@@ -215,3 +225,25 @@ def test_a_skipped_call_says_so() -> None:
 async def test_stream_simple_must_be_provided() -> None:
     with pytest.raises(NotImplementedError, match="stream_simple must be provided"):
         await stream_simple(MODEL, None, None)  # type: ignore[arg-type] # never read
+
+
+async def test_a_replaced_execute_tool_calls_is_used_through_an_agent_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    async def mine(*given: Any) -> ToolExecutionResult:
+        asked.append(given)
+        result_ = ToolResultMessage(
+            tool_call_id="c1", tool_name="f", content=[TextContent(text="mine")]
+        )
+        return ToolExecutionResult(tool_results=[result_])
+
+    module = importlib.import_module("tinyagent.agent_loop")
+    monkeypatch.setattr(module, "execute_tool_calls", mine)
+    state = AgentState(model=MODEL, tools=[tool("f", ok)])
+    agent = Agent(AgentOptions(initial_state=state, stream_fn=script(calls(C1), text("Done."))))
+    assert await agent.prompt_text("hi") == "Done."
+    assert [said(m) for m in agent.state.messages] == ["hi", "", "mine", "Done."]
+    assert len(asked[0]) == 7
+    assert asked[0][0] == [agent.state.tools[0]]
