@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
-from tinyagent.actors.providers.hosted import HOSTED, described, described_digest
+from tinyagent.actors.providers.hosted import HOSTED, Description, described
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest
@@ -25,6 +25,7 @@ class Requests:
 
     def __init__(self) -> None:
         self._provider: Provider | None = None
+        self._description = Description()
 
     def body(self, asked: View) -> bytes:
         """Return the request that *asked* makes, to the byte.
@@ -42,7 +43,7 @@ class Requests:
     def digest(self, asked: View) -> str:
         """Return the digest of the request that *asked* makes."""
         if asked.settings.options.get("source") == HOSTED:
-            return described_digest(asked)
+            return self._description.digest(asked)
         return digest(self.body(asked))
 
 

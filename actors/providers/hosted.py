@@ -11,31 +11,30 @@ from tinyagent.events.messages import Message
 HOSTED = "stream_fn"
 """Value of ``options.source`` in a session whose model is a stream function."""
 
-_CACHE_MAX = 100_000
-_digests: dict[int, tuple[Message, bytes]] = {}
-
 
 def described(asked: View) -> bytes:
     """Return *asked* as JSON: settings in full, each message as it is."""
     return canonical({**_head(asked), "messages": asked.read()})
 
 
-def described_digest(asked: View) -> str:
-    """Return a digest of the same; a message met before is not encoded again."""
-    parts = [canonical(_head(asked)), *(_digest(message) for message in asked.read())]
-    return digest(b"\n".join(parts))
+class Description:
+    """Digests what is asked, call by call; a conversation that grew costs what is new in it."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] | None = None
+        self._count = 0
+        self._so_far = b""
+
+    def digest(self, asked: View) -> str:
+        """Return the digest of settings and messages. The same asked gives the same digest."""
+        if asked.messages is not self._messages or asked.length < self._count:
+            self._messages, self._count, self._so_far = asked.messages, 0, b""
+        for message in asked.messages[self._count : asked.length]:
+            self._so_far = digest(self._so_far + canonical(message)).encode()
+        self._count = asked.length
+        return digest(canonical(_head(asked)) + self._so_far)
 
 
 def _head(asked: View) -> dict[str, object]:
     settings = asked.settings
     return {"model": settings.model, "system": settings.system, "tools": settings.tools}
-
-
-def _digest(message: Message) -> bytes:
-    """Return the digest of *message*. The cache keeps the message, so its id stays its own."""
-    known = _digests.get(id(message))
-    if known is None:
-        if len(_digests) >= _CACHE_MAX:
-            _digests.clear()
-        known = _digests[id(message)] = (message, digest(canonical(message)).encode())
-    return known[1]

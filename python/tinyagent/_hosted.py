@@ -16,10 +16,11 @@ import msgspec
 from tinyagent._bodies import Bodies
 from tinyagent._host import HostHooks, awaited
 from tinyagent._partial import arguments_of
-from tinyagent.actors.providers.hosted import described_digest
+from tinyagent.actors.providers.hosted import Description
 from tinyagent.actors.streamer import Heard
 from tinyagent.actors.transports import Answer, Failure, Timed
 from tinyagent.agent_types import (
+    AgentMessage,
     AssistantMessage,
     AssistantMessageEvent,
     Context,
@@ -29,6 +30,7 @@ from tinyagent.agent_types import (
     ToolCallContent,
 )
 from tinyagent.events import View, plain
+from tinyagent.events.messages import Custom, Message
 from tinyagent.runtime.clock import Clock
 
 GRACE_S = 0.05
@@ -62,6 +64,10 @@ class HostedSource:
     ) -> None:
         self.signal = signal
         self.raised: Exception | None = None
+        self._description = Description()
+        self._seen: list[Message] | None = None
+        self._seen_count = 0
+        self._shown: list[AgentMessage] = []
         self._stream_fn = stream_fn
         self._model = model
         self._options = options
@@ -71,7 +77,7 @@ class HostedSource:
 
     def digest(self, asked: View) -> str:
         """Return the digest of what the function is asked."""
-        return described_digest(asked)
+        return self._description.digest(asked)
 
     def attempt(self, asked: View, key: str | None) -> _Attempt:
         """Return one call of the function, not made yet."""
@@ -81,12 +87,19 @@ class HostedSource:
         """Call the function; what it raises is the failure of the call."""
         messages, self._hooks.shaped = self._hooks.shaped, None
         if messages is None:
-            bodies = [self._bodies.of(message) for message in asked.read()]
-            messages = await self._hooks.marked(bodies)
-            known = ("user", "assistant", "tool_result")
-            messages = [m for m in messages if getattr(m, "role", None) in known]
+            messages = await self._hooks.marked(self._public(asked))
         context = Context(asked.settings.system, messages, self._hooks.tools())  # type: ignore[arg-type] # any sequence of tools
         return await awaited(self._stream_fn()(self._model(), context, self._options(key)))
+
+    def _public(self, asked: View) -> list[AgentMessage]:
+        """Return the messages that a model understands; those met before are not looked up."""
+        if asked.messages is not self._seen or asked.length < self._seen_count:
+            self._seen, self._seen_count, self._shown = asked.messages, 0, []
+        for message in asked.messages[self._seen_count : asked.length]:
+            if not isinstance(message, Custom):
+                self._shown.append(self._bodies.of(message))
+        self._seen_count = asked.length
+        return list(self._shown)
 
     def now_us(self) -> int:
         """Return the time, for the gaps between deltas."""

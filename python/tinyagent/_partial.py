@@ -6,6 +6,7 @@ provider's answer is read by hand.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,35 +19,60 @@ from tinyagent.agent_types import (
     ThinkingContent,
     ToolCallContent,
 )
+from tinyagent.agent_types._structure import defer
 from tinyagent.events.messages import Block
 
 AssistantBlock = TextContent | ThinkingContent | ToolCallContent
 
 
 class _Growing:
-    """One block: its text so far, and what the provider attached to it."""
+    """One block: the parts that it has so far, and what the provider attached to it.
 
-    __slots__ = ("closed", "id", "name", "op", "sign", "text")
+    A snapshot joins its parts only when its text is read, so that an answer of n deltas costs n.
+    """
+
+    __slots__ = ("closed", "id", "name", "op", "parts", "sign")
 
     def __init__(self, op: str) -> None:
         self.op = op
-        self.text = self.id = self.name = self.sign = ""
+        self.parts: list[str] = []
+        self.id = self.name = self.sign = ""
         self.closed = False
 
+    @property
+    def text(self) -> str:
+        """All parts."""
+        if len(self.parts) > 1:
+            self.parts = ["".join(self.parts)]
+        return self.parts[0] if self.parts else ""
+
     def content(self) -> AssistantBlock:
-        """Return the block as it is now."""
+        """Return the block as it is now; it never changes afterwards."""
+        parts, count = self.parts, len(self.parts)
+
+        def text() -> str:
+            return "".join(parts[:count])
+
         match self.op:
             case "think":
-                return ThinkingContent(thinking=self.text, thinking_signature=self.sign or None)
+                thinking = ThinkingContent(thinking_signature=self.sign or None)
+                defer(thinking, "thinking", text)
+                return thinking
             case "call":
-                done = arguments_of(self.text) if self.closed else None
-                shown = done if done is not None else previewed(self.text)
-                raw = None if done is not None else self.text
-                return ToolCallContent(
-                    id=self.id, name=self.name, arguments=shown, partial_json=raw
-                )
+                return self._call(text)
             case _:
-                return TextContent(text=self.text)
+                said = TextContent()
+                defer(said, "text", text)
+                return said
+
+    def _call(self, text: Callable[[], str]) -> ToolCallContent:
+        done = arguments_of(self.text) if self.closed else None
+        if done is not None:
+            return ToolCallContent(id=self.id, name=self.name, arguments=done)
+        call = ToolCallContent(id=self.id, name=self.name)
+        defer(call, "partial_json", text)
+        defer(call, "arguments", lambda: previewed(text()))
+        return call
 
 
 _STARTS = {"text": "text_start", "think": "thinking_start", "call": "tool_call_start"}
@@ -93,7 +119,7 @@ class Partial:
             growing.sign = data
             self._show(block)
         elif data or kind == "call":
-            growing.text += data
+            growing.parts.append(data)
             self._show(block)
             events.append(self._event(_DELTAS[kind], block, delta=data))
         return events
@@ -159,7 +185,7 @@ def message_from(blocks: tuple[Block, ...], message: AssistantMessage) -> Assist
         if block.op == "keep":
             continue
         growing = _Growing(_OPS.get(block.op, block.op))
-        growing.text, growing.id, growing.name = block.text, block.id, block.name
+        growing.parts, growing.id, growing.name = [block.text], block.id, block.name
         growing.sign, growing.closed = block.sign, True
         content.append(growing.content())
     message.content = content
