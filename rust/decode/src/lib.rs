@@ -15,11 +15,13 @@
 //! - `usage`: tokens and prices, normalised.
 //! - [`errors`]: what an error body means; `overflow`: whether the context was too long;
 //!   `wording`: what it says, without secrets; `delay`: when to try again.
+//! - [`arguments`]: a call's complete arguments against its tool's schema.
 //! - [`partial`]: JSON that is not complete yet.
 //! - `json`: lenient reading of loosely typed values.
 
 pub mod answer;
 mod anthropic;
+pub mod arguments;
 mod calls;
 pub mod decoder;
 mod delay;

@@ -1,18 +1,22 @@
 //! Stream decoders: translates `tinyagent-decode`, decides nothing.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Number, Value};
 use tinyagent_decode::answer::{Cost, Usage};
-use tinyagent_decode::{errors, partial, Api, Data, Op, Piece};
+use tinyagent_decode::arguments::{Fault, Schemas};
+use tinyagent_decode::{arguments, errors, partial, Api, Data, Op, Piece};
 
 /// Adds the names of this file to the extension.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Decoder>()?;
     module.add_function(wrap_pyfunction!(parse_partial, module)?)?;
-    module.add_function(wrap_pyfunction!(classify_error, module)?)
+    module.add_function(wrap_pyfunction!(classify_error, module)?)?;
+    module.add_function(wrap_pyfunction!(check_arguments, module)?)
 }
 
 /// One answer's bytes in, its pieces out. See `_alchemy.pyi`.
@@ -94,6 +98,29 @@ fn classify_error<'py>(
     dict.set_item("retry_after_s", found.retry_after_s)?;
     dict.set_item("retryable", found.retryable)?;
     Ok(dict)
+}
+
+/// Compiled schemas, for the process: compiling one costs a hundred checks.
+static SCHEMAS: Mutex<Option<Schemas>> = Mutex::new(None);
+const SCHEMAS_MAX: usize = 256;
+
+/// Says what is wrong with a call's arguments. See `_alchemy.pyi`.
+#[pyfunction]
+#[pyo3(signature = (schema_json, arguments_json, /))]
+fn check_arguments(
+    py: Python<'_>,
+    schema_json: &[u8],
+    arguments_json: &[u8],
+) -> PyResult<Vec<Fault>> {
+    py.detach(|| {
+        // The lock is not held while arguments are checked. A panic while it was held left no
+        // half-made entry behind.
+        let mut known = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_with(|| Schemas::new(SCHEMAS_MAX));
+        known.get(schema_json)
+    })
+    .map(|schema| py.detach(|| arguments::check(&schema, arguments_json)))
+    .map_err(|broken| PyValueError::new_err(broken.to_string()))
 }
 
 /// The headers of a mapping, or of pairs.
