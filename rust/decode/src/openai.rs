@@ -10,7 +10,7 @@ use crate::calls::Calls;
 use crate::decoder::Protocol;
 use crate::errors;
 use crate::json;
-use crate::reasoning::{suffix, Kept};
+use crate::reasoning::{Kept, Snapshots};
 use crate::sheet::{End, Sheet};
 use crate::tags::Tags;
 use crate::usage;
@@ -29,6 +29,7 @@ struct Minimax {
     tags: Tags,
     /// The reasoning so far, to recognise snapshots.
     thought: String,
+    snapshots: Snapshots,
 }
 
 impl Chat {
@@ -92,7 +93,7 @@ impl Chat {
             true => reasoning(delta),
         };
         if let Some((field, text)) = thought {
-            let new = suffix(&minimax.thought, text);
+            let new = minimax.snapshots.suffix(&minimax.thought, text);
             sheet.think(new, field);
             minimax.thought.push_str(new);
         }

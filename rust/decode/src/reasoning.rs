@@ -13,7 +13,8 @@ const WHOLE: [&str; 2] = ["reasoning_opaque", "extra_content"];
 /// What a message keeps, merged as it arrives.
 #[derive(Default)]
 pub(crate) struct Kept {
-    snapshots: bool,
+    /// None: this provider only ever sends what is new.
+    snapshots: Option<Snapshots>,
     details: Vec<Value>,
     fields: Map<String, Value>,
 }
@@ -22,7 +23,7 @@ impl Kept {
     /// *snapshots*: whether this provider may send the whole so far instead of what is new.
     pub fn new(snapshots: bool) -> Self {
         Kept {
-            snapshots,
+            snapshots: snapshots.then(Snapshots::default),
             ..Kept::default()
         }
     }
@@ -57,11 +58,11 @@ impl Kept {
             match (known.get_mut(field), value) {
                 (Some(_), Value::Null) => {}
                 (Some(Value::String(text)), Value::String(more)) if is_growing(field) => {
-                    text.push_str(if self.snapshots {
-                        &more[more.len() - added(text, more)..]
-                    } else {
-                        more
-                    });
+                    let new = match &mut self.snapshots {
+                        Some(snapshots) => snapshots.suffix(text, more),
+                        None => more,
+                    };
+                    text.push_str(new);
                 }
                 _ => {
                     known.insert(field.clone(), value.clone());
@@ -85,19 +86,27 @@ fn is_growing(field: &str) -> bool {
     GROWING.contains(&field)
 }
 
-fn added(text: &str, more: &str) -> usize {
-    suffix(text, more).len()
-}
-
-/// What *more* adds to *text*.
+/// Whether a provider sends what is new, or everything so far.
 ///
 /// MiniMax's global endpoint sends the whole reasoning so far, its Chinese one increments. So a
-/// text that begins with everything before it is a snapshot; unless it only repeats something
-/// short ("ha", "haha"), which an increment may well do.
-pub(crate) fn suffix<'m>(text: &str, more: &'m str) -> &'m str {
-    match more.strip_prefix(text) {
-        Some(rest) if text.len() >= 8 || (!text.is_empty() && !rest.starts_with(text)) => rest,
-        _ => more,
+/// text that begins with everything before it and goes on is a snapshot, and from then on an equal
+/// text is one too; unless it only repeats something short ("ha", "haha"), as increments may.
+#[derive(Default)]
+pub(crate) struct Snapshots {
+    seen: bool,
+}
+
+impl Snapshots {
+    /// What *more* adds to *text*.
+    pub fn suffix<'m>(&mut self, text: &str, more: &'m str) -> &'m str {
+        match more.strip_prefix(text) {
+            Some("") if !self.seen => more,
+            Some(rest) if text.len() >= 8 || (!text.is_empty() && !rest.starts_with(text)) => {
+                self.seen = true;
+                rest
+            }
+            _ => more,
+        }
     }
 }
 
@@ -131,10 +140,16 @@ mod tests {
 
     #[test]
     fn a_snapshot_adds_only_what_is_new() {
-        assert_eq!(suffix("The", "The user"), " user");
-        assert_eq!(suffix("ha", "haha"), "haha");
-        assert_eq!(suffix("", "The"), "The");
-        assert_eq!(suffix("The user", "The user"), "");
-        assert_eq!(suffix("The user", " said"), " said");
+        let mut seen = Snapshots::default();
+        for (text, more, new) in [
+            ("", "The", "The"),
+            ("ha", "haha", "haha"),
+            ("The user", "The user", "The user"),
+            ("The", "The user", " user"),
+            ("The user", "The user", ""),
+            ("The user", " said", " said"),
+        ] {
+            assert_eq!(seen.suffix(text, more), new, "{text:?} {more:?}");
+        }
     }
 }

@@ -63,10 +63,7 @@ impl Responses {
         }
         let output = response.get("output").and_then(Value::as_array);
         for (index, item) in (0i64..).zip(output.into_iter().flatten()) {
-            let known = self.item(&json!({"output_index": index}));
-            if !known.is_done {
-                known.done(item, sheet);
-            }
+            self.item(&json!({"output_index": index})).done(item, sheet);
         }
         let status = text(response, "status");
         match text(&response["incomplete_details"], "reason") {
@@ -144,7 +141,9 @@ impl Item {
     }
 
     fn done(&mut self, item: &Value, sheet: &mut Sheet) {
-        self.is_done = true;
+        if std::mem::replace(&mut self.is_done, true) {
+            return;
+        }
         match text(item, "type") {
             "function_call" => {
                 let block = self.open_call(item, sheet);

@@ -255,68 +255,31 @@ fn gemini_ends_and_an_array_instead_of_events() {
     assert_eq!(failed.failure.map(|it| it.kind), Some(Kind::Overloaded));
 }
 
+const WORDS: &str = "text thinking tool_use text_delta input_json_delta signature_delta \
+    message_start content_block_start content_block_delta content_block_stop message_delta \
+    message_stop function_call message reasoning response.output_item.added \
+    response.output_item.done response.output_text.delta response.completed { x";
+
+const KEYS: &str = "type index output_index delta content_block item text id name input arguments \
+    content response output candidates parts functionCall args partialArgs jsonPath usage message \
+    status finishReason choices tool_calls function error";
+
+fn any_of(words: &'static str) -> impl Strategy<Value = &'static str> + Clone {
+    prop::sample::select(words.split_whitespace().collect::<Vec<_>>())
+}
+
 fn any_payload() -> impl Strategy<Value = Value> {
-    let word = prop::sample::select(vec![
-        "text",
-        "thinking",
-        "tool_use",
-        "text_delta",
-        "input_json_delta",
-        "signature_delta",
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-        "function_call",
-        "message",
-        "reasoning",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.output_text.delta",
-        "response.function_call_arguments.delta",
-        "response.completed",
-        "{",
-        "x",
-    ]);
-    let key = prop::sample::select(vec![
-        "type",
-        "index",
-        "output_index",
-        "delta",
-        "content_block",
-        "item",
-        "text",
-        "id",
-        "name",
-        "input",
-        "arguments",
-        "content",
-        "response",
-        "output",
-        "candidates",
-        "parts",
-        "functionCall",
-        "args",
-        "partialArgs",
-        "jsonPath",
-        "usage",
-        "message",
-        "status",
-        "finishReason",
-    ]);
     let leaf = prop_oneof![
-        word.prop_map(Value::from),
+        any_of(WORDS).prop_map(Value::from),
         (-1..3i64).prop_map(Value::from),
         Just(Value::Null)
     ];
-    leaf.prop_recursive(5, 40, 6, move |inner| {
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        let field = (any_of(KEYS).prop_map(str::to_owned), inner.clone());
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..6).prop_map(|fields| Value::Object(
-                fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
-            )),
+            prop::collection::vec(inner, 0..3).prop_map(Value::from),
+            prop::collection::vec(field, 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
