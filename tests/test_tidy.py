@@ -40,7 +40,7 @@ TABLE = (
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
     ("runtime/replay.py", "events runtime", "sys"),  # an audit hook: what a decision must not do
     ("runtime/*", "events runtime", ""),
-    ("actors/agent.py actors/schema.py", "events runtime.errors actors.providers", ""),
+    ("actors/agent.py actors/state.py", "events runtime.errors actors.state", ""),
     (
         "actors/providers/*",
         "events runtime.errors actors.providers actors.transports.HttpRequest",
@@ -71,7 +71,7 @@ ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
 )
 PURE = (
-    "events/* actors/agent.py actors/schema.py actors/providers/* projection.py"
+    "events/* actors/agent.py actors/state.py actors/providers/* projection.py"
     " runtime/resume.py runtime/fork.py runtime/divergence.py"
 )
 PRINTS = "cli/* demo* __main__.py"

@@ -6,7 +6,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, awaited, dumped, said
@@ -18,16 +18,42 @@ from tinyagent.events import kinds as k
 from tinyagent.runtime.loops import Live
 
 if TYPE_CHECKING:
+    from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
-    from tinyagent.agent import Agent
+    from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
+    from tinyagent.runtime.clock import Clock
 
 Show = Callable[[AgentEvent], Awaitable[None]]
+
+
+class Hosted(Protocol):
+    """What an agent shows of itself; its settings may be assigned at any time."""
+
+    options: AgentOptions
+    clock: Clock
+    session_id: str | None
+    thinking_budgets: ThinkingBudgets | None
+    stream_fn: StreamFn | None
+    get_api_key: Callable[[str], Any] | None
+
+    @property
+    def state(self) -> AgentState:
+        """The live state."""
+        ...
+
+    def get_steering_mode(self) -> str:
+        """Return how queued steering is delivered."""
+        ...
+
+    def get_follow_up_mode(self) -> str:
+        """Return how queued follow-ups are delivered."""
+        ...
 
 
 class Engine:
     """The session of one agent."""
 
-    def __init__(self, agent: Agent, keeper: StateKeeper) -> None:
+    def __init__(self, agent: Hosted, keeper: StateKeeper) -> None:
         self._agent = agent
         self._keeper = keeper
         self._is_watched = False

@@ -17,6 +17,7 @@ from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
     AgentToolResult,
+    EventStream,
     ToolCallContent,
     ToolLoopControl,
     ToolResultMessage,
@@ -267,8 +268,6 @@ class HostHooks:
 
     async def ask_batch(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Let the host's own ``execute_tool_calls`` run the batch; its events are ours to tell."""
-        from tinyagent.agent_loop import create_agent_stream
-
         execute, answer = replaced_execution(), self._conversation.messages[-1]
         assert execute is not None
         poll = self.polls.get("get_steering_messages")
@@ -276,7 +275,7 @@ class HostHooks:
             list(self.tools() or ()),
             self._bodies.of(answer),
             self.signal(),
-            create_agent_stream(),
+            EventStream(lambda event: False, lambda event: []),
             poll,
             self.before,
             self.after,

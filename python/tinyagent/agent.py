@@ -29,7 +29,7 @@ from tinyagent.agent_types import (
     Model,
     ThinkingLevel,
 )
-from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
@@ -59,7 +59,7 @@ class Agent:
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
         state, self._is_copy = own(state or AgentState())
         self._keeper = StateKeeper(state)
-        self.clock = self.options.clock or SystemClock()
+        self.clock: Clock = self.options.clock or SystemClock()
         self.stream_fn = self.options.stream_fn
         self.get_api_key = self.options.get_api_key
         self.session_id = self.options.session_id

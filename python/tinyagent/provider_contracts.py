@@ -134,7 +134,7 @@ class BindingStreamResponseBase:
         Raises:
             RuntimeError: the handle gave something that is no event.
         """
-        event: object = await in_thread(self._handle.next_event)
+        event: Any = await in_thread(self._handle.next_event)
         if event is None:
             raise StopAsyncIteration
         if isinstance(event, AssistantMessageEvent):

@@ -35,7 +35,7 @@ class RustBindingModel(ProviderMetadataModel):
 
     provider: str = "openrouter"
     id: str = "moonshotai/kimi-k2.5"
-    api: BindingApi = ""
+    api: BindingApi = ""  # pyright: ignore[reportIncompatibleVariableOverride] - narrower
     base_url: str | None = None
 
 

@@ -46,7 +46,7 @@ ZERO_USAGE: JsonObject = {
 """The canonical usage. Messages get a copy, never this object."""
 
 
-class ThinkingLevel(str, Enum):
+class ThinkingLevel(str, Enum):  # noqa: UP042 - str() of it is documented
     """How much a model shall think before it answers."""
 
     OFF = "off"

@@ -61,7 +61,7 @@ def dump_model_dumpable(value: object, *, where: str) -> dict[str, Any]:
     """
     if not isinstance(value, ModelDumpable):
         raise TypeError(f"{where}: expected model payload with model_dump(exclude_none=True)")
-    dumped: object = value.model_dump(exclude_none=True)
+    dumped: Any = value.model_dump(exclude_none=True)
     if not isinstance(dumped, dict):
         raise TypeError(f"{where}: model_dump(exclude_none=True) must return a dict")
     return dumped

@@ -290,7 +290,7 @@ def defer(of: Structure, field: str, compute: Callable[[], object]) -> None:
     So a snapshot of a growing text costs nothing while nobody looks at it.
     """
     delattr(of, field)
-    cast("dict[str, object]", of.__dict__.setdefault(_LATER, {}))[field] = compute
+    cast("dict[str, object]", _own(of).setdefault(_LATER, {}))[field] = compute
 
 
 def reject(cls: type[Structure], field: str, problem: str, value: object) -> ValueError:
@@ -304,12 +304,16 @@ def dump_json_value(value: object) -> object:
 
 
 def _extras(of: Structure) -> dict[str, object]:
-    extras = of.__dict__
+    extras = _own(of)
     for name in tuple(cast("dict[str, object]", extras.get(_LATER, {}))):
         getattr(of, name)
     # Still there if a field was assigned before it was ever read.
     extras.pop(_LATER, None)
     return extras
+
+
+def _own(of: object) -> dict[str, object]:
+    return cast("dict[str, object]", vars(of))
 
 
 def _state(of: Structure) -> dict[str, object]:
@@ -322,7 +326,7 @@ def _restored(cls: type[S], state: dict[str, object]) -> S:
     """Return an instance with exactly this state: what ``copy`` and ``pickle`` call."""
     known = {name: state[name] for name in cls.__struct_fields__ if name in state}
     result = cast("S", _make(cls, **known))
-    result.__dict__.update({name: state[name] for name in state if name not in known})
+    _own(result).update({name: state[name] for name in state if name not in known})
     return result
 
 
