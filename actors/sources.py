@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.streamer import Heard
-from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Transport
+from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
 from tinyagent.events import Settings, View, digest
 
 RETRIES_MAX = 2
 """As openai-python 3.54."""
 
-Access = Callable[[Settings, str | None], tuple[str | None, Mapping[str, str]]]
-"""Returns the key and the extra headers for a request. What it raises ends the call."""
+
+class Granted(NamedTuple):
+    """What one request is sent with. ``url``, if there is one, comes before ``model.base_url``."""
+
+    key: str | None
+    headers: Mapping[str, str]
+    url: str = ""
+
+
+Access = Callable[[Settings, str | None], Granted]
+"""Returns what a request is sent with, given the host's key. What it raises ends the call."""
 
 
 class ProviderSource:
@@ -47,6 +59,10 @@ class ProviderSource:
         try:
             if self._provider is None or self._provider.api != api:
                 self._provider = provider_for(api)
+        except ValueError as error:
+            self._body = Failure("invalid", str(error))
+            return ""
+        try:
             self._body = self._provider.body(asked.settings, asked.read())
         except ValueError as error:
             self._body = Failure("invalid", f"failed to start {api} stream: {error}")
@@ -61,8 +77,14 @@ class ProviderSource:
         if isinstance(self._body, Failure):
             raise self._body
         assert self._provider is not None
-        found, headers = self._access(asked.settings, key)
-        return self._provider.request(asked.settings, self._body, key=found, headers=headers)
+        granted = self._access(asked.settings, key)
+        settings = asked.settings
+        if granted.url:
+            model = {**settings.model, "base_url": granted.url}
+            settings = msgspec.structs.replace(settings, model=model)
+        return self._provider.request(
+            settings, self._body, key=granted.key, headers=granted.headers
+        )
 
 
 class _Attempt:
@@ -71,10 +93,24 @@ class _Attempt:
         self._request = request
         self._exchange: Exchange | None = None
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is a request at all: a key was found, a body could be built."""
+        return self._exchange is not None
+
+    async def start(self) -> None:
+        """Send the request; return when a 2xx status and the headers are there."""
+        self._exchange = self._transport.open(self._request())
+        await self._exchange.start()
+
+    async def read(self) -> list[Timed]:
+        """Return the next pieces; none at the end."""
+        assert self._exchange is not None
+        return await self._exchange.read()
+
     async def __aiter__(self) -> AsyncIterator[Heard]:
-        exchange = self._exchange = self._transport.open(self._request())
-        await exchange.start()
-        while pieces := await exchange.read():
+        await self.start()
+        while pieces := await self.read():
             yield Heard(pieces)
 
     def finish(self) -> tuple[Answer, None]:

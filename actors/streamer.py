@@ -189,15 +189,28 @@ class Streamer:
     def _delay_s(self, failure: transports.Failure, number: int, seq: int) -> float | None:
         """Return how long to wait before the next attempt, None if there is none.
 
-        The back-off is openai-python's: min(0.5 * 2^n, 8) s less up to a quarter. The share is
-        derived from the place in the log, so that a session recorded twice is the same twice.
+        The share is derived from the place in the log, so that a session recorded twice is the
+        same twice.
         """
-        if not failure.retryable or number >= self.source.attempts_max or self._cancelled:
+        if self._cancelled:
             return None
-        if failure.retry_after_s is not None:
-            return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_S_MAX else None
         share = int(digest(f"{self._log_id}:{seq}:{number}".encode()), 16) / 16**16
-        return float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - share / 4))
+        return retry_delay_s(failure, number, self.source.attempts_max, share)
+
+
+def retry_delay_s(
+    failure: transports.Failure, number: int, attempts_max: int, share: float
+) -> float | None:
+    """Return how long to wait after attempt *number* failed, None if it was the last.
+
+    The back-off is openai-python's: min(0.5 * 2^n, 8) s less up to a quarter, *share* of which is
+    taken: from 0 to 1.
+    """
+    if not failure.retryable or number >= attempts_max:
+        return None
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_S_MAX else None
+    return float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - share / 4))
 
 
 class _Speech:

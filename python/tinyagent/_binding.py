@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
 from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
-from tinyagent.actors.sources import ProviderSource
+from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt, KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
@@ -224,15 +224,15 @@ class Binding:
             self._provider = ProviderSource(self._transport or shared_transport(), self._access)
         return self._provider
 
-    def _access(self, settings: Settings, key: str | None) -> tuple[str | None, Mapping[str, str]]:
+    def _access(self, settings: Settings, key: str | None) -> Granted:
         from tinyagent._resolve import access
 
         return access(self.setup.model, settings, key or self.setup.api_key)
 
     def _stream_fn(self) -> Callable[..., Any]:
-        stream_fn = self.setup.stream_fn
-        assert stream_fn is not None
-        return stream_fn
+        from tinyagent.alchemy_provider import stream_alchemy_openai_completions
+
+        return self.setup.stream_fn or stream_alchemy_openai_completions
 
     def _options(self, key: str | None) -> SimpleStreamOptions:
         named = SimpleStreamOptions.__struct_fields__
@@ -361,7 +361,13 @@ class Binding:
 
 
 def _is_hosted(setup: Setup) -> bool:
-    return setup.stream_fn is not None and not hasattr(setup.stream_fn, "__tinyagent_provider__")
+    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
+    stream_fn = setup.stream_fn
+    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
+        return True
+    from tinyagent.alchemy_provider import is_answered_by_user
+
+    return is_answered_by_user(setup.model, stream_fn)
 
 
 def _model(setup: Setup) -> dict[str, Any]:

@@ -179,7 +179,15 @@ def assistant_message(answer: Assistant) -> AssistantMessage:
         if answer.failure is not None:
             message.error_message = answer.failure.message
             message.error_kind = error_kind(answer.failure)
+    elif is_overflow(message.usage, answer.model):
+        message.error_kind = "overflow"
     return message
+
+
+def is_overflow(usage: dict[str, Any] | None, model: dict[str, Any]) -> bool:
+    """Whether more was read than the model has room for: some providers cut and do not tell."""
+    window = model.get("context_window")
+    return window is not None and usage is not None and usage.get("input", 0) > window
 
 
 def _failed(answer: Assistant) -> Any:

@@ -6,7 +6,7 @@ provider's answer is read by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -45,6 +45,11 @@ class _Growing:
         if len(self.parts) > 1:
             self.parts = ["".join(self.parts)]
         return self.parts[0] if self.parts else ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether this is a call whose arguments are still to come."""
+        return self.op == "call" and not (self.text.strip() and arguments_of(self.text) is not None)
 
     def content(self) -> AssistantBlock:
         """Return the block as it is now; it never changes afterwards."""
@@ -95,6 +100,33 @@ class Partial:
         """The answer so far; never changes afterwards."""
         return self._message.model_copy(update={"content": list(self._content)})
 
+    def finish(self, stop_reason: Any, usage: dict[str, Any] | None) -> None:
+        """Let the message say how the answer ended."""
+        self._message = self._message.model_copy(
+            update={"stop_reason": stop_reason, "usage": usage}
+        )
+
+    def read(self, pieces: Iterable[tuple[int, str, Any]]) -> Iterator[AssistantMessageEvent]:
+        """Yield the events that *pieces* make, which arrived together.
+
+        A signature that comes right behind the first of its thoughts is shown with it.
+        """
+        held: tuple[int, str, Any] | None = None
+        for piece in pieces:
+            if held is not None:
+                first, held = held, None
+                if piece[1] == "sign" and piece[0] == first[0]:
+                    yield from self.take(*piece)
+                    yield from self.take(*first)
+                    continue
+                yield from self.take(*first)
+            if piece[1] == "think" and piece[0] not in self._blocks:
+                held = piece
+            else:
+                yield from self.take(*piece)
+        if held is not None:
+            yield from self.take(*held)
+
     def take(self, block: int, op: str, data: Any) -> list[AssistantMessageEvent]:
         """Return the events that one piece makes."""
         if op == "keep":
@@ -103,13 +135,14 @@ class Partial:
         events: list[AssistantMessageEvent] = []
         growing = self._blocks.get(block)
         if growing is None:
-            events += self._close_others(kind)
+            events += self._close_others()
             growing = self._blocks[block] = _Growing(kind)
             self._order.append(block)
-            self._content.append(growing.content())
             if op == "call":
                 growing.id, growing.name = data.get("id", ""), data.get("name", "")
-            self._show(block)
+            elif op == "sign":
+                growing.sign = data
+            self._content.append(growing.content())
             events.append(self._event(_STARTS[kind], block))
         if op == "call":
             growing.id = data.get("id") or growing.id
@@ -128,12 +161,12 @@ class Partial:
         """Return the ends of all blocks that are still open, in content order."""
         return [event for block in self._order for event in self._end(block)]
 
-    def _close_others(self, kind: str) -> list[AssistantMessageEvent]:
+    def _close_others(self) -> list[AssistantMessageEvent]:
         """A new block ends open text; open calls only once their arguments are complete."""
         return [
             event
             for block in self._order
-            if self._blocks[block].op != "call" or arguments_of(self._blocks[block].text)
+            if not self._blocks[block].is_waiting
             for event in self._end(block)
         ]
 

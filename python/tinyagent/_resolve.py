@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from tinyagent.actors.providers.table import DEFAULT_BASE_URLS, KEY_VARIABLES
+from tinyagent.actors.sources import Granted
 from tinyagent.actors.transports import Failure
+from tinyagent.actors.transports.failures import public_url
 from tinyagent.agent_types import Model, ThinkingLevel
 from tinyagent.events import Settings
 from tinyagent.provider_contracts import ProviderMetadataModel
@@ -31,6 +34,9 @@ def inferred_api(provider: str) -> str:
 def resolve_alchemy(model: Model) -> dict[str, Any]:
     """Return *model* as the request builders take it, by the rules of the alchemy provider.
 
+    The OpenAI URL is the default of every model. With a key in the environment, a provider whose
+    URL is known is asked there instead, because the key is not for OpenAI to see.
+
     Raises:
         ValueError: the base URL is blank.
     """
@@ -43,7 +49,11 @@ def resolve_alchemy(model: Model) -> dict[str, Any]:
     url = url.strip()
     if not url:
         raise ValueError("Model `base_url` must be a non-empty string")
-    return _described(model, provider, model.id, api, url)
+    described = _described(model, provider, model.id, api, url)
+    own = DEFAULT_BASE_URLS.get(provider, OPENAI_URL)
+    if url == OPENAI_URL != own and _environment_key(provider):
+        described |= {"base_url": own, "url_by": "environment"}
+    return described
 
 
 def resolve_rust(model: Model) -> dict[str, Any]:
@@ -85,32 +95,41 @@ def _described(model: Model, provider: str, name: str, api: str, url: str) -> di
     return described
 
 
-def access(
-    model: Model, settings: Settings, key: str | None
-) -> tuple[str | None, Mapping[str, str]]:
-    """Return key and extra headers for one request.
+def access(model: Model, settings: Settings, key: str | None) -> Granted:
+    """Return what one request is sent with: key, headers, and where to.
 
-    The key is the one given, else the provider's environment variable; a key from the environment
-    goes to the OpenAI URL only if it is OpenAI's.
+    The key is the one given, else the provider's environment variable. One from the environment
+    goes to the OpenAI URL only if it is OpenAI's; see ``resolve_alchemy`` for the others.
 
     Raises:
-        Failure: the provider needs a key and there is none.
+        Failure: the provider needs a key and there is none for this URL.
     """
     described = settings.model
-    provider, api = described["provider"], described["api"]
+    provider, api, url = (described[name] for name in ("provider", "api", "base_url"))
     headers: Mapping[str, str] = getattr(model, "headers", None) or {}
-    if key:
-        return key, headers
-    if described.get("auth") == "none":
-        return None, headers
-    variables = KEY_VARIABLES.get(provider, ())
-    found = next((os.environ[name] for name in variables if os.environ.get(name)), None)
-    if found is None and variables:
-        raise Failure(
-            "refused",
-            f"failed to start {api} stream: No API key provided for provider: {provider}",
-        )
-    return found, headers
+    if key and described.get("url_by") == "environment":
+        url = OPENAI_URL
+    elif not key and described.get("auth") != "none":
+        key = _environment_key(provider)
+        is_elsewhere = url == OPENAI_URL and provider != "openai"
+        if provider in KEY_VARIABLES and (key is None or is_elsewhere):
+            raise Failure(
+                "refused",
+                f"failed to start {api} stream: No API key provided for provider: {provider}",
+            )
+    debug(f"{provider} {described['id']} by {api}: POST {public_url(url)}")
+    return Granted(key or None, headers, url)
+
+
+def _environment_key(provider: str) -> str | None:
+    names = KEY_VARIABLES.get(provider, ())
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def debug(text: str) -> None:
+    """Write a line to standard error if the environment asks for it."""
+    if os.environ.get("TINYAGENT_ALCHEMY_DEBUG", "").strip().lower() in ("1", "true", "yes", "on"):
+        sys.stderr.write(f"tinyagent: {text}\n")
 
 
 def thinking_of(level: ThinkingLevel | str, model: Model | None) -> str | None:

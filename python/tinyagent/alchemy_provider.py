@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Any, Literal
 
-from tinyagent._bodies import error_kind
-from tinyagent._partial import Partial, public_usage
-from tinyagent._resolve import access, resolve_alchemy, resolve_rust
-from tinyagent.actors.sources import ProviderSource
-from tinyagent.actors.transports import Failure, Transport
+from tinyagent._direct import DirectResponse as DirectResponse
+from tinyagent._resolve import (
+    CONTEXT_WINDOW,
+    MAX_TOKENS,
+    inferred_api,
+    resolve_alchemy,
+    resolve_rust,
+)
+from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import (
     AgentTool,
-    AssistantMessage,
-    AssistantMessageEvent,
     Context,
     Model,
     SimpleStreamOptions,
     StreamResponse,
-    TextContent,
     dump_model_dumpable,
 )
-from tinyagent.events import Settings, View, plain
-from tinyagent.events import kinds as k
-from tinyagent.events.messages import Message, message_of
 from tinyagent.provider_contracts import (
     BindingStreamHandle,
     BindingStreamResponseBase,
@@ -65,6 +62,15 @@ class OpenAICompatModel(ProviderMetadataModel):
     base_url: str = DEFAULT_OPENAI_COMPAT_CHAT_COMPLETIONS_URL
     auth: Literal["bearer", "none"] = "bearer"
 
+    @classmethod
+    def __complete__(cls, given: dict[str, object]) -> None:
+        """Take the api that the provider speaks, if none is given."""
+        if "api" not in given:
+            provider = given.get("provider")
+            inferred = inferred_api(provider.strip()) if isinstance(provider, str) else ""
+            if inferred == "minimax-completions":
+                given["api"] = inferred
+
 
 class AlchemyStreamResponse(BindingStreamResponseBase):
     """An answer read from a blocking handle."""
@@ -79,12 +85,18 @@ async def stream_alchemy_openai_completions(
     """Ask *model* and return its answer as a stream.
 
     Given to an ``Agent`` as its ``stream_fn`` it is not called: the agent streams by itself, with
-    every delta on record.
+    every delta on record. It is called if there is a module ``_alchemy`` of the user's own, which
+    then makes the answer.
 
     Raises:
         ValueError: the model's base URL is blank.
     """
-    return DirectResponse(model, resolve_alchemy(model), context, options)
+    described = resolve_alchemy(model)
+    binding = users_binding()
+    if binding is not None:
+        handle = binding.openai_completions_stream(*_payloads(model, described, context, options))
+        return AlchemyStreamResponse(handle)
+    return DirectResponse(model, described, context, options)
 
 
 stream_alchemy_openai_completions.__tinyagent_provider__ = resolve_alchemy  # type: ignore[attr-defined] # how an agent knows its own
@@ -95,16 +107,25 @@ def resolved(model: Model, stream_fn: object) -> dict[str, Any]:
 
     A model that cannot be resolved keeps its names: its first call says what is wrong.
     """
+    try:
+        described: dict[str, Any] = _resolver(model, stream_fn)(model)
+    except ValueError as error:
+        return {"provider": model.provider, "id": model.id, "api": model.api, "fault": str(error)}
+    return described
+
+
+def is_answered_by_user(model: Model, stream_fn: object) -> bool:
+    """Say whether a binding of the user's own answers where *stream_fn*, one of ours, would."""
+    return _resolver(model, stream_fn) is resolve_alchemy and users_binding() is not None
+
+
+def _resolver(model: Model, stream_fn: object) -> Any:
     resolve = getattr(stream_fn, "__tinyagent_provider__", None)
     if resolve is None:
         from tinyagent.rust_binding_provider import RustBindingModel
 
         resolve = resolve_rust if isinstance(model, RustBindingModel) else resolve_alchemy
-    try:
-        described: dict[str, Any] = resolve(model)
-    except ValueError as error:
-        return {"provider": model.provider, "id": model.id, "api": model.api, "fault": str(error)}
-    return described
+    return resolve
 
 
 @lru_cache(maxsize=1)
@@ -126,109 +147,34 @@ def users_binding() -> Any:
     return module if hasattr(module, "openai_completions_stream") else None
 
 
-class DirectResponse:
-    """An answer read by hand: an async iterator of stream events, and its final message."""
-
-    def __init__(
-        self,
-        model: Model,
-        described: dict[str, Any],
-        context: Context,
-        options: SimpleStreamOptions,
-    ) -> None:
-        self._described = described
-        self._signal = options.signal
-        self._key = options.api_key
-        settings = Settings(
-            model=described,
-            system=context.system_prompt,
-            tools=tuple(_spec(tool) for tool in context.tools or ()),
-            options=_given(options),
-        )
-        messages: list[Message] = [
-            message_of(plain(_dump(message)), seq)
-            for seq, message in enumerate(context.messages, 1)
-        ]
-        self._asked = View(settings, messages, len(messages))
-        self._source = ProviderSource(
-            shared_transport(), lambda asked, key: access(model, asked, key)
-        )
-        self._events = self._stream()
-        self._final: AssistantMessage | None = None
-
-    def __aiter__(self) -> AsyncIterator[AssistantMessageEvent]:
-        """Return this stream."""
-        return self
-
-    async def __anext__(self) -> AssistantMessageEvent:
-        """Return the next event of the answer."""
-        return await anext(self._events)
-
-    async def result(self) -> AssistantMessage:
-        """Return the final message, reading the rest of the answer first. Never raises for what
-        the provider did: the message says it."""
-        async for _ in self._events:
-            pass
-        assert self._final is not None
-        return self._final
-
-    async def _stream(self) -> AsyncIterator[AssistantMessageEvent]:
-        blank = AssistantMessage(
-            stop_reason="stop",
-            api=self._described["api"],
-            provider=self._described["provider"],
-            model=self._described["id"],
-            usage=public_usage(None),
-        )
-        partial = Partial(blank)
-        try:
-            self._source.digest(self._asked)
-            attempt = self._source.attempt(self._asked, self._key)
-            yield AssistantMessageEvent(type="start", partial=partial.message)
-            async for heard in attempt:
-                for block, op, data, _ in heard.pieces:
-                    for event in partial.take(block, op, data):
-                        yield event
-            answer, _ = attempt.finish()
-            for event in partial.close():
-                yield event
-        except Failure as failure:
-            self._final = _failed(partial.message, failure.kind, failure.message)
-        else:
-            self._final = partial.message
-            self._final.usage = public_usage(answer.usage)
-            if answer.failure is not None:
-                self._final = _failed(self._final, *answer.failure)
-            else:
-                reasons = {"tools": "tool_calls", "length": "length"}
-                self._final.stop_reason = reasons.get(answer.reason or "", "stop")  # type: ignore[assignment] # three of its words
-        final = self._final
-        if final.error_message is not None:
-            yield AssistantMessageEvent(type="error", reason="error", error=final)
-        else:
-            yield AssistantMessageEvent(type="done", reason=final.stop_reason, message=final)
-
-
-def _failed(message: AssistantMessage, kind: str, told: str) -> AssistantMessage:
-    message.content = message.content or [TextContent(text="")]
-    message.stop_reason = "aborted" if kind == "cancelled" else "error"
-    message.error_message = told
-    message.error_kind = error_kind(k.Failure(kind, told))  # type: ignore[arg-type] # a transport's kind
-    return message
-
-
-def _dump(message: Any) -> dict[str, Any]:
-    return (
-        dict(message)
-        if isinstance(message, dict)
-        else dump_model_dumpable(message, where="context.messages")
-    )
-
-
-def _spec(tool: AgentTool) -> k.ToolSpec:
-    return k.ToolSpec(tool.name, tool.description, plain(tool.parameters or {}))
-
-
-def _given(options: SimpleStreamOptions) -> dict[str, Any]:
-    dump = options.model_dump(exclude_none=True, exclude={"api_key", "signal"})
-    return {name: plain(value) for name, value in dump.items()}
+def _payloads(
+    model: Model, described: dict[str, Any], context: Context, options: SimpleStreamOptions
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the three arguments of a binding, plain dicts all through."""
+    known = resolve_model_metadata(model, context_window=CONTEXT_WINDOW, max_tokens=MAX_TOKENS)
+    asked = {
+        **{name: described[name] for name in ("id", "provider", "api", "base_url")},
+        "name": known.name,
+        "headers": known.headers,
+        "reasoning": known.reasoning,
+        "context_window": known.context_window,
+        "max_tokens": known.max_tokens,
+    }
+    tools = [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters or {"type": "object", "properties": {}},
+        }
+        for tool in context.tools or ()
+    ]
+    said = {
+        "system_prompt": context.system_prompt,
+        "messages": [
+            dump_model_dumpable(message, where="context.messages") for message in context.messages
+        ],
+        "tools": tools or None,
+    }
+    given = options.model_dump(exclude_none=True, exclude={"signal"})
+    always = {name: given.get(name) for name in ("api_key", "temperature", "max_tokens")}
+    return asked, said, {**always, **given}

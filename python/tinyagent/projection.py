@@ -144,9 +144,8 @@ class Projection:
             return
         if self._partial is None:
             self._partial = Partial(self._blank())
-        for block, op, data in each_delta(pieces):
-            for event in self._partial.take(block, op, data):
-                yield from self._update(event)
+        for event in self._partial.read(each_delta(pieces)):
+            yield from self._update(event)
 
     def _update(self, event: AssistantMessageEvent) -> Iterator[AgentEvent]:
         if not self._is_shown and event.partial is not None:
@@ -170,11 +169,12 @@ class Projection:
 
     def _close(self, record: Record) -> Iterator[AgentEvent]:
         event = record.event
+        message = self._bodies.answer(record.cause)
         if self._partial is not None and isinstance(event, k.ModelFinished):
+            self._partial.finish(message.stop_reason, message.usage)
             for update in self._partial.close():
                 yield from self._update(update)
         self._partial = None
-        message = self._bodies.answer(record.cause)
         self._calls = [ref.id for ref in event.calls] if isinstance(event, k.ModelFinished) else []
         self._started, self._results, self._shown = set(), {}, []
         self._terminating = set()
