@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
     from tinyagent.runtime.clock import Clock
 
+BEHIND_MAX = 1000
+"""Records that a reader may be behind before the source of an answer waits for it."""
+
 Show = Callable[[AgentEvent], Awaitable[None]]
 
 
@@ -76,6 +79,7 @@ class Engine:
         far were delivered.
         """
         self._is_watched = is_watched
+        self.binding.session.behind_max = BEHIND_MAX
         self._adopt()
         inputs = [said(message, "prompt") for message in messages]
         events = self.binding.run(inputs or [Live(k.UserContinued(), None)], show)

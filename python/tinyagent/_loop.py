@@ -34,6 +34,8 @@ StreamEventHandler: TypeAlias = Callable[[AssistantMessageEvent], Awaitable[None
 """Takes each event of an answer."""
 
 _MESSAGES = (MessageStartEvent, MessageUpdateEvent, MessageEndEvent)
+BEHIND_MAX = 10_000
+"""Events that the consumer of a stream may be behind before the run waits for it."""
 NOTHING = "Cannot continue: no messages in context"
 ANSWERED = "Cannot continue from message role: assistant"
 
@@ -185,6 +187,7 @@ class Loop:
         try:
             async for event in events:
                 stream.push(event)
+                await stream.room(BEHIND_MAX)
         except Exception as error:
             stream.set_exception(error)
         finally:

@@ -32,6 +32,7 @@ class EventStream:
         self._error: Exception | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._is_read = False
+        self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def push(self, event: AgentEvent) -> None:
@@ -56,6 +57,12 @@ class EventStream:
         """Let *task* be the run behind this stream."""
         self._task = task
 
+    async def room(self, behind_max: int) -> None:
+        """Wait until the reader is at most *behind_max* events behind. For a run's own loop."""
+        while len(self._queue) > behind_max:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
     def __len__(self) -> int:
         return len(self._queue)
 
@@ -79,6 +86,8 @@ class EventStream:
                 raise StopAsyncIteration
             await self._wait()
         event = self._queue.popleft()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
         if not self._ended and self._is_end_event(event):
             self.end(self._get_result(event))
         return event
