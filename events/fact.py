@@ -49,7 +49,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: FailureKind
     message: str
     status: int | None = None
-    retry_after_s: float | None = None
+    retry_after_s: int | float | None = None
 
 
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,7 +60,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: dict[str, Any] = {}
     effect: Effect = "write"
     reconcile: bool = False
-    timeout_s: float | None = None
+    timeout_s: int | float | None = None
 
 
 class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):

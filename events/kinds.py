@@ -216,7 +216,7 @@ class ModelRetrying(Fact, frozen=True):
     emitter = "model"
     attempt: int
     failure: Failure
-    delay_s: float = 0.0
+    delay_s: int | float = 0.0
 
 
 class ModelFinished(Fact, frozen=True):
@@ -369,8 +369,8 @@ class BudgetExceeded(Fact, frozen=True):
     kind = "budget.exceeded"
     emitter = "agent"
     limit: str
-    seen: float
-    max: float
+    seen: int | float
+    max: int | float
 
 
 class RunEnded(Fact, frozen=True):

@@ -292,9 +292,9 @@ def check_arguments(schema_json: bytes, arguments_json: bytes, /) -> list[tuple[
     """Return what is wrong with a call's complete arguments; nothing if they fit.
 
     Each fault is a JSON pointer (``""``: the whole) and a message for the model, at most 500
-    characters; at most 100 faults, sorted. Arguments must be an object, whatever the schema says. A schema
-    without ``$schema`` is read as draft 2020-12; ``format`` is not checked. The last 256 schemas
-    are kept compiled, known by their bytes.
+    characters; at most 100 faults, sorted. Arguments must be an object, whatever the schema says.
+    A schema without ``$schema`` is read as draft 2020-12; ``format`` is not checked. The last 256
+    schemas are kept compiled, known by their bytes.
 
     Raises:
         ValueError: the schema is broken, or refers to something outside itself.

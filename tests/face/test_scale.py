@@ -59,7 +59,7 @@ async def test_three_hundred_tool_turns_in_one_run() -> None:
 
 
 async def test_a_thousand_calls_in_one_turn() -> None:
-    given = [(f"c{n}", "f", {}) for n in range(1000)]
+    given: list[tuple[str, str, dict[str, Any]]] = [(f"c{n}", "f", {}) for n in range(1000)]
     agent = make(calls(*given), text("Done."))
     assert await agent.prompt_text("go") == "Done."
     results = [m for m in agent.state.messages if isinstance(m, ToolResultMessage)]
