@@ -83,12 +83,13 @@ def _json_atom(value: object, inner: Callable[[object], object]) -> object:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) else None
     if isinstance(value, set | frozenset):
         return sorted((inner(item) for item in cast("Iterable[object]", value)), key=repr)
     if isinstance(value, Mapping):
         return {_key(key): inner(item) for key, item in value.items()}
-    raise TypeError(f"{type(value).__name__} cannot be dumped as JSON")
+    # Dates, bytes, numbers of other kinds, structs of the host.
+    return cast("object", msgspec.to_builtins(value, str_keys=True))
 
 
 def _key(key: object) -> str:

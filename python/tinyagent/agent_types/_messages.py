@@ -66,7 +66,6 @@ class CacheControl(Structure):
 class TextContent(Structure):
     """A block of text."""
 
-    __told_by__ = ("text",)
     type: Literal["text"] = "text"
     text: str | None = None
     text_signature: str | None = None
@@ -226,8 +225,11 @@ class ToolExecutionResult(Structure):
     terminate: bool = False
 
 
-class Limits(Structure):
-    """Where a run ends although it is not done; None means no limit."""
+class Limits(Structure, forbid_unknown_fields=True):
+    """Where a run ends although it is not done; None means no limit.
+
+    Keeps no unknown keywords: a limit with a misspelt name would be none.
+    """
 
     turns_max: int | None = None
     tokens_max: int | None = None

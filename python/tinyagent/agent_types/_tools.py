@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -62,6 +64,10 @@ class AgentTool(Tool):
     timeout_s: float | None = None
     reconcile: Callable[..., Any] | None = None
     validate: bool = True
+
+    def __deepcopy__(self, memo: dict[int, object]) -> AgentTool:
+        # The functions are what the tool can do, not data: they stay the same objects.
+        return dataclasses.replace(self, parameters=copy.deepcopy(self.parameters, memo))
 
 
 @dataclass
