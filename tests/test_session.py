@@ -9,7 +9,7 @@ import msgspec
 
 from tinyagent.actors.replaying import verify
 from tinyagent.actors.session import Session
-from tinyagent.actors.sources import ProviderSource
+from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.tools import Invocation, Refused, Returned, Runnable
 from tinyagent.actors.transports.portable import PortableTransport
 from tinyagent.events import Record, record_of
@@ -56,7 +56,7 @@ def open_session(url: str, log: Log) -> Session:
         log,
         clock,
         source=ProviderSource(
-            PortableTransport(clock.monotonic_s), lambda settings, key: ("k", {})
+            PortableTransport(clock.monotonic_s), lambda settings, key: Granted("k", {})
         ),
         find=find,
         hooks={},
