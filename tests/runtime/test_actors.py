@@ -81,9 +81,18 @@ def test_an_event_is_numbered_dated_encoded_written_and_posted_in_that_order() -
     seen: list[Any] = []
 
     class Log(MemoryLog):
-        def append(self, seq: int, ts_us: int, *rest: Any) -> None:
-            seen.append(("written", seq, rest[-1]))
-            super().append(seq, ts_us, *rest)
+        def append(
+            self,
+            seq: int,
+            ts_us: int,
+            actor: str | None,
+            kind: str,
+            v: int,
+            cause: int,
+            payload: bytes,
+        ) -> None:
+            seen.append(("written", seq, payload))
+            super().append(seq, ts_us, actor, kind, v, cause, payload)
 
     class Reader:
         kinds = None
