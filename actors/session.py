@@ -16,14 +16,14 @@ from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
-from tinyagent.events import Conversation, Event, Fact, Record, record_of
+from tinyagent.events import Conversation, Event, Fact, Record
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader
 from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Log
+from tinyagent.runtime.stores import Log, as_record
 
 CONTROL = frozenset({k.CancelRequested.kind})
 BEHIND_MAX = 10_000
@@ -168,15 +168,7 @@ class Session:
 
     def _restore(self) -> None:
         for stored in self.log.read():
-            record = record_of(
-                seq=stored.seq,
-                ts_us=stored.ts_us,
-                actor=stored.actor,
-                kind=stored.kind,
-                v=stored.v,
-                cause=stored.cause,
-                payload=stored.payload,
-            )
+            record = as_record(stored)
             self.conversation.evolve(record)
             if isinstance(record.event, Fact) and record.event.kind in self.machine.inputs:
                 self.machine.take(record)

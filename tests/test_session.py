@@ -12,10 +12,9 @@ from tinyagent.actors.session import Session
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.tools import Invocation, Refused, Returned, Runnable
 from tinyagent.actors.transports.portable import PortableTransport
-from tinyagent.events import Record, record_of
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import SystemClock
-from tinyagent.runtime.stores import Log, Stored
+from tinyagent.runtime.stores import Log, as_record
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import ProviderServer, chat
 
@@ -62,18 +61,6 @@ def open_session(url: str, log: Log) -> Session:
         hooks={},
         configure=lambda: configuration,
         changes=dict,
-    )
-
-
-def as_record(stored: Stored) -> Record:
-    return record_of(
-        seq=stored.seq,
-        ts_us=stored.ts_us,
-        actor=stored.actor,
-        kind=stored.kind,
-        v=stored.v,
-        cause=stored.cause,
-        payload=stored.payload,
     )
 
 

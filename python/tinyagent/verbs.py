@@ -13,13 +13,13 @@ from typing import Any
 
 from tinyagent.actors.replaying import verify
 from tinyagent.agent_types import AgentEvent, AgentMessage
-from tinyagent.events import Conversation, Record, Settings, record_of
+from tinyagent.events import Conversation, Record, Settings
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.load import Damage, read_log
 from tinyagent.runtime.log import open_log_at
-from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored
+from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored, as_record
 
 
 class open_log:
@@ -119,19 +119,6 @@ class Recording:
     def replay(self, today: k.SessionStarted | None = None) -> Report:
         """Run today's code over the records; *today* is the configuration to use instead."""
         return verify(self.where, self.records, today)
-
-
-def as_record(stored: Stored) -> Record:
-    """Return a stored record with its event decoded."""
-    return record_of(
-        seq=stored.seq,
-        ts_us=stored.ts_us,
-        actor=stored.actor,
-        kind=stored.kind,
-        v=stored.v,
-        cause=stored.cause,
-        payload=stored.payload,
-    )
 
 
 def load(where: str | Path | Log) -> Recording:

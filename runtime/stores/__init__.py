@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from tinyagent.events import Record, record_of
+
 Durability = Literal["memory", "interval", "group", "strict"]
 
 
@@ -49,6 +51,19 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     d: int = 0
     line: bytes | None = None
+
+
+def as_record(stored: Stored) -> Record:
+    """Return *stored* with its event decoded."""
+    return record_of(
+        seq=stored.seq,
+        ts_us=stored.ts_us,
+        actor=stored.actor,
+        kind=stored.kind,
+        v=stored.v,
+        cause=stored.cause,
+        payload=stored.payload,
+    )
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
