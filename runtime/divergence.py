@@ -112,7 +112,11 @@ def differences(recorded: Any, now: Any, path: str = "") -> Iterator[Difference]
             at = f"{path}[{index}]"
             old = recorded[index] if index < len(recorded) else ABSENT
             yield from differences(old, now[index] if index < len(now) else ABSENT, at)
-    elif recorded != now or type(recorded) is not type(now):
+    elif (
+        recorded != now
+        or type(recorded) is not type(now)
+        or (recorded is ABSENT) is not (now is ABSENT)  # a value may read the same
+    ):
         yield Difference(path, recorded, now)
 
 

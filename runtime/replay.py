@@ -8,6 +8,7 @@ Workers are not run: their answers are the records.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -90,7 +91,12 @@ class _Replay:
         for record in records:
             if record.event.kind in decisions:
                 self._decided.setdefault(record.cause, []).append(record)
-        self._last = max((r.seq for rs in self._decided.values() for r in rs), default=0)
+        self._last = {
+            machine.name: max(
+                (r.cause for r in records if r.event.kind in machine.decisions), default=0
+            )
+            for machine in machines
+        }
 
     def first_divergence(self) -> Divergence | None:
         for record in self.records:
@@ -118,7 +124,7 @@ class _Replay:
             return self._divergence(machine, record, recorded, 1, None, cause=str(error))
         for at in range(max(len(recorded), len(decided))):
             now = decided[at] if at < len(decided) else None
-            if at >= len(recorded) and record.seq >= self._last:
+            if at >= len(recorded) and record.seq >= self._last[machine.name]:
                 self.unfinished += len(decided) - at
                 return None
             if at < len(recorded) and now is not None and _same(recorded[at].event, now):
@@ -187,7 +193,10 @@ def _plain(event: Event) -> Any:
 
 
 _EFFECTS = ("open", "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn")
-_watching = [False, False]  # an audit hook cannot be removed: installed once, then switched
+# An audit hook cannot be removed: installed once, then told which thread it watches, 0 for none.
+# It is called in every thread; the writers of other logs go on meanwhile.
+_watching = [False]
+_watched = [0]
 
 
 @contextmanager
@@ -196,16 +205,16 @@ def _no_effects() -> Generator[None]:
     if not _watching[0]:
         _watching[0] = True
         sys.addaudithook(_audit)
-    before, _watching[1] = _watching[1], True
+    before, _watched[0] = _watched[0], threading.get_ident()
     try:
         yield
     finally:
-        _watching[1] = before
+        _watched[0] = before
 
 
 def _audit(name: str, args: tuple[object, ...]) -> None:
-    if _watching[1] and name.startswith(_EFFECTS):
-        _watching[1] = False
+    if _watched[0] and name.startswith(_EFFECTS) and threading.get_ident() == _watched[0]:
+        _watched[0] = 0
         raise EffectInReplayError(
             f"a step used {name}{args!r:.200} during replay; only decide here"
         )

@@ -38,7 +38,8 @@ TABLE = (
     ("runtime/log.py runtime/load.py", "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/stores/files.py", "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
-    ("runtime/replay.py", "events runtime", "sys"),  # an audit hook: what a decision must not do
+    # An audit hook, and the thread that it watches: what a decision must not do.
+    ("runtime/replay.py", "events runtime", "sys threading"),
     ("runtime/*", "events runtime", ""),
     ("actors/agent.py actors/state.py", "events runtime.errors actors.state", ""),
     (
