@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
 from tinyagent._bodies import error_kind, is_overflow
@@ -120,7 +120,7 @@ class DirectResponse:
         """Close the request at once. Safe to call twice."""
         await self._events.aclose()
 
-    async def _stream(self) -> Any:
+    async def _stream(self) -> AsyncGenerator[AssistantMessageEvent]:
         try:
             async for event in self._attempts():
                 yield event

@@ -67,7 +67,7 @@ def resolve_rust(model: Model) -> dict[str, Any]:
         raise ValueError("Model `provider` must be a non-empty string")
     if not model.id.strip():
         raise ValueError("Model `id` must be a non-empty string")
-    url = getattr(model, "base_url", None) or DEFAULT_BASE_URLS.get(provider)
+    url = (getattr(model, "base_url", None) or "").strip() or DEFAULT_BASE_URLS.get(provider)
     if not url:
         raise ValueError(
             "Model `base_url` must be set for unknown providers in rust_binding_provider"
