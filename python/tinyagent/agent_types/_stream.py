@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tinyagent.agent_types._events import AgentEvent
 from tinyagent.agent_types._messages import AgentMessage
@@ -16,7 +17,11 @@ EventStreamQueueItem: TypeAlias = AgentEvent | None
 class EventStream:
     """An async iterator over events, and the result that the last of them carries.
 
-    Can be made without a running loop. ``push``, ``end`` and ``set_exception`` never wait.
+    Can be made without a running loop. ``push``, ``end`` and ``set_exception`` never wait, and may
+    be called from any thread. They are ordinary attributes: an instance's may be replaced, so who
+    emits looks them up at each call.
+
+    The *reader* is the task that last asked for an event, until it is done.
     """
 
     def __init__(
@@ -29,11 +34,13 @@ class EventStream:
         self._queue: deque[AgentEvent] = deque()
         self._ended = False
         self._result: list[AgentMessage] = []
-        self._error: Exception | None = None
+        self._failure: Exception | None = None
+        self._is_told = False
         self._waiters: list[asyncio.Future[None]] = []
-        self._is_read = False
+        self._changes = 0
+        self._reader: asyncio.Task[object] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def push(self, event: AgentEvent) -> None:
         """Put *event* at the end; dropped once the stream has ended."""
@@ -48,13 +55,13 @@ class EventStream:
             self._wake()
 
     def set_exception(self, exc: Exception) -> None:
-        """End the stream after what is queued by raising *exc*, once."""
+        """End the stream after what is queued by raising *exc*, once; ignored if it has ended."""
         if not self._ended:
-            self._ended, self._error = True, exc
+            self._ended, self._failure = True, exc
             self._wake()
 
-    def attach(self, task: asyncio.Task[Any]) -> None:
-        """Let *task* be the run behind this stream."""
+    def attach(self, task: asyncio.Task[None]) -> None:
+        """Let *task* be the run behind this stream, which ``aclose`` cancels."""
         self._task = task
 
     async def room(self, behind_max: int) -> None:
@@ -63,12 +70,8 @@ class EventStream:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
     def __aiter__(self) -> AsyncIterator[AgentEvent]:
         """Return this stream."""
-        self._is_read = True
         return self
 
     async def __anext__(self) -> AgentEvent:
@@ -77,32 +80,41 @@ class EventStream:
         Raises:
             Exception: what ``set_exception`` was given, after the events before it.
         """
-        self._is_read = True
-        while not self._queue:
-            if self._error is not None:
-                error, self._error = self._error, None
-                raise error
+        self._read_by(asyncio.current_task())
+        while True:
+            seen = self._changes
+            if self._queue:
+                return self._take()
             if self._ended:
+                self._tell()
                 raise StopAsyncIteration
-            await self._wait()
-        event = self._queue.popleft()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        if not self._ended and self._is_end_event(event):
-            self.end(self._get_result(event))
-        return event
+            await self._changed(seen)
 
     async def result(self) -> list[AgentMessage]:
-        """Return the result when the stream has ended; without a reader, read it to its end."""
-        if self._is_read:
-            while not self._ended:
-                await self._wait()
-        else:
-            async for _ in self:
-                pass
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        """Return the result when the stream has ended; ``[]`` if it ended without one.
+
+        Without a reader, this reads the stream to its end. While another task is reading, no event
+        is taken away from it: this only waits.
+
+        Raises:
+            Exception: what ``set_exception`` was given, unless a reader was told before this call.
+        """
+        was_told = self._is_told
+        while True:
+            seen = self._changes
+            if self._is_read_elsewhere():
+                # Of a failure the reader is told too, after the events it has not read yet.
+                if self._ended:
+                    break
+            elif self._queue:
+                self._take()
+                continue
+            elif self._ended:
+                self._is_told = True
+                break
+            await self._changed(seen)
+        if self._failure is not None and not was_told:
+            raise self._failure
         return self._result
 
     async def aclose(self) -> None:
@@ -113,17 +125,61 @@ class EventStream:
             await asyncio.wait({task})
         self.end(self._result)
 
-    async def _wait(self) -> None:
+    def _take(self) -> AgentEvent:
+        event = self._queue.popleft()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        if not self._ended and self._is_end_event(event):
+            # Not by ``end``, which a host may have replaced to see what the run does.
+            self._ended, self._result = True, self._get_result(event)
+            self._wake()
+        return event
+
+    def _tell(self) -> None:
+        if self._failure is not None and not self._is_told:
+            self._is_told = True
+            raise self._failure
+
+    def _read_by(self, task: asyncio.Task[object] | None) -> None:
+        if task is not self._reader:
+            self._reader = task
+            self._wake()
+            if task is not None:
+                # Whoever waits for the result reads on when the reader is gone.
+                task.add_done_callback(lambda _: self._wake())
+
+    def _is_read_elsewhere(self) -> bool:
+        reader = self._reader
+        return reader is not None and reader is not asyncio.current_task() and not reader.done()
+
+    async def _changed(self, seen: int) -> None:
+        """Wait until something has changed since the count *seen*."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
-            await waiter
+            # Looked at after the waiter is in place: another thread may push at any moment.
+            if self._changes == seen:
+                await waiter
         finally:
-            if waiter in self._waiters:
+            with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
 
     def _wake(self) -> None:
+        self._changes += 1
+        if not self._waiters:
+            return
         waiters, self._waiters = self._waiters, []
+        here = asyncio._get_running_loop()
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            loop = waiter.get_loop()
+            if loop is here:
+                _resolve(waiter)
+            else:
+                # A closed loop has nobody left who waits.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_resolve, waiter)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
