@@ -11,6 +11,8 @@ MATURIN = PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin
 # The slow tests build wheels and kill processes: minutes. CI runs them all; so does SLOW=1.
 CHOICE = $(if $(CI)$(SLOW),,-m "not slow")
 ALONE = $(abspath target)/alone
+# Where the recorded streams lie, also for tests that run elsewhere.
+export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
 .PHONY: dev test check demo replay bench wheel clean
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Timed
@@ -276,3 +277,15 @@ def test_one_transport_serves_one_event_loop_after_the_other() -> None:
             assert said(pieces).endswith("the rest")
         # Each loop closed its own connection at its end: nothing is left to warn about.
         assert server.connections == 3
+
+
+async def test_a_client_that_was_given_is_used_and_stays_open() -> None:
+    async with httpx.AsyncClient(headers={"x-mine": "1"}) as client:
+        transport = PortableTransport(time.monotonic, client)
+        async with ProviderServer([GREETING]) as server:
+            async with aclosing(transport.open(asked(server.chat_url))) as opened:
+                await opened.start()
+                assert await opened.read()
+            assert server.requests[0].headers["x-mine"] == "1"
+        await transport.aclose()
+        assert not client.is_closed

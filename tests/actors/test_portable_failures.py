@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-import httpx
 import pytest
 
 from tinyagent.actors.transports import Exchange, Failure, HttpRequest, exchange
@@ -376,18 +375,6 @@ async def test_closing_what_was_not_read_leaves_nothing_behind(
         await opened.aclose()
         await server.requests[0].wait_gone()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def test_a_client_that_was_given_is_used_and_stays_open() -> None:
-    async with httpx.AsyncClient(headers={"x-mine": "1"}) as client:
-        transport = PortableTransport(time.monotonic, client)
-        async with ProviderServer([GREETING]) as server:
-            async with aclosing(transport.open(asked(server.chat_url))) as opened:
-                await opened.start()
-                assert await opened.read()
-            assert server.requests[0].headers["x-mine"] == "1"
-        await transport.aclose()
-        assert not client.is_closed
 
 
 async def test_a_stream_for_other_protocols_has_any_status_and_plain_bytes() -> None:
