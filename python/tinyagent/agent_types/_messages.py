@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import Literal, TypeAlias, Union
+from typing import Literal, TypeAlias
 
 from tinyagent.agent_types._json import JsonObject
 from tinyagent.agent_types._structure import Structure, reject
@@ -150,10 +150,8 @@ class CustomAgentMessage(Structure):
     timestamp: int | None = None
 
 
-Message = Union[UserMessage, AssistantMessage, ToolResultMessage]  # noqa: UP007 - works in isinstance and in annotations
-AgentMessage = Union[  # noqa: UP007 - as above
-    UserMessage, AssistantMessage, ToolResultMessage, CustomAgentMessage
-]
+Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage
+AgentMessage: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomAgentMessage
 
 
 class ThinkingBudgets(Structure):

@@ -9,8 +9,7 @@ import copy
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Set as AbstractSet
 from typing import (
     TYPE_CHECKING,
     ClassVar,
@@ -117,6 +116,8 @@ def _copier(default: object) -> Callable[[], object]:
     return lambda: copy.deepcopy(default)
 
 
+# Again here: type checkers ask the bases first, and ``msgspec.Struct`` says "positional".
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
 class Structure(msgspec.Struct, metaclass=StructureMeta):
     """Base of every compatible type. Fields are keywords; unknown keywords are kept as extras.
 
