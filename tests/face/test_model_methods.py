@@ -204,7 +204,7 @@ def test_a_copy_shares_its_blocks_and_a_deep_copy_does_not() -> None:
     block: Any = ToolCallContent(arguments={"a": []})
     message = AssistantMessage(content=[block])
     assert message.model_copy().content == [block]
-    assert message.model_copy().content[0] is block
+    assert build(message.model_copy).content[0] is block
     deep = build(message.model_copy, deep=True).content[0]
     assert deep == block
     assert deep is not block
