@@ -27,7 +27,6 @@ from tinyagent.testing import ProviderServer, Reply, chat, sse
 from tinyagent.testing.provider import Received
 
 DONE = b"data: [DONE]\n\n"
-SCHEMA = {"type": "object", "properties": {}}
 Block = tuple[Any, ...]
 _STARTS = ("text_start", "thinking_start", "tool_call_start")
 _DELTAS = ("text_delta", "thinking_delta", "tool_call_delta")
@@ -71,6 +70,16 @@ def demo(url: str, **more: Any) -> OpenAICompatModel:
     """Return a model of an unknown provider at *url*, without a key."""
     given: dict[str, Any] = {"provider": "demo", "id": "m", "base_url": url, "auth": "none"}
     return OpenAICompatModel(**{**given, **more})
+
+
+def of(provider: str, **more: Any) -> Callable[[str], OpenAICompatModel]:
+    """Return what makes a model of *provider* at a server's URL."""
+
+    def model(url: str) -> OpenAICompatModel:
+        given: dict[str, Any] = {"provider": provider, "id": "m", "base_url": url, **more}
+        return OpenAICompatModel(**given)
+
+    return model
 
 
 def blocks(message: AssistantMessage | None) -> list[Block]:
