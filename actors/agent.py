@@ -30,8 +30,7 @@ from tinyagent.actors.state import (
     CallState,
     State,
 )
-from tinyagent.events import Event, Record, canonical, digest
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Record, canonical, digest, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
 NOT_RUN = "Tool not run: the request was aborted"

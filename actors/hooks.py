@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-from tinyagent.events import Event, Failure, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
 GRACE_S = 0.05

@@ -14,8 +14,7 @@ from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.hosted import HOSTED, Description, described
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
-from tinyagent.events import Conversation, Record, View, digest
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Record, View, digest, kinds as k
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences
 from tinyagent.runtime.replay import Finding, replay
 

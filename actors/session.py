@@ -16,8 +16,7 @@ from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
-from tinyagent.events import Conversation, Event, Fact, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, Fact, Record, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader

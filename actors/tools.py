@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tinyagent.events import Conversation, Event, Failure, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
 GRACE_S = 0.05

@@ -11,62 +11,26 @@ from typing import Any, Literal
 
 from tinyagent.events.fact import (
     Barrier as Barrier,
-)
-from tinyagent.events.fact import (
     CallRef as CallRef,
-)
-from tinyagent.events.fact import (
     Content as Content,
-)
-from tinyagent.events.fact import (
     Effect as Effect,
-)
-from tinyagent.events.fact import (
     Event as Event,
-)
-from tinyagent.events.fact import (
     Fact as Fact,
-)
-from tinyagent.events.fact import (
     Failure as Failure,
-)
-from tinyagent.events.fact import (
     FailureKind as FailureKind,
-)
-from tinyagent.events.fact import (
     Piece as Piece,
-)
-from tinyagent.events.fact import (
     Record as Record,
-)
-from tinyagent.events.fact import (
     ToolSpec as ToolSpec,
-)
-from tinyagent.events.fact import (
     UnknownEvent as UnknownEvent,
 )
 from tinyagent.events.lifecycle import (
     ActorFailed as ActorFailed,
-)
-from tinyagent.events.lifecycle import (
     ConfigChanged as ConfigChanged,
-)
-from tinyagent.events.lifecycle import (
     DiagnosticReported as DiagnosticReported,
-)
-from tinyagent.events.lifecycle import (
     LogRecovered as LogRecovered,
-)
-from tinyagent.events.lifecycle import (
     SessionEnded as SessionEnded,
-)
-from tinyagent.events.lifecycle import (
     SessionResumed as SessionResumed,
-)
-from tinyagent.events.lifecycle import (
     SessionStarted as SessionStarted,
-)
-from tinyagent.events.lifecycle import (
     SinkFailed as SinkFailed,
 )
 

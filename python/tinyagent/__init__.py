@@ -15,170 +15,68 @@ from tinyagent.agent_loop import agent_loop
 if TYPE_CHECKING:
     from tinyagent.agent import (
         Agent as Agent,
-    )
-    from tinyagent.agent import (
         AgentOptions as AgentOptions,
-    )
-    from tinyagent.agent import (
         default_convert_to_llm as default_convert_to_llm,
-    )
-    from tinyagent.agent import (
         extract_text as extract_text,
     )
     from tinyagent.agent_loop import (
         agent_loop_continue as agent_loop_continue,
-    )
-    from tinyagent.agent_loop import (
         create_agent_stream as create_agent_stream,
-    )
-    from tinyagent.agent_loop import (
         stream_assistant_response as stream_assistant_response,
-    )
-    from tinyagent.agent_loop import (
         stream_simple as stream_simple,
     )
     from tinyagent.agent_tool_execution import (
         execute_tool_calls as execute_tool_calls,
-    )
-    from tinyagent.agent_tool_execution import (
         skip_tool_call as skip_tool_call,
-    )
-    from tinyagent.agent_tool_execution import (
         validate_tool_arguments as validate_tool_arguments,
     )
     from tinyagent.agent_types import (
         AfterToolCallFn as AfterToolCallFn,
-    )
-    from tinyagent.agent_types import (
         AgentContext as AgentContext,
-    )
-    from tinyagent.agent_types import (
         AgentEndEvent as AgentEndEvent,
-    )
-    from tinyagent.agent_types import (
         AgentEvent as AgentEvent,
-    )
-    from tinyagent.agent_types import (
         AgentLoopConfig as AgentLoopConfig,
-    )
-    from tinyagent.agent_types import (
         AgentMessage as AgentMessage,
-    )
-    from tinyagent.agent_types import (
         AgentStartEvent as AgentStartEvent,
-    )
-    from tinyagent.agent_types import (
         AgentState as AgentState,
-    )
-    from tinyagent.agent_types import (
         AgentTool as AgentTool,
-    )
-    from tinyagent.agent_types import (
         AgentToolResult as AgentToolResult,
-    )
-    from tinyagent.agent_types import (
         AgentToolUpdateCallback as AgentToolUpdateCallback,
-    )
-    from tinyagent.agent_types import (
         AssistantMessage as AssistantMessage,
-    )
-    from tinyagent.agent_types import (
         AssistantMessageEvent as AssistantMessageEvent,
-    )
-    from tinyagent.agent_types import (
         BeforeToolCallFn as BeforeToolCallFn,
-    )
-    from tinyagent.agent_types import (
         Context as Context,
-    )
-    from tinyagent.agent_types import (
         CustomAgentMessage as CustomAgentMessage,
-    )
-    from tinyagent.agent_types import (
         EventStream as EventStream,
-    )
-    from tinyagent.agent_types import (
         ImageContent as ImageContent,
-    )
-    from tinyagent.agent_types import (
         Limits as Limits,
-    )
-    from tinyagent.agent_types import (
         Message as Message,
-    )
-    from tinyagent.agent_types import (
         MessageEndEvent as MessageEndEvent,
-    )
-    from tinyagent.agent_types import (
         MessageStartEvent as MessageStartEvent,
-    )
-    from tinyagent.agent_types import (
         MessageUpdateEvent as MessageUpdateEvent,
-    )
-    from tinyagent.agent_types import (
         Model as Model,
-    )
-    from tinyagent.agent_types import (
         ShouldStopAfterTurnFn as ShouldStopAfterTurnFn,
-    )
-    from tinyagent.agent_types import (
         SimpleStreamOptions as SimpleStreamOptions,
-    )
-    from tinyagent.agent_types import (
         StreamFn as StreamFn,
-    )
-    from tinyagent.agent_types import (
         StreamResponse as StreamResponse,
-    )
-    from tinyagent.agent_types import (
         TextContent as TextContent,
-    )
-    from tinyagent.agent_types import (
         ThinkingLevel as ThinkingLevel,
-    )
-    from tinyagent.agent_types import (
         Tool as Tool,
-    )
-    from tinyagent.agent_types import (
         ToolCall as ToolCall,
-    )
-    from tinyagent.agent_types import (
         ToolCallContent as ToolCallContent,
-    )
-    from tinyagent.agent_types import (
         ToolExecutionEndEvent as ToolExecutionEndEvent,
-    )
-    from tinyagent.agent_types import (
         ToolExecutionStartEvent as ToolExecutionStartEvent,
-    )
-    from tinyagent.agent_types import (
         ToolExecutionUpdateEvent as ToolExecutionUpdateEvent,
-    )
-    from tinyagent.agent_types import (
         ToolLoopControl as ToolLoopControl,
-    )
-    from tinyagent.agent_types import (
         ToolResultMessage as ToolResultMessage,
-    )
-    from tinyagent.agent_types import (
         TurnEndEvent as TurnEndEvent,
-    )
-    from tinyagent.agent_types import (
         TurnStartEvent as TurnStartEvent,
-    )
-    from tinyagent.agent_types import (
         UserMessage as UserMessage,
     )
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
-    )
-    from tinyagent.proxy import (
         ProxyStreamResponse as ProxyStreamResponse,
-    )
-    from tinyagent.proxy import (
         create_proxy_stream as create_proxy_stream,
-    )
-    from tinyagent.proxy import (
         stream_proxy as stream_proxy,
     )
     from tinyagent.proxy_event_handlers import (
@@ -186,14 +84,8 @@ if TYPE_CHECKING:
     )
     from tinyagent.verbs import (
         Recording as Recording,
-    )
-    from tinyagent.verbs import (
         load as load,
-    )
-    from tinyagent.verbs import (
         open_log as open_log,
-    )
-    from tinyagent.verbs import (
         replay as replay,
     )
 else:

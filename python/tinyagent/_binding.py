@@ -26,8 +26,7 @@ from tinyagent.actors.streamer import Attempt, KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, Model, SimpleStreamOptions
-from tinyagent.events import Event, Record, Settings, View
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Record, Settings, View, kinds as k
 from tinyagent.events.conversation import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock

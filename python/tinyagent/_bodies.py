@@ -18,8 +18,7 @@ from tinyagent.agent_types import (
     ToolResultMessage,
     UserMessage,
 )
-from tinyagent.events import Record, plain
-from tinyagent.events import kinds as k
+from tinyagent.events import Record, kinds as k, plain
 from tinyagent.events.conversation import Conversation
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User, said_in
 

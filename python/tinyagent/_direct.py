@@ -24,8 +24,7 @@ from tinyagent.agent_types import (
     ToolCallContent,
     dump_model_dumpable,
 )
-from tinyagent.events import Settings, View, digest, plain
-from tinyagent.events import kinds as k
+from tinyagent.events import Settings, View, digest, kinds as k, plain
 from tinyagent.events.messages import Assistant, Message, message_of
 from tinyagent.runtime.clock import SystemClock
 

@@ -22,8 +22,7 @@ from tinyagent.agent_types import (
     ToolLoopControl,
     ToolResultMessage,
 )
-from tinyagent.events import Conversation, Event, plain
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, kinds as k, plain
 from tinyagent.events.messages import Result
 from tinyagent.runtime.loops import Live
 

@@ -9,26 +9,53 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tinyagent._options import AgentOptions as AgentOptions
-from tinyagent._options import ApiKeyResolverCallback as ApiKeyResolverCallback
-from tinyagent._options import ConvertToLlmCallback as ConvertToLlmCallback
-from tinyagent._options import TransformContextCallback as TransformContextCallback
-from tinyagent._options import default_convert_to_llm as default_convert_to_llm
-from tinyagent._state import StateKeeper, awaited, inputs_of, own
-from tinyagent._state import extract_text as extract_text
-from tinyagent._streams import AgentStream
-from tinyagent.agent_types import (
-    AgentEvent,
-    AgentMessage,
-    AgentState,
-    AgentTool,
-    AssistantMessage,
-    ImageContent,
-    MessageEndEvent,
-    MessageUpdateEvent,
-    Model,
-    ThinkingLevel,
+from tinyagent._options import (
+    AgentOptions as AgentOptions,
+    ApiKeyResolverCallback as ApiKeyResolverCallback,
+    ConvertToLlmCallback as ConvertToLlmCallback,
+    TransformContextCallback as TransformContextCallback,
+    default_convert_to_llm as default_convert_to_llm,
 )
+from tinyagent._state import StateKeeper, awaited, extract_text as extract_text, inputs_of, own
+from tinyagent._streams import AgentStream
+from tinyagent.agent_loop import (
+    agent_loop as agent_loop,
+    agent_loop_continue as agent_loop_continue,
+)
+from tinyagent.agent_types import (
+    ZERO_USAGE as ZERO_USAGE,
+    AfterToolCallFn as AfterToolCallFn,
+    AgentContext as AgentContext,
+    AgentEndEvent as AgentEndEvent,
+    AgentEvent as AgentEvent,
+    AgentLoopConfig as AgentLoopConfig,
+    AgentMessage as AgentMessage,
+    AgentState as AgentState,
+    AgentTool as AgentTool,
+    AssistantMessage as AssistantMessage,
+    BeforeToolCallFn as BeforeToolCallFn,
+    ImageContent as ImageContent,
+    MaybeAwaitable as MaybeAwaitable,
+    Message as Message,
+    MessageEndEvent as MessageEndEvent,
+    MessageUpdateEvent as MessageUpdateEvent,
+    Model as Model,
+    ShouldStopAfterTurnFn as ShouldStopAfterTurnFn,
+    StreamFn as StreamFn,
+    TextContent as TextContent,
+    ThinkingBudgets as ThinkingBudgets,
+    ThinkingContent as ThinkingContent,
+    ThinkingLevel as ThinkingLevel,
+    ToolCallContent as ToolCallContent,
+    ToolResultMessage as ToolResultMessage,
+    UserMessage as UserMessage,
+    is_message_end_event as is_message_end_event,
+    is_message_start_or_update_event as is_message_start_or_update_event,
+    is_tool_execution_end_event as is_tool_execution_end_event,
+    is_tool_execution_start_event as is_tool_execution_start_event,
+    is_turn_end_event as is_turn_end_event,
+)
+from tinyagent.caching import add_cache_breakpoints as add_cache_breakpoints
 from tinyagent.runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from tinyagent._loop import StreamEventHandler as StreamEventHandler
-    from tinyagent._loop import run_loop as run_loop
-    from tinyagent._loop import stream_assistant_response as stream_assistant_response
+    from tinyagent._loop import (
+        StreamEventHandler as StreamEventHandler,
+        run_loop as run_loop,
+        stream_assistant_response as stream_assistant_response,
+    )
     from tinyagent.agent_tool_execution import execute_tool_calls as execute_tool_calls
     from tinyagent.agent_types import (
         AgentContext,

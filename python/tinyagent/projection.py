@@ -32,8 +32,7 @@ from tinyagent.agent_types import (
     TurnEndEvent,
     TurnStartEvent,
 )
-from tinyagent.events import Conversation, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 AFTER = "after_tool_call"

@@ -20,8 +20,8 @@ from tinyagent.agent_types import (
     Model,
     SimpleStreamOptions,
     TextContent,
+    dump_model_dumpable as dump_model_dumpable,
 )
-from tinyagent.agent_types import dump_model_dumpable as dump_model_dumpable
 from tinyagent.proxy_event_handlers import process_proxy_event as process_proxy_event
 from tinyagent.runtime.clock import SystemClock
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from tinyagent.actors.replaying import verify
 from tinyagent.agent_types import AgentEvent, AgentMessage
-from tinyagent.events import Conversation, Record, Settings
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.load import Damage, read_log

@@ -9,8 +9,7 @@ import pytest
 
 from tinyagent.actors.agent import step
 from tinyagent.actors.state import State
-from tinyagent.events import Event, Failure, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
 STARTED = k.SessionStarted()

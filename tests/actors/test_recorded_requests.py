@@ -14,8 +14,7 @@ from tests.corpus import APIS, Recording, folder, recordings
 
 from tinyagent._alchemy import Decoder
 from tinyagent.actors.providers import provider_for
-from tinyagent.events import Conversation, Event, Message, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, Message, Record, kinds as k
 from tinyagent.events.conversation import Settings
 from tinyagent.events.messages import Assistant, Block
 

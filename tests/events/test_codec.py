@@ -6,11 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tinyagent.events import KINDS, Event, Failure, UnknownEvent, canonical, digest, plain
-from tinyagent.events import kinds as k
+from tinyagent.events import (
+    KINDS,
+    Event,
+    Failure,
+    UnknownEvent,
+    canonical,
+    digest,
+    kinds as k,
+    plain,
+)
 from tinyagent.events.codec import decode, encode, record_of, restored
 
 FAILURE = Failure("network", "gone", 503, 1.5)

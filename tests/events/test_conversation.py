@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent.events import Conversation, Event, Failure, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.events.messages import Assistant, Block, Result, User
 
 ASKED = k.ModelRequested(1)

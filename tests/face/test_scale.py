@@ -9,8 +9,15 @@ from typing import Any
 
 from tests.traces import MODEL, calls, result, script, text, tool
 
-from tinyagent import Agent, AgentContext, AgentLoopConfig, AgentOptions, AgentState, agent_loop
-from tinyagent import default_convert_to_llm as convert
+from tinyagent import (
+    Agent,
+    AgentContext,
+    AgentLoopConfig,
+    AgentOptions,
+    AgentState,
+    agent_loop,
+    default_convert_to_llm as convert,
+)
 from tinyagent.agent_types import AssistantMessageEvent, ToolResultMessage, UserMessage
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.testing import RecordedTransport, chat

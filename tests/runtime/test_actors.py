@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent.events import Event, Fact, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Fact, Record, kinds as k
 from tinyagent.runtime.errors import LogClosedError, MailboxFullError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Live, Machine, Say, drain, drive, serve

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from tinyagent.actors.session import agent_machine
-from tinyagent.events import Event, Failure, Record
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.divergence import Difference, Divergence, Report
 from tinyagent.runtime.errors import DivergenceError, EffectInReplayError
 from tinyagent.runtime.loops import Machine
