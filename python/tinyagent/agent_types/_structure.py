@@ -26,12 +26,10 @@ import msgspec
 
 from tinyagent.agent_types._dump import dump_fields, dump_value
 from tinyagent.agent_types._faults import Fault, validation_error
+from tinyagent.agent_types._later import LATER, defer as defer, make, own, waiting
 from tinyagent.agent_types._shapes import Convert, shape_of
 
 S = TypeVar("S", bound="Structure")
-
-_LATER = "\0later"
-"""Where an instance keeps what computes its unset fields; see ``defer``."""
 
 
 class Plan(NamedTuple):
@@ -46,10 +44,6 @@ class Plan(NamedTuple):
     fixes: tuple[tuple[str, Convert], ...]
     checks: tuple[tuple[str, Convert], ...]
     complete: Callable[[dict[str, object]], None] | None
-
-
-# The constructor of msgspec itself: knows nothing of extras and conversions.
-_make = cast("Callable[..., object]", msgspec.StructMeta.__call__)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -104,7 +98,7 @@ class StructureMeta(msgspec.StructMeta):
             if plan.complete is not None:
                 plan.complete(given)
             try:
-                return _make(cls, **given)
+                return make(cls, **given)
             except TypeError:
                 return _with_extras(cls, given)
 
@@ -274,24 +268,15 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            later = self.__dict__.get(_LATER)
+            later = self.__dict__.get(LATER)
             if later is None or name not in later:
                 kind = type(self).__name__
                 raise AttributeError(f"{kind!r} object has no attribute {name!r}")
             value = later.pop(name)()
             if not later:
-                del self.__dict__[_LATER]
+                del self.__dict__[LATER]
             setattr(self, name, value)
             return value
-
-
-def defer(of: Structure, field: str, compute: Callable[[], object]) -> None:
-    """Leave *field* unset until it is read, which calls *compute* once.
-
-    So a snapshot of a growing text costs nothing while nobody looks at it.
-    """
-    delattr(of, field)
-    cast("dict[str, object]", _own(of).setdefault(_LATER, {}))[field] = compute
 
 
 def reject(cls: type[Structure], field: str, problem: str, value: object) -> ValueError:
@@ -305,16 +290,12 @@ def dump_json_value(value: object) -> object:
 
 
 def _extras(of: Structure) -> dict[str, object]:
-    extras = _own(of)
-    for name in tuple(cast("dict[str, object]", extras.get(_LATER, {}))):
+    extras = own(of)
+    for name in tuple(waiting(of)):
         getattr(of, name)
     # Still there if a field was assigned before it was ever read.
-    extras.pop(_LATER, None)
+    extras.pop(LATER, None)
     return extras
-
-
-def _own(of: object) -> dict[str, object]:
-    return cast("dict[str, object]", vars(of))
 
 
 def _state(of: Structure) -> dict[str, object]:
@@ -326,8 +307,8 @@ def _state(of: Structure) -> dict[str, object]:
 def _restored(cls: type[S], state: dict[str, object]) -> S:
     """Return an instance with exactly this state: what ``copy`` and ``pickle`` call."""
     known = {name: state[name] for name in cls.__struct_fields__ if name in state}
-    result = cast("S", _make(cls, **known))
-    _own(result).update({name: state[name] for name in state if name not in known})
+    result = cast("S", make(cls, **known))
+    own(result).update({name: state[name] for name in state if name not in known})
     return result
 
 
@@ -338,7 +319,7 @@ def _with_extras(cls: type[S], given: dict[str, object]) -> S:
         if cls.__struct_config__.forbid_unknown_fields:
             raise reject(cls, name, "there is no such field", given[name])
         # Such a value would hide a method of the instance.
-        if hasattr(cls, name) or name.startswith("__") or name == _LATER:
+        if hasattr(cls, name) or name == LATER:
             raise reject(cls, name, "an extra field may not have this name", given[name])
     optional = cls.__struct_defaults__
     required = fields[: len(fields) - len(optional)]
