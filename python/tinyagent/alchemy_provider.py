@@ -65,6 +65,7 @@ class OpenAICompatModel(ProviderMetadataModel):
     @classmethod
     def __complete__(cls, given: dict[str, object]) -> None:
         """Take the api that the provider speaks, if none is given."""
+        super().__complete__(given)
         if "api" not in given:
             provider = given.get("provider")
             inferred = inferred_api(provider.strip()) if isinstance(provider, str) else ""

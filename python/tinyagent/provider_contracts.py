@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from tinyagent.agent_types import AssistantMessage, AssistantMessageEvent, JsonObject, Model
+from tinyagent.agent_types._structure import reject
 
 ReasoningEffort: TypeAlias = Literal["minimal", "low", "medium", "high", "xhigh"]
 ReasoningMode: TypeAlias = bool | ReasoningEffort
@@ -31,13 +33,28 @@ class BindingStreamHandle(Protocol):
 
 
 class ProviderMetadataModel(Model):
-    """A model with what requests need to know of it."""
+    """A model with what requests need to know of it.
+
+    Raises:
+        ValidationError: ``reasoning`` is neither a bool nor one of the words. It is checked at
+            construction, because a wrong word would only be seen as a model that does not think.
+    """
 
     name: str | None = None
     headers: dict[str, str] | None = None
     context_window: int = 128_000
     max_tokens: int = 4096
     reasoning: ReasoningMode = False
+
+    @classmethod
+    def __complete__(cls, given: dict[str, object]) -> None:
+        """Refuse a ``reasoning`` that is none."""
+        reasoning = given.get("reasoning", False)
+        words: tuple[str, ...] = get_args(ReasoningEffort)
+        if not isinstance(reasoning, bool) and reasoning not in words:
+            possible = ", ".join(repr(word) for word in words)
+            problem = f"must be True, False or one of {possible}, not {reasoning!r}"
+            raise reject(cls, "reasoning", problem, reasoning)
 
 
 @dataclass(frozen=True)
@@ -165,6 +182,9 @@ async def in_thread(call: Callable[[], T]) -> T:
     def settle(value: Any, error: BaseException | None) -> None:
         if done.done():
             return
+        if isinstance(error, StopIteration):
+            # A future refuses this one, and its waiter would wait for ever.
+            error = RuntimeError(f"the call raised {error!r}")
         if error is not None:
             done.set_exception(error)
         else:
@@ -176,7 +196,8 @@ async def in_thread(call: Callable[[], T]) -> T:
             value = call()
         except BaseException as raised:
             error = raised
-        if not loop.is_closed():
+        # A closed loop has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=run, name="tinyagent-binding", daemon=True).start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tinyagent._resolve import resolve_rust
 from tinyagent.actors.providers.table import DEFAULT_BASE_URLS
@@ -15,6 +15,7 @@ from tinyagent.agent_types import (
     StreamResponse,
     dump_model_dumpable,
 )
+from tinyagent.agent_types._structure import Structure, reject
 from tinyagent.alchemy_provider import DirectResponse
 from tinyagent.provider_contracts import (
     BindingStreamHandle,
@@ -31,12 +32,66 @@ _HELD_TOO = (dump_model_dumpable, resolve_model_metadata, DEFAULT_BASE_URLS)
 
 
 class RustBindingModel(ProviderMetadataModel):
-    """A model of one of the known providers, or of any URL."""
+    """A model of one of the known providers, or of any URL.
+
+    Raises:
+        ValidationError: ``api`` or ``reasoning`` is none of the known words.
+    """
 
     provider: str = "openrouter"
     id: str = "moonshotai/kimi-k2.5"
     api: BindingApi = ""  # pyright: ignore[reportIncompatibleVariableOverride] - narrower
     base_url: str | None = None
+
+    @classmethod
+    def __complete__(cls, given: dict[str, object]) -> None:
+        """Refuse an unknown ``api``; strip ``base_url``, of which a blank one is none."""
+        super().__complete__(given)
+        api, url = given.get("api", ""), given.get("base_url")
+        words: tuple[str, ...] = get_args(BindingApi)
+        if api not in words:
+            possible = ", ".join(repr(word) for word in words)
+            raise reject(cls, "api", f"must be one of {possible}, not {api!r}", api)
+        if isinstance(url, str):
+            given["base_url"] = url.strip() or None
+
+
+class BindingModelPayload(Structure, forbid_unknown_fields=True):
+    """A model as the binding takes it."""
+
+    id: str
+    provider: str
+    api: str
+    base_url: str
+    name: str | None = None
+    headers: dict[str, str] | None = None
+    reasoning: ReasoningMode = False
+    context_window: int
+    max_tokens: int
+
+
+class BindingToolPayload(Structure, forbid_unknown_fields=True):
+    """A tool as the binding takes it; ``parameters`` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+class BindingContextPayload(Structure, forbid_unknown_fields=True):
+    """A conversation as the binding takes it; messages are dumped already."""
+
+    system_prompt: str = ""
+    messages: list[JsonObject]
+    tools: list[BindingToolPayload] | None = None
+
+
+class BindingOptionsPayload(Structure, forbid_unknown_fields=True):
+    """What one call is made with, as the binding takes it."""
+
+    api_key: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 class RustBindingStreamResponse(BindingStreamResponseBase):
