@@ -15,12 +15,12 @@ import msgspec
 
 from tinyagent.actors import transports
 from tinyagent.actors.transports import Answer, Timed
-from tinyagent.events import Conversation, Event, Record, View, canonical, digest
-from tinyagent.events import kinds as k
+from tinyagent.events import Conversation, Event, Record, View, canonical, digest, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
 ABORTED = "Request was aborted"
+KEY = "get_api_key"
 REPLACED = "the stream's result is not what its deltas said"
 RETRY_AFTER_S_MAX = 120.0
 """A longer wait is a refusal (openai-python 3.54 gives up there too)."""
@@ -111,6 +111,7 @@ class Streamer:
         self._log_id = log_id
         self._room = room
         self._cancelled = False
+        self._has_ended = False
         self._task: asyncio.Task[Any] | None = None
 
     def fold(self, record: Record) -> None:
@@ -132,33 +133,63 @@ class Streamer:
         if self._cancelled:
             yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
             return
-        self._task = asyncio.current_task()
-        speech = _Speech(self._conversation)
         key: str | None = None
+        if self.key_of is not None:
+            # While this is being written nothing is cut off: that would end the task unheard.
+            yield k.HostAsked(KEY)
+            answered, key = await self._key(self.key_of, asked.settings.model.get("provider", ""))
+            yield answered
+            if isinstance(answered, k.HostFailed):
+                yield k.ModelFailed(answered.failure, request=request)
+                return
+        self._has_ended = False
+        self._task = asyncio.current_task()
         try:
-            if self.key_of is not None:
-                yield k.HostAsked("get_api_key")
-                try:
-                    key = await self.key_of(asked.settings.model.get("provider", ""))
-                except Exception as error:
-                    failure = k.Failure("host", str(error) or type(error).__name__)
-                    yield k.HostFailed("get_api_key", failure)
-                    yield k.ModelFailed(failure, request=request)
-                    return
-                yield k.HostAnswered("get_api_key", found=bool(key))
-            async for item in self._attempts(record, asked, key, speech, request):
+            async for item in self._attempts(record, asked, key, request):
                 yield item
         except asyncio.CancelledError:
-            if not self._cancelled or self._task is None:
+            failure = self._cut()
+            if failure is None:
                 raise
-            self._task.uncancel()
-            yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
+            if not self._has_ended:
+                yield k.ModelFailed(failure, request=request)
         finally:
             self._task = None
 
+    async def _key(
+        self, key_of: KeyOf, provider: str
+    ) -> tuple[k.HostAnswered | k.HostFailed, str | None]:
+        """Ask for the key, unless the run was cancelled; return the host's answer, and the key."""
+        if self._cancelled:
+            return k.HostFailed(KEY, k.Failure("cancelled", ABORTED)), None
+        self._task = asyncio.current_task()
+        try:
+            key = await key_of(provider)
+        except asyncio.CancelledError:
+            failure = self._cut()
+            if failure is None:
+                raise
+            return k.HostFailed(KEY, failure), None
+        except Exception as error:
+            return k.HostFailed(KEY, k.Failure("host", str(error) or type(error).__name__)), None
+        finally:
+            self._task = None
+        return k.HostAnswered(KEY, found=bool(key)), key
+
+    def _cut(self) -> k.Failure | None:
+        """Return why the call was cut off; None if its task is, as the whole session is ended."""
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            return k.Failure("host", "the model call cancelled itself")
+        if not self._cancelled:
+            return None
+        task.uncancel()
+        return k.Failure("cancelled", ABORTED)
+
     async def _attempts(
-        self, record: Record, asked: View, key: str | None, speech: _Speech, request: str
+        self, record: Record, asked: View, key: str | None, request: str
     ) -> AsyncIterator[Event | Live]:
+        speech = _Speech(self._conversation)
         told: transports.Failure | None = None
         for number in range(1, self.source.attempts_max + 1):
             attempt = self.source.attempt(asked, key)
@@ -172,6 +203,7 @@ class Streamer:
                     if self._room is not None:
                         await self._room()
                 answer, live = attempt.finish()
+                self._has_ended = True
                 yield Live(speech.end(answer, request), live)
                 return
             except transports.Failure as failure:
@@ -179,6 +211,7 @@ class Streamer:
                     told = failure
                 delay_s = self._delay_s(failure, number, record.seq)
                 if speech.begun or delay_s is None:
+                    self._has_ended = True
                     yield Live(speech.fail(told, request), getattr(failure, "live", None))
                     return
                 yield k.ModelRetrying(number + 1, _failure(failure), round(delay_s, 3))
