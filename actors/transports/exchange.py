@@ -109,15 +109,7 @@ class ByteExchange:
         """Return how the answer ended. After the last ``read``, or after it failed."""
         if self._end is None:
             self._end = self._open().finish()
-        end, failure = self._end, self._end["failure"]
-        return Answer(
-            reason=end["reason"],
-            raw_reason=end["raw_reason"],
-            usage=end["usage"],
-            response=end["response"],
-            failure=None if failure is None else (failure[0], failure[1]),
-            bad_calls=tuple(end["bad_calls"]),
-        )
+        return answer_of(self._end)
 
     async def aclose(self) -> None:
         """Close the connection at once if the answer is not complete. Safe to call twice."""
@@ -167,3 +159,16 @@ class ByteExchange:
         return failures.http_failure(
             request.api, stream.status, stream.headers, bytes(body), secrets
         )
+
+
+def answer_of(end: Mapping[str, Any]) -> Answer:
+    """Return what ``Decoder.finish`` says as an answer."""
+    failure = end["failure"]
+    return Answer(
+        reason=end["reason"],
+        raw_reason=end["raw_reason"],
+        usage=end["usage"],
+        response=end["response"],
+        failure=None if failure is None else (failure[0], failure[1]),
+        bad_calls=tuple(end["bad_calls"]),
+    )

@@ -1,4 +1,4 @@
-"""The extension: the log's writer and scanner, and the decoders of provider streams."""
+"""The extension: the log's writer and scanner, the decoders of provider streams, and HTTP."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -299,3 +299,82 @@ def check_arguments(schema_json: bytes, arguments_json: bytes, /) -> list[tuple[
     Raises:
         ValueError: the schema is broken, or refers to something outside itself.
     """
+
+# ---- HTTP (rust/http) -----------------------------------------------------------------------
+
+class HttpFault(Exception):
+    """An exchange failed. ``args``: a word, and what the library said.
+
+    Words: ``bad_url bad_header not_sent not_connected not_answered fell_silent broke_off
+    cancelled``. See ``actors/transports/failures.py`` for what each means.
+    """
+
+    args: tuple[str, str]
+
+@final
+class HttpPool:
+    """Connections under one set of settings; pools that were made of the same share them.
+
+    Proxies are URLs: ``http``, ``https``, ``socks5``, ``socks5h``. *no_proxy* lists hosts,
+    domains and networks. Certificates replace the system's.
+    """
+
+    def __init__(
+        self,
+        *,
+        http_proxy: str = "",
+        https_proxy: str = "",
+        all_proxy: str = "",
+        no_proxy: str = "",
+        cert_file: str | Path | None = None,
+        cert_dir: str | Path | None = None,
+    ) -> None: ...
+    def open(
+        self,
+        api: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        limits_s: tuple[float, float, float, float],
+    ) -> HttpExchange:
+        """Begin to POST *body*; never waits.
+
+        *limits_s*: until connected, until the head of the answer, of silence in it, of an error
+        body. A faulty URL is told by the exchange.
+
+        Raises:
+            ValueError: there is no decoder for *api*. OSError: the system gives no thread.
+        """
+
+@final
+class HttpExchange:
+    """One request under way. Dropping it closes its connection."""
+
+    def take(
+        self,
+    ) -> tuple[int, list[tuple[str, str]], bytes | None] | list[tuple[int, str, Any, int]] | None:
+        """Return what has happened; None if nothing has. Never waits.
+
+        First the head: status, headers with names in lower case, and what there is of the body if
+        the status is not 2xx. Then lists of pieces with their gaps in microseconds; an empty list
+        at the end, again and again.
+
+        Raises:
+            HttpFault: there is no more; again and again.
+        """
+
+    def wait(self, event_loop: object, future: object) -> bool:
+        """Whether there is something to take. If not, *future* gets its result once there is.
+
+        Only one waits at a time.
+        """
+
+    def block(self, timeout_s: float | None = None) -> bool:
+        """Block, without the interpreter, until there is something to take; False if there is
+        nothing by then."""
+
+    def finish(self) -> dict[str, Any]:
+        """Say how the answer ended, as ``Decoder.finish`` without its pieces."""
+
+    def close(self) -> None:
+        """Close the connection if the answer has not ended. Wakes whoever waits. Never waits."""

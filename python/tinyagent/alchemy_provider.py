@@ -131,11 +131,10 @@ def _resolver(model: Model, stream_fn: object) -> Any:
 
 @lru_cache(maxsize=1)
 def shared_transport() -> Transport:
-    """Return the process's transport and its connection pool."""
-    from tinyagent.actors.transports.portable import PortableTransport
-    from tinyagent.runtime.clock import SystemClock
+    """Return the process's transport and its connection pool: the extension's."""
+    from tinyagent.actors.transports.native import NativeTransport
 
-    return PortableTransport(SystemClock().monotonic_s)
+    return NativeTransport()
 
 
 @lru_cache(maxsize=1)

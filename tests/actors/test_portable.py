@@ -1,64 +1,25 @@
-"""The portable transport against a real server on the loopback interface."""
+"""The portable transport: the contract, and what only it can do."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
 import httpx
 import pytest
+from tests.contract_failures import FailureContract, refused
+from tests.contracts import GREETING, TransportContract, answered, asked, said
 
-from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Timed
-from tinyagent.actors.transports.portable import PortableTransport
-from tinyagent.testing import (
-    ProviderServer,
-    Reply,
-    chat,
-    completion,
-    kept_open,
-    paced,
-    rechunked,
-    sse,
-)
-
-KEY = "sk-test-0123456789"
-AT_ONCE_S = 1.0  # it takes a millisecond; a machine may be busy, and else it would be for ever
-GREETING = chat(text="Grüße aus Genève ☃, and the rest", thinking="Let me see.")
-
-
-def asked(url: str, read_s: float = 5.0, first_s: float = 5.0) -> HttpRequest:
-    return HttpRequest(
-        api="openai-completions",
-        url=url,
-        headers=(("content-type", "application/json"), ("authorization", f"Bearer {KEY}")),
-        body=b'{"model":"scripted","stream":true}',
-        connect_timeout_s=2.0,
-        first_byte_timeout_s=first_s,
-        read_timeout_s=read_s,
-    )
-
-
-async def pieces_of(exchange: Exchange) -> list[Timed]:
-    pieces: list[Timed] = []
-    while more := await exchange.read():
-        pieces += more
-    return pieces
-
-
-async def answered(transport: PortableTransport, request: HttpRequest) -> list[Timed]:
-    async with aclosing(transport.open(request)) as exchange:
-        await exchange.start()
-        return await pieces_of(exchange)
-
-
-def said(pieces: list[Timed], op: str = "text") -> str:
-    return "".join(data for _, each, data, _ in pieces if each == op)
+from tinyagent.actors.transports import Failure, HttpRequest
+from tinyagent.actors.transports.portable import PortableTransport, open_stream
+from tinyagent.testing import ProviderServer, Reply, stall
 
 
 @pytest.fixture
@@ -67,35 +28,12 @@ async def transport() -> AsyncIterator[PortableTransport]:
         yield opened
 
 
-async def test_an_answer_arrives_as_pieces_and_says_how_it_ended(
-    transport: PortableTransport,
-) -> None:
-    script = chat(text="On it.", thinking="Hm.", calls=[("add", {"a": 1, "b": 22})])
-    async with ProviderServer([script]) as server:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        pieces = await pieces_of(exchange)
-        answer = exchange.finish()
-        await exchange.aclose()
-    assert said(pieces) == "On it."
-    assert said(pieces, "think") == "Hm."
-    assert said(pieces, "args") == '{"a":1,"b":22}'
-    assert [data for _, op, data, _ in pieces if op == "call"] == [{"id": "call_1", "name": "add"}]
-    assert (answer.reason, answer.raw_reason, answer.failure) == ("tools", "tool_calls", None)
-    assert answer.response == "chatcmpl-scripted"
-    assert answer.usage is not None
-    assert answer.bad_calls == ()
+class TestAnswers(TransportContract):
+    """With httpx."""
 
 
-async def test_the_request_is_sent_as_it_was_given(transport: PortableTransport) -> None:
-    async with ProviderServer([GREETING]) as server:
-        await answered(transport, asked(server.chat_url))
-        received = server.requests[0]
-    assert (received.method, received.path) == ("POST", "/v1/chat/completions")
-    assert received.body == b'{"model":"scripted","stream":true}'
-    assert received.headers["authorization"] == f"Bearer {KEY}"
-    assert received.headers["accept-encoding"] == "identity"
-    assert "httpx" not in received.headers["user-agent"]
+class TestFailures(FailureContract):
+    """With httpx."""
 
 
 async def test_gaps_count_from_the_start_then_from_the_piece_before() -> None:
@@ -105,162 +43,6 @@ async def test_gaps_count_from_the_start_then_from_the_piece_before() -> None:
         pieces = await answered(transport, asked(server.chat_url))
     assert {gap_us for *_, gap_us in pieces} <= {0, 1_000_000}
     assert pieces[0][3] == 1_000_000
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-async def test_where_the_bytes_are_cut_makes_no_difference(
-    transport: PortableTransport, size: int
-) -> None:
-    async with ProviderServer([rechunked(GREETING, [size])]) as server:
-        pieces = await answered(transport, asked(server.chat_url))
-    assert said(pieces) == "Grüße aus Genève ☃, and the rest"
-    assert said(pieces, "think") == "Let me see."
-
-
-async def test_a_compressed_answer_is_read_although_it_was_not_asked_for(
-    transport: PortableTransport,
-) -> None:
-    import gzip
-
-    body = Reply(
-        chunks=(gzip.compress(GREETING.body),),
-        headers=(("content-type", "text/event-stream"), ("content-encoding", "gzip")),
-    )
-    async with ProviderServer([body]) as server:
-        pieces = await answered(transport, asked(server.chat_url))
-    assert said(pieces).startswith("Grüße")
-
-
-async def test_one_json_body_is_an_answer_too(transport: PortableTransport) -> None:
-    async with ProviderServer([completion(text="whole", calls=[("add", {"a": 1})])]) as server:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        pieces = await pieces_of(exchange)
-        answer = exchange.finish()
-    assert said(pieces) == "whole"
-    assert said(pieces, "args") == '{"a":1}'
-    assert (answer.reason, answer.failure) == ("tools", None)
-
-
-async def test_the_connection_is_used_again(transport: PortableTransport) -> None:
-    async with ProviderServer(GREETING) as server:
-        for _ in range(5):
-            await answered(transport, asked(server.chat_url))
-        assert (len(server.requests), server.connections) == (5, 1)
-
-
-async def test_a_server_that_never_ends_its_answer_does_not_hold_it_up(
-    transport: PortableTransport,
-) -> None:
-    async with ProviderServer([kept_open(GREETING)]) as server:
-        started_s = time.monotonic()
-        pieces = await answered(transport, asked(server.chat_url))
-        await server.requests[0].wait_gone()
-        assert time.monotonic() - started_s < 1.0
-    assert said(pieces).endswith("the rest")
-
-
-async def test_a_proxy_in_the_environment_is_used(
-    transport: PortableTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with ProviderServer([GREETING]) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        pieces = await answered(transport, asked("http://provider.invalid/v1"))
-        assert proxy.requests[0].path == "http://provider.invalid/v1"
-    assert said(pieces).startswith("Grüße")
-
-
-async def test_cookies_are_not_kept(transport: PortableTransport) -> None:
-    fields = (("content-type", "text/event-stream"), ("set-cookie", "session=1; Path=/"))
-    async with ProviderServer(replace(GREETING, headers=fields)) as server:
-        await answered(transport, asked(server.chat_url))
-        await answered(transport, asked(server.chat_url))
-        assert "cookie" not in server.requests[1].headers
-
-
-async def test_cancelling_one_of_fifty_streams_closes_it_and_no_other(
-    transport: PortableTransport,
-) -> None:
-    script = paced(chat(text="x" * 40, chunk_chars=1), 0.01)
-    async with ProviderServer(script) as server:
-        begun = asyncio.Event()
-
-        async def one() -> str:
-            async with aclosing(transport.open(asked(server.chat_url))) as exchange:
-                await exchange.start()
-                try:
-                    pieces = await exchange.read()
-                finally:
-                    begun.set()
-                return said(pieces + await pieces_of(exchange))
-
-        victim = asyncio.create_task(one())
-        await begun.wait()
-        others = [asyncio.create_task(one()) for _ in range(49)]
-        cancelled_s = asyncio.get_running_loop().time()
-        victim.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await victim
-        gone_s = await server.requests[0].wait_gone()
-        assert gone_s - cancelled_s < AT_ONCE_S
-        assert await asyncio.gather(*others) == ["x" * 40] * 49
-        assert sum(request.gone_s is not None for request in server.requests) == 1
-
-
-async def test_silence_after_headers_is_told_from_comments_which_count_as_life(
-    transport: PortableTransport,
-) -> None:
-    comments = (b": ping\n\n",) * 8
-    script = paced(replace(GREETING, chunks=comments + GREETING.chunks), 0.06)
-    async with ProviderServer([script]) as server:
-        pieces = await answered(transport, asked(server.chat_url, read_s=0.3, first_s=0.3))
-    assert said(pieces).startswith("Grüße")
-
-
-async def test_an_answer_cut_off_after_its_finish_reason_is_complete(
-    transport: PortableTransport,
-) -> None:
-    whole = chat(text="done", usage={})
-    script = replace(whole, chunks=whole.chunks[:-1], ending="reset")
-    async with ProviderServer([script]) as server:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        assert said(await pieces_of(exchange)) == "done"
-        assert exchange.finish().reason == "end"
-
-
-async def test_an_error_in_the_stream_is_told_by_the_answer(transport: PortableTransport) -> None:
-    script = Reply(chunks=(*chat(text="half").chunks[:2], sse({"error": {"message": "overrun"}})))
-    async with ProviderServer([script]) as server:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        assert said(await pieces_of(exchange)) == "half"
-        failure = exchange.finish().failure
-    assert failure is not None
-    assert "overrun" in failure[1]
-
-
-async def test_an_api_without_a_decoder_is_refused_before_anything_is_sent(
-    transport: PortableTransport,
-) -> None:
-    async with ProviderServer([GREETING]) as server:
-        request = HttpRequest(api="telepathy", url=server.chat_url, headers=(), body=b"{}")
-        with pytest.raises(Failure, match="unsupported api `telepathy`"):
-            await transport.open(request).start()
-        assert server.connections == 0
-
-
-async def test_a_stream_that_ends_too_early_in_good_order_is_no_answer(
-    transport: PortableTransport,
-) -> None:
-    async with ProviderServer([replace(GREETING, chunks=GREETING.chunks[:3])]) as server:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        await pieces_of(exchange)
-        failure = exchange.finish().failure
-    assert failure is not None
-    assert failure[0] == "interrupted"
 
 
 def test_importing_the_transport_does_not_import_httpx() -> None:
@@ -289,3 +71,45 @@ async def test_a_client_that_was_given_is_used_and_stays_open() -> None:
             assert server.requests[0].headers["x-mine"] == "1"
         await transport.aclose()
         assert not client.is_closed
+
+
+def test_a_name_server_that_is_silent_holds_up_neither_the_request_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+
+    def silent(*_args: object, **_named: object) -> list[object]:
+        released.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    request = HttpRequest(
+        api="openai-completions",
+        url="http://provider.invalid/v1",
+        headers=(),
+        body=b"{}",
+        connect_timeout_s=0.1,
+    )
+    started_s = time.monotonic()
+    failure = asyncio.run(refused(PortableTransport(time.monotonic), request))
+    assert time.monotonic() - started_s < 1.0
+    released.set()
+    assert failure.message == (
+        "HTTP request failed: no connection to http://provider.invalid/v1 within 0.1 s"
+        " (connect_timeout_s)"
+    )
+    assert (failure.kind, failure.retryable) == ("timeout", True)
+
+
+async def test_a_stream_for_other_protocols_has_any_status_and_plain_bytes() -> None:
+    reply = Reply(chunks=(b"one", b"two"), status=418, headers=(("x-kind", "tea"),))
+    async with ProviderServer([reply, stall()]) as server:
+        url = f"{server.url}/api/stream"
+        stream = await open_stream("POST", url, [("x-a", "b")], b"body")
+        assert (stream.status, stream.headers["x-kind"]) == (418, "tea")
+        assert b"".join([part async for part in stream]) == b"onetwo"
+        await stream.aclose()
+        with pytest.raises(Failure) as raised:
+            await open_stream("POST", url, [], b"", first_byte_timeout_s=0.05)
+        assert raised.value.kind == "timeout"
+        assert server.requests[0].body == b"body"

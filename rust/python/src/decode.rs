@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Number, Value};
 use tinyagent_decode::answer::{Cost, Usage};
 use tinyagent_decode::arguments::{Fault, Schemas};
-use tinyagent_decode::{arguments, errors, partial, Api, Data, Op, Piece};
+use tinyagent_decode::{arguments, errors, partial, Answer, Api, Data, Op, Piece};
 
 /// Adds the names of this file to the extension.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -48,18 +48,8 @@ impl Decoder {
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let rest = self.inner.close();
-        let answer = self.inner.finish();
-        let dict = PyDict::new(py);
+        let dict = answer(py, self.inner.finish())?;
         dict.set_item("pieces", pieces(py, rest)?)?;
-        dict.set_item("reason", answer.reason.map(|reason| reason.word()))?;
-        dict.set_item("raw_reason", answer.raw_reason)?;
-        dict.set_item("usage", answer.usage.map(|it| usage(py, it)).transpose()?)?;
-        dict.set_item("usage_raw", answer.usage_raw)?;
-        dict.set_item("response", answer.response)?;
-        let failure = answer.failure.map(|it| (it.kind.word(), it.message));
-        dict.set_item("failure", failure)?;
-        dict.set_item("bad_calls", answer.bad_calls)?;
-        dict.set_item("unterminated", answer.unterminated)?;
         Ok(dict)
     }
 
@@ -132,25 +122,45 @@ fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     items.try_iter()?.map(|pair| pair?.extract()).collect()
 }
 
+/// How an answer ended, without its last pieces.
+pub(crate) fn answer(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("reason", answer.reason.map(|reason| reason.word()))?;
+    dict.set_item("raw_reason", answer.raw_reason)?;
+    dict.set_item("usage", answer.usage.map(|it| usage(py, it)).transpose()?)?;
+    dict.set_item("usage_raw", answer.usage_raw)?;
+    dict.set_item("response", answer.response)?;
+    let failure = answer.failure.map(|it| (it.kind.word(), it.message));
+    dict.set_item("failure", failure)?;
+    dict.set_item("bad_calls", answer.bad_calls)?;
+    dict.set_item("unterminated", answer.unterminated)?;
+    Ok(dict)
+}
+
 fn pieces(py: Python<'_>, pieces: Vec<Piece>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for piece in pieces {
-        let data = match piece.data {
-            Data::Text(text) => PyString::new(py, &text).into_any(),
-            Data::Json(value) => to_python(py, &value)?,
-            Data::Call { id, name } => {
-                let dict = PyDict::new(py);
-                dict.set_item(intern!(py, "id"), id)?;
-                dict.set_item(intern!(py, "name"), name)?;
-                dict.into_any()
-            }
-        };
-        list.append((piece.block, word(py, piece.op), data))?;
+        list.append((piece.block, word(py, piece.op), data(py, piece.data)?))?;
     }
     Ok(list)
 }
 
-fn word(py: Python<'_>, op: Op) -> &Bound<'_, PyString> {
+/// What a piece carries.
+pub(crate) fn data(py: Python<'_>, data: Data) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match data {
+        Data::Text(text) => PyString::new(py, &text).into_any(),
+        Data::Json(value) => to_python(py, &value)?,
+        Data::Call { id, name } => {
+            let dict = PyDict::new(py);
+            dict.set_item(intern!(py, "id"), id)?;
+            dict.set_item(intern!(py, "name"), name)?;
+            dict.into_any()
+        }
+    })
+}
+
+/// The word for what a piece does.
+pub(crate) fn word(py: Python<'_>, op: Op) -> &Bound<'_, PyString> {
     match op {
         Op::Text => intern!(py, "text"),
         Op::Think => intern!(py, "think"),

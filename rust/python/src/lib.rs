@@ -4,15 +4,19 @@
 //!
 //! - `log`: the writer, the scanner and recovery of `tinyagent-log`.
 //! - `decode`: the stream decoders of `tinyagent-decode`.
+//! - `http`: requests of `tinyagent-http`; `bell`: how event loops are woken.
 
 use pyo3::prelude::*;
 
+mod bell;
 mod decode;
+mod http;
 mod log;
 
 #[pymodule]
 fn _alchemy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     log::register(module)?;
-    decode::register(module)
+    decode::register(module)?;
+    http::register(module)
 }

@@ -1,0 +1,268 @@
+"""The native transport: one runtime and one set of connections per process, decoding included.
+
+Everything between the request and its pieces happens in ``rust/http``, off the event loop and
+without the interpreter. An event loop is woken once per batch, and only while somebody waits: the
+first delta of an answer at once, then what has gathered for 20 ms, or up to 100 ms once the answer
+has run for a second. Works from any number of event loops and threads, and in a child process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, exchange, failures
+
+if TYPE_CHECKING:
+    from tinyagent._alchemy import HttpExchange, HttpFault, HttpPool
+
+_SAFE = "%/:=&?~#+!$,;'@()*[]"
+"""What a URL may hold as it is (RFC 3986, section 2.2), and what is escaped already."""
+
+
+class NativeTransport:
+    """Sends requests with the extension.
+
+    Proxies (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and trusted certificates
+    (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, else the system's) are read from the environment when the
+    first request is sent. Transports that found the same share their connections.
+    """
+
+    def __init__(self) -> None:
+        self._pool: HttpPool | None = None
+
+    def open(self, request: HttpRequest) -> NativeExchange:
+        """Return an exchange that has not started yet."""
+        return NativeExchange(self, request)
+
+    def open_blocking(self, request: HttpRequest) -> BlockingExchange:
+        """Return one whose methods block, for threads without an event loop."""
+        return BlockingExchange(self, request)
+
+    def send(self, request: HttpRequest) -> HttpExchange:
+        """Begin to send *request*.
+
+        Raises:
+            Failure: HTTP cannot carry it, or no decoder reads its answer.
+        """
+        failures.check_headers(request.headers)
+        names = {name.lower() for name, _ in request.headers}
+        own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
+        headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
+        limits_s = (
+            request.connect_timeout_s,
+            request.first_byte_timeout_s,
+            request.read_timeout_s,
+            exchange.ERROR_BODY_TIMEOUT_S,
+        )
+        if self._pool is None:
+            self._pool = _pool()
+        url = ascii_url(request.url)
+        try:
+            return self._pool.open(request.api, url, headers, request.body, limits_s)
+        except ValueError:
+            raise Failure("invalid", f"unsupported api `{request.api}`") from None
+
+    async def aclose(self) -> None:
+        """Nothing to do: connections are shared, and close when they were idle for a while."""
+
+
+class _Native:
+    """What both kinds of exchange know. Times of pieces are those of their arrival."""
+
+    def __init__(self, transport: NativeTransport, request: HttpRequest) -> None:
+        self._transport = transport
+        self._request = request
+        self._sent: HttpExchange | None = None
+        self._status = 0
+        self._is_closed = False
+
+    def finish(self) -> Answer:
+        """Return how the answer ended. After the last ``read``, or after it failed."""
+        if self._sent is None:
+            return Answer(reason=None, failure=("interrupted", "the request was never sent"))
+        return exchange.answer_of(self._sent.finish())
+
+    def _send(self) -> HttpExchange:
+        if self._is_closed:
+            raise failures.cancelled()
+        self._sent = self._transport.send(self._request)
+        return self._sent
+
+    def _begin(self, head: _Head) -> None:
+        self._status, headers, error_body = head
+        if error_body is not None:
+            api, secrets = self._request.api, failures.secrets_of(self._request.headers)
+            fields = _joined(headers)
+            raise failures.http_failure(api, self._status, fields, error_body, secrets)
+
+    def _failure(self, fault: HttpFault) -> Failure:
+        """Return *fault* in the words of every transport."""
+        wire, (word, why) = self._request, fault.args
+        match word:
+            case "bad_url":
+                return failures.bad_url()
+            case "not_connected":
+                return failures.not_connected(wire.url, wire.connect_timeout_s)
+            case "not_answered":
+                return failures.not_answered(wire.url, wire.first_byte_timeout_s)
+            case "fell_silent":
+                return failures.fell_silent(self._status, wire.read_timeout_s)
+            case "cancelled":
+                return failures.cancelled()
+            case "not_sent":
+                return failures.not_sent(wire.url, ConnectionError(why))
+            case _:
+                return failures.broke_off(self._status, ConnectionError(why))
+
+
+class NativeExchange(_Native):
+    """An ``Exchange`` whose work is done off the event loop."""
+
+    async def start(self) -> None:
+        """Send the request; return when a 2xx status and the headers are there.
+
+        Raises:
+            Failure: nothing that can be streamed came back.
+        """
+        head = await self._next(self._send())
+        assert isinstance(head, tuple), "the head comes before the pieces"
+        self._begin(head)
+
+    async def read(self) -> list[Timed]:
+        """Return the next pieces, all that have arrived; an empty list at the end.
+
+        Raises:
+            Failure: the connection broke or was silent for too long.
+        """
+        if self._is_closed or self._sent is None:
+            return []
+        try:
+            pieces = await self._next(self._sent)
+        except Failure:
+            if self._is_closed:
+                return []
+            raise
+        assert isinstance(pieces, list), "the head was taken by start"
+        return pieces
+
+    async def aclose(self) -> None:
+        """Close the connection at once if the answer is not complete. Safe to call twice."""
+        self._is_closed = True
+        if self._sent is not None:
+            self._sent.close()
+
+    async def _next(self, sent: HttpExchange) -> _Head | list[Timed]:
+        from tinyagent._alchemy import HttpFault
+
+        loop = asyncio.get_running_loop()
+        try:
+            while (news := sent.take()) is None:
+                woken = loop.create_future()
+                if not sent.wait(loop, woken):
+                    await woken
+        except HttpFault as fault:
+            raise self._failure(fault) from None
+        except asyncio.CancelledError:
+            self._is_closed = True
+            sent.close()
+            raise
+        return news
+
+
+class BlockingExchange(_Native):
+    """The same for a thread that waits. ``close`` wakes it from another thread."""
+
+    def start(self) -> None:
+        """Send the request; return at once. ``begin`` waits for the head of the answer.
+
+        Raises:
+            Failure: HTTP cannot carry it.
+        """
+        self._send()
+
+    def begin(self) -> None:
+        """Wait for a 2xx status and the headers.
+
+        Raises:
+            Failure: nothing that can be streamed came back.
+        """
+        head = self._next()
+        assert isinstance(head, tuple), "the head comes before the pieces"
+        self._begin(head)
+
+    def read(self) -> list[Timed]:
+        """Wait for the next pieces; an empty list at the end.
+
+        Raises:
+            Failure: the connection broke, was silent for too long, or ``close`` was called.
+        """
+        pieces = self._next()
+        assert isinstance(pieces, list), "the head was taken by begin"
+        return pieces
+
+    def close(self) -> None:
+        """Close the connection at once if the answer is not complete. Safe to call twice."""
+        self._is_closed = True
+        if self._sent is not None:
+            self._sent.close()
+
+    def _next(self) -> _Head | list[Timed]:
+        from tinyagent._alchemy import HttpFault
+
+        assert self._sent is not None, "start comes first"
+        try:
+            while (news := self._sent.take()) is None:
+                self._sent.block()
+        except HttpFault as fault:
+            raise self._failure(fault) from None
+        return news
+
+
+_Head = tuple[int, list[tuple[str, str]], bytes | None]
+
+
+def _joined(headers: list[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in headers:
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+def ascii_url(url: str) -> str:
+    """Return *url* with what is not ASCII, or a blank, in its escaped form; else as it is."""
+    if url.isascii() and " " not in url:
+        return url
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.encode("idna").decode() if not parts.netloc.isascii() else parts.netloc
+    except (UnicodeError, ValueError):
+        return ""  # which cannot be requested either
+    path, query = quote(parts.path, safe=_SAFE), quote(parts.query, safe=_SAFE)
+    return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def _pool() -> HttpPool:
+    from tinyagent._alchemy import HttpPool
+
+    proxies = {name: _variable(f"{name}_proxy") for name in ("http", "https", "all")}
+    if not any(proxies.values()) and sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies  # what the system is set to; the import is slow
+
+        proxies |= {name: url for name, url in getproxies().items() if name in proxies}
+    return HttpPool(
+        # A CGI program gets this variable from whoever asks (CVE-2016-5385).
+        http_proxy="" if "REQUEST_METHOD" in os.environ else proxies["http"],
+        https_proxy=proxies["https"],
+        all_proxy=proxies["all"],
+        no_proxy=_variable("no_proxy"),
+        cert_file=os.environ.get("SSL_CERT_FILE") or None,
+        cert_dir=os.environ.get("SSL_CERT_DIR") or None,
+    )
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name) or os.environ.get(name.upper()) or ""

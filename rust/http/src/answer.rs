@@ -1,0 +1,189 @@
+//! One exchange from inside: sends, reads, decodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use hyper::http::response::Parts;
+use tokio::time::{sleep_until, timeout, Instant};
+
+use crate::exchange::Head;
+use crate::inbox::Shared;
+use crate::inflate::Inflate;
+use crate::pool::Pool;
+use crate::request::{send, told, Fault, Limits, Request};
+
+/// So much of an error body is read: enough to classify it, and for what is told of it.
+const ERROR_BODY_BYTES_MAX: usize = 65_536;
+
+/// How long a complete answer waits for its last, empty chunk, so that the connection can be used
+/// again; some gateways never send it. What has gathered goes out before the longer wait.
+const DRAIN_SOON: Duration = Duration::from_millis(1);
+const DRAIN: Duration = Duration::from_millis(50);
+
+/// Runs one exchange to its end. Dropping this closes the connection, or the stream on it.
+pub(crate) async fn run(mut request: Request, pool: Arc<Pool>, shared: Arc<Shared>) {
+    let mut clock = Clock::new();
+    let _guard = Ended(shared.clone());
+    let limits = request.limits;
+    let end = match request.build(&pool) {
+        Ok(built) => match send(&pool, built, limits).await {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                let body = Body {
+                    inflate: Inflate::new(&parts.headers),
+                    incoming: body,
+                };
+                if parts.status.is_success() {
+                    shared.set_head(head(&parts, None));
+                    receive(body, &shared, limits, &mut clock).await
+                } else {
+                    let error = error_body(body, limits.error_body).await;
+                    shared.set_head(head(&parts, Some(error)));
+                    Ok(())
+                }
+            }
+            Err(fault) => Err(fault),
+        },
+        Err(fault) => Err(fault),
+    };
+    shared.end(end);
+}
+
+/// Ends the exchange whatever happens: a reader must not wait for a thread that panicked.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0
+            .end(Err(Fault::BrokeOff("the transport failed".to_owned())));
+    }
+}
+
+/// Whole microseconds since the start: rounding each gap by itself would drift.
+struct Clock {
+    start: Instant,
+    last_us: u64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Clock {
+            start: Instant::now(),
+            last_us: 0,
+        }
+    }
+
+    fn gap_us(&mut self) -> u64 {
+        let now_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        now_us - std::mem::replace(&mut self.last_us, now_us)
+    }
+}
+
+fn head(parts: &Parts, error_body: Option<Vec<u8>>) -> Head {
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
+    let headers = parts.headers.iter();
+    Head {
+        status: parts.status.as_u16(),
+        headers: headers
+            .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
+            .collect(),
+        error_body,
+    }
+}
+
+/// The bytes of an answer.
+struct Body {
+    incoming: Incoming,
+    inflate: Inflate,
+}
+
+impl Body {
+    /// The next bytes, None at the end. Safe to drop and call again.
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        while let Some(frame) = self.incoming.frame().await {
+            // Others are trailers.
+            if let Ok(data) = frame.map_err(|error| told(&error))?.into_data() {
+                let data = self.inflate.feed(data).map_err(|error| told(&error))?;
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the answer ended within *limit*.
+    async fn ends_within(&mut self, limit: Duration) -> bool {
+        let rest = async { while let Some(Ok(_)) = self.incoming.frame().await {} };
+        timeout(limit, rest).await.is_ok()
+    }
+}
+
+async fn error_body(mut body: Body, limit: Duration) -> Vec<u8> {
+    let mut text = Vec::new();
+    // Whatever goes wrong with the body: the status is what there is to tell.
+    let _ = timeout(limit, async {
+        while let Ok(Some(data)) = body.next().await {
+            text.extend_from_slice(&data);
+            if text.len() >= ERROR_BODY_BYTES_MAX {
+                break;
+            }
+        }
+    })
+    .await;
+    text
+}
+
+async fn receive(
+    mut body: Body,
+    shared: &Shared,
+    limits: Limits,
+    clock: &mut Clock,
+) -> Result<(), Fault> {
+    let mut is_done = false;
+    let broken = loop {
+        match next(&mut body, shared, limits).await {
+            Ok(Some(data)) => is_done = shared.feed(&data, || clock.gap_us()),
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+        if is_done {
+            break None;
+        }
+    };
+    let end = shared.close(broken, || clock.gap_us());
+    if is_done && !body.ends_within(DRAIN_SOON).await {
+        shared.flush();
+        body.ends_within(DRAIN).await;
+    }
+    drop(body);
+    // The connection goes back to its pool before anybody can ask for the next.
+    tokio::task::yield_now().await;
+    end
+}
+
+/// The next bytes; meanwhile makes due what has gathered, when it is time.
+async fn next(body: &mut Body, shared: &Shared, limits: Limits) -> Result<Option<Bytes>, Fault> {
+    shared.wait_room().await;
+    let silent_at = Instant::now().checked_add(limits.read);
+    loop {
+        let due_at = shared.due_at();
+        let alarm = due_at.into_iter().chain(silent_at).min();
+        let ring = async {
+            match alarm {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            data = body.next() => return data.map_err(Fault::BrokeOff),
+            () = ring => {
+                if silent_at.is_some_and(|at| at <= Instant::now()) {
+                    return Err(Fault::FellSilent);
+                }
+                shared.flush();
+            }
+        }
+    }
+}

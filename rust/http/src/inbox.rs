@@ -1,0 +1,216 @@
+//! What lies between the runtime's thread and whoever reads the answer.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tinyagent_decode::{Answer, Decoder, Kind, Piece};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::exchange::{Head, News, Timed, Wake};
+use crate::request::Fault;
+
+/// An unread answer may grow to this before the network is left waiting.
+const PIECES_MAX: usize = 10_000;
+const BYTES_MAX: usize = 8 << 20;
+
+/// Pieces gather for so long after a batch was taken; as many ms at the start of an answer as a
+/// person needs to see it move, more once it runs.
+const WINDOW_MIN: Duration = Duration::from_millis(20);
+const WINDOW_MAX: Duration = Duration::from_millis(100);
+/// The window is this part of the time since the first batch: it is at its most after a second.
+const WINDOW_SHARE: u32 = 10;
+
+#[derive(Default)]
+struct Inbox {
+    head: Option<Head>,
+    pieces: Vec<Timed>,
+    bytes: usize,
+    /// When the first batch was taken, and the last.
+    taken: Option<(Instant, Instant)>,
+    is_due: bool,
+    /// Set once: how the exchange ended.
+    end: Option<Result<(), Fault>>,
+    wake: Option<Wake>,
+}
+
+impl Inbox {
+    fn is_news(&self) -> bool {
+        self.head.is_some() || self.is_due || self.end.is_some()
+    }
+
+    fn due_at(&self) -> Option<Instant> {
+        if self.pieces.is_empty() || self.is_due {
+            return None;
+        }
+        let Some((first, last)) = self.taken else {
+            return Some(Instant::now());
+        };
+        let window = ((last - first) / WINDOW_SHARE).clamp(WINDOW_MIN, WINDOW_MAX);
+        Some(last + window)
+    }
+
+    fn is_full(&self) -> bool {
+        self.pieces.len() >= PIECES_MAX || self.bytes >= BYTES_MAX
+    }
+}
+
+pub(crate) struct Shared {
+    inbox: Mutex<Inbox>,
+    decoder: Mutex<Decoder>,
+    changed: Condvar,
+    room: Notify,
+}
+
+/// A panic under one of the locks leaves nothing half done that a reader could mistake.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Shared {
+            inbox: Mutex::default(),
+            decoder: Mutex::new(decoder),
+            changed: Condvar::new(),
+            room: Notify::new(),
+        }
+    }
+
+    // The runtime's side
+
+    pub(crate) fn set_head(&self, head: Head) {
+        self.change(|inbox| inbox.head = Some(head));
+    }
+
+    /// Decodes *bytes*; tells whether nothing more needs to be read. *gap_us* is that of the
+    /// first piece, if there is one: then it is used up.
+    pub(crate) fn feed(&self, bytes: &[u8], gap_us: impl FnOnce() -> u64) -> bool {
+        let mut decoder = lock(&self.decoder);
+        let pieces = decoder.feed(bytes);
+        let is_done = decoder.is_done();
+        drop(decoder);
+        self.put(pieces, bytes.len(), gap_us);
+        is_done
+    }
+
+    /// The bytes are at their end. A break matters only if it is why the answer is incomplete:
+    /// one after the finish reason cost the usage at most, and a provider's own error says more.
+    pub(crate) fn close(
+        &self,
+        broken: Option<Fault>,
+        gap_us: impl FnOnce() -> u64,
+    ) -> Result<(), Fault> {
+        let mut decoder = lock(&self.decoder);
+        let pieces = decoder.close();
+        let failure = decoder.finish().failure;
+        drop(decoder);
+        self.put(pieces, 0, gap_us);
+        match (broken, failure) {
+            (Some(fault), Some(failure)) if failure.kind == Kind::Interrupted => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&self, pieces: Vec<Piece>, bytes: usize, gap_us: impl FnOnce() -> u64) {
+        if pieces.is_empty() {
+            return;
+        }
+        let mut gap_us = gap_us();
+        let timed = pieces.into_iter().map(|piece| Timed {
+            piece,
+            gap_us: std::mem::take(&mut gap_us),
+        });
+        self.change(|inbox| {
+            inbox.pieces.extend(timed);
+            inbox.bytes += bytes;
+            let is_time = inbox.due_at().is_some_and(|due| due <= Instant::now());
+            inbox.is_due |= is_time || inbox.is_full();
+        });
+    }
+
+    /// When what has gathered is due; None if nothing has, or it is due already.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        lock(&self.inbox).due_at()
+    }
+
+    /// Makes what has gathered due.
+    pub(crate) fn flush(&self) {
+        self.change(|inbox| inbox.is_due |= !inbox.pieces.is_empty());
+    }
+
+    /// Waits while too much is unread.
+    pub(crate) async fn wait_room(&self) {
+        while lock(&self.inbox).is_full() {
+            self.room.notified().await;
+        }
+    }
+
+    /// Ends the exchange, if it has not ended; tells whether it had not.
+    pub(crate) fn end(&self, end: Result<(), Fault>) -> bool {
+        let mut is_first = false;
+        self.change(|inbox| {
+            is_first = inbox.end.is_none();
+            inbox.end.get_or_insert(end);
+        });
+        is_first
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = lock(&self.inbox);
+        change(&mut inbox);
+        if !inbox.is_news() {
+            return;
+        }
+        let wake = inbox.wake.take();
+        drop(inbox);
+        self.changed.notify_all();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    // The reader's side
+
+    pub(crate) fn take(&self) -> News {
+        let mut inbox = lock(&self.inbox);
+        if let Some(head) = inbox.head.take() {
+            return News::Head(head);
+        }
+        if !inbox.pieces.is_empty() && (inbox.is_due || inbox.end.is_some()) {
+            let now = Instant::now();
+            let first = inbox.taken.map_or(now, |(first, _)| first);
+            inbox.taken = Some((first, now));
+            (inbox.is_due, inbox.bytes) = (false, 0);
+            let pieces = std::mem::take(&mut inbox.pieces);
+            drop(inbox);
+            self.room.notify_one();
+            return News::Pieces(pieces);
+        }
+        match &inbox.end {
+            None => News::None,
+            Some(Ok(())) => News::End,
+            Some(Err(fault)) => News::Fault(fault.clone()),
+        }
+    }
+
+    pub(crate) fn finish(&self) -> Answer {
+        lock(&self.decoder).finish()
+    }
+
+    pub(crate) fn wait(&self, wake: Wake) -> bool {
+        let mut inbox = lock(&self.inbox);
+        let is_news = inbox.is_news();
+        inbox.wake = (!is_news).then_some(wake);
+        is_news
+    }
+
+    pub(crate) fn block(&self, patience: Duration) -> bool {
+        let inbox = lock(&self.inbox);
+        let (inbox, _) = self
+            .changed
+            .wait_timeout_while(inbox, patience, |inbox| !inbox.is_news())
+            .unwrap_or_else(PoisonError::into_inner);
+        inbox.is_news()
+    }
+}

@@ -1,0 +1,31 @@
+//! One request over HTTP, its answer decoded as it arrives. Knows tokio, knows no Python.
+//!
+//! One runtime and one set of connections per process, whoever asks. What arrives is decoded on
+//! the runtime's thread and waits in batches for whoever takes it, on a thread or in an event
+//! loop; that side is woken once per batch, and only if it waits.
+//!
+//! # Layout
+//!
+//! - [`runtime`]: [`Runtime`], the process's threads and pools; new in a child process.
+//! - [`pool`]: [`Pool`]: connections kept for the next request, under one set of [`Settings`].
+//! - `connect`: from a URL to a connection: names, proxies, TLS; `tls`: who is trusted.
+//! - [`request`]: [`Request`], its limits, how it is sent; [`Fault`], why there is no answer.
+//! - [`exchange`]: [`Exchange`]: one request and its answer, from outside; cancelling it.
+//! - `answer`: the same from inside: reads, decodes, and decides when a batch is due.
+//! - `inbox`: what lies between the two, under one lock.
+//! - `inflate`: answers that came compressed although nobody asked for it.
+
+mod answer;
+mod connect;
+pub mod exchange;
+mod inbox;
+mod inflate;
+pub mod pool;
+pub mod request;
+pub mod runtime;
+mod tls;
+
+pub use exchange::{Exchange, Head, News, Timed, Wake};
+pub use pool::{Pool, Settings};
+pub use request::{Fault, Limits, Request};
+pub use runtime::Runtime;

@@ -1,0 +1,80 @@
+//! The process's threads and pools.
+
+use std::collections::HashMap;
+use std::io;
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::pool::{Pool, Settings};
+
+/// Name lookups block; so many may hang at a silent name server before others wait for them.
+const LOOKUPS_MAX: usize = 32;
+const LOOKUP_THREAD_IDLE: Duration = Duration::from_secs(5);
+
+/// One tokio runtime with one working thread, and the pools that live on it.
+pub struct Runtime {
+    pid: u32,
+    tokio: tokio::runtime::Runtime,
+    pools: Mutex<HashMap<Settings, Arc<Pool>>>,
+}
+
+static CURRENT: Mutex<Option<&'static Runtime>> = Mutex::new(None);
+
+impl Runtime {
+    /// The runtime of this process; a child process gets a new one.
+    ///
+    /// The one that a child inherited has no threads there and is left alone for ever. A fork
+    /// while another thread is in here would leave the child with a locked lock: callers from
+    /// Python hold its interpreter, and so does whoever forks.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread, or no file descriptor.
+    pub fn current() -> io::Result<&'static Runtime> {
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = *current {
+            if runtime.is_here() {
+                return Ok(runtime);
+            }
+        }
+        // Never dropped: dropping waits for threads, and the end of a process must not.
+        let runtime = Box::leak(Box::new(Runtime::start()?));
+        *current = Some(runtime);
+        Ok(runtime)
+    }
+
+    fn start() -> io::Result<Self> {
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(LOOKUPS_MAX)
+            .thread_keep_alive(LOOKUP_THREAD_IDLE)
+            .thread_name("tinyagent-http")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        Ok(Runtime {
+            pid: process::id(),
+            tokio,
+            pools: Mutex::default(),
+        })
+    }
+
+    /// Whether this is the process that the runtime was made in.
+    pub fn is_here(&self) -> bool {
+        self.pid == process::id()
+    }
+
+    /// The pool for *settings*: the same for the same.
+    pub fn pool(&self, settings: &Settings) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pools.entry(settings.clone());
+        known
+            .or_insert_with(|| Arc::new(Pool::new(settings)))
+            .clone()
+    }
+
+    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
+        self.tokio.handle()
+    }
+}

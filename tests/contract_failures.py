@@ -1,0 +1,318 @@
+"""What every transport says when an exchange fails, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from tests.contracts import AT_ONCE_S, KEY, asked
+
+from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Transport, exchange
+from tinyagent.testing import (
+    ProviderServer,
+    Reply,
+    chat,
+    kept_open,
+    paced,
+    rechunked,
+    reset,
+    stall,
+    status,
+)
+
+GREETING = chat(text="Hello there, this takes a few chunks")
+Waiting = tuple[Exchange, asyncio.Task[None]]
+Wait = Callable[[Transport, ProviderServer], Coroutine[Any, Any, Waiting]]
+
+
+async def refused(transport: Transport, request: HttpRequest) -> Failure:
+    """Return the failure in which starting *request* ends."""
+    async with aclosing(transport.open(request)) as opened:
+        with pytest.raises(Failure) as raised:
+            await opened.start()
+    assert KEY not in str(raised.value)
+    return raised.value
+
+
+async def read_all(opened: Exchange) -> None:
+    while await opened.read():
+        pass
+
+
+async def starting(transport: Transport, server: ProviderServer) -> Waiting:
+    """Return an exchange, and a task in its ``start``, once the server has the request."""
+    arrived = asyncio.Event()
+
+    def nothing(_request: object) -> Reply:
+        arrived.set()
+        return stall()
+
+    server.add(nothing)
+    opened = transport.open(asked(server.chat_url))
+    waiting = asyncio.create_task(opened.start())
+    await arrived.wait()
+    return opened, waiting
+
+
+async def reading(transport: Transport, server: ProviderServer) -> Waiting:
+    """Return an exchange, and a task in its ``read`` that nothing will answer."""
+    server.add(stall(GREETING, sum(map(len, GREETING.chunks[:2]))))
+    opened = transport.open(asked(server.chat_url))
+    await opened.start()
+    assert await opened.read()
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        begun.set()
+        await read_all(opened)
+
+    waiting = asyncio.create_task(read())
+    await begun.wait()
+    return opened, waiting
+
+
+async def within(seconds: float, work: Awaitable[None]) -> None:
+    async with asyncio.timeout(seconds):
+        await work
+
+
+class FailureContract:
+    """Failures. A subclass has a fixture ``transport``."""
+
+    @pytest.mark.parametrize(
+        ("code", "kind", "retryable"),
+        [
+            (400, "invalid", False),
+            (401, "refused", False),
+            (404, "invalid", False),
+            (408, "timeout", True),
+            (409, "overloaded", True),
+            (429, "overloaded", True),
+            (500, "overloaded", True),
+            (503, "overloaded", True),
+        ],
+    )
+    async def test_an_error_status_is_a_failure_with_its_body(
+        self, transport: Transport, code: int, kind: str, retryable: bool
+    ) -> None:
+        body = {"error": {"message": "no luck", "type": "x", "code": None}}
+        async with ProviderServer([status(code, body)]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+        text = '{"error":{"message":"no luck","type":"x","code":null}}'
+        assert failure.message == f"API returned error: {code} - {text}"
+        assert (failure.status, failure.kind, failure.retryable) == (code, kind, retryable)
+
+    async def test_the_provider_says_when_to_come_back_and_whether(
+        self,
+        transport: Transport,
+    ) -> None:
+        later = status(429, {"error": "busy"}, {"retry-after": "7"})
+        never = status(429, {"error": "quota"}, {"x-should-retry": "false"})
+        async with ProviderServer([later, never]) as server:
+            first = await refused(transport, asked(server.chat_url))
+            second = await refused(transport, asked(server.chat_url))
+        assert (first.retry_after_s, first.retryable) == (7.0, True)
+        assert (second.retry_after_s, second.retryable) == (None, False)
+
+    async def test_a_page_of_html_is_cut_at_4096_characters(self, transport: Transport) -> None:
+        page = "<html>" + "ü" * 100_000
+        async with ProviderServer([status(502, page)]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+        assert failure.message == f"API returned error: 502 - {page[:4096]}"
+
+    async def test_a_key_that_the_provider_echoes_is_struck_out(self, transport: Transport) -> None:
+        async with ProviderServer([status(401, f"Bad key {KEY} in Bearer {KEY}")]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+        assert failure.message == "API returned error: 401 - Bad key *** in ***"
+
+    async def test_an_error_body_that_never_ends_does_not_hide_the_status(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exchange, "ERROR_BODY_TIMEOUT_S", 0.1)
+        async with ProviderServer([kept_open(status(503, "half a"))]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+            await server.requests[0].wait_gone()
+        assert failure.message == "API returned error: 503 - half a"
+
+    async def test_nobody_listens_there(self, transport: Transport) -> None:
+        with socket.socket() as taken:  # bound but not listening: nobody else can get the port
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+            failure = await refused(transport, asked(url))
+        assert failure.message == f"HTTP request failed: error sending request for url ({url})"
+        assert (failure.kind, failure.status, failure.retryable) == ("network", None, True)
+
+    async def test_a_url_is_told_without_its_secrets(self, transport: Transport) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{taken.getsockname()[1]}"
+            failure = await refused(transport, asked(f"http://me:pw@{host}/v1?alt=sse&api_key=abc"))
+        assert failure.message.endswith(f"for url (http://{host}/v1?alt=sse&api_key=***)")
+
+    @pytest.mark.parametrize(
+        "url", ["", "no url", "ftp://host/x", "http://", "http://[::1/x", "http://ho st/", "//x/y"]
+    )
+    async def test_a_bad_url_is_a_builder_error(self, transport: Transport, url: str) -> None:
+        failure = await refused(transport, asked(url))
+        assert failure.message == "HTTP request failed: builder error"
+        assert (failure.kind, failure.retryable) == ("invalid", False)
+
+    @pytest.mark.parametrize("value", ["a\nb", "schlüssel", "a\x00", "a\x7f"])
+    async def test_a_bad_header_value_is_not_told(self, transport: Transport, value: str) -> None:
+        request = HttpRequest(
+            api="openai-completions",
+            url="http://127.0.0.1:1/",
+            headers=(("x-key", value),),
+            body=b"",
+        )
+        failure = await refused(transport, request)
+        assert failure.message == "Invalid header: failed to parse header value"
+
+    async def test_a_server_that_does_not_answer(self, transport: Transport) -> None:
+        async with ProviderServer([stall()]) as server:
+            failure = await refused(transport, asked(server.chat_url, first_s=0.1))
+            await server.requests[0].wait_gone()
+        assert (failure.kind, failure.retryable) == ("timeout", False)
+        assert failure.message == (
+            f"HTTP request failed: no answer from {server.chat_url} within 0.1 s"
+            " (first_byte_timeout_s)"
+        )
+
+    async def test_a_tls_handshake_that_does_not_come_off_is_closed(
+        self,
+        transport: Transport,
+    ) -> None:
+        async with ProviderServer() as server:
+            url = server.chat_url.replace("http:", "https:")
+            request = HttpRequest(
+                api="openai-completions", url=url, headers=(), body=b"{}", connect_timeout_s=0.1
+            )
+            failure = await refused(transport, request)
+        assert failure.message.endswith(f"no connection to {url} within 0.1 s (connect_timeout_s)")
+        gc.collect()  # a socket left open would complain here
+
+    async def test_a_server_that_is_slow_but_within_its_limit(self, transport: Transport) -> None:
+        async with (
+            ProviderServer([paced(GREETING, 0.01, first_delay_s=0.1)]) as server,
+            aclosing(transport.open(asked(server.chat_url, first_s=2.0))) as opened,
+        ):
+            await opened.start()
+            first = (await opened.read())[0]
+        assert first[3] >= 100_000
+
+    async def test_a_server_that_falls_silent_in_its_answer(self, transport: Transport) -> None:
+        half = sum(map(len, GREETING.chunks[:3]))
+        async with (
+            ProviderServer([stall(GREETING, half)]) as server,
+            aclosing(transport.open(asked(server.chat_url, read_s=0.1))) as opened,
+        ):
+            await opened.start()
+            assert (await opened.read())[0][2] == "Hello there,"
+            with pytest.raises(Failure, match=r"silent for 0\.1 s \(read_timeout_s\)") as raised:
+                await read_all(opened)
+            await server.requests[0].wait_gone()
+            answer = opened.finish()
+        assert (raised.value.kind, raised.value.status) == ("timeout", 200)
+        assert answer.failure is not None
+        assert answer.failure[0] == "interrupted"
+
+    async def test_a_connection_that_is_reset_before_the_answer(self, transport: Transport) -> None:
+        async with ProviderServer([reset()]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+        url = server.chat_url
+        assert failure.message == f"HTTP request failed: error sending request for url ({url})"
+        assert failure.retryable
+
+    async def test_a_connection_that_is_reset_in_the_answer(self, transport: Transport) -> None:
+        half = sum(map(len, GREETING.chunks[:3]))
+        async with (
+            ProviderServer([reset(GREETING, half)]) as server,
+            aclosing(transport.open(asked(server.chat_url))) as opened,
+        ):
+            await opened.start()
+            with pytest.raises(Failure) as raised:
+                await read_all(opened)
+        assert raised.value.message == "HTTP request failed: error decoding response body"
+        assert (raised.value.kind, raised.value.status) == ("network", 200)
+
+    async def test_a_page_of_html_with_status_200_is_no_answer(self, transport: Transport) -> None:
+        async with (
+            ProviderServer([status(200, "<html>Sign in</html>")]) as server,
+            aclosing(transport.open(asked(server.chat_url))) as opened,
+        ):
+            await opened.start()
+            assert await opened.read() == []
+            failure = opened.finish().failure
+        assert failure is not None
+        assert failure[0] == "network"
+
+    async def test_names_are_looked_up_without_the_default_executor(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def never(*_args: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", never)
+        async with ProviderServer([GREETING]) as server:
+            url = server.chat_url.replace("127.0.0.1", "localhost")
+            async with aclosing(transport.open(asked(url))) as opened:
+                await opened.start()
+                assert await opened.read()
+
+    async def test_closing_wakes_a_start_that_waits(self, transport: Transport) -> None:
+        async with ProviderServer() as server:
+            opened, waiting = await starting(transport, server)
+            closed_s = asyncio.get_running_loop().time()
+            await within(AT_ONCE_S, opened.aclose())
+            with pytest.raises(Failure, match="Request was aborted") as raised:
+                await waiting
+            assert raised.value.kind == "cancelled"
+            assert await server.requests[0].wait_gone() - closed_s < AT_ONCE_S
+            await opened.aclose()
+
+    async def test_closing_wakes_a_read_that_waits_with_an_empty_list(
+        self,
+        transport: Transport,
+    ) -> None:
+        async with ProviderServer() as server:
+            opened, waiting = await reading(transport, server)
+            closed_s = asyncio.get_running_loop().time()
+            await within(AT_ONCE_S, opened.aclose())
+            await within(AT_ONCE_S, waiting)
+            assert await server.requests[0].wait_gone() - closed_s < AT_ONCE_S
+            assert await opened.read() == []
+
+    @pytest.mark.parametrize("wait", [starting, reading])
+    async def test_cancelling_who_waits_closes_the_connection(
+        self, transport: Transport, wait: Wait
+    ) -> None:
+        async with ProviderServer() as server:
+            opened, waiting = await wait(transport, server)
+            cancelled_s = asyncio.get_running_loop().time()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert await server.requests[0].wait_gone() - cancelled_s < AT_ONCE_S
+            await within(AT_ONCE_S, opened.aclose())
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_closing_what_was_not_read_leaves_nothing_behind(
+        self,
+        transport: Transport,
+    ) -> None:
+        async with (
+            ProviderServer(
+                [stall(rechunked(chat(text="x" * 100_000), [10_000]), 50_000)]
+            ) as server,
+            aclosing(transport.open(asked(server.chat_url))) as opened,
+        ):
+            await opened.start()
+            assert await opened.read()
+            await opened.aclose()
+            await server.requests[0].wait_gone()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
