@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from tinyagent.agent_types import (
-    ZERO_USAGE,
-    AgentMessage,
-    CacheControl,
-    Context,
-    JsonObject,
-    TextContent,
-    UserMessage,
+    ZERO_USAGE as ZERO_USAGE,
+    AgentMessage as AgentMessage,
+    CacheControl as CacheControl,
+    Context as Context,
+    JsonObject as JsonObject,
+    TextContent as TextContent,
+    UserMessage as UserMessage,
 )
-
-__all__ = [
-    "EPHEMERAL_CACHE",
-    "ZERO_USAGE",
-    "AgentMessage",
-    "CacheControl",
-    "Context",
-    "JsonObject",
-    "TextContent",
-    "UserMessage",
-    "add_cache_breakpoints",
-]
 
 EPHEMERAL_CACHE = CacheControl(type="ephemeral")
 
 
 async def add_cache_breakpoints(
-    messages: list[AgentMessage], signal: Any = None
+    messages: list[AgentMessage], signal: object = None
 ) -> list[AgentMessage]:
     """Return *messages* with a mark on the last text of every user message that ends in text.
 
     The messages given are not changed; where there is nothing to mark, the same list comes back.
+    *signal* is what every ``transform_context`` is given; nothing here takes long enough to look.
     """
     marked = [_marked(message) for message in messages]
     if all(new is old for new, old in zip(marked, messages, strict=True)):
