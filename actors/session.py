@@ -20,8 +20,9 @@ from tinyagent.events import Conversation, Event, Fact, Record, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Worker, drain, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.sinks import Sink
 from tinyagent.runtime.stores import Log, as_record
 
 CONTROL = frozenset({k.CancelRequested.kind})
@@ -34,6 +35,7 @@ class Session:
     Args:
         configure: returns the whole configuration as of now, for record 1.
         changes: returns what the host changed since it was last asked, as ``config.changed.set``.
+        sinks: get every record, from behind their checkpoint on, while a run is under way.
         signal: the host's own; set when a run is cancelled. Without it each run has a new one.
     """
 
@@ -50,6 +52,7 @@ class Session:
         key_of: Callable[[], KeyOf | None] = lambda: None,
         tools_parallel_max: int = PARALLEL_MAX,
         signal: asyncio.Event | None = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         self.log = log
         self.journal = Journal(log, clock)
@@ -68,6 +71,7 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
+        self._sinks = tuple(sinks)
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
@@ -217,10 +221,23 @@ class Session:
             box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
+        for number, sink in enumerate(self._sinks, 1):
+            name = f"{type(sink).__name__} {number}"
+            box = self._behind(sink, name)
+            boxes.append(box)
+            loops[name] = drain(sink, name, box, self.journal)
         self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail
         for reader in self._stage:
             self.journal.join(reader)
         return loops
+
+    def _behind(self, sink: Sink, name: str) -> Mailbox:
+        """Return a mailbox that holds what *sink* has missed: what was recorded between runs."""
+        box = Mailbox(name, sink.kinds)
+        for stored in self.log.read(sink.checkpoint() + 1):
+            if sink.kinds is None or stored.kind in sink.kinds:
+                box.post(as_record(stored))
+        return box
 
     def _leave_stage(self) -> None:
         for reader in self._stage:

@@ -15,6 +15,7 @@ from tinyagent.events import Event, Fact, Failure, Record
 from tinyagent.events.kinds import SinkFailed
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.sinks import Sink
 
 S = TypeVar("S")
 
@@ -78,27 +79,6 @@ class Worker(Protocol):
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield what comes of the request, last of all its end. The next item is asked for only
         when the record of the one before is as safe as its kind demands."""
-        ...
-
-
-class Sink(Protocol):
-    """Who only listens."""
-
-    @property
-    def kinds(self) -> frozenset[str] | None:
-        """Kinds that it wants; None for all."""
-        ...
-
-    def checkpoint(self) -> int:
-        """Return the number of the last record that it holds; 0 at first."""
-        ...
-
-    def write(self, record: Record) -> None:
-        """Take *record*. What is raised is recorded as ``sink.failed``."""
-        ...
-
-    async def close(self) -> None:
-        """Write what waits."""
         ...
 
 

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from tinyagent.proxy_event_handlers import (
         parse_streaming_json as parse_streaming_json,
     )
+    from tinyagent.runtime.sinks.structured import StructlogSink as StructlogSink
     from tinyagent.verbs import (
         Recording as Recording,
         load as load,
@@ -121,6 +122,7 @@ else:
         "Recording": "verbs",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
+        "StructlogSink": "runtime.sinks.structured",
         "StreamFn": "agent_types",
         "StreamResponse": "agent_types",
         "TextContent": "agent_types",

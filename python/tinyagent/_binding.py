@@ -31,6 +31,7 @@ from tinyagent.events.conversation import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
+from tinyagent.runtime.sinks import Sink
 from tinyagent.runtime.stores import Log
 
 
@@ -71,6 +72,7 @@ class Binding:
         signal: asyncio.Event | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        sinks: Sequence[Sink] = (),
         find: Find | None = None,
         is_batch: bool = False,
     ) -> None:
@@ -102,6 +104,7 @@ class Binding:
             key_of=key_of,
             tools_parallel_max=self.setup.tools_parallel_max,
             signal=signal,
+            sinks=sinks,
         )
         self.bodies = Bodies(self.session.conversation)
         self.session.journal.join(self.bodies)
@@ -109,7 +112,11 @@ class Binding:
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = tools
         self.projection = Projection(self.session.conversation, self.bodies)
-        self._hosted = HostedSource(
+        self._hosted = self._hosted_source()
+        self._provider: ProviderSource | None = None
+
+    def _hosted_source(self) -> HostedSource:
+        return HostedSource(
             stream_fn=self._stream_fn,
             model=lambda: self.setup.model,
             options=self._options,
@@ -118,7 +125,6 @@ class Binding:
             signal=lambda: self.session.signal,
             clock=self._clock,
         )
-        self._provider: ProviderSource | None = None
 
     def _questions(self) -> dict[str, Asked]:
         return {

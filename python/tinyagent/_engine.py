@@ -68,6 +68,7 @@ class Engine:
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
             transport=agent.options.transport,
+            sinks=agent.options.sinks,
         )
 
     async def run(

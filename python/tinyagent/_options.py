@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from tinyagent.agent_types import (
     ThinkingBudgets,
 )
 from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.sinks import Sink
 from tinyagent.runtime.stores import Log
 
 ConvertToLlmCallback: TypeAlias = Callable[[list[AgentMessage]], Any]
@@ -41,6 +42,7 @@ class AgentOptions:
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
         clock: the time of the log; tests step one of their own.
+        sinks: get every record of the log as it is written; what they raise is ``sink.failed``.
         transport: carries requests; None for the one that the process shares.
     """
 
@@ -69,6 +71,7 @@ class AgentOptions:
     read_timeout_s: float | None = None
     clock: Clock | None = None
     transport: Transport | None = None
+    sinks: Sequence[Sink] = ()
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
