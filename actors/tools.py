@@ -181,6 +181,8 @@ class Tools:
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
             self._report("tool.abandoned", f"{task} swallowed its cancellation")
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why
 
     def _cut_off(self, event: k.ToolRequested, tool: Runnable, why: Any) -> Event:
