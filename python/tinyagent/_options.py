@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
@@ -18,9 +17,13 @@ from tinyagent.agent_types import (
     StreamFn,
     ThinkingBudgets,
 )
-from tinyagent.runtime.clock import Clock
-from tinyagent.runtime.sinks import Sink
-from tinyagent.runtime.stores import Log
+
+if TYPE_CHECKING:
+    # Named only: what they need would make the package's import half as dear again.
+    from tinyagent.actors.transports import Transport
+    from tinyagent.runtime.clock import Clock
+    from tinyagent.runtime.sinks import Sink
+    from tinyagent.runtime.stores import Log
 
 ConvertToLlmCallback: TypeAlias = Callable[[list[AgentMessage]], Any]
 TransformContextCallback: TypeAlias = Callable[..., Any]
