@@ -186,7 +186,7 @@ async def test_push_of_an_instance_may_be_replaced() -> None:
         seen.append(event)
         original(event)
 
-    stream.push = push  # type: ignore[method-assign]
+    stream.push = push  # type: ignore[method-assign] # what hosts do
     stream.push(END)
     assert await all_of(stream) == seen == [END]
 
