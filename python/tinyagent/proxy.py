@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import contextlib
 import json
+import logging
 import os
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tinyagent._bodies import error_kind
+from tinyagent._proxy_request import effective_reasoning, request_body
+from tinyagent._sse import EventTooLargeError, Framer
 from tinyagent.actors.transports import Failure
 from tinyagent.agent_types import (
     AssistantMessage,
@@ -19,10 +24,15 @@ from tinyagent.agent_types import (
     JsonValue,
     Model,
     SimpleStreamOptions,
-    TextContent,
+    ToolCallContent,
     dump_model_dumpable as dump_model_dumpable,
 )
-from tinyagent.proxy_event_handlers import process_proxy_event as process_proxy_event
+from tinyagent.agent_types._later import fork
+from tinyagent.events import kinds as k
+from tinyagent.proxy_event_handlers import (
+    index_of,
+    process_proxy_event as process_proxy_event,
+)
 from tinyagent.runtime.clock import SystemClock
 
 __all__ = ["ProxyStreamOptions", "ProxyStreamResponse", "create_proxy_stream", "stream_proxy"]
@@ -31,6 +41,16 @@ INCOMPLETE = "Proxy stream ended before the answer was complete"
 ABORTED = "Request aborted by user"
 POLL_S = 0.02
 """How often a signal that is a function is asked."""
+
+BEHIND_MAX = 1000
+"""So many events wait for their reader; then the network waits too."""
+
+NO_ADDRESS = (
+    "The proxy needs a URL (model.proxy_url or TINYAGENT_PROXY_URL) and a token "
+    "(options.api_key or TINYAGENT_PROXY_TOKEN)"
+)
+
+ProxySignal = Callable[[], bool] | asyncio.Event
 
 
 @dataclass
@@ -51,7 +71,8 @@ async def stream_proxy(
     """Ask the proxy and return its answer as a stream. Can be an agent's ``stream_fn``.
 
     With ``SimpleStreamOptions`` the URL is ``model.proxy_url``, else ``TINYAGENT_PROXY_URL``; the
-    token is ``api_key``, else ``TINYAGENT_PROXY_TOKEN``.
+    token is ``api_key``, else ``TINYAGENT_PROXY_TOKEN``. Nothing is raised: an answer that cannot
+    be had is a message with ``stop_reason`` ``error``.
     """
     return ProxyStreamResponse(model=model, context=context, options=options)
 
@@ -75,15 +96,58 @@ async def create_proxy_stream(
 class ProxyStreamResponse:
     """An answer of the proxy: an async iterator of stream events, and its final message.
 
-    The request starts when this is made. What goes wrong is told by the message.
+    The request starts when this is made, and ends at the latest when nobody holds this any more.
+    What goes wrong is told by an ``error`` event and by the message, never raised.
     """
 
     def __init__(
         self, *, model: Model, context: Context, options: ProxyStreamOptions | SimpleStreamOptions
     ) -> None:
-        self._options = options
+        self._exchange = _Exchange(model, context, options)
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._exchange.run(), name="tinyagent proxy stream")
+        self._task.add_done_callback(self._exchange.over)
+        weakref.finalize(self, _drop, loop, self._exchange, self._task).atexit = False
+
+    def __aiter__(self) -> AsyncIterator[AssistantMessageEvent]:
+        """Return this stream."""
+        return self
+
+    async def __anext__(self) -> AssistantMessageEvent:
+        """Return the next event. Who is cancelled here loses none."""
+        return await self._exchange.next_event()
+
+    async def result(self) -> AssistantMessage:
+        """Return the final message; events that nobody reads do not hold it up."""
+        self._exchange.is_awaited = True
+        self._exchange.room.set()
+        return await asyncio.shield(self._exchange.final)
+
+    async def aclose(self) -> None:
+        """Close the request. The answer is then an aborted one, unless it was complete."""
+        self._exchange.stop(self._task)
+        await asyncio.wait({self._task})
+
+
+def _drop(loop: asyncio.AbstractEventLoop, exchange: _Exchange, task: asyncio.Task[None]) -> None:
+    # From whatever thread collects garbage, perhaps after the loop is closed.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(exchange.stop, task)
+
+
+class _Exchange:
+    """One request, and the answer so far.
+
+    Every event gets a message of its own. Before a block changes it is replaced by a copy, so
+    that the events before still show what it was.
+    """
+
+    def __init__(
+        self, model: Model, context: Context, options: ProxyStreamOptions | SimpleStreamOptions
+    ) -> None:
         self._model = model
         self._context = context
+        self._options = options
         self._partial = AssistantMessage(
             stop_reason="stop",
             api=model.api,
@@ -92,230 +156,174 @@ class ProxyStreamResponse:
             timestamp=SystemClock().now_us() // 1000,
         )
         self._events: asyncio.Queue[AssistantMessageEvent | None] = asyncio.Queue()
-        self._final: asyncio.Future[AssistantMessage] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(), name="tinyagent proxy stream")
+        self.final: asyncio.Future[AssistantMessage] = asyncio.get_running_loop().create_future()
+        self.room = asyncio.Event()
+        self.is_awaited = False
 
-    def __aiter__(self) -> AsyncIterator[AssistantMessageEvent]:
-        """Return this stream."""
-        return self
-
-    async def __anext__(self) -> AssistantMessageEvent:
-        """Return the next event; a caller that is cancelled here closes the request."""
-        try:
-            event = await self._events.get()
-        except asyncio.CancelledError:
-            self._task.cancel()
-            raise
+    async def next_event(self) -> AssistantMessageEvent:
+        event = await self._events.get()
+        if self._events.qsize() <= BEHIND_MAX:
+            self.room.set()
         if event is None:
             self._events.put_nowait(None)
             raise StopAsyncIteration
         return event
 
-    async def result(self) -> AssistantMessage:
-        """Return the final message. Never raises for what the proxy did."""
-        return await asyncio.shield(self._final)
+    def stop(self, task: asyncio.Task[None]) -> None:
+        """Cancel *task*, unless it has said its end: then it is closing, which takes a moment."""
+        if not self.final.done():
+            task.cancel()
 
-    async def _run(self) -> None:
+    def over(self, task: asyncio.Task[None]) -> None:
+        """Say that nothing more comes; that it was cancelled, if it has not said its end."""
+        del task
+        self._fail("aborted", ABORTED, "aborted")
+        self._events.put_nowait(None)
+
+    async def run(self) -> None:
+        """Ask and read until the answer ends, fails, or the signal is set."""
         reading = asyncio.ensure_future(self._read())
-        watching = asyncio.ensure_future(_raised(self._options.signal))
+        work = {reading}
+        if self._options.signal is not None:
+            work.add(asyncio.ensure_future(_raised(self._options.signal)))
         try:
-            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
-            else:
-                self._fail("aborted", ABORTED, "aborted")
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for task in work:
+                if task.done() and (task is reading or not reading.done()):
+                    task.result()
         except Failure as failure:
-            self._fail("error", failure.message, failure.kind)
-        except RuntimeError as error:
-            self._fail("error", str(error), "network")
-        except asyncio.CancelledError:
-            self._fail("aborted", ABORTED, "aborted")
-            raise
+            found = k.Failure(failure.kind, failure.message)  # type: ignore[arg-type] # its kinds
+            reason = "aborted" if failure.kind == "cancelled" else "error"
+            self._fail(reason, failure.message, error_kind(found))
+        except Exception as error:  # of the host: a message that is no JSON, a signal that raises
+            self._fail("error", str(error) or type(error).__name__, "host")
         finally:
-            watching.cancel()
-            reading.cancel()
-            await asyncio.wait({reading, watching})
-            self._events.put_nowait(None)
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
 
     async def _read(self) -> None:
         from tinyagent.actors.transports.portable import open_stream
 
-        url, token = self._address()
+        url, token, body = self._asked()
         headers = [("authorization", f"Bearer {token}"), ("content-type", "application/json")]
         limits = {
             name: value
             for name in ("connect_timeout_s", "first_byte_timeout_s", "read_timeout_s")
             if (value := getattr(self._options, name, None)) is not None
         }
-        body = json.dumps(self._body(), ensure_ascii=False).encode("utf-8", "replace")
         stream = await open_stream("POST", f"{url}/api/stream", headers, body, **limits)
         try:
             if stream.status != 200:
-                raise Failure("refused", f"Proxy error: {stream.status}", status=stream.status)
-            async for event in _events(stream):
-                if self._take(event):
+                raise Failure(_kind_of(stream.status), f"Proxy error: {stream.status}")
+            framer = Framer()
+            async for data in stream:
+                for event in framer.feed(data):
+                    if await self._take(event):
+                        return
+            for event in framer.end():
+                if await self._take(event):
                     return
             raise Failure("network", INCOMPLETE)
+        except EventTooLargeError as error:
+            raise Failure("invalid", f"The proxy sent {error}") from None
         finally:
             await stream.aclose()
 
-    def _take(self, event: JsonObject) -> bool:
-        """Hand on what *event* is; return whether it ends the answer."""
-        said = process_proxy_event(event, self._partial)
+    async def _take(self, data: bytes) -> bool:
+        """Hand on what the event *data* is; return whether it ends the answer."""
+        event = _object(data)
+        if event is None:
+            return False
+        content, index = self._partial.content, index_of(event)
+        if index < len(content) and (block := content[index]) is not None:
+            content[index] = fork(block)
+        try:
+            said = process_proxy_event(event, self._partial)
+        except RuntimeError as error:
+            raise Failure("invalid", str(error)) from None
         if said is None:
             return False
-        ends = said.type in ("done", "error")
-        if ends:
-            self._settle()
-        elif said.partial is not None:
-            said.partial = copy.deepcopy(said.partial)
-            said.tool_call = copy.deepcopy(said.tool_call)
+        if said.type in ("done", "error"):
+            self._end(said)
+            return True
+        said.partial = self._partial.model_copy(update={"content": list(content)})
         self._events.put_nowait(said)
-        return ends
+        while self._events.qsize() > BEHIND_MAX and not self.is_awaited:
+            self.room.clear()
+            await self.room.wait()
+        return False
+
+    def _end(self, said: AssistantMessageEvent) -> None:
+        message = self._partial
+        if said.type == "error":
+            message.content = [
+                block
+                for block in message.content
+                if not isinstance(block, ToolCallContent) or block.partial_json is None
+            ]
+        self.final.set_result(message)
+        self._events.put_nowait(said)
 
     def _fail(self, reason: Any, told: str, kind: str) -> None:
-        if self._final.done():
+        if self.final.done():
             return
         message = self._partial
-        message.content = message.content or [TextContent(text="")]
         message.stop_reason, message.error_message, message.error_kind = reason, told, kind
-        self._settle()
-        self._events.put_nowait(AssistantMessageEvent(type="error", reason=reason, error=message))
+        self._end(AssistantMessageEvent(type="error", reason=reason, error=message))
 
-    def _settle(self) -> None:
-        if not self._final.done():
-            self._final.set_result(self._partial)
+    def _asked(self) -> tuple[str, str, bytes]:
+        """Return URL, token and body.
 
-    def _address(self) -> tuple[str, str]:
-        options = self._options
+        Raises:
+            Failure: there is no URL or no token.
+        """
+        model, options = self._model, self._options
         if isinstance(options, ProxyStreamOptions):
-            return options.proxy_url, options.auth_token
-        url = getattr(self._model, "proxy_url", None) or os.environ.get("TINYAGENT_PROXY_URL")
-        token = options.api_key or os.environ.get("TINYAGENT_PROXY_TOKEN")
-        if not url or not token:
-            raise Failure(
-                "invalid",
-                "the proxy needs a URL (model.proxy_url or TINYAGENT_PROXY_URL) and a token "
-                "(options.api_key or TINYAGENT_PROXY_TOKEN)",
-            )
-        return str(url), token
-
-    def _body(self) -> JsonObject:
-        options, context = self._options, self._context
-        asked: dict[str, Any] = {
-            "system_prompt": context.system_prompt,
-            "messages": repaired([_dumped(message) for message in context.messages]),
-        }
-        if context.tools:
-            asked["tools"] = [
-                {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                    "label": tool.label,
-                }
-                for tool in context.tools
-            ]
-        reasoning = options.reasoning
-        if isinstance(options, SimpleStreamOptions) and reasoning:
-            reasoning = {"effort": reasoning}
-        wanted: dict[str, Any] = {
-            "temperature": options.temperature,
-            "maxTokens": options.max_tokens,
-            "reasoning": reasoning,
-        }
-        session_id = getattr(options, "session_id", None)
-        if session_id:
-            wanted["sessionId"] = session_id
-        named = {"provider", "id", "api", "thinking_level"}
-        model = self._model.model_dump(mode="json", include=named)
-        return {"model": model, "context": asked, "options": wanted}  # type: ignore[dict-item] # JSON
+            url, token, session_id = options.proxy_url, options.auth_token, None
+            reasoning = options.reasoning
+        else:
+            url = getattr(model, "proxy_url", None) or os.environ.get("TINYAGENT_PROXY_URL", "")
+            token = options.api_key or os.environ.get("TINYAGENT_PROXY_TOKEN", "")
+            session_id = options.session_id
+            reasoning = effective_reasoning(model, options)
+            if not url or not token:
+                raise Failure("refused", NO_ADDRESS)
+        body = request_body(
+            model,
+            self._context,
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+            reasoning=reasoning,
+            session_id=session_id,
+        )
+        return url, token, body
 
 
-def _dumped(message: Any) -> dict[str, Any]:
-    dump = dump_model_dumpable(message, where="context.messages")
-    dump.pop("error_kind", None)
-    return dump
+def _kind_of(status: int) -> str:
+    return "overloaded" if status in (408, 409, 429) or status >= 500 else "refused"
 
 
-def repaired(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return *messages* with a result for every call, and no result without its call."""
-    results = {m.get("tool_call_id") for m in messages if m.get("role") == "tool_result"}
-    called: set[object] = set()
-    out: list[dict[str, Any]] = []
-    for message in messages:
-        if message.get("role") == "tool_result" and message.get("tool_call_id") not in called:
-            continue
-        out.append(message)
-        for block in message.get("content") or ():
-            if not isinstance(block, dict) or block.get("type") != "tool_call":
-                continue
-            called.add(block.get("id"))
-            if block.get("id") not in results:
-                out.append(
-                    {
-                        "role": "tool_result",
-                        "tool_call_id": block.get("id"),
-                        "tool_name": block.get("name"),
-                        "content": [
-                            {"type": "text", "text": "No result was recorded for this call."}
-                        ],
-                        "details": {},
-                        "is_error": True,
-                    }
-                )
-    return out
+async def _raised(signal: ProxySignal) -> None:
+    """Wait until *signal* asks to abort.
 
-
-async def _raised(signal: Callable[[], bool] | asyncio.Event | None) -> None:
-    """Return when *signal* asks to abort; never without one."""
-    if signal is None:
-        await asyncio.Event().wait()
-    elif isinstance(signal, asyncio.Event):
+    Raises:
+        Failure: it does.
+    """
+    if isinstance(signal, asyncio.Event):
         await signal.wait()
     else:
         while not signal():  # noqa: ASYNC110 - the host's function can only be asked
             await asyncio.sleep(POLL_S)
-
-
-async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[JsonObject]:
-    """Yield the JSON objects of a stream of server-sent events, wherever its bytes are cut.
-
-    Lines end with CR, LF or both (WHATWG). What is no JSON object is left out; a last event
-    without a blank line after it counts.
-    """
-    data: list[bytes] = []
-    async for line in _lines(chunks):
-        if line.startswith(b"data:"):
-            data.append(line[5:].removeprefix(b" "))
-        elif not line and data:
-            event = _object(b"\n".join(data))
-            data = []
-            if event is not None:
-                yield event
-    event = _object(b"\n".join(data)) if data else None
-    if event is not None:
-        yield event
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest, is_first = b"", True
-    async for chunk in chunks:
-        rest += chunk
-        if is_first and len(rest) >= 3:
-            rest, is_first = rest.removeprefix(b"\xef\xbb\xbf"), False
-        # A CR at the very end may be half of a CRLF.
-        whole = rest[:-1] if rest.endswith(b"\r") else rest
-        lines = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        rest = lines.pop() + (b"\r" if rest.endswith(b"\r") else b"")
-        for line in lines:
-            yield line
-    yield rest.rstrip(b"\r")
+    raise Failure("cancelled", ABORTED)
 
 
 def _object(data: bytes) -> JsonObject | None:
     try:
-        value: object = json.loads(data)
-    except ValueError:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        logging.getLogger("tinyagent.proxy").warning("an event of the proxy is no JSON object")
         return None
-    return value if isinstance(value, dict) else None
+    return value

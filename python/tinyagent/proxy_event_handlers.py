@@ -1,4 +1,7 @@
-"""Events of a proxy server to stream events: each changes the message so far. Pure."""
+"""Events of a proxy server to stream events: each changes the message so far.
+
+Texts and arguments grow as lists of parts, which are joined when somebody reads them.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from tinyagent.agent_types import (
     ThinkingContent,
     ToolCallContent,
 )
+from tinyagent.agent_types._later import defer, deferred
 
 __all__ = [
     "STOP_REASONS",
@@ -32,9 +36,16 @@ __all__ = [
     "process_proxy_event",
 ]
 
+BLOCKS_MAX = 10_000
+"""Gaps are filled up to the slot that the server names; no answer has as many blocks."""
+
+NAME_CHARS_MAX = 80
+"""So much of an unknown word is told."""
+
 ProxyEventHandler: TypeAlias = Callable[
     [JsonObject, AssistantMessage], AssistantMessageEvent | None
 ]
+# Silent until the application asks: without a handler, logging would print a warning.
 logging.getLogger("tinyagent").addHandler(logging.NullHandler())
 
 
@@ -52,7 +63,8 @@ def process_proxy_event(
     kind = event.get("type")
     handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
     if handler is None:
-        logging.getLogger("tinyagent.proxy").debug("proxy event of unknown type %r", kind)
+        named = repr(kind)[:NAME_CHARS_MAX]
+        logging.getLogger("tinyagent.proxy").warning("proxy event of unknown type %s", named)
         return None
     return handler(event, partial)
 
@@ -62,13 +74,44 @@ def parse_streaming_json(text: str) -> JsonObject | None:
     for candidate in (text, text + "}" * max(0, text.count("{") - text.count("}"))):
         try:
             value: object = json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return value if isinstance(value, dict) else None
     return None
 
 
-def _index(event: JsonObject) -> int:
+class _Joined:
+    """The first *count* of *parts*, joined when called."""
+
+    __slots__ = ("count", "parts")
+
+    def __init__(self, parts: list[str], count: int) -> None:
+        self.parts = parts
+        self.count = count
+
+    def __call__(self) -> str:
+        return "".join(self.parts[: self.count])
+
+    def grown(self, delta: str) -> _Joined:
+        """Return this and *delta*. Shares the parts, unless another has grown from here."""
+        if len(self.parts) > self.count:
+            return _Joined([self(), delta], 2)
+        self.parts.append(delta)
+        return _Joined(self.parts, self.count + 1)
+
+
+def _grow(block: Any, field: str, delta: str) -> _Joined:
+    """Let *field* of *block* be itself and *delta*, joined when it is read."""
+    so_far = deferred(block, field)
+    if not isinstance(so_far, _Joined):
+        so_far = _Joined([getattr(block, field) or ""], 1)
+    joined = so_far.grown(delta)
+    defer(block, field, joined)
+    return joined
+
+
+def index_of(event: JsonObject) -> int:
+    """Return the slot that *event* is about; 0 for what is no index."""
     index = event.get("contentIndex")
     return index if type(index) is int and index >= 0 else 0
 
@@ -79,6 +122,8 @@ def _text_of(event: JsonObject, name: str) -> str:
 
 
 def _put(partial: AssistantMessage, index: int, block: Any) -> None:
+    if index >= BLOCKS_MAX:
+        raise RuntimeError(f"Received block {index}, an answer has at most {BLOCKS_MAX}")
     while len(partial.content) <= index:
         partial.content.append(None)
     partial.content[index] = block
@@ -97,26 +142,26 @@ def _start(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEven
 
 
 def _block_start(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent:
-    index, kind = _index(event), event["type"]
+    index, kind = index_of(event), event["type"]
     empty = TextContent(text="") if kind == "text_start" else ThinkingContent(thinking="")
     _put(partial, index, empty)
     return _said(kind, partial, index)
 
 
 def _block_delta(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent:
-    index, kind, delta = _index(event), event["type"], _text_of(event, "delta")
+    index, kind, delta = index_of(event), event["type"], _text_of(event, "delta")
     match kind, _block(partial, index):
         case "text_delta", TextContent() as text:
-            text.text = (text.text or "") + delta
+            _grow(text, "text", delta)
         case "thinking_delta", ThinkingContent() as thinking:
-            thinking.thinking = (thinking.thinking or "") + delta
+            _grow(thinking, "thinking", delta)
         case _:
             raise RuntimeError(f"Received {kind} for non-{str(kind).split('_')[0]} content")
     return _said(kind, partial, index, delta=delta)
 
 
 def _block_end(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent:
-    index, kind, signature = _index(event), event["type"], event.get("contentSignature")
+    index, kind, signature = index_of(event), event["type"], event.get("contentSignature")
     match kind, _block(partial, index):
         case "text_end", TextContent() as text:
             text.text_signature = signature if isinstance(signature, str) else None
@@ -129,7 +174,7 @@ def _block_end(event: JsonObject, partial: AssistantMessage) -> AssistantMessage
 
 
 def _call_start(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent:
-    index = _index(event)
+    index = index_of(event)
     call = ToolCallContent(
         id=_text_of(event, "id"), name=_text_of(event, "toolName"), partial_json=""
     )
@@ -138,17 +183,17 @@ def _call_start(event: JsonObject, partial: AssistantMessage) -> AssistantMessag
 
 
 def _call_delta(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent:
-    index, delta = _index(event), _text_of(event, "delta")
+    index, delta = index_of(event), _text_of(event, "delta")
     call = _block(partial, index)
     if not isinstance(call, ToolCallContent):
         raise RuntimeError("Received tool_call_delta for non-tool_call content")
-    call.partial_json = (call.partial_json or "") + delta
-    call.arguments = parse_streaming_json(call.partial_json) or {}
+    text = _grow(call, "partial_json", delta)
+    defer(call, "arguments", lambda: parse_streaming_json(text()) or {})
     return _said("tool_call_delta", partial, index, delta=delta)
 
 
 def _call_end(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEvent | None:
-    index = _index(event)
+    index = index_of(event)
     call = _block(partial, index)
     if not isinstance(call, ToolCallContent):
         return None
@@ -172,7 +217,7 @@ def _error(event: JsonObject, partial: AssistantMessage) -> AssistantMessageEven
 
 def _reason(event: JsonObject, otherwise: Any) -> Any:
     reason = event.get("reason")
-    return reason if reason in STOP_REASONS else otherwise
+    return reason if isinstance(reason, str) and reason in STOP_REASONS else otherwise
 
 
 def _take_usage(event: JsonObject, partial: AssistantMessage) -> None:

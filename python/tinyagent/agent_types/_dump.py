@@ -92,6 +92,15 @@ def _json_atom(value: object, inner: Callable[[object], object]) -> object:
     return cast("object", msgspec.to_builtins(value, str_keys=True))
 
 
+def valid_text(text: str) -> str:
+    """Return *text* with every lone surrogate, which no encoding has, as U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _key(key: object) -> str:
     if isinstance(key, enum.Enum):
         return str(key.value)

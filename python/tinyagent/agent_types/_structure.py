@@ -24,7 +24,7 @@ from typing import (
 
 import msgspec
 
-from tinyagent.agent_types._dump import dump_fields, dump_value
+from tinyagent.agent_types._dump import dump_fields, dump_value, valid_text
 from tinyagent.agent_types._faults import Fault, validation_error
 from tinyagent.agent_types._later import LATER, defer as defer, make, own, waiting
 from tinyagent.agent_types._shapes import Convert, shape_of
@@ -222,11 +222,7 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
             indent=indent,
             separators=(",", ":") if indent is None else None,
         )
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text
+        return valid_text(text)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """Return a copy of the same class, extras kept. *update* is set unchecked.
