@@ -45,10 +45,16 @@ class Hooks:
             await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 await asyncio.wait({task}, timeout=GRACE_S)
-        finally:
-            waiter.cancel()
             if not task.done():
                 task.cancel()
+                await asyncio.wait({task}, timeout=GRACE_S)
+        finally:
+            waiter.cancel()
+            task.cancel()
+        if not task.done():  # it swallowed its cancellation, and is left behind
+            task.add_done_callback(_ignored)
+            yield k.HostFailed(event.hook, Failure("cancelled", "cancelled"), event.call_id)
+            return
         try:
             answers = await task
         except asyncio.CancelledError:
@@ -62,3 +68,9 @@ class Hooks:
         else:
             for item in answers:
                 yield item
+
+
+def _ignored(late: asyncio.Future[Sequence[Event | Live]]) -> None:
+    """Take what came too late, so that nobody complains that it was not."""
+    if not late.cancelled():
+        late.exception()
