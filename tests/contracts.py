@@ -6,6 +6,7 @@ Failures of transports are in ``contract_failures.py``.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -244,3 +245,37 @@ class TransportContract:
             failure = exchange.finish().failure
         assert failure is not None
         assert failure[0] == "interrupted"
+
+    async def test_the_first_delta_comes_at_once_and_the_others_gather(
+        self,
+        transport: Transport,
+    ) -> None:
+        script = paced(chat(text="x" * 120, chunk_chars=1), 0.004)
+        batches: list[int] = []
+        async with ProviderServer([script]) as server:
+            started_s = time.monotonic()
+            async with aclosing(transport.open(asked(server.chat_url))) as exchange:
+                await exchange.start()
+                pieces = await exchange.read()
+                while pieces:
+                    batches.append(len(pieces))
+                    assert all(gap_us > 0 for *_, gap_us in pieces)  # each the time of its arrival
+                    pieces = await exchange.read()
+            took_s = time.monotonic() - started_s
+        assert batches[0] == 1
+        assert sum(batches) == 120
+        assert len(batches) <= took_s / 0.020 + 2
+
+    async def test_the_window_grows_while_an_answer_runs(self, transport: Transport) -> None:
+        script = paced(chat(text="x" * 150, chunk_chars=1), 0.01)
+        times_s: list[float] = []
+        async with (
+            ProviderServer([script]) as server,
+            aclosing(transport.open(asked(server.chat_url))) as exchange,
+        ):
+            await exchange.start()
+            while await exchange.read():
+                times_s.append(time.monotonic())
+        gaps_s = [late - early for early, late in itertools.pairwise(times_s)]
+        assert min(gaps_s[:-1]) > 0.015
+        assert gaps_s[-2] > 0.08

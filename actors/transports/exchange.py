@@ -22,6 +22,11 @@ ERROR_BODY_BYTES_MAX = 65_536
 ERROR_BODY_TIMEOUT_S = 5.0
 """The status is known by then; a body that trickles must not hold up the retry."""
 
+WINDOW_MIN_S, WINDOW_MAX_S = 0.020, 0.100
+WINDOW_SHARE = 0.1
+"""The window is this part of the time since the first pieces, within its limits; as it is in
+``rust/http/src/inbox.rs``."""
+
 
 class Bytes(Protocol):
     """An answer as bytes. All of it raises ``Failure`` and nothing else."""
@@ -58,9 +63,18 @@ class ByteExchange:
 
     *clock* returns seconds that never go back. The gap of the first piece counts from ``start``,
     so it includes connecting. Pieces that arrive in one read carry the gap on the first, then 0.
+    With a window the first pieces are handed over at once; afterwards they gather for 20 ms, or up
+    to 100 ms once the answer has run for a second, unless it ends.
     """
 
-    def __init__(self, request: HttpRequest, stream: Bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        request: HttpRequest,
+        stream: Bytes,
+        clock: Callable[[], float],
+        *,
+        has_window: bool = False,
+    ) -> None:
         self._request = request
         self._stream = stream
         self._clock = clock
@@ -70,6 +84,11 @@ class ByteExchange:
         self._last_us = 0
         self._end: dict[str, Any] | None = None
         self._broken: Failure | None = None
+        self._is_over = False
+        self._has_window = has_window
+        # When pieces were handed over: the first time and the last, by the event loop's clock.
+        self._handed_s: tuple[float, float] | None = None
+        self._reading: asyncio.Task[bytes] | None = None
 
     async def start(self) -> None:
         """Send the request; return when a 2xx status and the headers are there.
@@ -87,23 +106,68 @@ class ByteExchange:
             raise await self._refusal()
 
     async def read(self) -> list[Timed]:
-        """Return the next pieces, those of one read of the stream; an empty list at the end.
+        """Return the next pieces; an empty list at the end.
+
+        Without a window these are those of one read of the stream.
 
         Raises:
             Failure: the connection broke or was silent for too long.
         """
-        decoder = self._open()
-        while self._end is None and not decoder.done:
-            try:
-                data = await self._stream.read()
-            except Failure as failure:
-                self._broken = failure
+        decoder, pieces = self._open(), list[Timed]()
+        due_s = self._due_s()
+        while self._end is None and not self._is_over and not decoder.done:
+            data = await self._bytes(due_s if pieces else None)
+            if data is None:
                 break
-            if not data:
+            self._is_over = not data
+            if new := decoder.feed(data):
+                pieces += self._timed(new)
+            if pieces and (due_s is None or due_s <= asyncio.get_running_loop().time()):
                 break
-            if pieces := decoder.feed(data):
-                return self._timed(pieces)
-        return await self._last()
+        if not pieces:
+            return await self._last()
+        if self._has_window:
+            now_s = asyncio.get_running_loop().time()
+            self._handed_s = (self._handed_s or (now_s,))[0], now_s
+        return pieces
+
+    def _due_s(self) -> float | None:
+        """Return until when pieces gather; None if they do not, as the first of an answer."""
+        if self._handed_s is None:
+            return None
+        first_s, last_s = self._handed_s
+        window_s = (last_s - first_s) * WINDOW_SHARE
+        return last_s + min(max(WINDOW_MIN_S, window_s), WINDOW_MAX_S)
+
+    async def _bytes(self, until_s: float | None) -> bytes | None:
+        """Return the next bytes; none at the end; None if there are none *until_s*.
+
+        A read that is not done by then goes on in a task, because stopping it would close the
+        connection.
+        """
+        try:
+            if until_s is None and self._reading is None:
+                return await self._stream.read()
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._stream.read(), name="tinyagent read")
+            now_s = asyncio.get_running_loop().time()
+            patience_s = None if until_s is None else max(0.0, until_s - now_s)
+            await asyncio.wait({self._reading}, timeout=patience_s)
+            if not self._reading.done():
+                return None
+            reading, self._reading = self._reading, None
+            return b"" if reading.cancelled() else reading.result()
+        except Failure as failure:
+            self._broken = failure
+            return b""
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
+
+    async def _stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
 
     def finish(self) -> Answer:
         """Return how the answer ended. After the last ``read``, or after it failed."""
@@ -113,6 +177,7 @@ class ByteExchange:
 
     async def aclose(self) -> None:
         """Close the connection at once if the answer is not complete. Safe to call twice."""
+        await self._stop()
         await self._stream.aclose()
 
     async def _last(self) -> list[Timed]:

@@ -38,10 +38,6 @@ class NativeTransport:
         """Return an exchange that has not started yet."""
         return NativeExchange(self, request)
 
-    def open_blocking(self, request: HttpRequest) -> BlockingExchange:
-        """Return one whose methods block, for threads without an event loop."""
-        return BlockingExchange(self, request)
-
     def send(self, request: HttpRequest) -> HttpExchange:
         """Begin to send *request*.
 
@@ -70,8 +66,8 @@ class NativeTransport:
         """Nothing to do: connections are shared, and close when they were idle for a while."""
 
 
-class _Native:
-    """What both kinds of exchange know. Times of pieces are those of their arrival."""
+class NativeExchange:
+    """An ``Exchange`` whose work is done off the event loop; pieces carry the times of arrival."""
 
     def __init__(self, transport: NativeTransport, request: HttpRequest) -> None:
         self._transport = transport
@@ -80,57 +76,22 @@ class _Native:
         self._status = 0
         self._is_closed = False
 
-    def finish(self) -> Answer:
-        """Return how the answer ended. After the last ``read``, or after it failed."""
-        if self._sent is None:
-            return Answer(reason=None, failure=("interrupted", "the request was never sent"))
-        return exchange.answer_of(self._sent.finish())
-
-    def _send(self) -> HttpExchange:
-        if self._is_closed:
-            raise failures.cancelled()
-        self._sent = self._transport.send(self._request)
-        return self._sent
-
-    def _begin(self, head: _Head) -> None:
-        self._status, headers, error_body = head
-        if error_body is not None:
-            api, secrets = self._request.api, failures.secrets_of(self._request.headers)
-            fields = _joined(headers)
-            raise failures.http_failure(api, self._status, fields, error_body, secrets)
-
-    def _failure(self, fault: HttpFault) -> Failure:
-        """Return *fault* in the words of every transport."""
-        wire, (word, why) = self._request, fault.args
-        match word:
-            case "bad_url":
-                return failures.bad_url()
-            case "not_connected":
-                return failures.not_connected(wire.url, wire.connect_timeout_s)
-            case "not_answered":
-                return failures.not_answered(wire.url, wire.first_byte_timeout_s)
-            case "fell_silent":
-                return failures.fell_silent(self._status, wire.read_timeout_s)
-            case "cancelled":
-                return failures.cancelled()
-            case "not_sent":
-                return failures.not_sent(wire.url, ConnectionError(why))
-            case _:
-                return failures.broke_off(self._status, ConnectionError(why))
-
-
-class NativeExchange(_Native):
-    """An ``Exchange`` whose work is done off the event loop."""
-
     async def start(self) -> None:
         """Send the request; return when a 2xx status and the headers are there.
 
         Raises:
             Failure: nothing that can be streamed came back.
         """
-        head = await self._next(self._send())
+        if self._is_closed:
+            raise failures.cancelled()
+        self._sent = self._transport.send(self._request)
+        head = await self._next(self._sent)
         assert isinstance(head, tuple), "the head comes before the pieces"
-        self._begin(head)
+        self._status, headers, error_body = head
+        if error_body is not None:
+            api, secrets = self._request.api, failures.secrets_of(self._request.headers)
+            fields = _joined(headers)
+            raise failures.http_failure(api, self._status, fields, error_body, secrets)
 
     async def read(self) -> list[Timed]:
         """Return the next pieces, all that have arrived; an empty list at the end.
@@ -148,6 +109,12 @@ class NativeExchange(_Native):
             raise
         assert isinstance(pieces, list), "the head was taken by start"
         return pieces
+
+    def finish(self) -> Answer:
+        """Return how the answer ended. After the last ``read``, or after it failed."""
+        if self._sent is None:
+            return Answer(reason=None, failure=("interrupted", "the request was never sent"))
+        return exchange.answer_of(self._sent.finish())
 
     async def aclose(self) -> None:
         """Close the connection at once if the answer is not complete. Safe to call twice."""
@@ -172,54 +139,24 @@ class NativeExchange(_Native):
             raise
         return news
 
-
-class BlockingExchange(_Native):
-    """The same for a thread that waits. ``close`` wakes it from another thread."""
-
-    def start(self) -> None:
-        """Send the request; return at once. ``begin`` waits for the head of the answer.
-
-        Raises:
-            Failure: HTTP cannot carry it.
-        """
-        self._send()
-
-    def begin(self) -> None:
-        """Wait for a 2xx status and the headers.
-
-        Raises:
-            Failure: nothing that can be streamed came back.
-        """
-        head = self._next()
-        assert isinstance(head, tuple), "the head comes before the pieces"
-        self._begin(head)
-
-    def read(self) -> list[Timed]:
-        """Wait for the next pieces; an empty list at the end.
-
-        Raises:
-            Failure: the connection broke, was silent for too long, or ``close`` was called.
-        """
-        pieces = self._next()
-        assert isinstance(pieces, list), "the head was taken by begin"
-        return pieces
-
-    def close(self) -> None:
-        """Close the connection at once if the answer is not complete. Safe to call twice."""
-        self._is_closed = True
-        if self._sent is not None:
-            self._sent.close()
-
-    def _next(self) -> _Head | list[Timed]:
-        from tinyagent._alchemy import HttpFault
-
-        assert self._sent is not None, "start comes first"
-        try:
-            while (news := self._sent.take()) is None:
-                self._sent.block()
-        except HttpFault as fault:
-            raise self._failure(fault) from None
-        return news
+    def _failure(self, fault: HttpFault) -> Failure:
+        """Return *fault* in the words of every transport."""
+        wire, (word, why) = self._request, fault.args
+        match word:
+            case "bad_url":
+                return failures.bad_url()
+            case "not_connected":
+                return failures.not_connected(wire.url, wire.connect_timeout_s)
+            case "not_answered":
+                return failures.not_answered(wire.url, wire.first_byte_timeout_s)
+            case "fell_silent":
+                return failures.fell_silent(self._status, wire.read_timeout_s)
+            case "cancelled":
+                return failures.cancelled()
+            case "not_sent":
+                return failures.not_sent(wire.url, ConnectionError(why))
+            case _:
+                return failures.broke_off(self._status, ConnectionError(why))
 
 
 _Head = tuple[int, list[tuple[str, str]], bytes | None]

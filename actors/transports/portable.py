@@ -48,7 +48,8 @@ class PortableTransport:
 
     def open(self, request: HttpRequest) -> ByteExchange:
         """Return an exchange that has not started yet."""
-        return ByteExchange(request, Stream("POST", request, self._clients), self._clock)
+        stream = Stream("POST", request, self._clients)
+        return ByteExchange(request, stream, self._clock, has_window=True)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; those of others close when their loop ends."""

@@ -369,10 +369,6 @@ class HttpExchange:
         Only one waits at a time.
         """
 
-    def block(self, timeout_s: float | None = None) -> bool:
-        """Block, without the interpreter, until there is something to take; False if there is
-        nothing by then."""
-
     def finish(self) -> dict[str, Any]:
         """Say how the answer ended, as ``Decoder.finish`` without its pieces."""
 

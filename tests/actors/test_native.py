@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 from tests.contract_failures import FailureContract
-from tests.contracts import TransportContract
+from tests.contracts import TransportContract, answered, asked, pieces_of, said
 
-from tinyagent.actors.transports.native import NativeTransport
+from tinyagent.actors.transports import Failure
+from tinyagent.actors.transports.native import NativeTransport, ascii_url
+from tinyagent.testing import ProviderServer, Reply, chat, paced, rechunked, sse, stall
+
+GREETING = chat(text="Hello there, this takes a few chunks")
+HALF = sum(map(len, GREETING.chunks[:3]))
 
 
 @pytest.fixture
@@ -24,3 +36,197 @@ class TestAnswers(TransportContract):
 
 class TestFailures(FailureContract):
     """With the extension."""
+
+
+async def test_an_answer_that_nobody_reads_leaves_the_network_waiting(
+    transport: NativeTransport,
+) -> None:
+    script = rechunked(chat(text="x" * 60_000_000, chunk_chars=60_000), [1_000_000])
+    async with (
+        ProviderServer([script]) as server,
+        aclosing(transport.open(asked(server.chat_url))) as exchange,
+    ):
+        await exchange.start()
+        await asyncio.sleep(1.0)
+        assert server.requests[0].sent_bytes < 40_000_000
+        assert len(said(await pieces_of(exchange))) == 60_000_000
+
+
+async def test_a_megabyte_in_one_line(transport: NativeTransport) -> None:
+    script = rechunked(chat(text="ü" * 1_000_000, chunk_chars=1_000_000), [16_384])
+    async with ProviderServer([script]) as server:
+        pieces = await answered(transport, asked(server.chat_url))
+    assert said(pieces) == "ü" * 1_000_000
+
+
+async def test_one_of_five_hundred_streams_is_closed_within_100_ms(
+    transport: NativeTransport,
+) -> None:
+    text = "x" * 100
+    script = paced(chat(text=text, chunk_chars=1), 0.03)
+    with ProviderServer.threaded(script) as server:
+
+        async def one() -> str:
+            return said(await answered(transport, asked(server.chat_url, 30.0, 30.0)))
+
+        async def arrived(count: int) -> None:
+            async with asyncio.timeout(10.0):
+                while len(server.requests) < count:  # noqa: ASYNC110 - of another thread
+                    await asyncio.sleep(0.002)
+
+        victim = asyncio.create_task(one())
+        await arrived(1)
+        others = [asyncio.create_task(one()) for _ in range(499)]
+        await arrived(500)
+        cancelled_s = time.monotonic()
+        victim.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await victim
+        # Both clocks are the system's monotonic one.
+        gone_s = await server.requests[0].wait_gone()
+        assert gone_s - cancelled_s < 0.1
+        assert await asyncio.gather(*others) == [text] * 499
+        assert sum(request.gone_s is not None for request in server.requests) == 1
+
+
+def test_event_loops_share_connections_one_after_the_other_and_at_once() -> None:
+    transport = NativeTransport()
+    texts: list[str] = []
+
+    def run() -> None:
+        texts.append(said(asyncio.run(answered(transport, asked(server.chat_url)))))
+
+    with ProviderServer.threaded(GREETING) as server:
+        run()
+        run()
+        assert server.connections == 1
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == ["Hello there, this takes a few chunks"] * 10
+
+
+def test_a_loop_that_is_closed_while_somebody_waits_there_is_forgotten() -> None:
+    transport = NativeTransport()
+
+    async def leave(url: str) -> None:
+        exchange = transport.open(asked(url))
+        await exchange.start()
+        await exchange.read()
+        reading = asyncio.create_task(exchange.read())
+        await asyncio.sleep(0)
+        assert not reading.done()
+
+    with ProviderServer.threaded([stall(GREETING, HALF), GREETING]) as server:
+        asyncio.run(leave(server.chat_url))
+        server.requests[0].gone_within(1.0)
+        assert said(asyncio.run(answered(transport, asked(server.chat_url)))).endswith("chunks")
+
+
+CLIENT = """
+    import asyncio, os, sys
+    from tinyagent.actors.transports import HttpRequest
+    from tinyagent.actors.transports.native import NativeTransport
+
+    transport = NativeTransport()
+    request = HttpRequest(
+        api="openai-completions", url=sys.argv[1], headers=(), body=b"{}"
+    )
+
+    async def read(times):
+        exchange = transport.open(request)
+        await exchange.start()
+        text = ""
+        for _ in range(times):
+            text += "".join(piece[2] for piece in await exchange.read())
+        return exchange, text
+"""
+
+
+def run_client(url: str, program: str) -> tuple[str, float]:
+    """Run *program* after CLIENT; return what it printed and how long it took."""
+    code = textwrap.dedent(CLIENT) + textwrap.dedent(program)
+    started_s = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, url], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout, time.monotonic() - started_s
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        # A stream is open, nobody waits; somebody waits on a loop that is never closed; a thread
+        # that is left behind waits.
+        "exchange, text = asyncio.run(read(1))\nprint(text)",
+        """
+        loop = asyncio.new_event_loop()
+        exchange, text = loop.run_until_complete(read(1))
+        task = loop.create_task(exchange.read())
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.set_exception_handler(lambda *_: None)  # it would warn of the task
+        print(text)
+        """,
+        """
+        import threading
+        threading.Thread(target=lambda: asyncio.run(read(3)), daemon=True).start()
+        exchange, text = asyncio.run(read(1))
+        print(text)
+        """,
+    ],
+)
+def test_the_end_of_the_program_waits_for_no_stream(program: str) -> None:
+    # Pieces arrive all the while, so that the waking thread is at work when the program ends.
+    slow = paced(chat(text="x" * 5_000, chunk_chars=1), 0.002)
+    with ProviderServer.threaded(slow) as server:
+        printed, took_s = run_client(server.chat_url, program)
+    assert printed.startswith("x")
+    assert took_s < 5.0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_process_has_connections_of_its_own() -> None:
+    program = """
+    import warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: ours is made for it
+    inherited, text = asyncio.run(read(1))
+    child = os.fork()
+    if child == 0:
+        asyncio.run(inherited.aclose())
+        _, text = asyncio.run(read(1))
+        print("child", text, flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    print("parent", "".join(piece[2] for piece in asyncio.run(inherited.read())))
+    """
+    slow = paced(chat(text="abcdef", chunk_chars=1), 0.2)
+    with ProviderServer.threaded(slow) as server:
+        printed, _ = run_client(server.chat_url, program)
+    assert printed.splitlines()[0] == "child a"
+    assert printed.splitlines()[1].startswith("parent b")
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://host/v1?a=1", "http://host/v1?a=1"),
+        ("http://host/grüße?q=ü&r=%20", "http://host/gr%C3%BC%C3%9Fe?q=%C3%BC&r=%20"),
+        ("http://host/a b", "http://host/a%20b"),
+        ("http://bücher.example/x", "http://xn--bcher-kva.example/x"),
+        ("http://[ü", ""),
+    ],
+)
+def test_what_a_url_may_not_hold_is_escaped(url: str, sent: str) -> None:
+    assert ascii_url(url) == sent
+
+
+async def test_repeated_headers_of_an_answer_are_joined(transport: NativeTransport) -> None:
+    fields = (("retry-after", "3"), ("x-a", "1"), ("x-a", "2"))
+    reply = Reply(chunks=(sse({"error": "busy"}),), status=429, headers=fields)
+    async with ProviderServer([reply]) as server:
+        with pytest.raises(Failure) as raised:
+            await answered(transport, asked(server.chat_url))
+    assert raised.value.retry_after_s == 3.0

@@ -1,7 +1,6 @@
 //! One request and its answer, from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tinyagent_decode::{Answer, Decoder, Failure, Kind, Piece};
 use tokio::task::AbortHandle;
@@ -79,11 +78,6 @@ impl Exchange {
     /// the one before.
     pub fn wait(&self, wake: Wake) -> bool {
         !self.is_here() || self.shared.wait(wake)
-    }
-
-    /// Blocks until there is something to take, for at most *patience*; tells whether there is.
-    pub fn block(&self, patience: Duration) -> bool {
-        !self.is_here() || self.shared.block(patience)
     }
 
     /// How the answer ended. After the end: before it, the answer is cut off here.

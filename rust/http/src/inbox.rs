@@ -1,6 +1,6 @@
 //! What lies between the runtime's thread and whoever reads the answer.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tinyagent_decode::{Answer, Decoder, Kind, Piece};
@@ -58,7 +58,6 @@ impl Inbox {
 pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
     decoder: Mutex<Decoder>,
-    changed: Condvar,
     room: Notify,
 }
 
@@ -72,7 +71,6 @@ impl Shared {
         Shared {
             inbox: Mutex::default(),
             decoder: Mutex::new(decoder),
-            changed: Condvar::new(),
             room: Notify::new(),
         }
     }
@@ -164,7 +162,6 @@ impl Shared {
         }
         let wake = inbox.wake.take();
         drop(inbox);
-        self.changed.notify_all();
         if let Some(wake) = wake {
             wake();
         }
@@ -203,14 +200,5 @@ impl Shared {
         let is_news = inbox.is_news();
         inbox.wake = (!is_news).then_some(wake);
         is_news
-    }
-
-    pub(crate) fn block(&self, patience: Duration) -> bool {
-        let inbox = lock(&self.inbox);
-        let (inbox, _) = self
-            .changed
-            .wait_timeout_while(inbox, patience, |inbox| !inbox.is_news())
-            .unwrap_or_else(PoisonError::into_inner);
-        inbox.is_news()
     }
 }

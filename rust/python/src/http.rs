@@ -15,9 +15,6 @@ use crate::decode;
 
 create_exception!(tinyagent._alchemy, HttpFault, PyException);
 
-/// A blocked thread looks this often whether it was interrupted (Ctrl-C).
-const SIGNALS: Duration = Duration::from_millis(100);
-
 /// Adds the names of this file to the extension.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("HttpFault", module.py().get_type::<HttpFault>())?;
@@ -116,24 +113,6 @@ impl HttpExchange {
         let bell = bell::current(py)?;
         let ring = Ring { event_loop, future };
         Ok(self.inner.wait(Box::new(move || bell.ring(ring))))
-    }
-
-    #[pyo3(signature = (timeout_s=None))]
-    fn block(&self, py: Python<'_>, timeout_s: Option<f64>) -> PyResult<bool> {
-        let mut left = timeout_s.map_or(Duration::MAX, |seconds| {
-            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-        });
-        loop {
-            let patience = left.min(SIGNALS);
-            if py.detach(|| self.inner.block(patience)) {
-                return Ok(true);
-            }
-            py.check_signals()?;
-            left = left.saturating_sub(patience);
-            if left.is_zero() {
-                return Ok(false);
-            }
-        }
     }
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
