@@ -1,62 +1,84 @@
 """A call's arguments, checked against the schema of its tool before the tool sees them.
 
-Some models send numbers as strings or objects as JSON text. Where that is unambiguous it is
-converted; the message keeps what the model wrote.
+Some models send numbers as strings, or objects as JSON text. Where that is beyond doubt it is
+converted first; the message keeps what the model wrote. The converting reads the schema only as
+far as it must (``_schema``); whether the outcome fits is for the validator in Rust to say.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+import json
+import logging
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Never
 
-import msgspec
-
+from tinyagent._schema import Schema, converted
 from tinyagent.agent_types import AgentTool, Tool, ToolCallContent
+from tinyagent.agent_types._dump import valid_text
 
 RECEIVED_CHARS_MAX = 2000
+"""So much of what was received is shown to the model again."""
+
+Fault = tuple[str, str]
+"""Where, as a JSON pointer (RFC 6901), and what is wrong there."""
 
 
 class ToolArgumentsError(ValueError):
     """The arguments do not fit. The text is for the model: every fault, and what was received."""
 
 
+class BrokenSchemaError(ValueError):
+    """The schema of a tool is none, so nothing can be checked with it."""
+
+
 def validate_tool_arguments(tool: Tool, tool_call: ToolCallContent) -> dict[str, Any]:
-    """Return the checked arguments of *tool_call*, a new dict.
+    """Return the arguments of *tool_call* as *tool* is to get them: checked, a new dict.
+
+    Arguments that are only there as text (``partial_json``) are read from it.
 
     Raises:
         ToolArgumentsError: they do not fit the tool's ``parameters``.
     """
-    given: Any = tool_call.arguments
-    if not given and tool_call.partial_json:
-        given = tool_call.partial_json
-    return checked(tool, given)
+    return checked(tool, tool_call.arguments or tool_call.partial_json)
 
 
-def checked(tool: Tool, given: Any) -> dict[str, Any]:
+def checked(
+    tool: Tool, given: object, *, report: Callable[[str], object] | None = None
+) -> dict[str, Any]:
     """Return *given* (a dict, JSON text or nothing) as arguments for *tool*.
+
+    A tool whose schema is broken, or that says ``validate=False``, takes any object.
+
+    Args:
+        tool: whose ``parameters`` they are to fit.
+        given: never changed.
+        report: told that the schema is broken; without it the log of the application is, once.
 
     Raises:
         ToolArgumentsError: they do not fit.
     """
     arguments = parsed(tool.name, given)
-    if isinstance(tool, AgentTool) and not tool.validate:
+    if not tool.parameters or (isinstance(tool, AgentTool) and not tool.validate):
         return arguments
-    schema = tool.parameters or {}
-    if not schema:
+    try:
+        faults = schema_faults(tool.parameters, arguments)
+        if faults:
+            arguments = converted(arguments, Schema(tool.parameters))
+            faults = schema_faults(tool.parameters, arguments)
+        if faults:
+            arguments = without_spare_nulls(arguments, tool.parameters, faults)
+            faults = schema_faults(tool.parameters, arguments)
+    except BrokenSchemaError as error:
+        (report or _warn_once)(f"the arguments of tool {tool.name} are not checked: {error}")
         return arguments
-    arguments = {
-        name: converted(value, _property(schema, name))
-        for name, value in arguments.items()
-        if not _is_spare_null(value, name, schema)
-    }
-    faults = schema_faults(schema, arguments)
     if faults:
-        raise ToolArgumentsError(_worded(tool.name, faults, given))
+        _refuse(tool.name, faults, given)
     return arguments
 
 
-def parsed(name: str, given: Any) -> dict[str, Any]:
+def parsed(name: str, given: object) -> dict[str, Any]:
     """Return *given* as a dict of its own.
 
     Raises:
@@ -67,94 +89,96 @@ def parsed(name: str, given: Any) -> dict[str, Any]:
         if not given.strip():
             return {}
         try:
-            value = msgspec.json.decode(given)
-        except msgspec.DecodeError as error:
-            raise ToolArgumentsError(_worded(name, [("$", str(error))], given)) from None
+            value = json.loads(given, parse_constant=_no_constant)
+        except json.JSONDecodeError as error:
+            told = f"not JSON: {error.msg} at character {error.pos + 1} of {len(given)}"
+            _refuse(name, [("", told)], given)
+        except (ValueError, RecursionError) as error:
+            _refuse(name, [("", f"not JSON: {error}")], given)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        fault = f"expected an object, got {type(value).__name__}"
-        raise ToolArgumentsError(_worded(name, [("$", fault)], given))
+        _refuse(name, [("", f"expected an object, got {type(value).__name__}")], given)
     return copy.deepcopy(dict(value))
 
 
-def _worded(name: str, faults: list[tuple[str, str]], given: Any) -> str:
-    received = given if isinstance(given, str) else msgspec.json.encode(given).decode()
-    lines = [f"- {path}: {what}" for path, what in faults]
-    return "\n".join(
-        [
-            f"Invalid arguments for tool {name}:",
-            *lines,
-            f"Received: {received[:RECEIVED_CHARS_MAX]}",
-        ]
-    )
+def schema_faults(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Fault]:
+    """Return everything in *arguments* that does not fit *schema*, in order.
 
-
-def schema_faults(schema: Mapping[str, Any], arguments: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return every fault of *arguments* as path and message; none if the schema is broken."""
+    Raises:
+        BrokenSchemaError: *schema* is none, or refers to something outside itself.
+    """
     from tinyagent._alchemy import check_arguments
 
     try:
-        return check_arguments(msgspec.json.encode(schema), msgspec.json.encode(arguments))
-    except ValueError:
-        return []
+        schema_json = _json(schema)
+    except (TypeError, ValueError) as error:
+        raise BrokenSchemaError(f"the schema is no JSON: {error}") from None
+    try:
+        arguments_json = _json(arguments)
+    except (TypeError, ValueError) as error:
+        return [("", f"not JSON: {error}")]
+    try:
+        return check_arguments(schema_json, arguments_json)
+    except ValueError as error:
+        raise BrokenSchemaError(str(error)) from None
 
 
-def converted(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return *value* as the type that *schema* asks for, where the meaning is beyond doubt."""
-    wanted = _types(schema)
-    if not wanted or _fits(value, wanted):
-        if isinstance(value, dict) and "properties" in schema:
-            return {name: converted(item, _property(schema, name)) for name, item in value.items()}
-        if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
-            return [converted(item, schema["items"]) for item in value]
-        return value
-    if isinstance(value, str):
-        try:
-            parsed_value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return value
-        return parsed_value if _fits(parsed_value, wanted) else value
-    if "string" in wanted and isinstance(value, int | float):
-        return msgspec.json.encode(value).decode()
-    return value
+def without_spare_nulls(
+    arguments: Mapping[str, Any], schema: Mapping[str, Any], faults: list[Fault]
+) -> dict[str, Any]:
+    """Return *arguments* without each null that *faults* name and the schema does not require.
+
+    Some models send null where they mean nothing.
+    """
+    result = copy.deepcopy(dict(arguments))
+    for pointer, _ in faults:
+        *way, name = _steps(pointer) or [""]
+        holder: Any = result
+        shape = Schema(schema)
+        for step in way:
+            shape = shape.inside(step, holder)
+            holder = holder[int(step)] if isinstance(holder, list) else holder[step]
+        if isinstance(holder, dict) and holder.get(name, "") is None and not shape.requires(name):
+            del holder[name]
+    return result
 
 
-def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    properties = schema.get("properties")
-    found = properties.get(name) if isinstance(properties, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+def _refuse(name: str, faults: list[Fault], given: object) -> Never:
+    try:
+        received = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    except (TypeError, ValueError):
+        received = repr(given)
+    lines = [f"- {_place(pointer)}: {what}" for pointer, what in faults]
+    raise ToolArgumentsError(
+        "\n".join(
+            [
+                f"Invalid arguments for tool {name}:",
+                *lines,
+                f"Received: {received[:RECEIVED_CHARS_MAX]}",
+            ]
+        )
+    )
 
 
-def _is_spare_null(value: Any, name: str, schema: Mapping[str, Any]) -> bool:
-    if value is not None or name in (schema.get("required") or ()):
-        return False
-    wanted = _types(_property(schema, name))
-    return bool(wanted) and "null" not in wanted
+def _place(pointer: str) -> str:
+    """Return a JSON pointer as models write it: ``$.edits[1].old``."""
+    steps = (f"[{step}]" if step.isdigit() else f".{step}" for step in _steps(pointer))
+    return "$" + "".join(steps)
 
 
-def _types(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        return (kind,)
-    return tuple(kind) if isinstance(kind, list) else ()
+def _steps(pointer: str) -> list[str]:
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
-def _fits(value: Any, wanted: tuple[str, ...]) -> bool:
-    match value:
-        case None:
-            return "null" in wanted
-        case bool():
-            return "boolean" in wanted
-        case int():
-            return "integer" in wanted or "number" in wanted
-        case float():
-            return "number" in wanted or ("integer" in wanted and value.is_integer())
-        case str():
-            return "string" in wanted
-        case list():
-            return "array" in wanted
-        case dict():
-            return "object" in wanted
-        case _:
-            return False
+def _json(value: object) -> bytes:
+    return valid_text(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode()
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is no JSON value")
+
+
+@lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    logging.getLogger("tinyagent").warning("%s", message)
