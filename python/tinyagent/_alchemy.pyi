@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from tinyagent._handle import StreamHandle
+
 __version__: str
 
 # ---- the log (rust/log) ---------------------------------------------------------------------
@@ -374,3 +376,15 @@ class HttpExchange:
 
     def close(self) -> None:
         """Close the connection if the answer has not ended. Wakes whoever waits. Never waits."""
+
+# ---- the blocking call (python/tinyagent/_handle.py) ----------------------------------------
+
+def openai_completions_stream(
+    model: dict[str, Any], context: dict[str, Any], options: dict[str, Any]
+) -> StreamHandle:
+    """Ask *model*, and return a handle of its answer at once. *model* needs
+    ``id provider api base_url``.
+
+    Raises:
+        ValueError: ``invalid model``, ``invalid context`` or ``invalid options``, and why.
+    """

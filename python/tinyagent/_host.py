@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tinyagent._arguments import ToolArgumentsError, checked
 from tinyagent._bodies import Bodies, content_of
 from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Refused, Returned
@@ -50,8 +51,15 @@ class HostTool:
         self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
-        """Return the call's arguments, checked."""
-        return parsed_arguments(call.name, text)
+        """Return the call's arguments, checked and converted as the tool's schema wants them.
+
+        Raises:
+            Refused: they do not fit; the text is for the model.
+        """
+        try:
+            return checked(self._tool, text)
+        except ToolArgumentsError as error:
+            raise Refused(str(error)) from None
 
     async def run(self, invocation: Invocation) -> Returned:
         """Call ``execute`` and take what it gives."""

@@ -33,6 +33,7 @@ from tinyagent.agent_types import (
     AgentState as AgentState,
     AgentTool as AgentTool,
     AssistantMessage as AssistantMessage,
+    AssistantMessageEvent,
     BeforeToolCallFn as BeforeToolCallFn,
     ImageContent as ImageContent,
     MaybeAwaitable as MaybeAwaitable,
@@ -277,16 +278,18 @@ class Agent:
         shown = ""
         async for event in self._stream(input_data, images):
             match event:
-                case MessageUpdateEvent(message=AssistantMessage() as message):
-                    pass
+                case MessageUpdateEvent(assistant_message_event=AssistantMessageEvent() as said):
+                    # By its deltas: the message beside them may be stale, or ahead of them.
+                    if said.type == "text_delta" and said.delta:
+                        shown += said.delta
+                        yield said.delta
                 case MessageEndEvent(message=AssistantMessage() as message):
-                    pass
+                    text = extract_text(message)
+                    if text.startswith(shown) and text != shown:
+                        yield text[len(shown) :]
+                    shown = ""
                 case _:
-                    continue
-            text = extract_text(message)
-            if len(text) > len(shown):
-                yield text[len(shown) :]
-            shown = "" if isinstance(event, MessageEndEvent) else text
+                    pass
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)

@@ -96,7 +96,8 @@ def result(id_: str, *content: Any, **more: Any) -> ToolResultMessage:
 
 @ways
 async def test_k1_the_request(heard: Any) -> None:
-    history = [user(), called("c1", "c2"), result("c1", "one"), result("c2", "two", is_error=True)]
+    history: list[AgentMessage] = [user(), called("c1", "c2")]
+    history += [result("c1", "one"), result("c2", "two", is_error=True)]
     tool = AgentTool(name="f", description="d", parameters={"type": "object"})
     request = await sent(
         heard, *history, **KIMI, system="S", tools=[tool], temperature=0.5, max_tokens=64

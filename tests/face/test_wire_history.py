@@ -86,7 +86,13 @@ async def test_w3_history_with_calls_results_and_thoughts(heard: Any) -> None:
     )
     other = said("Three.").model_copy(update={"provider": "elsewhere"})
     other.content.insert(0, ThinkingContent(thinking="Ha.", thinking_signature="reasoning"))
-    history = [user("a"), thinks, result("c1", "r1", "r2", is_error=True), other, user("b")]
+    history: list[AgentMessage] = [
+        user("a"),
+        thinks,
+        result("c1", "r1", "r2", is_error=True),
+        other,
+        user("b"),
+    ]
     request = await sent(heard, *history)
     assert request.json["messages"][1:-1] == [
         {
@@ -135,7 +141,8 @@ async def test_x10_images_are_sent(heard: Any) -> None:
 @ways
 async def test_x10b_images_of_results_come_after_the_batch(heard: Any) -> None:
     image = ImageContent(url="https://example.org/a.png")
-    history = [user(), called("c1", "c2"), result("c1", "one", image), result("c2", "two")]
+    history: list[AgentMessage] = [user(), called("c1", "c2")]
+    history += [result("c1", "one", image), result("c2", "two")]
     messages = (await sent(heard, *history)).json["messages"]
     assert messages[2:] == [
         {"role": "tool", "tool_call_id": "c1", "content": "one\n(image follows)"},
@@ -155,9 +162,10 @@ async def test_x12_x13_what_a_history_says_of_itself_is_never_a_reason_to_refuse
         AssistantMessage(content=[TextContent(text="A")], api="", provider="", model=""),
         AssistantMessage(content=[TextContent(text="B")], api="openai", stop_reason="complete"),
         AssistantMessage(content=[TextContent(text="C")], usage={"input": 1}),
-        AssistantMessage(content=[TextContent(text="D")], usage={"cost": None}, extra="kept"),
+        AssistantMessage(content=[TextContent(text="D")], usage={"cost": None}),
         AssistantMessage(content=[TextContent(text="E")], usage=None, api="telepathy"),
     ]
+    odd[0] = AssistantMessage.model_validate({**odd[0].model_dump(), "mood": "good"})
     messages = (await sent(heard, user(), *odd, user())).json["messages"]
     texts = [message["content"][0]["text"] for message in messages]
     assert texts == ["hi", "A", "B", "C", "D", "E", "hi"]

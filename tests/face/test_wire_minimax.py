@@ -28,7 +28,7 @@ from tinyagent.testing import json_reply, sse
 ways = pytest.mark.parametrize("heard", [heard_by_hand, heard_by_agent])
 OK = delta(content="Hi.") + end()
 BOTH = "start think_start0 think_delta0 think_end0 text_start1 text_delta1 text_end1 done"
-MINIMAX = {"api_key": "k", "model": of("minimax")}
+MINIMAX: dict[str, Any] = {"api_key": "k", "model": of("minimax")}
 CALL = '{"city": "Rome"}'
 
 
@@ -225,7 +225,12 @@ async def test_the_other_function_infers_it_too() -> None:
 
 async def test_a_tool_is_called_with_what_minimax_sent() -> None:
     given: list[Any] = []
-    tool = AgentTool(name="f", execute=lambda id_, args, *_: given.append(args) or "Sunny.")
+
+    def execute(call_id: str, args: Any, *_: Any) -> str:
+        given.append(args)
+        return "Sunny."
+
+    tool = AgentTool(name="f", execute=execute)
     first = delta(content="<think>Hm.</think>") + call(0, "c1", "f", CALL) + end("tool_calls")
     found = await heard_by_agent([first], tools=[tool], **MINIMAX)
     assert given == [{"city": "Rome"}]

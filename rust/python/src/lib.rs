@@ -5,6 +5,7 @@
 //! - `log`: the writer, the scanner and recovery of `tinyagent-log`.
 //! - `decode`: the stream decoders of `tinyagent-decode`.
 //! - `http`: requests of `tinyagent-http`; `bell`: how event loops are woken.
+//! - `stream`: the blocking call of the compatible API.
 
 use pyo3::prelude::*;
 
@@ -12,11 +13,13 @@ mod bell;
 mod decode;
 mod http;
 mod log;
+mod stream;
 
 #[pymodule]
 fn _alchemy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     log::register(module)?;
     decode::register(module)?;
-    http::register(module)
+    http::register(module)?;
+    stream::register(module)
 }
