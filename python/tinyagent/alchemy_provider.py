@@ -10,7 +10,6 @@ from tinyagent._direct import DirectResponse as DirectResponse
 from tinyagent._resolve import (
     CONTEXT_WINDOW,
     MAX_TOKENS,
-    inferred_api,
     resolve_alchemy,
     resolve_rust,
 )
@@ -64,13 +63,15 @@ class OpenAICompatModel(ProviderMetadataModel):
 
     @classmethod
     def __complete__(cls, given: dict[str, object]) -> None:
-        """Take the api that the provider speaks, if none is given."""
+        """Take the api that the provider speaks, if neither the call nor a subclass gives one."""
         super().__complete__(given)
-        if "api" not in given:
-            provider = given.get("provider")
-            inferred = inferred_api(provider.strip()) if isinstance(provider, str) else ""
-            if inferred == "minimax-completions":
-                given["api"] = inferred
+        defaults = cls.__struct_defaults__
+        own = dict(zip(cls.__struct_fields__[-len(defaults) :], defaults, strict=True))
+        provider = given.get("provider", own.get("provider"))
+        if "api" in given or own.get("api") != "openai-completions":
+            return
+        if isinstance(provider, str) and provider.strip().startswith("minimax"):
+            given["api"] = "minimax-completions"
 
 
 class AlchemyStreamResponse(BindingStreamResponseBase):

@@ -140,18 +140,31 @@ class BindingStreamResponseBase:
     _handle: BindingStreamHandle
     invalid_event_message: str
     _final_message: AssistantMessage | None = field(default=None)
+    _reading: asyncio.Future[Any] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __aiter__(self) -> AsyncIterator[AssistantMessageEvent]:
         """Return this stream."""
         return self
 
     async def __anext__(self) -> AssistantMessageEvent:
-        """Return the next event.
+        """Return the next event. Who is cancelled here loses none: the next read gets it.
 
         Raises:
             RuntimeError: the handle gave something that is no event.
+            ValidationError: it gave a dict that is none.
         """
-        event: Any = await in_thread(self._handle.next_event)
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(in_thread(self._handle.next_event))
+            # So that nobody complains if it fails when nobody reads any more.
+            self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        reading = self._reading
+        try:
+            event: Any = await asyncio.shield(reading)
+        finally:
+            if reading.done():
+                self._reading = None
         if event is None:
             raise StopAsyncIteration
         if isinstance(event, AssistantMessageEvent):
@@ -172,6 +185,12 @@ class BindingStreamResponseBase:
                 raw, where="result", require_usage=True
             )
         return self._final_message
+
+    async def aclose(self) -> None:
+        """Wake the threads that wait for the handle, if it can be cancelled. Never waits."""
+        cancel: Callable[[], object] | None = getattr(self._handle, "cancel", None)
+        if cancel is not None:
+            cancel()
 
 
 async def in_thread(call: Callable[[], T]) -> T:

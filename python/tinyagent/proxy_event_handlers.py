@@ -11,30 +11,16 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tinyagent.agent_types import (
-    STOP_REASONS,
-    AssistantMessage,
-    AssistantMessageEvent,
-    JsonObject,
-    StopReason,
-    TextContent,
-    ThinkingContent,
-    ToolCallContent,
+    STOP_REASONS as STOP_REASONS,
+    AssistantMessage as AssistantMessage,
+    AssistantMessageEvent as AssistantMessageEvent,
+    JsonObject as JsonObject,
+    StopReason as StopReason,
+    TextContent as TextContent,
+    ThinkingContent as ThinkingContent,
+    ToolCallContent as ToolCallContent,
 )
 from tinyagent.agent_types._later import defer, deferred
-
-__all__ = [
-    "STOP_REASONS",
-    "AssistantMessage",
-    "AssistantMessageEvent",
-    "JsonObject",
-    "ProxyEventHandler",
-    "StopReason",
-    "TextContent",
-    "ThinkingContent",
-    "ToolCallContent",
-    "parse_streaming_json",
-    "process_proxy_event",
-]
 
 BLOCKS_MAX = 10_000
 """Gaps are filled up to the slot that the server names; no answer has as many blocks."""

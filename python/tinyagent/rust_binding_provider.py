@@ -5,30 +5,28 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from tinyagent._resolve import resolve_rust
-from tinyagent.actors.providers.table import DEFAULT_BASE_URLS
+from tinyagent.actors.providers.table import DEFAULT_BASE_URLS as DEFAULT_BASE_URLS
 from tinyagent.agent_types import (
-    AgentTool,
-    Context,
-    JsonObject,
-    Model,
-    SimpleStreamOptions,
+    AgentTool as AgentTool,
+    Context as Context,
+    JsonObject as JsonObject,
+    Model as Model,
+    SimpleStreamOptions as SimpleStreamOptions,
     StreamResponse,
-    dump_model_dumpable,
+    dump_model_dumpable as dump_model_dumpable,
 )
 from tinyagent.agent_types._structure import Structure, reject
 from tinyagent.alchemy_provider import DirectResponse
 from tinyagent.provider_contracts import (
-    BindingStreamHandle,
-    BindingStreamResponseBase,
-    ProviderMetadataModel,
-    ReasoningEffort,
-    ReasoningMode,
-    resolve_model_metadata,
+    BindingStreamHandle as BindingStreamHandle,
+    BindingStreamResponseBase as BindingStreamResponseBase,
+    ProviderMetadataModel as ProviderMetadataModel,
+    ReasoningEffort as ReasoningEffort,
+    ReasoningMode as ReasoningMode,
+    resolve_model_metadata as resolve_model_metadata,
 )
 
 BindingApi = Literal["", "anthropic-messages", "openai-completions", "minimax-completions"]
-_HELD = (AgentTool, BindingStreamHandle, JsonObject, ReasoningEffort, ReasoningMode)
-_HELD_TOO = (dump_model_dumpable, resolve_model_metadata, DEFAULT_BASE_URLS)
 
 
 class RustBindingModel(ProviderMetadataModel):

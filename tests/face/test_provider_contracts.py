@@ -171,6 +171,20 @@ def test_a_compatible_model_without_an_api_takes_its_providers(given: Any, api: 
     assert OpenAICompatModel.model_validate(given).api == api
 
 
+def test_row_3_a_subclass_that_names_provider_or_api_is_heard() -> None:
+    class Mini(OpenAICompatModel):
+        provider: str = "minimax-cn"
+
+    class Other(OpenAICompatModel):
+        provider: str = "minimax"
+        api: str = "anthropic-messages"
+
+    assert Mini().api == "minimax-completions"
+    assert Mini(provider="openai").api == "openai-completions"
+    assert Mini(api="").api == ""
+    assert Other().api == "anthropic-messages"
+
+
 def test_payloads_refuse_unknown_keys_and_missing_ones() -> None:
     model = BindingModelPayload(
         id="i", provider="p", api="a", base_url="u", context_window=1, max_tokens=2
@@ -282,3 +296,41 @@ def test_a_call_that_ends_after_its_loop_is_told_to_nobody() -> None:
     for thread in threading.enumerate():
         if thread.name == "tinyagent-binding":
             thread.join(5)
+
+
+async def test_who_gives_up_waiting_for_an_event_loses_none() -> None:
+    may_answer = threading.Event()
+
+    class Slow(Handle):
+        def next_event(self) -> Any:
+            may_answer.wait()
+            return super().next_event()
+
+    events = BindingStreamResponseBase(Slow({"type": "start"}), "that is no event")
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 0.01)
+    may_answer.set()
+    assert (await anext(events)).type == "start"
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
+async def test_aclose_wakes_a_handle_that_can_be_cancelled() -> None:
+    woken = threading.Event()
+
+    class Cancellable(Handle):
+        def next_event(self) -> Any:
+            woken.wait()
+            raise RuntimeError("cancelled")
+
+        def cancel(self) -> None:
+            woken.set()
+
+    events = BindingStreamResponseBase(Cancellable(), "that is no event")
+    reading = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    await events.aclose()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await reading
+    await response().aclose()
