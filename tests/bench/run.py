@@ -25,7 +25,7 @@ from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
 
 AGREED = Path(__file__).with_name("agreed.json")
-STRIPPED_BYTES_MAX = 5_000_000
+STRIPPED_BYTES_MAX = 20_000_000
 ROUNDS = 9
 APPENDS = 20_000
 TURNS, DELTAS = 50, 40
