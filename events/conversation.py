@@ -1,8 +1,8 @@
 """What was said so far: the fold of a log that requests, tools and interfaces read.
 
 One fold serves the whole session. It is evolved as each record is posted, so what it holds at
-record n is what the records 1..n say. Messages are only ever appended, except by an edit, which
-starts a new list; a ``View`` taken earlier therefore never changes.
+record n is what the records 1..n say. Messages are only ever appended; an edit, and a hook that
+changes a result which somebody has a view of, start a new list. So a ``View`` never changes.
 """
 
 from __future__ import annotations
@@ -81,14 +81,15 @@ class Conversation:
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
-        self._results_at = 0
+        self._viewed = 0
         self._terminating: set[str] = set()
         self._is_open = False
         self._inserted: list[Message] = []
 
     def view(self) -> View:
         """Return the conversation as of the last record folded."""
-        return View(self.settings, self.messages, len(self.messages))
+        self._viewed = len(self.messages)
+        return View(self.settings, self.messages, self._viewed)
 
     def post(self, record: k.Record) -> None:
         """Take in one record, as a reader of the journal does."""
@@ -208,7 +209,6 @@ class Conversation:
             self._show_results()
 
     def _show_results(self) -> None:
-        self._results_at = len(self.messages)
         self.messages.extend(r for r in self._batch.values() if r is not None)
         self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
         self._settle()
@@ -216,11 +216,17 @@ class Conversation:
     def _revise(self, record: k.Record) -> None:
         event = record.event
         assert isinstance(event, k.HostAnswered | k.HostFailed)
-        for at in range(self._results_at, len(self.messages)):
+        for at in reversed(range(len(self.messages))):
             result = self.messages[at]
             if isinstance(result, Result) and result.call_id == event.call_id:
+                if at < self._viewed:
+                    self._replace(list(self.messages))
                 self.messages[at] = revised(result, event)
                 return
+
+    def _replace(self, messages: list[Message]) -> None:
+        """Go on with a list of its own; views keep the one that they were taken of."""
+        self.messages, self._viewed = messages, 0
 
     def _configure(self, record: k.Record) -> None:
         match record.event:
@@ -231,7 +237,7 @@ class Conversation:
             case k.ContextEdited(ops=[["insert", dict(message)]]) if self._is_open:
                 self._inserted.append(message_of(message, record.seq))
             case k.ContextEdited(ops=ops):
-                self.messages = edited(self.messages, ops, record.seq)
+                self._replace(edited(self.messages, ops, record.seq))
             case _:
                 pass
 

@@ -101,7 +101,14 @@ def result_of(record: k.Record, event: CallEnd, name: str, *, is_last: bool = Fa
             ok = True
     at_ms = record.at_ns // 1_000_000
     return Result(
-        record.seq, event.call_id, name, content, ok, details, terminate or is_last, at_ms
+        record.seq,
+        event.call_id,
+        name,
+        restored(content),
+        ok,
+        restored(details),
+        terminate or is_last,
+        at_ms,
     )
 
 
@@ -113,7 +120,7 @@ def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
         )
     return msgspec.structs.replace(
         result,
-        content=result.content if event.content is None else event.content,
+        content=result.content if event.content is None else restored(event.content),
         ok=result.ok if event.ok is None else event.ok,
         details=result.details if event.details is None else restored(event.details),
         terminate=result.terminate or event.terminate,
@@ -144,7 +151,7 @@ def said_in(record: k.Record, event: k.UserSaid) -> Message:
     """Return the message that somebody outside said."""
     if event.message is not None:
         return message_of(event.message, record.seq)
-    return User(record.seq, event.content, event.at_ms)
+    return User(record.seq, restored(event.content), event.at_ms)
 
 
 def message_of(dump: dict[str, Any], seq: int) -> Message:
