@@ -132,7 +132,7 @@ def _spoken(
         case _ if state.phase != "idle":
             return state, ()  # one more prompt of the run that the prompt before it started
         case _:
-            started = _set(state, turns=0, tokens=0, tool_calls=0, calls=(), cancelled=False)
+            started = _set(state, turns=0, tokens=0, tool_calls=0, calls={}, cancelled=False)
             return _poll(started, "start")
 
 
@@ -189,7 +189,7 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
             state, asked = _ask(state, CONTEXT)
             return state, decided + asked
     n = state.n + 1
-    state = _set(state, phase="thinking", asking="", n=n, turns=state.turns + 1, calls=())
+    state = _set(state, phase="thinking", asking="", n=n, turns=state.turns + 1, calls={})
     return state, (*decided, k.ModelRequested(n))
 
 
@@ -208,21 +208,23 @@ def _over(state: State) -> k.BudgetExceeded | None:
 def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
     usage = event.usage or {}
     tokens = state.tokens + usage.get("input", 0) + usage.get("output", 0)
-    calls = tuple(CallState(ref.id, ref.name) for ref in event.calls)
+    calls = {ref.id: CallState(ref.id, ref.name) for ref in event.calls}
     state = _set(state, tokens=tokens, tool_calls=state.tool_calls + len(calls), calls=calls)
+    state = _set(state, left=len(calls))
     if not calls:
         return _end_turn(state, "cancelled" if state.cancelled else "")
     state = _set(state, phase="acting")
     if state.cancelled:
-        blocked = tuple(k.ToolBlocked(call.id, "cancel", NOT_RUN) for call in calls)
+        blocked = tuple(k.ToolBlocked(call.id, "cancel", NOT_RUN) for call in calls.values())
         state, ended = _end_turn(state, "cancelled")
         return state, blocked + ended
     if BATCH in state.hooks:
         return _ask(state, BATCH)
     if BEFORE in state.hooks:
-        return state, tuple(k.HostAsked(BEFORE, call.id) for call in calls)
-    opened = tuple(CallState(call.id, call.name, "open") for call in calls)
-    return _set(state, calls=opened), tuple(k.ToolRequested(c.id, c.name) for c in calls)
+        return state, tuple(k.HostAsked(BEFORE, call_id) for call_id in calls)
+    opened = {call.id: CallState(call.id, call.name, "open") for call in calls.values()}
+    asked = tuple(k.ToolRequested(call.id, call.name) for call in calls.values())
+    return _set(state, calls=opened), asked
 
 
 # Tools
@@ -230,7 +232,7 @@ def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
 
 def _gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:
     """A before-hook has answered about one call: it runs, or it ends here."""
-    call = next(call for call in state.calls if call.id == event.call_id)
+    call = state.calls[event.call_id or ""]
     if state.cancelled:
         return _ended(state, call.id, False, k.ToolBlocked(call.id, "cancel", NOT_RUN))
     if isinstance(event, k.HostFailed):
@@ -243,17 +245,17 @@ def _gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, D
 
 
 def _ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tuple[State, Decided]:
-    call = next((call for call in state.calls if call.id == call_id), None)
+    call = state.calls.get(call_id)
     if call is None or call.phase == "ended":
         raise UnexpectedEventError(f"not waiting for call {call_id}", "end of a call", 0)
     ended = CallState(call.id, call.name, "ended", call.terminate or terminate)
-    state = _with_call(state, ended)
-    if any(call.phase != "ended" for call in state.calls):
+    state = _set(_with_call(state, ended), left=state.left - 1)
+    if state.left:
         return state, decided
     if state.cancelled:
         state, more = _end_turn(state, "cancelled")
     elif AFTER in state.hooks:
-        state, more = _ask(_set(state, revising=0), AFTER, state.calls[0].id)
+        state, more = _ask(_set(state, revising=0), AFTER, next(iter(state.calls)))
     else:
         state, more = _batch_over(state)
     return state, decided + more
@@ -262,32 +264,31 @@ def _ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tupl
 def _batched(state: State, event: k.HostAnswered) -> tuple[State, Decided]:
     """The host ran the whole batch: its results end the calls; without any the run is over."""
     results = {result["call_id"]: result for result in event.ops or ()}
-    calls = tuple(
-        CallState(call.id, call.name, "ended", results[call.id].get("terminate", False))
-        for call in state.calls
+    calls = {
+        call.id: CallState(call.id, call.name, "ended", results[call.id].get("terminate", False))
+        for call in state.calls.values()
         if call.id in results
-    )
-    ended = tuple(k.ToolBlocked(by="hook", **results[call.id]) for call in calls)
+    }
+    ended = tuple(k.ToolBlocked(by="hook", **results[call_id]) for call_id in calls)
     state = _set(state, calls=calls)
     state, more = _batch_over(state) if calls else _end_turn(state, "answered")
     return state, ended + more
 
 
 def _with_call(state: State, changed: CallState) -> State:
-    calls = tuple(changed if call.id == changed.id else call for call in state.calls)
-    return _set(state, calls=calls)
+    return _set(state, calls={**state.calls, changed.id: changed})
 
 
 def _revised(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:
     """An after-hook has answered about one result: the next is asked, or the batch is over."""
     at = state.revising
     if isinstance(event, k.HostAnswered) and event.terminate:
-        call = state.calls[at]
+        call = tuple(state.calls.values())[at]
         state = _with_call(state, CallState(call.id, call.name, "ended", True))
     if state.cancelled:
         return _end_turn(state, "cancelled")
     if at + 1 < len(state.calls):
-        return _ask(_set(state, revising=at + 1), AFTER, state.calls[at + 1].id)
+        return _ask(_set(state, revising=at + 1), AFTER, tuple(state.calls)[at + 1])
     return _batch_over(state)
 
 
@@ -362,7 +363,8 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
         phase="idle",
         asking="",
         poll="",
-        calls=(),
+        calls={},
+        left=0,
         steering=state.pending + state.steering,
         pending=(),
         cancelled=False,

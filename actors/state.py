@@ -31,6 +31,7 @@ class State(msgspec.Struct, frozen=True):
         poll: where in the turn the queues were polled: ``start batch turn``.
         n: model calls in this log. turns, tokens, tool_calls: counted in this run.
         steering, follow_ups: messages waiting, by number. pending: chosen for the next call.
+        calls: the calls of the turn, by id, in call order. left: those that have not ended.
         revising: index of the call whose after-hook is asked.
     """
 
@@ -41,7 +42,8 @@ class State(msgspec.Struct, frozen=True):
     turns: int = 0
     tokens: int = 0
     tool_calls: int = 0
-    calls: tuple[CallState, ...] = ()
+    calls: dict[str, CallState] = {}
+    left: int = 0
     revising: int = 0
     steering: tuple[int, ...] = ()
     follow_ups: tuple[int, ...] = ()
@@ -54,4 +56,4 @@ class State(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         """Whether the batch of tools asked for no further model call."""
-        return any(call.terminate for call in self.calls)
+        return any(call.terminate for call in self.calls.values())

@@ -81,6 +81,7 @@ class Conversation:
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
+        self._missing = 0
         self._viewed = 0
         self._terminating: set[str] = set()
         self._is_open = False
@@ -115,7 +116,7 @@ class Conversation:
                 self._return(record, event)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 self._revise(record)
-            case k.TurnEnded() if None in self._batch.values():
+            case k.TurnEnded() if self._missing:
                 self._show_results()  # the host ran the batch itself, and left out some
             case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
                 self._terminating.add(call_id)
@@ -150,6 +151,7 @@ class Conversation:
             if block.op == "call" and block.id in known:
                 self.calls[block.id] = Call(block.id, block.name, block.text, block.id in bad)
                 self._batch[block.id] = None
+        self._missing = len(self._batch)
 
     def _append_answer(
         self,
@@ -205,11 +207,13 @@ class Conversation:
             return
         is_last = event.call_id in self._terminating
         self._batch[event.call_id] = result_of(record, event, call.name, is_last=is_last)
-        if None not in self._batch.values():
+        self._missing -= 1
+        if not self._missing:
             self._show_results()
 
     def _show_results(self) -> None:
         self.messages.extend(r for r in self._batch.values() if r is not None)
+        self._missing = 0
         self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
         self._settle()
 
