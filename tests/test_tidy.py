@@ -81,7 +81,8 @@ HARMLESS = frozenset({"__main__", "_json", "mailbox"})
 # Run by name or imported by users, not by us: the modules of the compatible API among them.
 ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
-    " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py provider_contracts.py"
+    " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
+    " provider_contracts.py"
     " proxy.py proxy_event_handlers.py rust_binding_provider.py"
     " _handle.py"  # by the extension
 )
