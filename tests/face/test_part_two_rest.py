@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -56,6 +58,27 @@ async def until(condition: Any) -> None:
 
 def elapsed_s(start: float) -> float:
     return asyncio.get_running_loop().time() - start
+
+
+# 18
+
+
+def test_row_18_an_extension_that_cannot_be_loaded_is_told_with_every_attempt() -> None:
+    program = """
+import sys
+sys.modules["tinyagent._alchemy"] = None
+from tinyagent.alchemy_provider import shared_transport
+try:
+    shared_transport()
+except RuntimeError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Failed to import the optional alchemy binding. ")
+    assert "Import failures: _alchemy: ModuleNotFoundError: No module named" in done.stdout
+    assert "; tinyagent._alchemy: ModuleNotFoundError: " in done.stdout
 
 
 # 42, 44
