@@ -279,3 +279,18 @@ class TransportContract:
         gaps_s = [late - early for early, late in itertools.pairwise(times_s)]
         assert min(gaps_s[:-1]) > 0.015
         assert gaps_s[-2] > 0.08
+
+    async def test_a_user_in_the_url_becomes_basic_authorization(
+        self, transport: Transport
+    ) -> None:
+        async with ProviderServer([GREETING]) as server:
+            url = server.chat_url.replace("http://", "http://me:p%40ss@")
+            await answered(transport, asked(url))
+            assert server.requests[0].headers["authorization"] == "Basic bWU6cEBzcw=="
+            assert "@" not in server.requests[0].headers["host"]
+
+    async def test_what_a_url_may_not_hold_is_sent_escaped(self, transport: Transport) -> None:
+        async with ProviderServer([GREETING]) as server:
+            await answered(transport, asked(f"{server.url}/modèle a?b=ü&c=%20"))
+            path = server.requests[0].path
+        assert path == "/mod%C3%A8le%20a?b=%C3%BC&c=%20"

@@ -75,6 +75,13 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Close at once, and wait until the socket is."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -91,7 +98,7 @@ async def serving(serve: Serve, context: ssl.SSLContext | None) -> AsyncGenerato
             with suppress(OSError, asyncio.CancelledError):
                 await serve(reader, writer)
         finally:
-            writer.transport.abort()
+            await closed(writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     try:
@@ -101,7 +108,6 @@ async def serving(serve: Serve, context: ssl.SSLContext | None) -> AsyncGenerato
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks)
-        await asyncio.sleep(0)  # in which transports close
 
 
 @dataclass
@@ -124,7 +130,7 @@ class Relay:
         try:
             await asyncio.gather(copy(reader, to_writer), copy(to_reader, writer))
         finally:
-            to_writer.transport.abort()
+            await closed(to_writer)
 
     def open(self) -> AbstractAsyncContextManager[int]:
         return serving(self.serve, self.context)
