@@ -1,0 +1,69 @@
+"""Queues of an agent: their modes, what takes them back, how long they live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.traces import MODEL, said, script, text
+
+from tinyagent import Agent, AgentOptions, AgentState, ThinkingLevel
+
+
+def make(*answers: str) -> Agent:
+    state = AgentState(model=MODEL)
+    given = [text(answer) for answer in answers]
+    return Agent(AgentOptions(initial_state=state, stream_fn=script(*given)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"), [("all", "all"), ("one-at-a-time", "one-at-a-time"), ("", "one-at-a-time")]
+)
+def test_modes_are_kept_and_a_falsy_one_is_the_default(mode: str, kept: str) -> None:
+    agent = make()
+    agent.set_steering_mode(mode)
+    agent.set_follow_up_mode(mode)
+    assert (agent.get_steering_mode(), agent.get_follow_up_mode()) == (kept, kept)
+
+
+async def test_a_mode_set_later_counts_from_the_next_run_on() -> None:
+    agent = make("One.", "Two.")
+    agent.set_steering_mode("all")
+    agent.steer("a")
+    agent.steer("b")
+    await agent.prompt("hi")
+    assert [said(m) for m in agent.state.messages] == ["hi", "a", "b", "One."]
+
+
+@pytest.mark.parametrize("cleared", ["steering", "follow_up", "all"])
+async def test_what_was_queued_can_be_taken_back_before_and_after_it_was_recorded(
+    cleared: str,
+) -> None:
+    agent = make("One.", "Two.", "Three.")
+    clear: dict[str, Any] = {
+        "steering": agent.clear_steering_queue,
+        "follow_up": agent.clear_follow_up_queue,
+        "all": agent.clear_all_queues,
+    }
+    agent.steer("s")
+    agent.follow_up("f")
+    clear[cleared]()
+    await agent.prompt("hi")
+    texts = [said(m) for m in agent.state.messages]
+    assert ("s" in texts) == (cleared == "follow_up")
+    assert ("f" in texts) == (cleared == "steering")
+
+
+async def test_the_run_in_progress_keeps_its_prompt_and_level() -> None:
+    agent = make("One.", "Two.")
+    agent.follow_up("more")
+
+    def change(event: Any) -> None:
+        agent.set_system_prompt("later")
+        agent.set_thinking_level(ThinkingLevel.HIGH)
+
+    agent.subscribe(change)
+    await agent.prompt("hi")
+    kinds = [stored.kind for stored in agent.log.read()]
+    assert kinds.count("model.requested") == 2
+    assert "config.changed" not in kinds
