@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._host import HostHooks, find_tool, replaced_execution, said, spec_of
+from tinyagent._host import HostHooks, HostTool, find_tool, replaced_execution, said, spec_of
 from tinyagent._hosted import HostedSource
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
@@ -81,6 +81,7 @@ class Binding:
         self._prepare = prepare
         self._clock = clock or SystemClock()
         self._transport = transport
+        self._reported: set[str] = set()
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
@@ -97,7 +98,7 @@ class Binding:
             log,
             self._clock,
             source=self,
-            find=find or (lambda name: find_tool(tools(), name, self.setup.tool_timeout_s)),
+            find=find or self._find,
             hooks=self._questions(),
             configure=self.configuration,
             changes=self._changes,
@@ -114,6 +115,15 @@ class Binding:
         self.projection = Projection(self.session.conversation, self.bodies)
         self._hosted = self._hosted_source()
         self._provider: ProviderSource | None = None
+
+    def _find(self, name: str) -> HostTool:
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report_schema)
+
+    def _report_schema(self, told: str) -> None:
+        """Put on record, once, that a tool's arguments cannot be checked."""
+        if told not in self._reported:
+            self._reported.add(told)
+            self.session.report("tool.schema", told)
 
     def _hosted_source(self) -> HostedSource:
         return HostedSource(

@@ -45,8 +45,11 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
 class HostTool:
     """An ``AgentTool`` that can be run."""
 
-    def __init__(self, tool: AgentTool, timeout_s: float | None) -> None:
+    def __init__(
+        self, tool: AgentTool, timeout_s: float | None, report: Callable[[str], object] | None
+    ) -> None:
         self._tool = tool
+        self._report = report
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
         self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
 
@@ -57,7 +60,7 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            return checked(self._tool, text)
+            return checked(self._tool, text, report=self._report)
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
 
@@ -76,9 +79,12 @@ class HostTool:
 
 
 def find_tool(
-    tools: Sequence[AgentTool] | None, name: str, timeout_s: float | None = None
+    tools: Sequence[AgentTool] | None,
+    name: str,
+    timeout_s: float | None = None,
+    report: Callable[[str], object] | None = None,
 ) -> HostTool:
-    """Return the first tool called *name*.
+    """Return the first tool called *name*; *report* is told of a schema that is none.
 
     Raises:
         Refused: there is none, or it cannot be run.
@@ -88,7 +94,7 @@ def find_tool(
         raise Refused(f"Tool {name} not found")
     if tool.execute is None:
         raise Refused(f"Tool {name} has no execute function")
-    return HostTool(tool, timeout_s)
+    return HostTool(tool, timeout_s, report)
 
 
 def parsed_arguments(name: str, text: str) -> dict[str, Any]:

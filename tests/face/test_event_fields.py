@@ -14,6 +14,7 @@ from tinyagent import (
     AgentOptions,
     AgentStartEvent,
     AgentState,
+    AgentTool,
     AgentToolResult,
     AssistantMessage,
     AssistantMessageEvent,
@@ -204,6 +205,17 @@ async def test_details_that_are_no_json_are_told_by_their_repr(details: dict[str
     assert isinstance(outcome, ToolResultMessage)
     assert outcome.details.keys() == details.keys()
     assert all(isinstance(value, str) for value in outcome.details.values())
+
+
+async def test_a_broken_schema_checks_nothing_and_is_on_record_once() -> None:
+    broken = AgentTool(name="f", parameters={"type": 5}, execute=progressing)
+    given = [calls(("c1", "f", {"a": 1})), calls(("c2", "f", {})), text("Done.")]
+    state = AgentState(model=MODEL, tools=[broken])
+    agent = Agent(AgentOptions(initial_state=state, stream_fn=script(*given)))
+    assert await agent.prompt_text("hi") == "Done."
+    reports = [s.payload for s in agent.log.read() if s.kind == "diagnostic.reported"]
+    assert len(reports) == 1
+    assert b"the arguments of tool f are not checked" in reports[0]
 
 
 async def test_hooks_see_the_call_the_tool_and_the_arguments() -> None:
