@@ -33,6 +33,7 @@ from tinyagent.agent_types import (
     TurnStartEvent,
 )
 from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events.codec import restored
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 AFTER = "after_tool_call"
@@ -208,7 +209,8 @@ class Projection:
             tool_name=name,
             args=args,
             partial_result=AgentToolResult(
-                content=list(blocks_of(event.content)), details=event.details or {}
+                content=list(blocks_of(restored(event.content))),
+                details=restored(event.details) or {},
             ),
         )
 
