@@ -42,7 +42,7 @@ check: dev
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-# A shipped recording: shown, replayed, forked, killed in mid-tool, resumed. No key, no network.
+# A real agent turn over a local HTTP stream: recorded, shown, replayed. No key, no network.
 demo: dev
 	$(BIN)/python -m tinyagent demo
 

@@ -1,4 +1,4 @@
-"""An event-sourced actor runtime for LLM agents: record, replay, resume, fork.
+"""An event-sourced actor runtime for LLM agents: record, replay, debug.
 
 To read the source, take this order: ``events/kinds.py`` (what can happen), a file in ``replays/``
 (it happening), ``actors/agent.py`` (what is done about it), ``runtime/loops.py`` (how that is
