@@ -18,8 +18,11 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.actors import gate
+from tinyagent.actors.gate import Decided
 from tinyagent.actors.state import (
     AFTER,
+    APPROVAL,
     BATCH,
     BEFORE,
     CONTEXT,
@@ -27,13 +30,14 @@ from tinyagent.actors.state import (
     KEY,
     STEERING,
     STOP,
+    UNKNOWN,
     CallState,
     State,
+    digest_of,
 )
-from tinyagent.events import Event, Record, canonical, digest, kinds as k
+from tinyagent.events import Event, Record, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
-NOT_RUN = "Tool not run: the request was aborted"
 STATE_EVERY = 16
 """Every so many turns ``turn.ended`` carries a digest of the state."""
 
@@ -43,16 +47,16 @@ def _kinds(*events: type[k.Fact]) -> frozenset[str]:
 
 
 INPUTS = (
-    _kinds(k.SessionStarted, k.ConfigChanged, k.CancelRequested)
+    _kinds(k.SessionStarted, k.SessionForked, k.ConfigChanged, k.CancelRequested)
     | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
-    | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed, k.ToolInDoubt)
+    | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed)
+    | _kinds(k.ToolInDoubt, k.ToolReconciled, k.ApprovalDecided)
 )
 DECISIONS = (
     _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
-    | _kinds(k.ToolBlocked, k.ToolRequested, k.ToolSettled)
+    | _kinds(k.ApprovalRequested, k.ToolBlocked, k.ToolRequested, k.ToolSettled)
     | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded)
 )
-Decided = tuple[Event, ...]
 
 
 def step(state: State, record: Record) -> tuple[State, Decided]:
@@ -64,25 +68,40 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
     match record.event:
         case k.SessionStarted() | k.ConfigChanged() as event:
             return _configured(state, event), ()
+        case k.SessionForked(guarded=guarded):
+            return _set(state, guarded=guarded), ()
         case k.UserSaid() | k.UserContinued() | k.UserWithdrawn() as event:
             return _spoken(state, event, record.seq)
         case k.CancelRequested():
-            return _set(state, cancelled=state.phase != "idle"), ()
+            return _set(state, cancelled=not state.is_at_rest), ()
         case k.HostAnswered() | k.HostFailed() as event:
             return _hooked(state, event, record)
         case k.ModelFinished() as event if state.phase == "thinking":
             return _answered(state, event)
         case k.ModelFailed() as event if state.phase == "thinking":
             return _end_turn(state, "cancelled" if state.cancelled else "failed")
-        case k.ToolFinished(call_id=call_id, terminate=terminate) if state.phase == "acting":
-            return _ended(state, call_id, terminate)
-        case k.ToolFailed(call_id=call_id) if state.phase == "acting":
-            return _ended(state, call_id, False)
-        case k.ToolInDoubt(call_id=call_id, content=told) if state.phase == "acting":
-            settled = k.ToolSettled(call_id, "unknown", "policy", told)
-            return _ended(state, call_id, False, settled)
+        case k.ApprovalDecided() as event:
+            state, decided = gate.approved(state, event)
+            return _onward(state, decided) if state.phase == "acting" else (state, decided)
+        case event if state.phase == "acting" and (moved := _moved(state, event)) is not None:
+            return _onward(*moved)
         case event:
             raise UnexpectedEventError(state.phase, event.kind, record.seq)
+
+
+def _moved(state: State, event: Event) -> tuple[State, Decided] | None:
+    """Return what a word about a call changes; None if *event* is none."""
+    match event:
+        case k.ToolFinished(call_id=call_id, terminate=terminate):
+            return gate.ended(state, call_id, terminate)
+        case k.ToolFailed(call_id=call_id):
+            return gate.ended(state, call_id, False)
+        case k.ToolInDoubt() as event:
+            return gate.doubted(state, event)
+        case k.ToolReconciled() as event:
+            return gate.reconciled(state, event)
+        case _:
+            return None
 
 
 def _set(state: State, **changes: Any) -> State:
@@ -95,9 +114,12 @@ def _configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> Stat
             "hooks": event.hooks,
             "options": event.options,
             "limits": event.limits,
+            "tools": msgspec.to_builtins(event.tools),
         }
     else:
         changes = event.set
+    if "tools" in changes:
+        state = _with_tools(state, changes["tools"])
     if "hooks" in changes:
         state = _set(state, hooks=tuple(changes["hooks"]))
     if "limits" in changes:
@@ -109,6 +131,16 @@ def _configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> Stat
         )
         state = _set(state, modes=modes)
     return state
+
+
+def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
+    return _set(
+        state,
+        approving=frozenset(tool["name"] for tool in tools if tool.get("approval") == "always"),
+        effectful=frozenset(
+            tool["name"] for tool in tools if tool.get("effect", "write") not in ("pure", "read")
+        ),
+    )
 
 
 def _spoken(
@@ -129,6 +161,10 @@ def _spoken(
             return _set(state, steering=(*state.steering, seq)), ()
         case k.UserSaid(via="follow_up"):
             return _set(state, follow_ups=(*state.follow_ups, seq)), ()
+        case k.UserContinued() if state.phase == "paused":
+            return _onward(*gate.taken_up(_set(state, phase="acting")))
+        case _ if state.phase == "paused":
+            return _onward(*gate.given_up(_set(state, phase="acting")))
         case _ if state.phase != "idle":
             return state, ()  # one more prompt of the run that the prompt before it started
         case _:
@@ -208,50 +244,31 @@ def _over(state: State) -> k.BudgetExceeded | None:
 def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
     usage = event.usage or {}
     tokens = state.tokens + usage.get("input", 0) + usage.get("output", 0)
-    calls = {ref.id: CallState(ref.id, ref.name) for ref in event.calls}
-    state = _set(state, tokens=tokens, tool_calls=state.tool_calls + len(calls), calls=calls)
-    state = _set(state, left=len(calls))
-    if not calls:
+    state = _set(state, tokens=tokens, tool_calls=state.tool_calls + len(event.calls), calls={})
+    if not event.calls:
         return _end_turn(state, "cancelled" if state.cancelled else "")
-    state = _set(state, phase="acting")
-    if state.cancelled:
-        blocked = tuple(k.ToolBlocked(call.id, "cancel", NOT_RUN) for call in calls.values())
-        state, ended = _end_turn(state, "cancelled")
-        return state, blocked + ended
-    if BATCH in state.hooks:
-        return _ask(state, BATCH)
-    if BEFORE in state.hooks:
-        return state, tuple(k.HostAsked(BEFORE, call_id) for call_id in calls)
-    opened = {call.id: CallState(call.id, call.name, "open") for call in calls.values()}
-    asked = tuple(k.ToolRequested(call.id, call.name) for call in calls.values())
-    return _set(state, calls=opened), asked
+    if BATCH in state.hooks and not state.cancelled:
+        calls = {ref.id: CallState(ref.id, ref.name) for ref in event.calls}
+        return _ask(_set(state, calls=calls, left=len(calls)), BATCH)
+    state, decided = gate.answered(state, event)
+    if not state.cancelled:
+        return _onward(state, decided)
+    state, ended = _end_turn(state, "cancelled")
+    return state, decided + ended
 
 
 # Tools
 
 
-def _gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:
-    """A before-hook has answered about one call: it runs, or it ends here."""
-    call = state.calls[event.call_id or ""]
-    if state.cancelled:
-        return _ended(state, call.id, False, k.ToolBlocked(call.id, "cancel", NOT_RUN))
-    if isinstance(event, k.HostFailed):
-        return _ended(state, call.id, False, k.ToolBlocked(call.id, "hook", event.failure.message))
-    if event.block is not None:
-        blocked = k.ToolBlocked(call.id, "hook", **event.block, terminate=event.terminate)
-        return _ended(state, call.id, event.terminate, blocked)
-    opened = _with_call(state, CallState(call.id, call.name, "open", event.terminate))
-    return opened, (k.ToolRequested(call.id, call.name, arguments=event.arguments),)
-
-
-def _ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tuple[State, Decided]:
-    call = state.calls.get(call_id)
-    if call is None or call.phase == "ended":
-        raise UnexpectedEventError(f"not waiting for call {call_id}", "end of a call", 0)
-    ended = CallState(call.id, call.name, "ended", call.terminate or terminate)
-    state = _set(_with_call(state, ended), left=state.left - 1)
-    if state.left:
+def _onward(state: State, decided: Decided) -> tuple[State, Decided]:
+    """Go on when the last call has ended; pause when all that are left wait for a person."""
+    if state.left > state.waiting:
         return state, decided
+    if state.left and not state.cancelled:
+        state, more = _end_run(state, "paused")
+        return state, decided + more
+    if state.left:
+        return _onward(*_joined(decided, gate.given_up(state)))
     if state.cancelled:
         state, more = _end_turn(state, "cancelled")
     elif AFTER in state.hooks:
@@ -259,6 +276,10 @@ def _ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tupl
     else:
         state, more = _batch_over(state)
     return state, decided + more
+
+
+def _joined(decided: Decided, moved: tuple[State, Decided]) -> tuple[State, Decided]:
+    return moved[0], decided + moved[1]
 
 
 def _batched(state: State, event: k.HostAnswered) -> tuple[State, Decided]:
@@ -275,16 +296,13 @@ def _batched(state: State, event: k.HostAnswered) -> tuple[State, Decided]:
     return state, ended + more
 
 
-def _with_call(state: State, changed: CallState) -> State:
-    return _set(state, calls={**state.calls, changed.id: changed})
-
-
 def _revised(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:
     """An after-hook has answered about one result: the next is asked, or the batch is over."""
     at = state.revising
     if isinstance(event, k.HostAnswered) and event.terminate:
         call = tuple(state.calls.values())[at]
-        state = _with_call(state, CallState(call.id, call.name, "ended", True))
+        over = CallState(call.id, call.name, "ended", True)
+        state = _set(state, calls={**state.calls, call.id: over})
     if state.cancelled:
         return _end_turn(state, "cancelled")
     if at + 1 < len(state.calls):
@@ -300,6 +318,8 @@ def _batch_over(state: State) -> tuple[State, Decided]:
 
 # Hooks, ends
 
+_ABOUT_CALLS = (BEFORE, UNKNOWN, APPROVAL)
+
 
 def _ask(state: State, hook: str, call_id: str | None = None) -> tuple[State, Decided]:
     return _set(state, phase="asking", asking=hook), (k.HostAsked(hook, call_id),)
@@ -310,8 +330,9 @@ def _hooked(
 ) -> tuple[State, Decided]:
     if event.hook == KEY:
         return state, ()  # between the streamer and the host
-    if event.hook == BEFORE and state.phase == "acting":
-        return _gated(state, event)
+    if event.hook in _ABOUT_CALLS and state.phase == "acting":
+        about = gate.gated if event.hook == BEFORE else gate.decided_by_host
+        return _onward(*about(state, event))
     if state.phase != "asking" or event.hook != state.asking:
         raise UnexpectedEventError(f"{state.phase} {state.asking}", record.event.kind, record.seq)
     state = _set(state, asking="")
@@ -349,7 +370,7 @@ def _end_turn(state: State, outcome: str) -> tuple[State, Decided]:
 
 
 def _turn_ended(state: State, n: int) -> k.TurnEnded:
-    return k.TurnEnded(n, _digest(state) if n % STATE_EVERY == 0 else "")
+    return k.TurnEnded(n, digest_of(state) if n % STATE_EVERY == 0 else "")
 
 
 def _go_on(state: State) -> tuple[State, Decided]:
@@ -360,17 +381,13 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
     """Go idle. Messages that were chosen but not delivered go back to the front of their queue."""
     state = _set(
         state,
-        phase="idle",
+        phase="paused" if outcome == "paused" else "idle",
         asking="",
         poll="",
-        calls={},
-        left=0,
         steering=state.pending + state.steering,
         pending=(),
         cancelled=False,
     )
-    return state, (*because, k.RunEnded(outcome, _digest(state)))
-
-
-def _digest(state: State) -> str:
-    return digest(canonical(state))
+    if outcome != "paused":
+        state = _set(state, calls={}, left=0, waiting=0)
+    return state, (*because, k.RunEnded(outcome, digest_of(state)))

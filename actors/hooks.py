@@ -8,23 +8,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+from tinyagent.actors.context import Contexts, given
+from tinyagent.actors.state import BATCH, KEY
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
 GRACE_S = 0.05
+INTERRUPTED = (
+    "the process stopped while the host's execute_tool_calls ran; "
+    "its tools may or may not have taken effect"
+)
 
 Asked = Callable[[k.HostAsked, int], Awaitable[Sequence[Event | Live]]]
 """Calls one hook: takes the question and its number, returns the answer's events."""
 
 
 class Hooks:
-    """The worker that answers ``host.asked``."""
+    """The worker that answers ``host.asked``.
+
+    Args:
+        contexts: makes what the hook's code may ask for.
+        reopened: questions that an earlier process asked and left open.
+    """
 
     name = "hooks"
     requests = frozenset({k.HostAsked.kind})
 
-    def __init__(self, hooks: Mapping[str, Asked]) -> None:
+    def __init__(
+        self,
+        hooks: Mapping[str, Asked],
+        contexts: Contexts,
+        reopened: frozenset[int] = frozenset(),
+    ) -> None:
         self._hooks = hooks
+        self._contexts = contexts
+        self._reopened = reopened
         self._cancelled = asyncio.Event()
 
     def fold(self, record: Record) -> None:
@@ -36,10 +54,15 @@ class Hooks:
         """Yield what the hook answered, or that it failed."""
         event = record.event
         assert isinstance(event, k.HostAsked)
-        hook = self._hooks.get(event.hook)
-        if hook is None:
-            return  # the streamer's own question about a key
-        task = asyncio.ensure_future(hook(event, record.seq))
+        if event.hook == KEY:
+            return  # between the streamer and the host
+        is_repeated = record.seq in self._reopened
+        if is_repeated and event.hook == BATCH:
+            # The tools that it ran are not on record: to ask again could run them again.
+            yield k.HostFailed(event.hook, Failure("interrupted", INTERRUPTED), event.call_id)
+            return
+        with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
+            task = asyncio.ensure_future(self._hooks[event.hook](event, record.seq))
         waiter = asyncio.ensure_future(self._cancelled.wait())
         try:
             await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,24 +9,44 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tinyagent.actors import agent
+from tinyagent.actors.context import Contexts
 from tinyagent.actors.hooks import Asked, Hooks
+from tinyagent.actors.reopening import Reopened, reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
-from tinyagent.events import Conversation, Event, Fact, Record, kinds as k
+from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.runtime.clock import Clock
-from tinyagent.runtime.errors import InvariantError, LogError
+from tinyagent.runtime.errors import (
+    DivergenceError,
+    InvariantError,
+    LogError,
+    RunUnfinishedError,
+)
 from tinyagent.runtime.journal import Journal, Reader
 from tinyagent.runtime.loops import Live, Machine, Worker, drain, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.replay import replay
 from tinyagent.runtime.sinks import Sink
 from tinyagent.runtime.stores import Log, as_record
 
 CONTROL = frozenset({k.CancelRequested.kind})
 BEHIND_MAX = 10_000
+
+
+class Face(Protocol):
+    """Who shows a session, and must know what happened in it before this process."""
+
+    def relive(self, record: Record, *, is_open: bool) -> None:
+        """Take in a record of the past; *is_open*: of the run that did not end."""
+        ...
+
+    def recall(self) -> None:
+        """The conversation stands where it stood when the last run began, or ended."""
+        ...
 
 
 class Session:
@@ -37,6 +57,8 @@ class Session:
         changes: returns what the host changed since it was last asked, as ``config.changed.set``.
         sinks: get every record, from behind their checkpoint on, while a run is under way.
         signal: the host's own; set when a run is cancelled. Without it each run has a new one.
+        face: who shows the session; told what the log holds already when it is opened.
+        conversation: the fold to keep, if the host wants it before there is a session.
     """
 
     def __init__(
@@ -53,16 +75,22 @@ class Session:
         tools_parallel_max: int = PARALLEL_MAX,
         signal: asyncio.Event | None = None,
         sinks: Sequence[Sink] = (),
+        face: Face | None = None,
+        conversation: Conversation | None = None,
     ) -> None:
         self.log = log
         self.journal = Journal(log, clock)
-        self.conversation = Conversation()
+        self.conversation = conversation or Conversation()
         self.machine = agent_machine()
         self.signal = signal or asyncio.Event()
         self._own_signal = signal is None
         self._is_cancelled = False
         self.behind_max = BEHIND_MAX
         self.is_running = False
+        self.keeps_interrupted = False
+        self.reopened = Reopened()
+        self.resumed: Record | None = None
+        self._face = face
         self._configure = configure
         self._changes = changes
         self._watchers: list[Mailbox] = []
@@ -78,10 +106,10 @@ class Session:
         self._is_open = False
 
     def open(self) -> None:
-        """Write the configuration as record 1, or take up the conversation that the log holds.
+        """Write the configuration as record 1, or take up what the log holds.
 
         Raises:
-            LogError: the log's last run did not end.
+            DivergenceError: today's code decides otherwise than the log says; nothing is written.
         """
         if self._is_open:
             return
@@ -115,23 +143,36 @@ class Session:
         self._watchers = [other for other in self._watchers if other is not mailbox]
         mailbox.close()
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the log's last run was cut off, and is still to be ended. See ``run``."""
+        return self.reopened.is_unfinished
+
     async def run(self, inputs: Sequence[Event | Live]) -> None:
         """Append *inputs*, of which the first starts a run, and return when the run has ended.
+
+        Without inputs the run goes on that an earlier process left unfinished.
 
         Raises:
             LogError, MailboxFullError, UnexpectedEventError ...: the session cannot go on.
         """
         self.open()
+        if self.is_unfinished and inputs:
+            raise RunUnfinishedError(self.log.where, self.reopened.began)
+        if not inputs and not self.is_unfinished:
+            raise InvariantError("nothing starts this run")
         self.sync()
         self._is_cancelled = False
         if self._own_signal:
             self.signal = asyncio.Event()
-        cast = self._cast()
+        reopened, self.reopened = self.reopened, Reopened()
+        cast = self._cast(reopened)
         self.is_running = True
         try:
             async with asyncio.TaskGroup() as stage:
                 for name, playing in cast.items():
                     stage.create_task(playing, name=name)
+                self._take_up(reopened)
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
@@ -140,6 +181,21 @@ class Session:
         finally:
             self.is_running = False
             self._leave_stage()
+
+    def _take_up(self, reopened: Reopened) -> None:
+        """Hand out again what was asked, and append what was decided and not written."""
+        if reopened.cancelled is not None:
+            self._is_cancelled = True
+            self.signal.set()
+            reopened.requests.insert(0, reopened.cancelled)
+        for request in reopened.requests:
+            for box in self._stage:
+                is_worker = isinstance(box, Mailbox) and box.name != self.machine.name
+                if is_worker and box.kinds is not None and request.event.kind in box.kinds:
+                    box.post(request)
+        for record, decided in reopened.missing:
+            for event in decided:
+                self.journal.append(event, cause=record.seq, actor=self.machine.name)
 
     def cancel(self, reason: str) -> None:
         """Ask the run to stop; nothing happens when there is none, or it was asked before."""
@@ -170,30 +226,35 @@ class Session:
                 raise InvariantError(f"record {record.seq} started a run outside of ``run``")
 
     def _restore(self) -> None:
-        for stored in self.log.read():
-            record = as_record(stored)
+        records = [as_record(stored) for stored in self.log.read()]
+        self.reopened = reopened(records, self.machine)
+        if self.reopened.diverged:
+            raise DivergenceError(diverged(self.log.where, records))
+        began = self.reopened.began
+        for record in records:
+            if record.seq == began and self._face is not None:
+                self._face.recall()
             self.conversation.evolve(record)
-            if isinstance(record.event, Fact) and record.event.kind in self.machine.inputs:
-                self.machine.take(record)
-        if self.machine.state.phase != "idle":
-            raise LogError(
-                f"{self.log.where}: the last run did not end (record {self.log.seq}); the log can "
-                "be loaded, shown and replayed, but a new run needs a log of its own"
-            )
-        found = self.log.recovered
-        if found is not None:
-            self._own(
-                self.journal.append(
-                    k.LogRecovered(
-                        "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
-                    )
-                )
-            )
-        self.journal.append(k.SessionResumed(self.log.epoch))
+            if self._face is not None:
+                self._face.relive(record, is_open=bool(began) and record.seq >= began)
+        if not began and self._face is not None:
+            self._face.recall()
+        self._append_recovery()
         self.sync()
 
-    def _cast(self) -> dict[str, Any]:
+    def _append_recovery(self) -> None:
+        found = self.log.recovered
+        if found is not None:
+            recovered = k.LogRecovered(
+                "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
+            )
+            self._own(self.journal.append(recovered))
+        open_ = [request.seq for request in self.reopened.requests]
+        self.resumed = self.journal.append(k.SessionResumed(self.log.epoch, open=open_))
+
+    def _cast(self, reopened: Reopened) -> dict[str, Any]:
         """Open a mailbox for everyone, in the order of the flow, and return their loops."""
+        contexts = Contexts(self.log.meta.log, self.journal.clock, self.signal)
         workers: tuple[Worker, ...] = (
             Streamer(
                 self._source,
@@ -202,15 +263,22 @@ class Session:
                 log_id=self.log.meta.log,
                 key_of=self._key_of(),
                 room=self._room,
+                reopened=reopened.attempts,
+                keeps_interrupted=self.keeps_interrupted,
             ),
             Tools(
                 self._find,
                 self.conversation,
-                self.signal,
+                contexts,
                 parallel_max=self._parallel_max,
                 report=self.report,
+                reopened=reopened,
             ),
-            Hooks(self._hooks),
+            Hooks(
+                self._hooks,
+                contexts,
+                frozenset(request.seq for request in reopened.requests),
+            ),
         )
         machine_box = Mailbox(self.machine.name, self.machine.inputs)
         boxes = [machine_box]
@@ -265,6 +333,12 @@ class Session:
 def agent_machine() -> Machine[State]:
     """Return the main agent, idle and with nothing known."""
     return Machine("agent", agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
+
+
+def diverged(where: str, records: Sequence[Record]) -> str:
+    """Return the report about where today's code leaves *records*."""
+    report = replay(where, records, [agent_machine()])
+    return f"{report.first_divergence}\nNothing was appended."
 
 
 class _Curtain:

@@ -6,21 +6,37 @@ from typing import Any, Literal
 
 import msgspec
 
+from tinyagent.events import canonical, digest
+
 STEERING, FOLLOW_UP = "get_steering_messages", "get_follow_up_messages"
 POLLS = (STEERING, FOLLOW_UP)
 CONTEXT, BEFORE, AFTER = "context", "before_tool_call", "after_tool_call"
 STOP, KEY = "should_stop_after_turn", "get_api_key"
+UNKNOWN, APPROVAL = "on_unknown", "on_approval"
 BATCH = "execute_tool_calls"
 """Asked instead of running the tools, where the host has put a function of its own there."""
 
 
 class CallState(msgspec.Struct, frozen=True):
-    """One tool call of the turn. ``terminate``: somebody asked for no further model call."""
+    """One tool call of the turn.
+
+    Attributes:
+        phase: ``gated``: a hook is asked. ``open``: the tool is asked. ``asked``: a person is.
+            ``waiting``: nobody has decided. ``ended``.
+        terminate: somebody asked for no further model call.
+        attempt: the latest run. doubt: why nobody knows what came of it; empty if it is known.
+        args: digest of the arguments, while an approval is bound to it.
+        approved: what a person said while the run was paused.
+    """
 
     id: str
     name: str
-    phase: Literal["gated", "open", "ended"] = "gated"
+    phase: Literal["gated", "open", "asked", "waiting", "ended"] = "gated"
     terminate: bool = False
+    attempt: int = 1
+    doubt: str = ""
+    args: str = ""
+    approved: bool | None = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -32,10 +48,14 @@ class State(msgspec.Struct, frozen=True):
         n: model calls in this log. turns, tokens, tool_calls: counted in this run.
         steering, follow_ups: messages waiting, by number. pending: chosen for the next call.
         calls: the calls of the turn, by id, in call order. left: those that have not ended.
+            waiting: those among them that nobody has decided about.
         revising: index of the call whose after-hook is asked.
+        guarded: this is a fork, where tools that may change the world need an approval.
+        approving, effectful: names of the tools that always need an approval; that may change the
+            world.
     """
 
-    phase: Literal["idle", "asking", "thinking", "acting"] = "idle"
+    phase: Literal["idle", "asking", "thinking", "acting", "paused"] = "idle"
     asking: str = ""
     poll: str = ""
     n: int = 0
@@ -52,8 +72,41 @@ class State(msgspec.Struct, frozen=True):
     hooks: tuple[str, ...] = ()
     modes: tuple[str, str] = ("one-at-a-time", "one-at-a-time")
     limits: dict[str, Any] = {}
+    waiting: int = 0
+    guarded: bool = False
+    approving: frozenset[str] = frozenset()
+    effectful: frozenset[str] = frozenset()
 
     @property
     def is_terminal(self) -> bool:
         """Whether the batch of tools asked for no further model call."""
         return any(call.terminate for call in self.calls.values())
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no run is under way."""
+        return self.phase in ("idle", "paused")
+
+
+_DERIVED = ("approving", "effectful")
+_LATER = {"waiting": 0, "guarded": False}
+_LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
+"""Fields that are younger than the first digests: without a value they are not digested."""
+
+
+def digest_of(state: State) -> str:
+    """Return the digest of *state* that turns and runs end with."""
+    told = {name: getattr(state, name) for name in state.__struct_fields__ if name not in _DERIVED}
+    for name, default in _LATER.items():
+        if told[name] == default:
+            del told[name]
+    told["calls"] = {call_id: _told(call) for call_id, call in state.calls.items()}
+    return digest(canonical(told))
+
+
+def _told(call: CallState) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(call)
+    for name, default in _LATER_OF_CALL.items():
+        if told[name] == default:
+            del told[name]
+    return told

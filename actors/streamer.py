@@ -8,7 +8,7 @@ when, what an answer that was cancelled, cut off or refused leaves behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
 ABORTED = "Request was aborted"
+INTERRUPTED = "the process stopped while the answer arrived"
 KEY = "get_api_key"
 REPLACED = "the stream's result is not what its deltas said"
 RETRY_AFTER_S_MAX = 120.0
@@ -89,6 +90,8 @@ class Streamer:
         conversation: the fold that is evolved ahead of every mailbox.
         key_of: the host's key resolver, if it has one.
         room: waits while who shows the answer is behind.
+        reopened: how often an earlier process made each of the calls that it left open.
+        keeps_interrupted: such a call fails, and what was heard of it is kept; it is not repeated.
     """
 
     name = "model"
@@ -103,6 +106,8 @@ class Streamer:
         log_id: str,
         key_of: KeyOf | None = None,
         room: Callable[[], Awaitable[None]] | None = None,
+        reopened: Mapping[int, int] | None = None,
+        keeps_interrupted: bool = False,
     ) -> None:
         self.source = source
         self.key_of = key_of
@@ -110,6 +115,8 @@ class Streamer:
         self._clock = clock
         self._log_id = log_id
         self._room = room
+        self._reopened = reopened or {}
+        self._keeps_interrupted = keeps_interrupted
         self._cancelled = False
         self._has_ended = False
         self._task: asyncio.Task[Any] | None = None
@@ -133,6 +140,13 @@ class Streamer:
         if self._cancelled:
             yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
             return
+        made = self._reopened.get(record.seq, 0)
+        if made:
+            interrupted = k.Failure("interrupted", INTERRUPTED)
+            if self._keeps_interrupted:
+                yield k.ModelFailed(interrupted, request=request)
+                return
+            yield k.ModelRetrying(made + 1, interrupted)
         key: str | None = None
         if self.key_of is not None:
             # While this is being written nothing is cut off: that would end the task unheard.
@@ -145,7 +159,7 @@ class Streamer:
         self._has_ended = False
         self._task = asyncio.current_task()
         try:
-            async for item in self._attempts(record, asked, key, request):
+            async for item in self._attempts(record, asked, key, request, made):
                 yield item
         except asyncio.CancelledError:
             failure = self._cut()
@@ -187,7 +201,7 @@ class Streamer:
         return k.Failure("cancelled", ABORTED)
 
     async def _attempts(
-        self, record: Record, asked: View, key: str | None, request: str
+        self, record: Record, asked: View, key: str | None, request: str, made: int
     ) -> AsyncIterator[Event | Live]:
         speech = _Speech(self._conversation)
         told: transports.Failure | None = None
@@ -197,7 +211,7 @@ class Streamer:
                 async for heard in attempt:
                     if heard.void:
                         speech = _Speech(self._conversation)
-                        yield k.ModelRetrying(number, k.Failure("host", REPLACED))
+                        yield k.ModelRetrying(made + number, k.Failure("host", REPLACED))
                     pieces = speech.take(heard.pieces)
                     yield Live(k.ModelDelta(pieces), heard.live)
                     if self._room is not None:
@@ -214,7 +228,7 @@ class Streamer:
                     self._has_ended = True
                     yield Live(speech.fail(told, request), getattr(failure, "live", None))
                     return
-                yield k.ModelRetrying(number + 1, _failure(failure), round(delay_s, 3))
+                yield k.ModelRetrying(made + number + 1, _failure(failure), round(delay_s, 3))
             finally:
                 await attempt.aclose()
             await self._clock.sleep(delay_s)

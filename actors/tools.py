@@ -7,11 +7,15 @@ never that it did not happen. What a tool raises is its own statement that it fa
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from tinyagent.actors.context import Contexts, Ctx, given
+from tinyagent.actors.gate import NOT_RUN, doubt_text
+from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
@@ -19,8 +23,10 @@ GRACE_S = 0.05
 """Time to end by itself that a tool has after a cancel; the same again after its task's."""
 CANCELLED = "Tool execution cancelled"
 DOUBT = f"{CANCELLED}. It may or may not have taken effect."
-NOT_RUN = "Tool not run: the request was aborted"
 PARALLEL_MAX = 64
+
+
+Progress = Callable[[k.Content, dict[str, Any] | None], None]
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +35,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         arguments: the tool's own copy. signal: set when the run is cancelled.
         progress: says something while the tool runs; ignored after its end.
+        ctx: what the tool's own code may ask for.
     """
 
     call_id: str
@@ -36,7 +43,15 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     attempt: int
     signal: asyncio.Event
-    progress: Callable[[k.Content, dict[str, Any] | None], None]
+    progress: Progress
+    ctx: Ctx
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """What a tool says of an earlier run that was cut off."""
+
+    outcome: Literal["done", "not_done", "unknown"]
+    content: k.Content = ""
 
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +65,9 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refused(Exception):
     """The call cannot be run; the text is for the model."""
+
+
+Reconcile = Callable[[Invocation], Awaitable[Reconciled]]
 
 
 class Runnable(Protocol):
@@ -77,31 +95,44 @@ class Runnable(Protocol):
         """Run it. What is raised is the tool's statement that it failed."""
         ...
 
+    @property
+    def reconcile(self) -> Reconcile | None:
+        """Says what came of a run that was cut off; None if the tool cannot say."""
+        ...
+
 
 Find = Callable[[str], Runnable]
 """Returns the tool of a name, or raises ``Refused``."""
 
 
 class Tools:
-    """The worker that answers ``tool.requested``, all calls of a turn side by side."""
+    """The worker that answers ``tool.requested``, all calls of a turn side by side.
+
+    It also asks the tool when one of its calls is in doubt (``tool.in_doubt``).
+
+    Args:
+        reopened: what an earlier process left open: calls that were begun there.
+    """
 
     name = "tools"
-    requests = frozenset({k.ToolRequested.kind})
+    requests = frozenset({k.ToolRequested.kind, k.ToolInDoubt.kind})
 
     def __init__(
         self,
         find: Find,
         conversation: Conversation,
-        signal: asyncio.Event,
+        contexts: Contexts,
         *,
         parallel_max: int = PARALLEL_MAX,
         report: Callable[[str, str], None],
+        reopened: Reopened | None = None,
     ) -> None:
         self._find = find
         self._conversation = conversation
-        self._signal = signal
+        self._contexts = contexts
         self._slots = asyncio.Semaphore(parallel_max)
         self._report = report
+        self._started = reopened.started if reopened is not None else {}
         self._cancelled = asyncio.Event()
 
     def fold(self, record: Record) -> None:
@@ -110,31 +141,108 @@ class Tools:
             self._cancelled.set()
 
     async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield the start, the progress and the end of one call."""
+        """Yield the start, the progress and the end of one call; or what came of it, in doubt."""
         event = record.event
+        if isinstance(event, k.ToolInDoubt):
+            if event.asks:
+                yield await self._reconcile(record, event)
+            return
         assert isinstance(event, k.ToolRequested)
+        async for item in self._call(record, event, say):
+            yield item
+
+    async def _call(
+        self, record: Record, event: k.ToolRequested, say: Say
+    ) -> AsyncIterator[Event | Live]:
+        began = self._started.get(event.call_id)
+        if began is not None and began.attempt < event.attempt:
+            began = None
         try:
             tool = self._find(event.name)
-            arguments = event.arguments
-            if arguments is None:
-                call = self._conversation.calls[event.call_id]
-                ref = k.CallRef(call.id, call.name, "bad" if call.bad else "")
-                arguments = tool.arguments(ref, call.arguments)
+            if began is None or "write" not in (began.effect, tool.effect):
+                arguments = self._arguments(event.call_id, event.arguments, tool)
         except Refused as refused:
-            yield k.ToolFailed(event.call_id, Failure("invalid", str(refused)))
+            if began is not None and began.effect not in ("pure", "read"):
+                yield _doubt(event.call_id, "stopped", began.attempt)
+            else:
+                yield k.ToolFailed(event.call_id, Failure("invalid", str(refused)))
             return
+        if began is not None:
+            if "write" in (began.effect, tool.effect):
+                yield _doubt(
+                    event.call_id, "stopped", began.attempt, asks=tool.reconcile is not None
+                )
+                return
+            event = msgspec.structs.replace(event, attempt=began.attempt + 1)
         async with self._slots:
             if self._cancelled.is_set():
-                yield k.ToolFailed(event.call_id, Failure("cancelled", NOT_RUN))
+                yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
                 return
             yield k.ToolStarted(event.call_id, tool.effect, event.attempt)
             if self._cancelled.is_set():  # the barrier took its time, the tool has not begun
-                yield k.ToolFailed(event.call_id, Failure("cancelled", NOT_RUN))
+                yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
                 return
-            yield await self._run(event, tool, arguments, say)
+            yield await self._run(record, event, tool, arguments, say)
+
+    def _arguments(
+        self, call_id: str, changed: dict[str, Any] | None, tool: Runnable
+    ) -> dict[str, Any]:
+        """Return the tool's own copy of what the call asks for."""
+        changed = changed if changed is not None else self._conversation.given.get(call_id)
+        if changed is not None:
+            return copy.deepcopy(changed)
+        call = self._conversation.calls[call_id]
+        ref = k.CallRef(call.id, call.name, "bad" if call.bad else "")
+        return tool.arguments(ref, call.arguments)
+
+    async def _reconcile(self, record: Record, doubt: k.ToolInDoubt) -> k.ToolReconciled:
+        """Ask the tool; whatever it does, there is an answer."""
+        name = self._conversation.calls[doubt.call_id].name
+        said = Reconciled("unknown")
+        task: asyncio.Future[Reconciled] | None = None
+        try:
+            tool = self._find(name)
+            arguments = self._arguments(doubt.call_id, None, tool)
+            invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
+            task = asyncio.ensure_future(_reconciled(tool, invocation))
+            if not await self._finished(task, tool.timeout_s):
+                said = task.result()
+        except asyncio.CancelledError:
+            if task is None or not task.cancelled():
+                raise
+        except Exception as error:
+            self._report("tool.reconcile", f"{name} could not say what came of it: {error!r}")
+        finally:
+            if task is not None:
+                task.cancel()
+        return k.ToolReconciled(doubt.call_id, said.outcome, said.content)
+
+    def _invocation(
+        self,
+        record: Record,
+        call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        attempt: int,
+        progress: Progress = lambda content, details: None,
+    ) -> Invocation:
+        return Invocation(
+            call_id=call_id,
+            name=name,
+            arguments=arguments,
+            attempt=attempt,
+            signal=self._contexts.signal,
+            progress=progress,
+            ctx=self._contexts.of(record, call_id, attempt, lambda text: progress(text, None)),
+        )
 
     async def _run(
-        self, event: k.ToolRequested, tool: Runnable, arguments: dict[str, Any], say: Say
+        self,
+        record: Record,
+        event: k.ToolRequested,
+        tool: Runnable,
+        arguments: dict[str, Any],
+        say: Say,
     ) -> Event | Live:
         running = True
 
@@ -142,13 +250,8 @@ class Tools:
             if running:
                 say(k.ToolProgressed(event.call_id, content, details))
 
-        invocation = Invocation(
-            call_id=event.call_id,
-            name=event.name,
-            arguments=arguments,
-            attempt=event.attempt,
-            signal=self._signal,
-            progress=progress,
+        invocation = self._invocation(
+            record, event.call_id, event.name, arguments, event.attempt, progress
         )
         task = asyncio.ensure_future(_awaited(tool, invocation))
         try:
@@ -162,7 +265,7 @@ class Tools:
             return self._cut_off(event, tool, cut)
         return _outcome(event.call_id, task)
 
-    async def _finished(self, task: asyncio.Future[Returned], timeout_s: float | None) -> Any:
+    async def _finished(self, task: asyncio.Future[Any], timeout_s: float | None) -> Any:
         """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
         waiter = asyncio.ensure_future(self._cancelled.wait())
         both: set[asyncio.Future[Any]] = {task, waiter}
@@ -193,12 +296,31 @@ class Tools:
         )
         if tool.effect == "write":
             told = timed_out if why == "timeout" else DOUBT
-            return k.ToolInDoubt(event.call_id, why, event.attempt, told)
+            asks = tool.reconcile is not None and why == "timeout"
+            return k.ToolInDoubt(event.call_id, why, event.attempt, told, asks)
         return k.ToolFailed(event.call_id, Failure(why, timed_out))
 
 
+def _doubt(call_id: str, why: Any, attempt: int, *, asks: bool = False) -> k.ToolInDoubt:
+    return k.ToolInDoubt(call_id, why, attempt, doubt_text(why), asks)
+
+
+def _not_run(began: Begun | None) -> str:
+    if began is None:
+        return NOT_RUN
+    return CANCELLED if began.effect in ("pure", "read") else DOUBT
+
+
+async def _reconciled(tool: Runnable, invocation: Invocation) -> Reconciled:
+    if tool.reconcile is None:  # it could say, when it was cut off
+        return Reconciled("unknown")
+    with given(invocation.ctx):
+        return await tool.reconcile(invocation)
+
+
 async def _awaited(tool: Runnable, invocation: Invocation) -> Returned:
-    return await tool.run(invocation)
+    with given(invocation.ctx):
+        return await tool.run(invocation)
 
 
 def _outcome(call_id: str, task: asyncio.Future[Returned]) -> Event | Live:

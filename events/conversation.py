@@ -65,7 +65,8 @@ class Conversation:
 
     Attributes:
         settings: the configuration in force. messages: what was said.
-        calls: every tool call of the log, by its id.
+        calls: every tool call of the log, by its id. given: arguments that a hook put in the
+            place of the model's, by the same. queued: what waits for its delivery, by number.
         asked: what the last ``model.requested`` asked the model to answer.
     """
 
@@ -75,9 +76,10 @@ class Conversation:
         self.settings = Settings()
         self.messages: list[Message] = []
         self.calls: dict[str, Call] = {}
+        self.given: dict[str, dict[str, Any]] = {}
         self.asked = View(self.settings, self.messages, 0)
         self._ops: list[Any] = []
-        self._queued: dict[int, Message] = {}
+        self.queued: dict[int, Message] = {}
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
@@ -114,12 +116,16 @@ class Conversation:
                 self._listen(record)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 self._return(record, event)
+            case k.ToolReconciled(outcome="done") as event:
+                self._return(record, event)
+            case k.ToolRequested(call_id=call_id, arguments=dict(given)):
+                self.given[call_id] = given
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 self._revise(record)
             case k.TurnEnded() if self._missing:
                 self._show_results()  # the host ran the batch itself, and left out some
-            case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
-                self._terminating.add(call_id)
+            case k.HostAnswered(hook="before_tool_call") as event:
+                self._gate(event)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
@@ -189,16 +195,23 @@ class Conversation:
             case k.UserSaid() as said:
                 message = said_in(record, said)
                 if said.via == "prompt":
-                    self.messages.append(message)
+                    # Behind the results of a run that was paused before it had them all.
+                    (self._inserted if self._missing else self.messages).append(message)
                 else:
-                    self._queued[record.seq] = message
+                    self.queued[record.seq] = message
             case k.UserDelivered(said=seqs):
-                self.messages.extend(self._queued.pop(seq) for seq in seqs if seq in self._queued)
+                self.messages.extend(self.queued.pop(seq) for seq in seqs if seq in self.queued)
             case k.UserWithdrawn(said=seqs):
                 for seq in seqs:
-                    self._queued.pop(seq, None)
+                    self.queued.pop(seq, None)
             case _:
                 pass
+
+    def _gate(self, event: k.HostAnswered) -> None:
+        if event.call_id is not None and event.terminate:
+            self._terminating.add(event.call_id)
+        if event.call_id is not None and event.arguments is not None:
+            self.given[event.call_id] = event.arguments
 
     def _return(self, record: k.Record, event: CallEnd) -> None:
         """Results join the conversation together, in call order, when the last one is there."""

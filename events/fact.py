@@ -53,7 +53,10 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tool as model and runtime know it. ``schema``: JSON Schema, as the user wrote it."""
+    """A tool as model and runtime know it. ``schema``: JSON Schema, as the user wrote it.
+
+    ``approval``: ``always``, if each call of it waits for a person.
+    """
 
     name: str
     description: str = ""
@@ -61,6 +64,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: Effect = "write"
     reconcile: bool = False
     timeout_s: int | float | None = None
+    approval: str | None = None
 
 
 class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from tinyagent.events.calls import (
+    ApprovalDecided as ApprovalDecided,
+    ApprovalRequested as ApprovalRequested,
+    ToolBlocked as ToolBlocked,
+    ToolFailed as ToolFailed,
+    ToolFinished as ToolFinished,
+    ToolInDoubt as ToolInDoubt,
+    ToolProgressed as ToolProgressed,
+    ToolReconciled as ToolReconciled,
+    ToolRequested as ToolRequested,
+    ToolSettled as ToolSettled,
+    ToolStarted as ToolStarted,
+)
 from tinyagent.events.fact import (
     Barrier as Barrier,
     CallRef as CallRef,
@@ -29,12 +42,13 @@ from tinyagent.events.lifecycle import (
     DiagnosticReported as DiagnosticReported,
     LogRecovered as LogRecovered,
     SessionEnded as SessionEnded,
+    SessionForked as SessionForked,
     SessionResumed as SessionResumed,
     SessionStarted as SessionStarted,
     SinkFailed as SinkFailed,
 )
 
-# Input: how a session starts and ends is in ``lifecycle``
+# Input: how a session starts and ends is in ``lifecycle``, what happens to a call in ``calls``
 
 
 class UserSaid(Fact, frozen=True):
@@ -106,6 +120,7 @@ class HostAnswered(Fact, frozen=True):
         arguments: arguments changed. block: the tool is not run, this is its result.
         skipped: the hook was not called, for the arguments do not fit the tool.
         content, ok, details, terminate: what changed in a result.
+        decide: what shall become of a doubtful call.
     """
 
     kind = "host.answered"
@@ -123,6 +138,7 @@ class HostAnswered(Fact, frozen=True):
     ok: bool | None = None
     details: dict[str, Any] | None = None
     terminate: bool = False
+    decide: Literal["done", "failed", "tell", "again", "wait"] | None = None
 
 
 class HostFailed(Fact, frozen=True):
@@ -209,98 +225,6 @@ class ModelFailed(Fact, frozen=True):
     failure: Failure
     usage: dict[str, Any] | None = None
     request: str = ""
-
-
-# Tools
-
-
-class ToolBlocked(Fact, frozen=True):
-    """The call ends here; the tool never ran."""
-
-    kind = "tool.blocked"
-    emitter = "agent"
-    call_id: str
-    by: Literal["hook", "limit", "cancel"]
-    content: Content = ""
-    ok: bool = False
-    details: dict[str, Any] | None = None
-    terminate: bool = False
-
-
-class ToolRequested(Fact, frozen=True):
-    """A tool shall run. ``arguments`` only if they are not those that the model gave."""
-
-    kind = "tool.requested"
-    emitter = "agent"
-    call_id: str
-    name: str
-    attempt: int = 1
-    arguments: dict[str, Any] | None = None
-
-
-class ToolStarted(Fact, frozen=True):
-    """The tool is about to run. Durable first, if it may change the world."""
-
-    kind = "tool.started"
-    emitter = "tools"
-    call_id: str
-    effect: Effect
-    attempt: int = 1
-
-
-class ToolProgressed(Fact, frozen=True):
-    """A running tool had something to say."""
-
-    kind = "tool.progressed"
-    emitter = "tools"
-    call_id: str
-    content: Content = ""
-    details: dict[str, Any] | None = None
-
-
-class ToolFinished(Fact, frozen=True):
-    """The tool gave its result. ``terminate``: no further model call after this batch."""
-
-    kind = "tool.finished"
-    emitter = "tools"
-    call_id: str
-    content: Content = ""
-    details: dict[str, Any] | None = None
-    terminate: bool = False
-
-
-class ToolFailed(Fact, frozen=True):
-    """The tool failed, or could not be run: unknown tool and bad arguments are ``invalid``."""
-
-    kind = "tool.failed"
-    emitter = "tools"
-    call_id: str
-    failure: Failure
-
-
-class ToolInDoubt(Fact, frozen=True):
-    """A tool that may change the world was cut off: nobody knows whether it did.
-
-    ``content``: what the model is told if nobody decides otherwise.
-    """
-
-    kind = "tool.in_doubt"
-    emitter = "tools"
-    call_id: str
-    why: Literal["stopped", "cancelled", "timeout"]
-    attempt: int = 1
-    content: Content = ""
-
-
-class ToolSettled(Fact, frozen=True):
-    """A doubtful call ends without another run. ``content``: what the model is told."""
-
-    kind = "tool.settled"
-    emitter = "agent"
-    call_id: str
-    outcome: Literal["done", "failed", "unknown"]
-    by: Literal["host", "policy"]
-    content: Content = ""
 
 
 # Context, end

@@ -22,6 +22,21 @@ class SessionStarted(Fact, frozen=True):
     versions: dict[str, str] = {}
 
 
+class SessionForked(Fact, frozen=True):
+    """The session left another one behind the record that the header names.
+
+    Attributes:
+        edits: what is different here: ``[name, ...]``. guarded: tools that are not ``pure`` or
+            ``read`` wait for an approval, each time.
+    """
+
+    kind = "session.forked"
+    emitter = "session"
+    edits: list[list[Any]] = []
+    guarded: bool = False
+    why: str = ""
+
+
 class SessionResumed(Fact, frozen=True):
     """The session goes on in a new epoch. ``open``: requests that had no answer."""
 

@@ -82,7 +82,9 @@ class Custom(msgspec.Struct, frozen=True):
 Message: TypeAlias = User | Assistant | Result | Custom
 
 
-CallEnd: TypeAlias = k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled
+CallEnd: TypeAlias = (
+    k.ToolFinished | k.ToolFailed | k.ToolBlocked | k.ToolSettled | k.ToolReconciled
+)
 
 
 def result_of(record: k.Record, event: CallEnd, name: str, *, is_last: bool = False) -> Result:
@@ -95,6 +97,8 @@ def result_of(record: k.Record, event: CallEnd, name: str, *, is_last: bool = Fa
             content = failure.message
         case k.ToolSettled(content=content, outcome=outcome):
             ok = outcome == "done"
+        case k.ToolReconciled(content=content):
+            ok = True
         case k.ToolBlocked(content=content, ok=ok, details=details, terminate=terminate):
             pass
         case k.ToolFinished(content=content, details=details, terminate=terminate):

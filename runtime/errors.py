@@ -14,6 +14,7 @@
     │   ├── LogLimitError         one value is larger than the log takes
     │   ├── LogVersionError       written by a newer version
     │   ├── LogNotFoundError      there is no log at that path
+    │   ├── RunUnfinishedError    a new run was started before the last one was ended
     │   ├── CorruptLogError       acknowledged records are damaged or missing
     │   └── ForkedProcessError    appended from a child of fork(2)
     ├── MailboxFullError          a reader is stuck: its name, its capacity
@@ -109,6 +110,16 @@ class CorruptLogError(LogError):
         self.path = path
         self.seq = seq
         self.offset = offset
+
+
+class RunUnfinishedError(LogError):
+    """The log's last run was cut off, and another one cannot begin before it has ended."""
+
+    def __init__(self, where: str, began: int) -> None:
+        super().__init__(
+            f"{where}: the run that began with record {began} did not end; "
+            "end it first: await agent.run() without a message, or resume(...)"
+        )
 
 
 class ForkedProcessError(LogError):

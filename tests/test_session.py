@@ -30,6 +30,7 @@ class Add:
 
     effect: k.Effect = "read"
     timeout_s: float | None = None
+    reconcile = None
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])

@@ -14,39 +14,25 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._host import HostHooks, HostTool, find_tool, replaced_execution, said, spec_of
-from tinyagent._hosted import HostedSource
+from tinyagent._decisions import Decisions
+from tinyagent._hooks import HostHooks, replaced_execution
+from tinyagent._host import HostTool, find_tool, said, spec_of
+from tinyagent._sources import Setup as Setup, Sources, forced, model_of, options_of
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
-from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
-from tinyagent.actors.sources import Granted, ProviderSource
-from tinyagent.actors.streamer import Attempt, KeyOf
-from tinyagent.actors.tools import PARALLEL_MAX, Find
+from tinyagent.actors.streamer import KeyOf
+from tinyagent.actors.tools import Find
 from tinyagent.actors.transports import Transport
-from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, Model, SimpleStreamOptions
-from tinyagent.events import Event, Record, Settings, View, kinds as k
+from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
+from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.conversation import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
 from tinyagent.runtime.sinks import Sink
 from tinyagent.runtime.stores import Log
-
-
-class Setup(msgspec.Struct, kw_only=True):
-    """What a host has configured. A run keeps what it was when the run began."""
-
-    model: Model
-    system: str
-    stream_fn: Callable[..., Any] | None
-    api_key: str | None = None
-    options: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
-    tool_timeout_s: float | None = None
-    tools_parallel_max: int = PARALLEL_MAX
-    polls: tuple[str, ...] = ()
 
 
 class Binding:
@@ -58,6 +44,8 @@ class Binding:
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
         find: finds a tool to run; without it, by name among the host's.
+        recalled: is given the messages that an opened log holds. relived: each public event of
+            the run in it that did not end.
         is_batch: this is ``execute_tool_calls`` itself, whose replacement is not asked again.
     """
 
@@ -74,13 +62,17 @@ class Binding:
         transport: Transport | None = None,
         sinks: Sequence[Sink] = (),
         find: Find | None = None,
+        recalled: Callable[[list[AgentMessage]], None] = lambda messages: None,
+        relived: Callable[[AgentEvent], None] = lambda event: None,
         is_batch: bool = False,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
         self._prepare = prepare
+        self._recalled = recalled
+        self._relived = relived
+        self._forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
-        self._transport = transport
         self._reported: set[str] = set()
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
@@ -90,14 +82,13 @@ class Binding:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seen = 0
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
-        if log is None:
-            from tinyagent.runtime.stores.memory import MemoryLog
-
-            log = MemoryLog()
+        self.outcome = ""
+        log = log or _memory_log()
+        conversation = self._folds(log, transport)
         self.session = Session(
             log,
             self._clock,
-            source=self,
+            source=self._sources,
             find=find or self._find,
             hooks=self._questions(),
             configure=self.configuration,
@@ -106,15 +97,30 @@ class Binding:
             tools_parallel_max=self.setup.tools_parallel_max,
             signal=signal,
             sinks=sinks,
+            face=self,
+            conversation=conversation,
         )
-        self.bodies = Bodies(self.session.conversation)
         self.session.journal.join(self.bodies)
-        self.hooks = HostHooks(self.session.conversation, self.bodies)
+        self.session.journal.join(self.decisions)
+
+    def _folds(self, log: Log, transport: Transport | None) -> Conversation:
+        """Make everything that reads the one conversation, and return it."""
+        conversation = Conversation()
+        self.bodies = Bodies(conversation)
+        self.hooks = HostHooks(conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
-        self.hooks.tools = tools
-        self.projection = Projection(self.session.conversation, self.bodies)
-        self._hosted = self._hosted_source()
-        self._provider: ProviderSource | None = None
+        self.hooks.tools = self._tools
+        self.decisions = Decisions(conversation, log.meta.log)
+        self.projection = Projection(conversation, self.bodies)
+        self._sources = Sources(
+            lambda: self.setup,
+            bodies=self.bodies,
+            hooks=self.hooks,
+            signal=lambda: self.session.signal,
+            clock=self._clock,
+            transport=transport,
+        )
+        return conversation
 
     def _find(self, name: str) -> HostTool:
         return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report_schema)
@@ -125,17 +131,6 @@ class Binding:
             self._reported.add(told)
             self.session.report("tool.schema", told)
 
-    def _hosted_source(self) -> HostedSource:
-        return HostedSource(
-            stream_fn=self._stream_fn,
-            model=lambda: self.setup.model,
-            options=self._options,
-            bodies=self.bodies,
-            hooks=self.hooks,
-            signal=lambda: self.session.signal,
-            clock=self._clock,
-        )
-
     def _questions(self) -> dict[str, Asked]:
         return {
             machine.BEFORE: lambda asked, seq: self.hooks.ask_before(asked, seq),
@@ -143,6 +138,8 @@ class Binding:
             machine.CONTEXT: lambda asked, seq: self.hooks.ask_context(asked, seq),
             machine.BATCH: lambda asked, seq: self.hooks.ask_batch(asked, seq),
             machine.STOP: self._ask_stop,
+            machine.UNKNOWN: self.decisions.ask_unknown,
+            machine.APPROVAL: self.decisions.ask_approval,
             machine.STEERING: self._poll,
             machine.FOLLOW_UP: self._poll,
         }
@@ -153,11 +150,11 @@ class Binding:
         """Return the whole configuration as record 1 holds it."""
         setup = self._read()
         return k.SessionStarted(
-            model=_model(setup),
+            model=model_of(setup),
             system=setup.system,
             tools=[logged_tool(spec) for spec in self._specs()],
             hooks=self._installed(setup),
-            options=_options(setup),
+            options=options_of(setup),
             limits=setup.limits,
             versions={"tinyagent": VERSION},
         )
@@ -178,10 +175,10 @@ class Binding:
             return changes
         setup = self._read()
         for name, value, recorded in (
-            ("model", _model(setup), settings.model),
+            ("model", model_of(setup), settings.model),
             ("system", setup.system, settings.system),
             ("hooks", self._installed(setup), list(settings.hooks)),
-            ("options", _options(setup), settings.options),
+            ("options", options_of(setup), settings.options),
             ("limits", setup.limits, settings.limits),
         ):
             if value != recorded:
@@ -191,6 +188,8 @@ class Binding:
     def _read(self) -> Setup:
         self._prepare(self.hooks)
         self.setup = self._read_setup()
+        if self._forced:
+            self.setup = msgspec.structs.replace(self.setup, **self._forced)
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:
@@ -204,62 +203,18 @@ class Binding:
             machine.BEFORE: hooks.before,
             machine.AFTER: hooks.after,
             machine.STOP: hooks.stop,
+            machine.UNKNOWN: self.decisions.on_unknown,
+            machine.APPROVAL: self.decisions.on_approval,
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.
             there |= {machine.BATCH: True, machine.BEFORE: None, machine.AFTER: None}
         return [*setup.polls, *(name for name, hook in there.items() if hook is not None)]
 
-    # The source: a stream function of the host, or a provider
-
-    @property
-    def attempts_max(self) -> int:
-        """As the source in force says."""
-        return self._source().attempts_max
-
-    @property
-    def grace_s(self) -> float:
-        """As the source in force says."""
-        return self._source().grace_s
-
-    def digest(self, asked: View) -> str:
-        """As the source in force says."""
-        return self._source().digest(asked)
-
-    def attempt(self, asked: View, key: str | None) -> Attempt:
-        """As the source in force says."""
-        return self._source().attempt(asked, key)
-
-    def _source(self) -> HostedSource | ProviderSource:
-        if _is_hosted(self.setup):
-            return self._hosted
-        if self._provider is None:
-            from tinyagent.alchemy_provider import shared_transport
-
-            self._provider = ProviderSource(self._transport or shared_transport(), self._access)
-        return self._provider
-
-    def _access(self, settings: Settings, key: str | None) -> Granted:
-        from tinyagent._resolve import access
-
-        return access(self.setup.model, settings, key or self.setup.api_key)
-
-    def _stream_fn(self) -> Callable[..., Any]:
-        from tinyagent.alchemy_provider import stream_alchemy_openai_completions
-
-        return self.setup.stream_fn or stream_alchemy_openai_completions
-
-    def _options(self, key: str | None) -> SimpleStreamOptions:
-        named = SimpleStreamOptions.__struct_fields__
-        given = {n: value for n, value in self.setup.options.items() if n in named}
-        return SimpleStreamOptions(
-            api_key=key or self.setup.api_key, signal=self.session.signal, **given
-        )
-
     @property
     def raised(self) -> Exception | None:
         """What the host's own code raised, other than tools and their hooks."""
-        return self._hosted.raised or self.hooks.raised
+        return self._sources.raised or self.hooks.raised
 
     # Queues
 
@@ -311,6 +266,34 @@ class Binding:
         if self._seen_waiters:
             self._seen_waiters = [item for item in self._seen_waiters if item[0] > record.seq]
 
+    # The past
+
+    def open(self) -> None:
+        """Open the session: begin its log, or take up what the log holds."""
+        session = self.session
+        session.open()
+        self._seen = max(self._seen, session.log.seq)
+
+    def relive(self, record: Record, *, is_open: bool) -> None:
+        """Take in a record of the past."""
+        if record.event.kind in self.decisions.kinds:
+            self.decisions.post(record)
+        if isinstance(record.event, k.SessionForked):
+            self._forced |= forced(record.event)
+        if is_open:
+            if self.bodies.wants(record):
+                self.bodies.post(record)
+            for event in self.projection.read(record):
+                self._relived(event)
+
+    def recall(self) -> None:
+        """Show the host the conversation as the last run left it, or found it."""
+        conversation = self.session.conversation
+        self.bodies.keep(conversation.queued)
+        state = self.session.machine.state
+        self._queued = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
+        self._recalled([self.bodies.of(message) for message in conversation.messages])
+
     # The run
 
     def cancel(self, reason: str = "host") -> None:
@@ -340,14 +323,19 @@ class Binding:
         """
         self._loop = asyncio.get_running_loop()
         session = self.session
-        session.open()
+        self.open()
         self.drain()
+        if session.is_unfinished and not inputs and session.resumed is not None:
+            for event in self.projection.read(session.resumed):
+                await show(event)
+                yield event
         mailbox = session.watch("face")
         playing = asyncio.create_task(session.run(inputs), name="tinyagent run")
         playing.add_done_callback(lambda _: session.unwatch(mailbox))
         try:
             while (record := await mailbox.get()) is not None:
                 if isinstance(record.event, k.RunEnded):
+                    self.outcome = record.event.outcome
                     await playing
                     await session.journal.reached(record)
                 for event in self.projection.read(record):
@@ -375,25 +363,7 @@ class Binding:
             raise
 
 
-def _is_hosted(setup: Setup) -> bool:
-    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
-    stream_fn = setup.stream_fn
-    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
-        return True
-    from tinyagent.alchemy_provider import is_answered_by_user
+def _memory_log() -> Log:
+    from tinyagent.runtime.stores.memory import MemoryLog
 
-    return is_answered_by_user(setup.model, stream_fn)
-
-
-def _model(setup: Setup) -> dict[str, Any]:
-    if _is_hosted(setup):
-        model = setup.model
-        return {"provider": model.provider, "id": model.id, "api": model.api}
-    from tinyagent.alchemy_provider import resolved
-
-    return resolved(setup.model, setup.stream_fn)
-
-
-def _options(setup: Setup) -> dict[str, Any]:
-    options = {name: value for name, value in setup.options.items() if value is not None}
-    return {**options, "source": HOSTED} if _is_hosted(setup) else options
+    return MemoryLog()

@@ -5,7 +5,7 @@ A message that the host made itself is that object; the others are built from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinyagent._partial import message_from, public_usage
@@ -68,6 +68,10 @@ class Bodies:
             answer = self._conversation.messages[-1]
             assert isinstance(answer, Assistant)
             self._answers[answer.seq] = answer
+
+    def keep(self, queued: Mapping[int, Message]) -> None:
+        """Keep what was said before this process and is still to be delivered."""
+        self._said.update(queued)
 
     def of(self, message: Message) -> AgentMessage:
         """Return the public message of *message*, always the same one."""

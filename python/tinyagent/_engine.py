@@ -9,15 +9,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tinyagent._binding import Binding, Setup
-from tinyagent._host import HostHooks, awaited, dumped, said
+from tinyagent._hooks import HostHooks
+from tinyagent._host import dumped, said
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
+from tinyagent._state import awaited
 from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
 from tinyagent.events import kinds as k
+from tinyagent.runtime.errors import RunUnfinishedError
 from tinyagent.runtime.loops import Live
 
 if TYPE_CHECKING:
+    from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
     from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
@@ -38,6 +42,8 @@ class Hosted(Protocol):
     thinking_budgets: ThinkingBudgets | None
     stream_fn: StreamFn | None
     get_api_key: Callable[[str], Any] | None
+    on_unknown: OnUnknown | None
+    on_approval: OnApproval | None
 
     @property
     def state(self) -> AgentState:
@@ -69,7 +75,10 @@ class Engine:
             clock=agent.clock,
             transport=agent.options.transport,
             sinks=agent.options.sinks,
+            recalled=keeper.recall,
+            relived=keeper.take,
         )
+        self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
 
     async def run(
         self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
@@ -80,15 +89,45 @@ class Engine:
         far were delivered.
         """
         self._is_watched = is_watched
-        self.binding.session.behind_max = BEHIND_MAX
-        self._adopt()
+        session = self.binding.session
+        session.behind_max = BEHIND_MAX
+        self.binding.open()
+        if session.is_unfinished and messages:
+            raise RunUnfinishedError(session.log.where, session.reopened.began)
         inputs = [said(message, "prompt") for message in messages]
-        events = self.binding.run(inputs or [Live(k.UserContinued(), None)], show)
+        if not session.is_unfinished:
+            self._adopt()
+            inputs = inputs or [Live(k.UserContinued(), None)]
+        events = self.binding.run(inputs, show)
         try:
             async for event in events:
                 yield event
         finally:
             await events.aclose()
+
+    def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:
+        """Record what a person decided about a call that waits."""
+        self.binding.open()
+        event = self.binding.decisions.verdict(call_id, approved=approved, by=by, why=why)
+        if self.binding.session.is_running:
+            self.binding.in_loop(lambda: self._decided(event))
+        else:
+            self._decided(event)
+
+    def _decided(self, event: k.ApprovalDecided) -> None:
+        self.binding.session.append(event)
+
+    @property
+    def goes_on(self) -> str:
+        """What a run without a message would do: ``end`` or ``take up`` one, ``answer``, or ""."""
+        self.binding.open()
+        session = self.binding.session
+        if session.is_unfinished:
+            return "end"
+        if session.machine.state.phase == "paused":
+            return "take up"
+        messages = self._agent.state.messages
+        return "answer" if messages and messages[-1].role != "assistant" else ""
 
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the conversation of a run, behind what is open."""
@@ -146,6 +185,9 @@ class Engine:
 
     def _prepare(self, hooks: HostHooks) -> None:
         options = self._agent.options
+        decisions = self.binding.decisions
+        decisions.on_unknown = self._agent.on_unknown
+        decisions.on_approval = self._agent.on_approval
         convert = options.convert_to_llm
         hooks.transform = options.transform_context
         hooks.convert = None if convert is default_convert_to_llm else convert

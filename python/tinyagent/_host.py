@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from tinyagent._arguments import ToolArgumentsError, checked
-from tinyagent._bodies import Bodies, content_of
-from tinyagent._state import awaited as awaited
-from tinyagent.actors.tools import Invocation, Refused, Returned
+from tinyagent._bodies import content_of
+from tinyagent._state import awaited
+from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
 from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
     AgentToolResult,
-    EventStream,
-    ToolCallContent,
-    ToolLoopControl,
-    ToolResultMessage,
 )
-from tinyagent.events import Conversation, Event, kinds as k, plain
-from tinyagent.events.messages import Result
+from tinyagent.events import kinds as k, plain
 from tinyagent.runtime.loops import Live
-
-WITHHELD = "The tool ran; its result was withheld."
 
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
@@ -38,6 +28,7 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
         schema=tool.parameters or {},
         effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
         reconcile=tool.reconcile is not None,
+        approval=tool.approval if tool.approval != "never" else None,
         timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
     )
 
@@ -76,6 +67,19 @@ class HostTool:
             execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
         )
         return returned(invocation.name, given)
+
+    @property
+    def reconcile(self) -> Reconcile | None:
+        """How the tool says what came of a run of it: by its ``reconcile`` function."""
+        return self._reconcile if self._tool.reconcile is not None else None
+
+    async def _reconcile(self, invocation: Invocation) -> Reconciled:
+        """Ask the function: a result says that it is done, False that it is not, None nothing."""
+        assert self._tool.reconcile is not None
+        said = await awaited(self._tool.reconcile(invocation.ctx, invocation.arguments))
+        if said is None or said is False:
+            return Reconciled("unknown" if said is None else "not_done")
+        return Reconciled("done", returned(invocation.name, said).content)
 
 
 def find_tool(
@@ -135,13 +139,13 @@ def returned(name: str, given: object) -> Returned:
         given = AgentToolResult(content, given.details, given.terminate)
     return Returned(
         content=content_of(content),
-        details=_details(given.details),
+        details=details_of(given.details),
         terminate=bool(given.terminate),
         live=given,
     )
 
 
-def _details(details: Any) -> dict[str, Any] | None:
+def details_of(details: Any) -> dict[str, Any] | None:
     """Return *details* as JSON; what JSON cannot say is told by its ``repr``."""
     try:
         return plain(details or {}) or None
@@ -156,223 +160,12 @@ def _plain_or_repr(value: object) -> Any:
         return repr(value)
 
 
-class HostHooks:
-    """The host's callbacks, as questions that the log asks.
-
-    Each attribute is the callback or None; they may be assigned between runs.
-    """
-
-    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
-        self._conversation = conversation
-        self._bodies = bodies
-        self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
-        self.tool_timeout_s: float | None = None
-        self.transform: Callable[..., Any] | None = None
-        self.convert: Callable[..., Any] | None = None
-        self.before: Callable[..., Any] | None = None
-        self.after: Callable[..., Any] | None = None
-        self.stop: Callable[..., Any] | None = None
-        self.signal: Callable[[], Any] = lambda: None
-        self.caching = False
-        self.shaped: list[AgentMessage] | None = None
-        self.polls: dict[str, Callable[..., Any] | None] = {}
-        self.raised: Exception | None = None
-        self.stop_arguments: Callable[[], tuple[Any, ...]] = lambda: ()
-
-    async def ask_before(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
-        """Ask whether and how one call shall run."""
-        assert self.before is not None
-        assert asked.call_id is not None
-        call = self._conversation.calls[asked.call_id]
-        tool = next((t for t in self.tools() or () if t.name == call.name), None)
-        try:
-            arguments = (
-                find_tool([tool], call.name, self.tool_timeout_s).arguments(
-                    k.CallRef(call.id, call.name), call.arguments
-                )
-                if tool is not None and tool.execute is not None
-                else parsed_arguments(call.name, call.arguments)
-            )
-        except Refused:
-            return [k.HostAnswered(asked.hook, call.id, skipped=True)]
-        shown = ToolCallContent(id=call.id, name=call.name, arguments=arguments)
-        control = await awaited(self.before(shown, tool, copy.deepcopy(arguments)))
-        if control is None:
-            return [k.HostAnswered(asked.hook, call.id)]
-        if not isinstance(control, ToolLoopControl):
-            raise TypeError("before_tool_call: expected ToolLoopControl or None")
-        block: dict[str, Any] | None = None
-        terminate = control.terminate
-        if control.result is not None:
-            given = returned(call.name, control.result)
-            block = {"content": given.content, "ok": control.is_error is False}
-            if given.details:
-                block["details"] = given.details
-            terminate = terminate or given.terminate
-        return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
-
-    async def ask_after(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
-        """Ask what shall be changed in one result; a failing hook withholds it."""
-        assert self.after is not None
-        assert asked.call_id is not None
-        result = self._result(asked.call_id)
-        message = self._bodies.of(result)
-        assert isinstance(message, ToolResultMessage)
-        call = self._conversation.calls[asked.call_id]
-        shown = ToolCallContent(
-            id=call.id, name=call.name, arguments=parsed_or_empty(call.arguments)
-        )
-        try:
-            control = await awaited(self.after(shown, message))
-        except Exception as error:
-            failure = k.Failure("host", f"after_tool_call failed: {error!r}. {WITHHELD}")
-            return [k.HostFailed(asked.hook, failure, call.id)]
-        if control is not None and not isinstance(control, ToolLoopControl):
-            told = f"after_tool_call: expected ToolLoopControl or None. {WITHHELD}"
-            return [k.HostFailed(asked.hook, k.Failure("host", told), call.id)]
-        return [_after_answer(asked.hook, result, message, control)]
-
-    def _result(self, call_id: str) -> Result:
-        for message in reversed(self._conversation.messages):
-            if isinstance(message, Result) and message.call_id == call_id:
-                return message
-        raise LookupError(call_id)
-
-    async def ask_queue(self, asked: k.HostAsked) -> Sequence[Event | Live]:
-        """Ask for messages that shall be delivered now."""
-        poll = self.polls.get(asked.hook)
-        if poll is None:
-            return [k.HostAnswered(asked.hook)]
-        via = "steer" if asked.hook == "get_steering_messages" else "follow_up"
-        with self._noted():
-            messages = await awaited(poll()) or []
-        inputs = [said(message, via) for message in messages]
-        return [*inputs, k.HostAnswered(asked.hook, n=len(inputs))]
-
-    @contextmanager
-    def _noted(self) -> Generator[None]:
-        """Keep what the host's code raises, for callers that want the exception itself."""
-        try:
-            yield
-        except Exception as error:
-            self.raised = error
-            raise
-
-    async def ask_context(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
-        """Ask which messages the model shall see, this once."""
-        messages = self._conversation.view().read()
-        bodies = await self.marked([self._bodies.of(message) for message in messages])
-        shaped: list[AgentMessage] = list(bodies)
-        with self._noted():
-            if self.transform is not None:
-                shaped = await awaited(self.transform(shaped, self.signal()))
-            if self.convert is not None:
-                shaped = await awaited(self.convert(shaped))
-        self.shaped = list(shaped)
-        return [k.HostAnswered(asked.hook, ops=context_ops(bodies, shaped))]
-
-    async def marked(self, messages: list[AgentMessage]) -> list[AgentMessage]:
-        """Return *messages* with cache breakpoints, if the host wants them."""
-        if not self.caching:
-            return messages
-        from tinyagent.caching import add_cache_breakpoints
-
-        return await add_cache_breakpoints(messages)
-
-    async def ask_batch(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
-        """Let the host's own ``execute_tool_calls`` run the batch; its events are ours to tell."""
-        execute, answer = replaced_execution(), self._conversation.messages[-1]
-        assert execute is not None
-        poll = self.polls.get("get_steering_messages")
-        done = await execute(
-            list(self.tools() or ()),
-            self._bodies.of(answer),
-            self.signal(),
-            EventStream(lambda event: False, lambda event: []),
-            poll,
-            self.before,
-            self.after,
-        )
-        inputs = [said(message, "steer") for message in done.steering_messages or ()]
-        results = [batch_result(result, done.terminate) for result in done.tool_results]
-        return [*inputs, k.HostAnswered(asked.hook, ops=results)]
-
-    async def ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
-        """Ask whether the run ends after this turn."""
-        assert self.stop is not None
-        with self._noted():
-            stop = await awaited(self.stop(*self.stop_arguments()))
-        return [k.HostAnswered(asked.hook, stop=bool(stop))]
-
-
-def replaced_execution() -> Callable[..., Any] | None:
-    """Return what the host has put in the place of ``agent_loop.execute_tool_calls``, if it did."""
-    put = vars(import_module("tinyagent.agent_loop")).get("execute_tool_calls")
-    if put is None or getattr(put, "__module__", "") == "tinyagent.agent_tool_execution":
-        return None
-    return put  # type: ignore[no-any-return] # whatever the host put there
-
-
-def batch_result(result: ToolResultMessage, terminate: bool) -> dict[str, Any]:
-    """Return one result of a batch that the host ran, as the log holds it."""
-    return {
-        "call_id": result.tool_call_id or "",
-        "content": content_of(result.content),
-        "ok": not result.is_error,
-        "details": _details(result.details),
-        "terminate": bool(result.terminate or terminate),
-    }
-
-
 def parsed_or_empty(text: str) -> dict[str, Any]:
     """Return the arguments that *text* is, or none."""
     try:
         return parsed_arguments("", text)
     except Refused:
         return {}
-
-
-def _after_answer(
-    hook: str, result: Result, message: ToolResultMessage, control: ToolLoopControl | None
-) -> k.HostAnswered:
-    """Return what the hook changed: by its answer, or in the message itself."""
-    ok = not message.is_error
-    content: k.Content = content_of(message.content)
-    details = _details(message.details)
-    terminate = message.terminate
-    if control is not None:
-        terminate = terminate or control.terminate
-        if control.result is not None:
-            given = returned(result.name, control.result)
-            content, details = given.content, given.details
-            ok, terminate = result.ok, terminate or given.terminate
-        if control.is_error is not None:
-            ok = not control.is_error
-    return k.HostAnswered(
-        hook,
-        result.call_id,
-        content=content if content != result.content else None,
-        ok=ok if ok != result.ok else None,
-        details=(details or {}) if details != result.details else None,
-        terminate=terminate,
-    )
-
-
-def context_ops(before: list[AgentMessage], after: Sequence[AgentMessage]) -> list[Any]:
-    """Return *after* as operations on *before*: ranges kept by index, messages put in."""
-    places = {id(message): index for index, message in enumerate(before)}
-    ops: list[Any] = []
-    for message in after:
-        index = places.get(id(message))
-        if index is None:
-            ops.append(["+", dumped(message)])
-        elif ops and ops[-1][0] == "=" and ops[-1][2] == index:
-            ops[-1][2] = index + 1
-        else:
-            ops.append(["=", index, index + 1])
-    if not after:
-        return [["=", 0, 0]]
-    return [] if ops == [["=", 0, len(before)]] else ops
 
 
 def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._host import HostHooks, awaited
+from tinyagent._hooks import HostHooks
 from tinyagent._partial import arguments_of
+from tinyagent._state import awaited
 from tinyagent.actors.providers.hosted import Description
 from tinyagent.actors.streamer import Heard
 from tinyagent.actors.transports import Answer, Failure, Timed

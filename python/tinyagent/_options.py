@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent.agent_types import (
     AfterToolCallFn,
@@ -20,6 +20,7 @@ from tinyagent.agent_types import (
 
 if TYPE_CHECKING:
     # Named only: what they need would make the package's import half as dear again.
+    from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent.actors.transports import Transport
     from tinyagent.runtime.clock import Clock
     from tinyagent.runtime.sinks import Sink
@@ -47,6 +48,10 @@ class AgentOptions:
         clock: the time of the log; tests step one of their own.
         sinks: get every record of the log as it is written; what they raise is ``sink.failed``.
         transport: carries requests; None for the one that the process shares.
+        on_unknown: decides about a ``write`` tool of which nobody knows what came; without it the
+            run is paused. on_approval: decides whether a call may run that needs an approval.
+        on_interrupted: what becomes of a model call during which the process ended: it is made
+            again, or what was heard of it is kept and the run fails.
     """
 
     initial_state: AgentState | None = None
@@ -75,6 +80,9 @@ class AgentOptions:
     clock: Clock | None = None
     transport: Transport | None = None
     sinks: Sequence[Sink] = ()
+    on_unknown: OnUnknown | None = None
+    on_approval: OnApproval | None = None
+    on_interrupted: Literal["retry", "keep"] = "retry"
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""

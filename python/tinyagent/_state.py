@@ -40,6 +40,10 @@ class StateKeeper:
         self._must_clear = False
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
 
+    def recall(self, messages: list[AgentMessage]) -> None:
+        """Start from what an opened log holds; it counts before an initial state."""
+        self.state.messages, self._known = messages, list(messages)
+
     def begin(self) -> None:
         """A run begins."""
         self.state.error = None

@@ -17,7 +17,7 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
 )
 from tinyagent._state import StateKeeper, awaited, extract_text as extract_text, inputs_of, own
-from tinyagent._streams import AgentStream
+from tinyagent._streams import AgentStream, text_of
 from tinyagent.agent_loop import (
     agent_loop as agent_loop,
     agent_loop_continue as agent_loop_continue,
@@ -33,7 +33,7 @@ from tinyagent.agent_types import (
     AgentState as AgentState,
     AgentTool as AgentTool,
     AssistantMessage as AssistantMessage,
-    AssistantMessageEvent,
+    AssistantMessageEvent as AssistantMessageEvent,
     BeforeToolCallFn as BeforeToolCallFn,
     ImageContent as ImageContent,
     MaybeAwaitable as MaybeAwaitable,
@@ -62,6 +62,7 @@ from tinyagent.runtime.clock import Clock, SystemClock
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._engine import Engine
+    from tinyagent._results import RunResult
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
 
@@ -92,6 +93,8 @@ class Agent:
         self.get_api_key = self.options.get_api_key
         self.session_id = self.options.session_id
         self.thinking_budgets = self.options.thinking_budgets
+        self.on_unknown = self.options.on_unknown
+        self.on_approval = self.options.on_approval
         self._modes = [
             self.options.steering_mode or "one-at-a-time",
             self.options.follow_up_mode or "one-at-a-time",
@@ -208,6 +211,42 @@ class Agent:
 
     # Running
 
+    async def run(self, input_data: Input | None = None) -> RunResult:
+        """Run the agent and return what came of it.
+
+        Without *input_data* it goes on from where its log stands: it ends the run that a crash
+        cut off or that was paused, or answers the last message.
+
+        Raises:
+            RunFailedError: the outcome is ``failed``; it carries the result.
+            RuntimeError: the agent is busy, has no model, or nothing to go on from.
+        """
+        from tinyagent._results import NOTHING, result_of
+
+        await self._check(BUSY)
+        messages = [] if input_data is None else self._inputs(input_data)
+        engine = self._engine()
+        if not messages and not engine.goes_on:
+            raise RuntimeError(NOTHING)
+        events = self._run(messages, is_watched=bool(self._listeners))
+        return await result_of(events, engine.binding)
+
+    def approve(self, call_id: str, *, by: str = "host") -> None:
+        """Allow a call that waits for an approval: at once, or when the paused run goes on.
+
+        Raises:
+            LookupError: it waits for none.
+        """
+        self._engine().decide(call_id, approved=True, by=by, why="")
+
+    def deny(self, call_id: str, *, by: str = "host", why: str = "") -> None:
+        """Refuse a call that waits for an approval; the model is told *why*.
+
+        Raises:
+            LookupError: it waits for none.
+        """
+        self._engine().decide(call_id, approved=False, by=by, why=why)
+
     async def prompt(
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentMessage:
@@ -238,7 +277,7 @@ class Agent:
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentStream[str]:
         """Return the text of the run's answers as it arrives, each character once."""
-        return AgentStream(self._text(input_data, images))
+        return AgentStream(text_of(self._stream(input_data, images)))
 
     async def continue_(self) -> AgentMessage:
         """Run the agent without a new message: after tool results, or again after an error.
@@ -271,25 +310,6 @@ class Agent:
         await self._check(BUSY)
         async for event in self._run(self._inputs(input_data, images), is_watched=True):
             yield event
-
-    async def _text(
-        self, input_data: Input, images: list[ImageContent] | None
-    ) -> AsyncGenerator[str]:
-        shown = ""
-        async for event in self._stream(input_data, images):
-            match event:
-                case MessageUpdateEvent(assistant_message_event=AssistantMessageEvent() as said):
-                    # By its deltas: the message beside them may be stale, or ahead of them.
-                    if said.type == "text_delta" and said.delta:
-                        shown += said.delta
-                        yield said.delta
-                case MessageEndEvent(message=AssistantMessage() as message):
-                    text = extract_text(message)
-                    if text.startswith(shown) and text != shown:
-                        yield text[len(shown) :]
-                    shown = ""
-                case _:
-                    pass
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)

@@ -87,6 +87,8 @@ class Projection:
                 yield self._progress(event)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 yield from self._return(record, event)
+            case k.ToolReconciled(outcome="done") as event:
+                yield from self._return(record, event)
             case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
                 self._terminating.add(call_id)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
@@ -98,6 +100,8 @@ class Projection:
                 self._failure = k.Failure("limit", f"{told} ({event.limit})")
             case k.TurnEnded():
                 yield from self._end_turn()
+            case k.SessionResumed() if self._in_run:
+                yield from self._reopen()
             case k.RunEnded(outcome=outcome):
                 yield from self._end_run(outcome, record)
             case _:
@@ -121,9 +125,17 @@ class Projection:
 
     def _open_run(self) -> Iterator[AgentEvent]:
         self._in_run, self.new_messages, self._failure = True, [], None
-        self._answer = None
+        if not self._calls:  # else a paused run goes on, in the turn of that answer
+            self._answer = None
         yield AgentStartEvent()
         yield from self._open_turn()
+
+    def _reopen(self) -> Iterator[AgentEvent]:
+        """A run that was cut off goes on, before listeners who have not seen its beginning."""
+        yield AgentStartEvent()
+        self._partial, self._is_shown = None, False
+        if self._in_turn:
+            yield TurnStartEvent()
 
     def _open_turn(self) -> Iterator[AgentEvent]:
         if not self._in_turn:

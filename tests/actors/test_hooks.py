@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tinyagent.actors.context import Contexts
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.events import Event, Failure, decode, kinds as k
 from tinyagent.runtime.journal import Journal
@@ -17,6 +18,7 @@ from tinyagent.testing import VirtualClock
 
 CONTROL = frozenset({k.CancelRequested.kind})
 BEFORE = k.HostAsked("before_tool_call", "a")
+ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
 CANCELLED = k.HostFailed("before_tool_call", Failure("cancelled", "cancelled"), "a")
 
 
@@ -26,7 +28,7 @@ class Stage:
     def __init__(self, **hooks: Asked) -> None:
         self.journal = Journal(MemoryLog(), VirtualClock())
         self.said = Mailbox("test", frozenset({"host.answered", "host.failed", "user.said"}))
-        hook_worker = Hooks(hooks)
+        hook_worker = Hooks(hooks, Contexts(ID, VirtualClock(), asyncio.Event()))
         self._box = Mailbox("hooks", hook_worker.requests | CONTROL, control=CONTROL)
         self.journal.join(self._box)
         self.journal.join(self.said)

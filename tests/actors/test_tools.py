@@ -10,7 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from tinyagent.actors.tools import CANCELLED, DOUBT, NOT_RUN, Invocation, Refused, Returned, Tools
+from tinyagent.actors.context import Contexts
+from tinyagent.actors.gate import NOT_RUN
+from tinyagent.actors.tools import (
+    CANCELLED,
+    DOUBT,
+    Invocation,
+    Refused,
+    Returned,
+    Tools,
+)
 from tinyagent.events import Conversation, Event, Failure, decode, kinds as k
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import serve
@@ -18,6 +27,7 @@ from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
 
+ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
 CONTROL = frozenset({k.CancelRequested.kind})
 CALLS = [(0, "a", '{"x":1}', ""), (1, "b", '{"x":2}', ""), (2, "c", "{broken", "bad")]
 ASKED: list[Event] = [
@@ -35,6 +45,7 @@ class Tool:
     def __init__(self, run: Run, effect: k.Effect = "read", timeout_s: float | None = None) -> None:
         self.effect: k.Effect = effect
         self.timeout_s = timeout_s
+        self.reconcile = None
         self._run = run
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
@@ -68,7 +79,7 @@ class Stage:
         tools = Tools(
             find,
             conversation,
-            self.signal,
+            Contexts(ID, VirtualClock(), self.signal),
             parallel_max=parallel_max,
             report=lambda name, message: self.reports.append((name, message)),
         )

@@ -23,6 +23,7 @@ from tinyagent.events.codec import decode, encode, record_of, restored
 FAILURE = Failure("network", "gone", 503, 1.5)
 EXAMPLES: list[Event] = [
     k.SessionStarted({"id": "m"}, "S", [k.ToolSpec("f", "d", {"type": "object"}, "read")], ["x"]),
+    k.SessionForked([["model", {"id": "m"}]], True, "why"),
     k.SessionResumed(2, {"tinyagent": "1"}, [7]),
     k.LogRecovered("unclean", 12, 1, 2, 3),
     k.ConfigChanged({"system": "T"}),
@@ -48,6 +49,9 @@ EXAMPLES: list[Event] = [
     k.ToolFinished("c1", [{"type": "text", "text": "x"}], {"n": 1}, True),
     k.ToolFailed("c1", FAILURE),
     k.ToolInDoubt("c1", "timeout", 2, "told"),
+    k.ToolReconciled("c1", "done", "sent"),
+    k.ApprovalRequested("c1", "00", 2),
+    k.ApprovalDecided("c1", "00", False, "ann", 2, "too dear"),
     k.ToolSettled("c1", "unknown", "policy", "told"),
     k.ContextEdited([["drop", 3]]),
     k.TurnEnded(16, "aa"),

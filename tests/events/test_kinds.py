@@ -13,12 +13,12 @@ from tinyagent.events import KINDS, Fact, UnknownEvent, barrier, kinds as k
 # Kinds are never renamed and never taken away: a name that is missing here may be added, and
 # that is all that may ever be done to this list.
 NAMES = (
-    "session.started session.resumed session.ended log.recovered config.changed"
+    "session.started session.forked session.resumed session.ended log.recovered config.changed"
     " user.said user.continued user.withdrawn user.delivered cancel.requested"
     " host.asked host.answered host.failed"
     " model.requested model.delta model.retrying model.finished model.failed"
     " tool.blocked tool.requested tool.started tool.progressed tool.finished tool.failed"
-    " tool.in_doubt tool.settled"
+    " tool.in_doubt tool.reconciled tool.settled approval.requested approval.decided"
     " context.edited turn.ended budget.exceeded run.ended"
     " diagnostic.reported actor.failed sink.failed"
 )

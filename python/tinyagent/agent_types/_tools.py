@@ -54,8 +54,11 @@ class AgentTool(Tool):
     Attributes:
         execute: ``(tool_call_id, args, signal, on_update) -> AgentToolResult``, async or not.
         effect: ``pure read idempotent write``: whether it may run again after a crash.
-        timeout_s: the longest run, seconds. reconcile: asked after a crash whether it was done.
+        timeout_s: the longest run, seconds.
+        reconcile: ``(ctx, args)``, asked after a crash during a ``write``: returns the result if
+            it took effect, False if it did not, None if it cannot say.
         validate: whether arguments are checked against ``parameters``, and converted.
+        approval: ``always``, if each call waits until a person allows it; or ``never``.
     """
 
     label: str = ""
@@ -64,6 +67,7 @@ class AgentTool(Tool):
     timeout_s: float | None = None
     reconcile: Callable[..., Any] | None = None
     validate: bool = True
+    approval: str = "never"
 
     def __deepcopy__(self, memo: dict[int, object]) -> AgentTool:
         # The functions are what the tool can do, not data: they stay the same objects.

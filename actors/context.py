@@ -1,0 +1,148 @@
+"""What user code is given beside its arguments: time, randomness and a key that are the same in
+every attempt, so that a repeated call sends the same bytes. None of it is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from tinyagent.events import Record, kinds as k
+from tinyagent.runtime.clock import Clock
+
+
+def idempotency_key(log_id: str, call_id: str) -> str:
+    """Return the key of one call: the same in every attempt and resume, another in a fork.
+
+    Frozen with log format 1: ``ta1-`` and 32 hexadecimal digits of SHA-256.
+    """
+    return "ta1-" + _digest("tinyagent-key-1", log_id, call_id).hex()[:32]
+
+
+class Ctx:
+    """The context of one run of a tool, or of one question to a hook.
+
+    Attributes:
+        call_id: the call; in a hook, the number of its question.
+        attempt: 1, or more if the call was begun before and cut off.
+        idempotency_key: for services that take one; see ``idempotency_key``.
+        random: seeded by log and call.
+    """
+
+    def __init__(
+        self,
+        *,
+        log_id: str,
+        call_id: str,
+        attempt: int,
+        at_us: int,
+        clock: Clock,
+        signal: asyncio.Event,
+        progress: Callable[[k.Content], None] = lambda content: None,
+    ) -> None:
+        self.call_id = call_id
+        self.attempt = attempt
+        self.idempotency_key = idempotency_key(log_id, call_id)
+        self.random = random.Random(_digest("tinyagent-rng-1", log_id, call_id))
+        self._log_id = log_id
+        self._at_us = at_us
+        self._clock = clock
+        self._signal = signal
+        self._progress = progress
+        self._uuids = 0
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._signal.is_set()
+
+    def now(self, *, fresh: bool = False) -> datetime:
+        """Return the UTC time at which the call was asked for; *fresh*: the time now."""
+        at_us = self._clock.now_us() if fresh else self._at_us
+        return datetime.fromtimestamp(at_us / 1_000_000, UTC)
+
+    def uuid(self) -> uuid.UUID:
+        """Return the next UUID (version 8) of this call."""
+        seed = _digest("tinyagent-uuid-1", self._log_id, self.call_id, str(self._uuids))
+        self._uuids += 1
+        raw = bytearray(seed[:16])
+        raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
+        return uuid.UUID(bytes=bytes(raw))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait *seconds* on the session's clock; return at once when the run is cancelled."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        stopped = asyncio.ensure_future(self._signal.wait())
+        try:
+            await asyncio.wait({sleeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopped.cancel()
+
+    def progress(self, content: k.Content) -> None:
+        """Say something while the tool runs: a ``tool.progressed``."""
+        self._progress(content)
+
+
+class Contexts:
+    """Makes the contexts of one run of a session. ``signal``: set when the run is cancelled."""
+
+    def __init__(self, log_id: str, clock: Clock, signal: asyncio.Event) -> None:
+        self.signal = signal
+        self._log_id = log_id
+        self._clock = clock
+
+    def of(
+        self,
+        asked: Record,
+        call_id: str,
+        attempt: int,
+        progress: Callable[[k.Content], None] = lambda content: None,
+    ) -> Ctx:
+        """Return the context in which the request *asked* is answered."""
+        return Ctx(
+            log_id=self._log_id,
+            call_id=call_id,
+            attempt=attempt,
+            at_us=asked.at_ns // 1000,
+            clock=self._clock,
+            signal=self.signal,
+            progress=progress,
+        )
+
+
+_current: ContextVar[Ctx] = ContextVar("tinyagent_ctx")
+
+
+def current_ctx() -> Ctx:
+    """Return the context of the tool or hook that runs here, in its task or its thread.
+
+    Raises:
+        RuntimeError: none does.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise RuntimeError(
+            "current_ctx() is for code that an agent runs: call it inside of a tool or a hook"
+        ) from None
+
+
+@contextmanager
+def given(ctx: Ctx) -> Generator[None]:
+    """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
+    token = _current.set(ctx)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256(b"\0".join(part.encode() for part in parts)).digest()

@@ -1,0 +1,152 @@
+"""What a host has configured, and who answers its agent: a function of the host, or a provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tinyagent._bodies import Bodies
+from tinyagent._hooks import HostHooks
+from tinyagent._hosted import HostedSource
+from tinyagent.actors.providers.hosted import HOSTED
+from tinyagent.actors.sources import Granted, ProviderSource
+from tinyagent.actors.streamer import Attempt
+from tinyagent.actors.tools import PARALLEL_MAX
+from tinyagent.actors.transports import Transport
+from tinyagent.agent_types import Model, SimpleStreamOptions
+from tinyagent.events import Settings, View, kinds as k
+from tinyagent.runtime.clock import Clock
+
+
+class Setup(msgspec.Struct, kw_only=True):
+    """What a host has configured. A run keeps what it was when the run began."""
+
+    model: Model
+    system: str
+    stream_fn: Callable[..., Any] | None
+    api_key: str | None = None
+    options: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    tool_timeout_s: float | None = None
+    tools_parallel_max: int = PARALLEL_MAX
+    polls: tuple[str, ...] = ()
+
+
+class Sources:
+    """The source of the streamer: whatever the host has configured when a call is made."""
+
+    def __init__(
+        self,
+        setup: Callable[[], Setup],
+        *,
+        bodies: Bodies,
+        hooks: HostHooks,
+        signal: Callable[[], asyncio.Event],
+        clock: Clock,
+        transport: Transport | None,
+    ) -> None:
+        self.setup = setup
+        self._signal = signal
+        self._transport = transport
+        self._provider: ProviderSource | None = None
+        self._hosted = HostedSource(
+            stream_fn=self._stream_fn,
+            model=lambda: self.setup().model,
+            options=self._options,
+            bodies=bodies,
+            hooks=hooks,
+            signal=signal,
+            clock=clock,
+        )
+
+    @property
+    def attempts_max(self) -> int:
+        """As the source in force says."""
+        return self._source().attempts_max
+
+    @property
+    def grace_s(self) -> float:
+        """As the source in force says."""
+        return self._source().grace_s
+
+    def digest(self, asked: View) -> str:
+        """As the source in force says."""
+        return self._source().digest(asked)
+
+    def attempt(self, asked: View, key: str | None) -> Attempt:
+        """As the source in force says."""
+        return self._source().attempt(asked, key)
+
+    def _source(self) -> HostedSource | ProviderSource:
+        if is_hosted(self.setup()):
+            return self._hosted
+        if self._provider is None:
+            from tinyagent.alchemy_provider import shared_transport
+
+            self._provider = ProviderSource(self._transport or shared_transport(), self._access)
+        return self._provider
+
+    def _access(self, settings: Settings, key: str | None) -> Granted:
+        from tinyagent._resolve import access
+
+        return access(self.setup().model, settings, key or self.setup().api_key)
+
+    def _stream_fn(self) -> Callable[..., Any]:
+        from tinyagent.alchemy_provider import stream_alchemy_openai_completions
+
+        return self.setup().stream_fn or stream_alchemy_openai_completions
+
+    def _options(self, key: str | None) -> SimpleStreamOptions:
+        named = SimpleStreamOptions.__struct_fields__
+        given = {n: value for n, value in self.setup().options.items() if n in named}
+        return SimpleStreamOptions(
+            api_key=key or self.setup().api_key, signal=self._signal(), **given
+        )
+
+    @property
+    def raised(self) -> Exception | None:
+        """What the host's own code raised, other than tools and their hooks."""
+        return self._hosted.raised
+
+
+def is_hosted(setup: Setup) -> bool:
+    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
+    stream_fn = setup.stream_fn
+    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
+        return True
+    from tinyagent.alchemy_provider import is_answered_by_user
+
+    return is_answered_by_user(setup.model, stream_fn)
+
+
+def model_of(setup: Setup) -> dict[str, Any]:
+    """Return the model as the log holds it."""
+    if is_hosted(setup):
+        model = setup.model
+        return {"provider": model.provider, "id": model.id, "api": model.api}
+    from tinyagent.alchemy_provider import resolved
+
+    return resolved(setup.model, setup.stream_fn)
+
+
+def options_of(setup: Setup) -> dict[str, Any]:
+    """Return the options as the log holds them."""
+    options = {name: value for name, value in setup.options.items() if value is not None}
+    return {**options, "source": HOSTED} if is_hosted(setup) else options
+
+
+def forced(event: k.SessionForked) -> dict[str, Any]:
+    """Return the settings that a fork was made with; they count before the host's."""
+    found: dict[str, Any] = {}
+    for edit in event.edits:
+        match edit:
+            case ["model", dict(model)]:
+                found["model"] = Model.model_validate(model)
+            case ["system_prompt", str(text)]:
+                found["system"] = text
+            case _:
+                pass
+    return found
