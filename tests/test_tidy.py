@@ -31,12 +31,12 @@ FREE = (
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
+DISK = "runtime/log.py runtime/load.py runtime/chain.py runtime/ancestry.py runtime/stores/files.py"
 TABLE = (
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
-    ("runtime/log.py runtime/load.py", "events runtime _alchemy", "asyncio pathlib"),
-    ("runtime/stores/files.py", "events runtime _alchemy", "asyncio pathlib"),
+    (DISK, "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
     # An audit hook, and the thread that it watches: what a decision must not do.
     ("runtime/replay.py", "events runtime", "sys threading"),
@@ -65,7 +65,7 @@ HOMES = {
     "httpx": "actors/transports/portable.py",
     "httpcore": "actors/transports/portable.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/stores/files.py cli/*"
+    "tinyagent._alchemy": f"{DISK} cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (
