@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
-from tinyagent.runtime.stores import LogMeta, Stored
+from tinyagent.runtime.ancestry import beside
+from tinyagent.runtime.chain import chain_head
+from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, fork_of
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader
@@ -77,21 +81,63 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
 def read_log(where: str | Path) -> LoadedLog:
     """Read the log in the folder, or in the packed file, *where*.
 
-    A log that is being written by another process is read up to its last whole line.
+    A log that is being written by another process is read up to its last whole line. Of a fork
+    the records of its parent come first, which is looked for by its id beside *where*.
 
     Raises:
-        LogNotFoundError: there is none. LogVersionError: a newer version wrote it.
-        CorruptLogError: acknowledged records are damaged or missing, or it is no log at all.
-        LogFailedError: the disk said no.
+        LogNotFoundError: there is none, or the parent of a fork is not there.
+        LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
+        CorruptLogError: acknowledged records are damaged or missing, it is no log at all, or a
+            parent is not what was forked any more.
     """
+    return _read(Path(where), None, ())
+
+
+def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
+    """Return the records that the fork in the folder *where* shares with its parent.
+
+    Raises:
+        LogError: as ``read_log``.
+    """
+    return _shared(Path(where), fork, ())[0]
+
+
+def _read(where: Path, upto: int | None, below: tuple[str, ...]) -> LoadedLog:
+    """Read *where* up to record *upto*; *below* are the forks that it is read for."""
     from tinyagent._alchemy import LogReader
 
-    reader = LogReader(Path(where))
+    reader = LogReader(where)
+    meta = LogMeta(
+        log=reader.log,
+        format=reader.format,
+        level=reader.level,
+        name=reader.name,
+        origin=reader.origin,
+        fork=fork_of(reader.fork),
+    )
     records: list[Stored] = []
     lost: list[LostValue] = []
+    if meta.fork is not None and reader.base > meta.fork.at:
+        records, lost = _shared(where, meta.fork, (*below, meta.log))
+    _read_own(reader, upto, records, lost)
+    return LoadedLog(
+        where=str(where),
+        meta=meta,
+        records=records,
+        durable_seq=reader.durable_seq,
+        at_us=reader.at_us,
+        damage=_damage(reader, str(where), tuple(lost)),
+    )
+
+
+def _read_own(
+    reader: LogReader, upto: int | None, records: list[Stored], lost: list[LostValue]
+) -> None:
     seq = 0
     while batch := reader.batch(seq + 1, BATCH_RECORDS):
         for seq, ts_us, actor, kind, v, cause, payload, d, line, missing in batch:
+            if upto is not None and seq > upto:
+                return
             records.append(
                 Stored(
                     seq=seq,
@@ -106,20 +152,52 @@ def read_log(where: str | Path) -> LoadedLog:
                 )
             )
             lost.extend(LostValue(seq, digest) for digest in missing)
-    return LoadedLog(
-        where=str(where),
-        meta=LogMeta(
-            log=reader.log,
-            format=reader.format,
-            level=reader.level,
-            name=reader.name,
-            origin=reader.origin,
-        ),
-        records=records,
-        durable_seq=reader.durable_seq,
-        at_us=reader.at_us,
-        damage=_damage(reader, str(where), tuple(lost)),
+
+
+def _shared(
+    where: Path, fork: ForkedFrom, below: tuple[str, ...]
+) -> tuple[list[Stored], list[LostValue]]:
+    """Find the parent and read what *fork* shares with it."""
+    if fork.at == 0:
+        return [], []
+    found = [] if fork.log in below else beside(where, fork.log)
+    complaints: list[CorruptLogError] = []
+    for place in found:
+        try:
+            parent = _read(place, fork.at, below)
+            _check_cut(where, fork, parent)
+        except CorruptLogError as error:
+            # A copy of the parent may be better than this one.
+            complaints.append(error)
+            continue
+        lost = parent.damage.lost_values if parent.damage is not None else ()
+        last = bisect_right(parent.records, fork.at, key=lambda record: record.seq)
+        return parent.records[:last], list(lost)
+    if complaints:
+        raise complaints[0]
+    raise LogNotFoundError(
+        f"{where}: a fork of log {fork.log} at record {fork.at}, which is not there; looked at the "
+        f"folders and packed logs in {where.absolute().parent}; move the parent there, or a "
+        "packed log of it"
     )
+
+
+def _check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
+    if parent.seq < fork.at:
+        raise CorruptLogError(
+            f"{parent.where}: the log ends at record {parent.seq}, but {where} was forked from it "
+            f"at record {fork.at}; restore a copy that holds it",
+            path=parent.where,
+            seq=parent.seq + 1,
+        )
+    head = chain_head(parent.meta, parent.records, fork.at)
+    if head != fork.head:
+        raise CorruptLogError(
+            f"{parent.where}: the records up to {fork.at} are not those that {where} was forked "
+            f"from: chain hash {head}, expected {fork.head}; restore the copy that was forked",
+            path=parent.where,
+            seq=fork.at,
+        )
 
 
 def _damage(reader: LogReader, where: str, lost: tuple[LostValue, ...]) -> Damage | None:

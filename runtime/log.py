@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tinyagent.runtime.chain import forked_from, line_of
 from tinyagent.runtime.load import LoadedLog, read_log
-from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored
+from tinyagent.runtime.stores import Durability, ForkedFrom, Log, Stored, fork_fields
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
 
 BY = "tinyagent"
+
+__all__ = ["forked_from", "line_of", "open_log_at", "open_packed", "pack", "write_packed"]
 
 
 def open_log_at(
@@ -24,18 +27,20 @@ def open_log_at(
     durability: Durability = "interval",
     name: str | None = None,
     log_id: str | None = None,
+    fork: ForkedFrom | None = None,
 ) -> Log:
     """Open the log in the folder *where* for appending, or create it; in memory if None.
 
     *name* labels a new log. *log_id* is the id of a new log, drawn at random if not given; a log
-    that is there must have it.
+    that is there must have it. *fork*, as ``forked_from`` gives it, makes a new log the fork of
+    another, which must lie beside it; a log that is there must be that fork.
 
     Raises:
         LogError: see ``FileLog``. ValueError: *where* is a packed file, or *durability* is
             ``memory`` for a folder.
     """
     if where is None:
-        return MemoryLog(log_id=log_id, name=name)
+        return MemoryLog(log_id=log_id, name=name, fork=fork)
     if durability == "memory":
         raise ValueError(
             f"{where}: durability 'memory' has no file; pass None as the place, or one of "
@@ -46,7 +51,7 @@ def open_log_at(
             f"{where}: a packed log takes no records; open a folder for appending, "
             "or read this file with read_log"
         )
-    return FileLog(where, now_us=now_us, durability=durability, name=name, log_id=log_id)
+    return FileLog(where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork)
 
 
 def open_packed(path: str | Path) -> MemoryLog:
@@ -88,21 +93,6 @@ def write_packed(source: Log | LoadedLog | str | Path, path: str | Path) -> None
     write(Path(path), body, list(blobs.items()))
 
 
-def line_of(meta: LogMeta, record: Stored) -> tuple[bytes, dict[str, bytes]]:
-    """Return the line of *record*, and its large values by digest.
-
-    The stored line if there is one, else one with the watermark 0.
-    """
-    from tinyagent._alchemy import line, take_out_blobs
-
-    left, taken = take_out_blobs(record.payload)
-    if record.line is not None:
-        return record.line, dict(taken)
-    r = record
-    built = line(meta.log, r.d, r.seq, r.ts_us, r.actor, r.kind, r.v, r.cause, left)
-    return built, dict(taken)
-
-
 def _packed(log: Log | LoadedLog) -> tuple[bytes, dict[str, bytes]]:
     from tinyagent._alchemy import __version__, header_line, seal_line
 
@@ -110,7 +100,7 @@ def _packed(log: Log | LoadedLog) -> tuple[bytes, dict[str, bytes]]:
     records: Iterable[Stored] = log.records if isinstance(log, LoadedLog) else log.read()
     lines: list[bytes] = []
     blobs: dict[str, bytes] = {}
-    first, last = 1, 0
+    first, last = (1 if meta.fork is None else meta.fork.at + 1), 0
     began_us = ended_us = log.at_us if isinstance(log, LoadedLog) else 0
     for record in records:
         if not lines:
@@ -131,6 +121,7 @@ def _packed(log: Log | LoadedLog) -> tuple[bytes, dict[str, bytes]]:
         level=meta.level,
         name=meta.name,
         origin=meta.origin,
+        fork=fork_fields(meta.fork),
     )
     last = max(last, first - 1)
     seal = seal_line(meta.log, seg=1, last=last, d=last, why="pack", at_us=ended_us)

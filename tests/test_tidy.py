@@ -18,77 +18,11 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
+from tests.tidy import ENTRIES, FREE, HARMLESS, HOMES, ON_FIRST_USE, PRINTS, PURE, TABLE
 
 ROOT = Path(__file__).parents[1]
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 
-# Free for every file: modules without effects.
-FREE = (
-    "__future__ abc base64 binascii bisect collections contextlib copy dataclasses datetime decimal"
-    " difflib enum fractions functools hashlib heapq html inspect itertools json keyword math"
-    " msgspec numbers operator re string struct textwrap traceback types typing"
-    " typing_extensions unicodedata urllib.parse warnings weakref"
-)
-# Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
-FACE = "!cli !demo !testing !viewer"
-MACHINE = "actors.state actors.gate"
-TABLE = (
-    ("events/*", "events", ""),
-    ("runtime/clock.py", "", "asyncio time random uuid"),
-    ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
-    ("runtime/log.py runtime/load.py", "events runtime _alchemy", "asyncio pathlib"),
-    ("runtime/stores/files.py", "events runtime _alchemy", "asyncio pathlib"),
-    ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
-    # An audit hook, and the thread that it watches: what a decision must not do.
-    ("runtime/replay.py", "events runtime", "sys threading"),
-    ("runtime/*", "events runtime", ""),
-    ("actors/agent.py actors/gate.py actors/state.py", f"events runtime.errors {MACHINE}", ""),
-    # Random things for user code are seeded by the log: attempts are alike.
-    ("actors/context.py", "events runtime", "asyncio contextvars random uuid"),
-    (
-        "actors/providers/*",
-        "events runtime.errors actors.providers actors.transports.HttpRequest",
-        "",
-    ),
-    ("actors/transports/*", "events runtime actors _alchemy", "*"),
-    ("actors/*", "events runtime actors", "asyncio"),
-    ("agent_types*", "agent_types* _*", "*"),
-    ("provider_contracts.py", "events runtime actors agent_types* _*", "*"),
-    ("agent_loop.py proxy.py", f"{FACE} !agent *", "*"),
-    ("__init__.py agent.py verbs.py", f"{FACE} *", "*"),
-    ("__main__.py cli/* demo* testing/* viewer/*", "*", "*"),
-    ("*", f"{FACE} !agent !agent_loop !proxy *", "*"),
-)
-# These have one home, whatever the row above says.
-HOMES = {
-    "time": "runtime/clock.py",
-    "random": "runtime/clock.py actors/context.py",
-    "secrets": "runtime/clock.py",
-    "uuid": "runtime/clock.py actors/context.py",
-    "httpx": "actors/transports/portable.py",
-    "httpcore": "actors/transports/portable.py",
-    "pytest": "testing/*",
-    "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/stores/files.py cli/*"
-    " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
-}
-ON_FIRST_USE = (
-    "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
-)
-PURE = (
-    "events/* actors/agent.py actors/gate.py actors/state.py actors/reopening.py"
-    " actors/providers/* projection.py runtime/divergence.py"
-)
-PRINTS = "cli/* demo* __main__.py"
-# Standard names that break nothing: json does without _json, and nobody needs mailbox.
-HARMLESS = frozenset({"__main__", "_json", "mailbox"})
-# Run by name or imported by users, not by us: the modules of the compatible API among them.
-ENTRIES = (
-    "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
-    " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
-    " provider_contracts.py"
-    " proxy.py proxy_event_handlers.py rust_binding_provider.py"
-    " _handle.py"  # by the extension
-)
 IGNORE = re.compile(
     r"#\s*(?:type:\s*ignore|(?:based)?pyright:\s*ignore|noqa)"
     r"(?P<rule>\[[\w, -]+\]|:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?(?P<reason>.*)"

@@ -8,6 +8,8 @@ from tinyagent._handle import StreamHandle
 
 __version__: str
 
+ForkFields = tuple[str, int, str, str | None]
+
 # ---- the log (rust/log) ---------------------------------------------------------------------
 
 def crc32c(data: bytes) -> int:
@@ -45,8 +47,22 @@ def header_line(
     level: str = "crc",
     name: str | None = None,
     origin: str | None = None,
+    fork: ForkFields | None = None,
 ) -> bytes:
     """The first line of a segment."""
+
+def line_under(line: bytes, log_id: str) -> bytes:
+    """*line* with its checksum as in the log *log_id*."""
+
+def chain_origin(log_id: str) -> str:
+    """The chain hash before the first record of a log that is no fork."""
+
+def chain_over(before: str, lines: list[bytes]) -> str:
+    """The chain hash after *lines*, where *before* is the one before them.
+
+    Raises:
+        ValueError: *before* is no hash, or one of *lines* no record.
+    """
 
 def seal_line(log_id: str, *, seg: int, last: int, d: int, why: str, at_us: int) -> bytes:
     """The last line of a segment."""
@@ -86,6 +102,7 @@ class LogWriter:
         log_id: str | None = None,
         name: str | None = None,
         origin: str | None = None,
+        fork: ForkFields | None = None,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -100,6 +117,9 @@ class LogWriter:
     @property
     def origin(self) -> str | None:
         """Set if it was imported."""
+    @property
+    def fork(self) -> ForkFields | None:
+        """Where it left its parent."""
     @property
     def epoch(self) -> int:
         """The number of this opening."""
@@ -170,6 +190,12 @@ class LogReader:
     @property
     def origin(self) -> str | None:
         """Set if it was imported."""
+    @property
+    def fork(self) -> ForkFields | None:
+        """Where it left its parent."""
+    @property
+    def base(self) -> int:
+        """The first record that its own files hold: 1, but for forks and pruned logs."""
     @property
     def at_us(self) -> int:
         """When its first segment was made."""

@@ -12,6 +12,37 @@ from tinyagent.events import Record, record_of
 Durability = Literal["memory", "interval", "group", "strict"]
 
 
+class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a fork left its parent: it shares the records up to *at*, its own go on after.
+
+    ``runtime.ancestry.forked_from`` makes one of a log.
+
+    Attributes:
+        log: id of the parent.
+        at: the last record shared.
+        head: the parent's chain hash there, 64 hexadecimal digits, whatever its integrity level.
+        root: id of the log that the chain of hashes began in, if the parent is a fork itself.
+    """
+
+    log: str
+    at: int
+    head: str
+    root: str | None = None
+
+
+def fork_fields(fork: ForkedFrom | None) -> tuple[str, int, str, str | None] | None:
+    """Return *fork* as the extension takes it."""
+    return None if fork is None else (fork.log, fork.at, fork.head, fork.root)
+
+
+def fork_of(fields: tuple[str, int, str, str | None] | None) -> ForkedFrom | None:
+    """Return what the extension says of a fork."""
+    if fields is None:
+        return None
+    log, at, head, root = fields
+    return ForkedFrom(log=log, at=at, head=head, root=root)
+
+
 class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     """What every store keeps with the records of a log.
 
@@ -21,6 +52,7 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
         level: integrity level, ``crc``, ``chain`` or ``signed``.
         name: a label for people.
         origin: set if the log was imported; such a log cannot be replayed.
+        fork: where it left its parent, if it is a fork.
     """
 
     log: str
@@ -28,6 +60,7 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "crc"
     name: str | None = None
     origin: str | None = None
+    fork: ForkedFrom | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +144,7 @@ class Log(Protocol):
 
     @property
     def seq(self) -> int:
-        """Number of the last record accepted; 0 in an empty log."""
+        """Number of the last record accepted; in an empty log 0, in an empty fork its cut."""
         ...
 
     @property

@@ -9,13 +9,23 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
+from tinyagent.runtime.load import read_shared
+from tinyagent.runtime.stores import (
+    Durability,
+    ForkedFrom,
+    LogMeta,
+    Recovered,
+    Stored,
+    fork_fields,
+    fork_of,
+)
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
 
@@ -36,6 +46,7 @@ class _Waiter(msgspec.Struct, eq=False):
 class FileLog:
     """A ``Log`` in a folder, which is made if it is not there.
 
+    With *fork* a new log goes on after that record of its parent, which lies beside the folder.
     *now_us* dates the first and the last line of each segment. The keyword bounds are for tests
     and for those who know: bytes of a segment, bytes that may wait for the disk, milliseconds
     that a record may stay unsynced in mode ``interval``.
@@ -44,7 +55,7 @@ class FileLog:
         LogOwnedError: another process, or another object of this one, is writing the log.
         CorruptLogError: acknowledged records are damaged; nothing was changed.
         LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
-        ValueError: *log_id* is not that of the log that is there, or no id.
+        ValueError: *log_id* or *fork* is not that of the log that is there, or no id.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class FileLog:
         name: str | None = None,
         log_id: str | None = None,
         origin: str | None = None,
+        fork: ForkedFrom | None = None,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -74,12 +86,15 @@ class FileLog:
             log_id=log_id,
             name=name,
             origin=origin,
+            fork=fork_fields(fork),
             segment_bytes_max=segment_bytes_max,
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
             interval_ms=interval_ms,
         )
-        self.meta = LogMeta(log=writer.log, name=writer.name, origin=writer.origin)
+        self.meta = LogMeta(
+            log=writer.log, name=writer.name, origin=writer.origin, fork=fork_of(writer.fork)
+        )
         self.epoch = writer.epoch
         torn_bytes, dropped, copied, segment = writer.recovered[1:]
         self.recovered = (
@@ -209,13 +224,20 @@ class FileLog:
                 release(waiter.future)
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
-        """Yield the records *first*..*last* in order, from the disk.
+        """Yield the records *first*..*last* in order, from the disk; of a fork the parent's too.
 
         Waits first, in the calling thread, until what was accepted is written: a millisecond.
 
         Raises:
-            CorruptLogError: acknowledged records are damaged.
+            CorruptLogError: acknowledged records are damaged. LogNotFoundError: a fork's parent is
+            not beside it.
         """
+        if self.meta.fork is not None and first <= self.meta.fork.at:
+            shared = read_shared(self._path, self.meta.fork)
+            yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
+            first = self.meta.fork.at + 1
+            if last is not None and last < first:
+                return
         reader = self._reader()
         while batch := _batch(reader, first, BATCH_RECORDS):
             for record in batch:
@@ -236,9 +258,16 @@ class FileLog:
         Ends when the log is closed. A reader of another process reads again instead.
         """
         reader: LogReader | None = None
+        shared: list[Stored] = []
+        fork = self.meta.fork
 
         def read(first: int, count: int) -> list[Stored]:
-            nonlocal reader
+            nonlocal reader, shared
+            if fork is not None and first <= fork.at:
+                shared = shared or read_shared(self._path, fork)
+                rest = (record for record in shared if record.seq >= first)
+                return list(islice(rest, count))
+            shared = []
             if reader is None or reader.last < first:
                 reader = self._reader()
             return _batch(reader, first, count)

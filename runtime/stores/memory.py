@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
+from tinyagent.runtime.stores import Durability, ForkedFrom, LogMeta, Recovered, Stored
 from tinyagent.runtime.stores.live import Followers
 
 
@@ -18,7 +18,11 @@ class MemoryLog:
     """A ``Log`` that is a list.
 
     *log_id* is drawn at random if it is not given. *records* are there from the start, numbered
-    without gaps. A *read_only* log takes no more.
+    without gaps: of a *fork* those that it shares with its parent, at least, or none of them; its
+    own numbers go on after the cut. A *read_only* log takes no more.
+
+    Raises:
+        ValueError: the records of a fork end before its cut.
     """
 
     durability: Durability = "memory"
@@ -30,15 +34,19 @@ class MemoryLog:
         *,
         log_id: str | None = None,
         name: str | None = None,
+        fork: ForkedFrom | None = None,
         meta: LogMeta | None = None,
         records: Iterable[Stored] = (),
         read_only: bool = False,
         where: str = "memory",
     ) -> None:
-        self.meta = meta or LogMeta(log=log_id or os.urandom(16).hex(), name=name)
+        self.meta = meta or LogMeta(log=log_id or os.urandom(16).hex(), name=name, fork=fork)
         self.where = where
         self._records: list[Stored] = list(records)
-        self._base = self._records[0].seq - 1 if self._records else 0
+        cut = self.meta.fork.at if self.meta.fork is not None else 0
+        self._base = self._records[0].seq - 1 if self._records else cut
+        if self.seq < cut:
+            raise ValueError(f"{where}: the records end at {self.seq}, before the fork at {cut}")
         self._closed: str | None = "was opened for reading" if read_only else None
         self._followers = Followers()
         if read_only:
@@ -46,7 +54,7 @@ class MemoryLog:
 
     @property
     def seq(self) -> int:
-        """Number of the last record."""
+        """Number of the last record; in an empty fork that of its cut."""
         return self._base + len(self._records)
 
     @property

@@ -260,7 +260,7 @@ pub(crate) fn packed_folder(name: &str) -> String {
     format!("{}.blobs", name.strip_suffix(".jsonl").unwrap_or(name))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         out.push_str(&format!("{byte:02x}"));
         out

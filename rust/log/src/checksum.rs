@@ -16,6 +16,11 @@ impl LogId {
         LogId { bytes, seed }
     }
 
+    /// Its 16 bytes.
+    pub fn bytes(&self) -> [u8; 16] {
+        self.bytes
+    }
+
     /// Reads 32 lower-case hexadecimal digits; `None` for anything else.
     pub fn parse(hex: &[u8]) -> Option<Self> {
         if hex.len() != 32 {

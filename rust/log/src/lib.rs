@@ -11,6 +11,7 @@
 //!
 //! - `checksum`: the log's id, and CRC32C started with it.
 //! - `json`: the little JSON needed here.
+//! - `chain`: each record's hash covers the one before; where a fork left its parent.
 //! - `record`, `marks`: a line built, checked and taken apart; header and seal.
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
@@ -24,6 +25,7 @@
 //! - `vfs`: what is asked of a file system; the real one, and those for tests.
 
 pub mod blobs;
+pub mod chain;
 pub mod checksum;
 mod driver;
 pub mod failure;

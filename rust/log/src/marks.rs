@@ -1,5 +1,6 @@
 //! Marks: the first and the last line of a segment. They have no number.
 
+use crate::chain::{parse_hash, Fork, Hash};
 use crate::checksum::LogId;
 use crate::json::{fields, parse_string, push_string, push_u64, take_u64};
 use crate::record::{is_sound, push_tail, TAIL_BYTES};
@@ -114,8 +115,41 @@ impl Header {
         })
     }
 
+    /// Where the log left its parent, if it is a fork.
+    pub fn forked(&self) -> Option<Fork> {
+        Fork::parse(self.fork.as_deref()?)
+    }
+
+    /// The last record that was removed on purpose, and the hash there.
+    pub fn pruned(&self) -> Option<(u64, Hash)> {
+        let found = fields(self.pruned.as_deref()?.as_bytes())?;
+        let head = field(&found, "head").and_then(parse_string)?;
+        let upto = field(&found, "upto").and_then(number)?;
+        Some((upto, parse_hash(head.as_bytes())?))
+    }
+
+    /// The first record that the files of this log hold, going by its first header. A packed
+    /// fork holds its parent's records too, a folder does not.
+    pub fn base(&self) -> u64 {
+        match (self.pruned(), self.forked()) {
+            (Some((upto, _)), _) => upto + 1,
+            (None, Some(fork)) if self.first > fork.at => fork.at + 1,
+            _ => 1,
+        }
+    }
+
     /// Why this library may not read the log; `None` if it may.
     pub fn objection(&self) -> Option<String> {
+        let is_strange = |raw: bool, known: bool| raw && !known;
+        if is_strange(self.fork.is_some(), self.forked().is_some())
+            || is_strange(self.pruned.is_some(), self.pruned().is_some())
+        {
+            return Some(format!(
+                "its header says that it is forked or pruned, in words that are not known here; \
+                 it was written by {}",
+                self.by
+            ));
+        }
         if self.format > FORMAT {
             let (found, known) = (self.format, FORMAT);
             return Some(format!(

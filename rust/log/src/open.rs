@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use crate::chain::Fork;
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::lock::{read_holder, Hint, Holder, Lock};
@@ -29,6 +30,8 @@ pub struct OpenOptions {
     pub name: Option<String>,
     /// Set for an imported log, when it is created.
     pub origin: Option<String>,
+    /// Where a log that is created leaves its parent; an existing one must have left there.
+    pub fork: Option<Fork>,
     /// The library that writes.
     pub by: String,
     /// Now, in microseconds since 1970 UTC.
@@ -138,6 +141,16 @@ fn header(
             )));
         }
     }
+    if let (Some(known), Some(wanted)) = (known, &options.fork) {
+        if known.forked().as_ref() != Some(wanted) {
+            let found = known.fork.as_deref().unwrap_or("no fork");
+            return Err(Failure::Invalid(format!(
+                "{}: the log here is {found}, not {}; open another folder for the fork",
+                vfs.path(""),
+                wanted.json()
+            )));
+        }
+    }
     if let Some(level) = known
         .map(|known| &known.level)
         .filter(|level| *level != "crc")
@@ -148,15 +161,21 @@ fn header(
             vfs.path("")
         )));
     }
+    let fork = match known {
+        Some(known) => known.fork.clone(),
+        None => options.fork.as_ref().map(Fork::json),
+    };
+    // Of a log that is there, `take_over` says where it goes on.
+    let shared = options.fork.as_ref().map_or(0, |fork| fork.at);
     Ok(Header {
         format: FORMAT,
         log: known.map_or(options.log.unwrap_or(options.fresh), |known| known.log),
         seg: ordinal,
         epoch: reader.map_or(0, |reader| reader.epoch).max(epoch_before) + 1,
-        first: 1,
-        tail: 0,
+        first: shared + 1,
+        tail: shared,
         level: "crc".to_owned(),
-        fork: known.and_then(|known| known.fork.clone()),
+        fork,
         pruned: known.and_then(|known| known.pruned.clone()),
         need: None,
         name: known.map_or(options.name.clone(), |known| known.name.clone()),

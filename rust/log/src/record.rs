@@ -131,6 +131,14 @@ pub fn is_sound(line: &[u8], id: &LogId) -> bool {
         && stored_crc(line) == Some(id.crc(&line[..line.len().saturating_sub(TAIL_BYTES)]))
 }
 
+/// *line* with the checksum that it has in the log *id*. `None` if it has none yet.
+pub fn under(line: &[u8], id: &LogId) -> Option<Vec<u8>> {
+    stored_crc(line)?;
+    let mut moved = line[..line.len() - TAIL_BYTES].to_vec();
+    push_tail(&mut moved, 0, id);
+    Some(moved)
+}
+
 /// `seq` and `d`, and what follows them, of a line that starts like a record.
 pub(crate) fn front(line: &[u8]) -> Option<(u64, u64, &[u8])> {
     let (seq, rest) = take_u64(line.strip_prefix(b"{\"seq\":")?)?;

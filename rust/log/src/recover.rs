@@ -4,6 +4,7 @@
 //! `first - 1` of headers, `last` of seals, the hint. Bad bytes at or below it are corruption and
 //! are refused; bad bytes above it are a torn end, which is the normal result of a crash.
 
+use crate::marks::Header;
 use crate::scan::{Item, Place};
 use crate::segments::{split, Segment};
 
@@ -55,6 +56,8 @@ pub struct Torn {
 pub struct Analysis {
     /// The records that count, in order.
     pub records: Vec<Effective>,
+    /// The first record that the log's own files hold: 1, but for forks and pruned logs.
+    pub base: u64,
     /// The number of the next record.
     pub next: u64,
     /// The last record known to be durable.
@@ -97,6 +100,7 @@ pub fn analyze(files: &[FileScan], hint: u64) -> Result<Analysis, Damage> {
 struct Walk<'a> {
     segments: &'a [Segment<'a>],
     evidence: u64,
+    base: u64,
     /// The next record of the log, `w` of the recovery table.
     next: u64,
     records: Vec<Effective>,
@@ -117,12 +121,12 @@ impl<'a> Walk<'a> {
     fn new(segments: &'a [Segment<'a>], hint: u64) -> Self {
         let witnesses = segments.iter().map(|segment| segment.evidence);
         let first = segments.iter().find_map(|segment| segment.header);
-        // Only a log whose beginning was shared or removed on purpose may start later.
-        let starts_late = |h: &&crate::marks::Header| h.fork.is_some() || h.pruned.is_some();
-        let base = first.filter(starts_late).map_or(1, |header| header.first);
+        // Only a log whose beginning was shared or removed on purpose starts later.
+        let base = first.map_or(1, Header::base);
         Walk {
             segments,
             evidence: witnesses.chain([hint]).max().unwrap_or(0),
+            base,
             next: base,
             records: Vec::new(),
             torn: None,
@@ -316,6 +320,7 @@ impl<'a> Walk<'a> {
         };
         Ok(Analysis {
             records: self.records,
+            base: self.base,
             next: self.next,
             evidence: self.evidence,
             verdict,

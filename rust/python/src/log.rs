@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 use tinyagent_log::checksum::LogId;
 use tinyagent_log::failure::Failure;
 
+mod chain;
 mod lines;
 mod reader;
 mod writer;
@@ -14,6 +15,9 @@ mod writer;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<writer::LogWriter>()?;
     module.add_class::<reader::LogReader>()?;
+    module.add_function(wrap_pyfunction!(chain::chain_origin, module)?)?;
+    module.add_function(wrap_pyfunction!(chain::chain_over, module)?)?;
+    module.add_function(wrap_pyfunction!(chain::line_under, module)?)?;
     module.add_function(wrap_pyfunction!(lines::crc32c, module)?)?;
     module.add_function(wrap_pyfunction!(lines::line, module)?)?;
     module.add_function(wrap_pyfunction!(lines::header_line, module)?)?;

@@ -3,6 +3,7 @@
 mod blobs;
 mod damage;
 mod faults;
+mod forks;
 mod golden;
 mod histories;
 
@@ -30,6 +31,7 @@ pub(crate) fn options() -> OpenOptions {
         fresh: id(),
         name: None,
         origin: None,
+        fork: None,
         by: "tinyagent 1.0.0".to_owned(),
         at: AT,
         holder: Holder {

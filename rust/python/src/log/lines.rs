@@ -12,6 +12,7 @@ use tinyagent_log::record::{complaint, push_line, Record};
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
+use super::chain::{fork_of, ForkFields};
 use super::{id, raise};
 
 /// The CRC32C of *data*, without a log's id.
@@ -56,7 +57,8 @@ pub fn line<'py>(
 
 /// The first line of a segment.
 #[pyfunction]
-#[pyo3(signature = (log_id, *, seg, epoch, first, tail, at_us, by, level="crc", name=None, origin=None))]
+#[pyo3(signature = (log_id, *, seg, epoch, first, tail, at_us, by, level="crc", name=None,
+    origin=None, fork=None))]
 #[allow(clippy::too_many_arguments)] // the fields of a header
 pub fn header_line<'py>(
     py: Python<'py>,
@@ -70,6 +72,7 @@ pub fn header_line<'py>(
     level: &str,
     name: Option<String>,
     origin: Option<String>,
+    fork: Option<ForkFields>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let header = Header {
         format: tinyagent_log::marks::FORMAT,
@@ -79,7 +82,11 @@ pub fn header_line<'py>(
         first,
         tail,
         level: level.to_owned(),
-        fork: None,
+        fork: fork
+            .as_ref()
+            .map(fork_of)
+            .transpose()?
+            .map(|fork| fork.json()),
         pruned: None,
         need: None,
         name,

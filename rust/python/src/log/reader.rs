@@ -11,6 +11,7 @@ use tinyagent_log::record::parse;
 use tinyagent_log::recover::Verdict;
 use tinyagent_log::vfs::real::RealVfs;
 
+use super::chain::{fork_fields, ForkFields};
 use super::raise;
 
 /// A log, scanned and judged when this is made.
@@ -51,6 +52,16 @@ impl LogReader {
     #[getter]
     fn origin(&self) -> Option<&str> {
         self.reader.header.origin.as_deref()
+    }
+
+    #[getter]
+    fn fork(&self) -> Option<ForkFields> {
+        self.reader.header.forked().map(fork_fields)
+    }
+
+    #[getter]
+    fn base(&self) -> u64 {
+        self.reader.analysis.base
     }
 
     #[getter]

@@ -15,6 +15,7 @@ use tinyagent_log::record::Record;
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
+use super::chain::{fork_fields, fork_of, ForkFields};
 use super::lines::fresh_id;
 use super::{id, raise};
 
@@ -61,7 +62,7 @@ pub struct LogWriter {
 impl LogWriter {
     #[new]
     #[pyo3(signature = (
-        path, *, durability, at_us, log_id=None, name=None, origin=None,
+        path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None,
         segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
         interval_ms=None
     ))]
@@ -74,6 +75,7 @@ impl LogWriter {
         log_id: Option<&str>,
         name: Option<String>,
         origin: Option<String>,
+        fork: Option<ForkFields>,
         segment_bytes_max: Option<u64>,
         queue_bytes_soft_max: Option<usize>,
         queue_bytes_hard_max: Option<usize>,
@@ -102,6 +104,7 @@ impl LogWriter {
             fresh: id(&fresh_id()?)?,
             name,
             origin,
+            fork: fork.as_ref().map(fork_of).transpose()?,
             by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).to_owned(),
             at: at_us,
             holder: holder(),
@@ -132,6 +135,11 @@ impl LogWriter {
     #[getter]
     fn origin(&self) -> Option<String> {
         self.queue.header().origin.clone()
+    }
+
+    #[getter]
+    fn fork(&self) -> Option<ForkFields> {
+        self.queue.header().forked().map(fork_fields)
     }
 
     #[getter]

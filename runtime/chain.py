@@ -1,0 +1,79 @@
+"""The hash chain over a log, and forks, which go on from their parent's hash.
+
+``rust/log/src/chain.rs`` says how a hash is made. It covers every record before it, so two
+histories that differ anywhere before the cut differ there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from tinyagent.runtime.stores import ForkedFrom, Log, LogMeta, Stored
+
+BATCH_RECORDS = 1024
+
+
+def line_of(meta: LogMeta, record: Stored) -> tuple[bytes, dict[str, bytes]]:
+    """Return the line of *record* in the log *meta*, and its large values by digest.
+
+    The stored line if there is one, else one with the watermark 0. What a fork shares with its
+    parent has the parent's lines, but for the checksum, which is the fork's.
+    """
+    from tinyagent._alchemy import line, line_under, take_out_blobs
+
+    left, taken = take_out_blobs(record.payload)
+    if record.line is not None:
+        is_shared = meta.fork is not None and record.seq <= meta.fork.at
+        return (line_under(record.line, meta.log) if is_shared else record.line), dict(taken)
+    r = record
+    built = line(meta.log, r.d, r.seq, r.ts_us, r.actor, r.kind, r.v, r.cause, left)
+    return built, dict(taken)
+
+
+def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
+    """Return the chain hash after record *upto*, 64 hexadecimal digits, whatever the level.
+
+    *records* are those of the log in order; a fork's own are enough if *upto* is not before its
+    cut.
+
+    Raises:
+        ValueError: records up to *upto* are missing.
+    """
+    from tinyagent._alchemy import chain_origin, chain_over
+
+    fork = meta.fork
+    seq = 0
+    if fork is None:
+        head = chain_origin(meta.log)
+    elif upto < fork.at:
+        head = chain_origin(fork.root or fork.log)
+    else:
+        head, seq = fork.head, fork.at
+    wanted = (record for record in records if seq < record.seq <= upto)
+    while batch := list(islice(wanted, BATCH_RECORDS)):
+        for record in batch:
+            if record.seq != seq + 1:
+                raise ValueError(f"log {meta.log}: record {seq + 1} is missing")
+            seq = record.seq
+        head = chain_over(head, [line_of(meta, record)[0] for record in batch])
+    if seq != upto:
+        raise ValueError(f"log {meta.log}: it ends at record {seq}, before {upto}")
+    return head
+
+
+def forked_from(log: Log, at: int) -> ForkedFrom:
+    """Return what a fork of *log* after record *at* keeps of it. Reads the log up to there.
+
+    Wait until *at* is durable first (``log.durable``): a fork must not outlive what it shares.
+
+    Raises:
+        ValueError: *log* has no record *at*, and *at* is not 0.
+    """
+    meta = log.meta
+    if not 0 <= at <= log.seq:
+        raise ValueError(f"{log.where}: no fork at {at}: the log holds the records 1..{log.seq}")
+    begins = meta.fork.at + 1 if meta.fork is not None and at >= meta.fork.at else 1
+    root = (meta.fork.root or meta.fork.log) if meta.fork is not None else None
+    head = chain_head(meta, log.read(begins, at), at)
+    return ForkedFrom(log=meta.log, at=at, head=head, root=root)

@@ -1,0 +1,67 @@
+//! The hash chain, and where a fork left its parent.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tinyagent_log::chain::{self, Fork, Hash};
+
+use super::id;
+
+/// Parent, last shared record, hash there, and the log that the chain began in if another.
+pub type ForkFields = (String, u64, String, Option<String>);
+
+/// Reads what Python knows of a fork.
+pub fn fork_of(fields: &ForkFields) -> PyResult<Fork> {
+    let (log, at, head, root) = fields;
+    Ok(Fork {
+        log: id(log)?,
+        at: *at,
+        head: hash_of(head)?,
+        root: root.as_deref().map(id).transpose()?,
+    })
+}
+
+/// The same for Python.
+pub fn fork_fields(fork: Fork) -> ForkFields {
+    let root = fork.root.map(|root| root.to_string());
+    (fork.log.to_string(), fork.at, chain::show(&fork.head), root)
+}
+
+fn hash_of(digits: &str) -> PyResult<Hash> {
+    chain::parse_hash(digits.as_bytes()).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "chain hash {digits:?} is not 64 lower-case hexadecimal digits"
+        ))
+    })
+}
+
+/// The chain hash before the first record of the log *log_id*.
+#[pyfunction]
+pub fn chain_origin(log_id: &str) -> PyResult<String> {
+    Ok(chain::show(&chain::origin(&id(log_id)?)))
+}
+
+/// The chain hash after *lines*, where *before* is the one before them.
+#[pyfunction]
+pub fn chain_over(before: &str, lines: Vec<Bound<'_, PyBytes>>) -> PyResult<String> {
+    let mut hash = hash_of(before)?;
+    for line in lines {
+        let line = line.as_bytes();
+        hash = chain::next(&hash, line).ok_or_else(|| {
+            PyValueError::new_err(format!("{:?} is no record", String::from_utf8_lossy(line)))
+        })?;
+    }
+    Ok(chain::show(&hash))
+}
+
+/// *line* with its checksum as in the log *log_id*: a fork is packed under one id.
+#[pyfunction]
+pub fn line_under<'py>(
+    py: Python<'py>,
+    line: &[u8],
+    log_id: &str,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let moved = tinyagent_log::record::under(line, &id(log_id)?);
+    let moved = moved.ok_or_else(|| PyValueError::new_err("no line with a checksum"))?;
+    Ok(PyBytes::new(py, &moved))
+}
