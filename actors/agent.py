@@ -47,7 +47,7 @@ def _kinds(*events: type[k.Fact]) -> frozenset[str]:
 
 
 INPUTS = (
-    _kinds(k.SessionStarted, k.SessionForked, k.ConfigChanged, k.CancelRequested)
+    _kinds(k.SessionStarted, k.ConfigChanged, k.CancelRequested)
     | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
     | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed)
     | _kinds(k.ToolInDoubt, k.ToolReconciled, k.ApprovalDecided)
@@ -66,10 +66,11 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
         UnexpectedEventError: the record cannot follow those before it.
     """
     match record.event:
+        case k.ConfigChanged(set={"guarded": True}):
+            state, decided = gate.guarded(state)
+            return _onward(state, decided) if state.phase == "acting" else (state, decided)
         case k.SessionStarted() | k.ConfigChanged() as event:
             return _configured(state, event), ()
-        case k.SessionForked(guarded=guarded):
-            return _set(state, guarded=guarded), ()
         case k.UserSaid() | k.UserContinued() | k.UserWithdrawn() as event:
             return _spoken(state, event, record.seq)
         case k.CancelRequested():

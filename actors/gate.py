@@ -39,10 +39,7 @@ def doubt_text(why: str) -> str:
 
 def answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
     """Take the calls of an answer; hooks are asked about them, or they go on at once."""
-    calls = {
-        ref.id: CallState(ref.id, ref.name, args=_bound(state, ref.name, ref.args))
-        for ref in event.calls
-    }
+    calls = {ref.id: CallState(ref.id, ref.name, args=ref.args) for ref in event.calls}
     state = _set(state, phase="acting", calls=calls, left=len(calls), waiting=0)
     if state.cancelled:
         return state, tuple(k.ToolBlocked(call_id, "cancel", NOT_RUN) for call_id in calls)
@@ -67,7 +64,7 @@ def gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, De
         blocked = k.ToolBlocked(call.id, "hook", **event.block, terminate=event.terminate)
         return ended(state, call.id, event.terminate, blocked)
     call = _with(call, terminate=event.terminate)
-    if call.args and event.arguments is not None:
+    if event.arguments is not None:
         call = _with(call, args=digest(canonical(event.arguments)))
     call, decided = _admitted(state, call, event.arguments)
     return _put(state, call), decided
@@ -132,7 +129,7 @@ def decided_by_host(state: State, event: k.HostAnswered | k.HostFailed) -> tuple
 def approved(state: State, event: k.ApprovalDecided) -> tuple[State, Decided]:
     """A person allowed or refused one attempt. Kept for later while the run is paused."""
     call = state.calls.get(event.call_id)
-    is_bound = call is not None and not call.doubt and call.args == event.args != ""
+    is_bound = call is not None and not call.doubt and call.args == event.args
     if call is None or not is_bound or call.attempt != event.attempt:
         return state, ()
     if call.phase not in ("asked", "waiting"):
@@ -176,17 +173,29 @@ def given_up(state: State) -> tuple[State, Decided]:
     return state, decided
 
 
-def _bound(state: State, name: str, args: str) -> str:
-    """Return the digest that an approval of the call is bound to; nothing if none is needed."""
-    needs = name in state.approving or (state.guarded and name in state.effectful)
-    return args if needs and args != "bad" else ""
+def guarded(state: State) -> tuple[State, Decided]:
+    """This is a fork: calls that may change the world wait for an approval, open ones too."""
+    state = _set(state, guarded=True)
+    decided: Decided = ()
+    for call in state.calls.values():
+        if call.phase == "open" and call.name in state.effectful:
+            call, asked = _admitted(state, call)
+            state = _put(state, call)
+            decided += asked
+    return state, decided
+
+
+def _needs_approval(state: State, call: CallState) -> bool:
+    if call.args == "bad":
+        return False
+    return call.name in state.approving or (state.guarded and call.name in state.effectful)
 
 
 def _admitted(
     state: State, call: CallState, arguments: dict[str, Any] | None = None
 ) -> tuple[CallState, Decided]:
     """Return *call* as it goes on: to its tool, or first to a person."""
-    if not call.args:
+    if not _needs_approval(state, call):
         requested = k.ToolRequested(call.id, call.name, call.attempt, arguments)
         return _with(call, phase="open"), (requested,)
     requested_approval = k.ApprovalRequested(call.id, call.args, call.attempt)

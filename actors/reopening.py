@@ -8,10 +8,10 @@ in the log is *open*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
+from tinyagent.actors.state import State
 from tinyagent.events import Event, Fact, Record, encode, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 from tinyagent.runtime.loops import Machine
@@ -28,38 +28,36 @@ class Reopened(msgspec.Struct):
     """What there is to do before the session can go on.
 
     Attributes:
-        began: number of the record that started the run that did not end; 0 if none did.
+        began: number of the record that started the run that did not end; 0 if there is none.
+        missing: inputs of the machine, each with what it decides after what is on record.
+        diverged: today's code decides otherwise than the log says.
         requests: what was asked and not answered, in log order.
         started: calls whose tool had begun, by id.
         attempts: how often each open model call was made, by its number.
-        missing: inputs of the machine, each with what it decides after what is on record.
         cancelled: the record that asked the run to stop.
-        diverged: today's code decides otherwise than the log says.
     """
 
     began: int = 0
+    missing: list[tuple[Record, tuple[Event, ...]]] = []
+    diverged: bool = False
     requests: list[Record] = []
     started: dict[str, Begun] = {}
     attempts: dict[int, int] = {}
-    missing: list[tuple[Record, tuple[Event, ...]]] = []
     cancelled: Record | None = None
-    diverged: bool = False
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether a run is under way."""
-        return bool(self.requests or self.missing)
 
 
-def reopened(records: Sequence[Record], machine: Machine[Any]) -> Reopened:
-    """Step *machine*, which is new, through *records*; return what they leave to do."""
+def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
+    """Step *machine*, which is new, through *records*; return what they leave to do.
+
+    What is open is found later, by ``look_for_open``: what is missing may ask for more.
+    """
     found = Reopened()
     recorded: dict[int, list[Event]] = {}
     for record in records:
         if record.event.kind in machine.decisions:
             recorded.setdefault(record.cause, []).append(record.event)
     for record in records:
-        if not isinstance(record.event, Fact) or record.event.kind not in machine.inputs:
+        if record.event.kind not in machine.inputs or not isinstance(record.event, Fact):
             continue
         if machine.state.phase == "idle":
             found.began = record.seq
@@ -76,43 +74,59 @@ def reopened(records: Sequence[Record], machine: Machine[Any]) -> Reopened:
             found.missing.append((record, decided[len(kept) :]))
     if machine.state.phase == "idle" and not found.missing:
         found.began = 0
-    if not machine.state.is_at_rest:
-        _look_for_open(found, [record for record in records if record.seq >= found.began])
     return found
 
 
-def _look_for_open(found: Reopened, records: Sequence[Record]) -> None:
-    open_: dict[int, Record] = {}
+def look_for_open(
+    found: Reopened, records: Sequence[Record], state: State, *, shared: int = 0
+) -> None:
+    """Fill in what is open after *records*, at the end of which the machine is in *state*.
+
+    Records up to *shared* are a parent's: this log has made none of its calls.
+    """
+    if state.is_at_rest:
+        return
+    asked: dict[int, Record] = {}
     for record in records:
+        if record.seq < found.began:
+            continue
         match record.event:
             case k.HostAsked(hook="get_api_key"):
                 pass  # the streamer's own question; it asks again
             case k.ModelRequested():
-                open_[record.seq] = record
-                found.attempts[record.seq] = 1
+                asked[record.seq] = record
+                found.attempts[record.seq] = int(record.seq > shared)
             case k.HostAsked() | k.ToolRequested():
-                open_[record.seq] = record
+                asked[record.seq] = record
             case k.ToolInDoubt(call_id=call_id, asks=asks):
-                open_.pop(record.cause, None)
+                asked.pop(record.cause, None)
                 found.started.pop(call_id, None)
                 if asks:
-                    open_[record.seq] = record
+                    asked[record.seq] = record
             case k.ModelRetrying(attempt=attempt):
                 found.attempts[record.cause] = attempt
             case k.ToolStarted(call_id=call_id, effect=effect, attempt=attempt):
                 found.started[call_id] = Begun(effect, attempt)
             case k.CancelRequested():
                 found.cancelled = record
-            case k.ModelFinished() | k.ModelFailed() | k.HostAnswered() | k.HostFailed():
-                open_.pop(record.cause, None)
             case k.ToolFinished(call_id=call_id) | k.ToolFailed(call_id=call_id):
-                open_.pop(record.cause, None)
+                asked.pop(record.cause, None)
                 found.started.pop(call_id, None)
+            case k.ModelFinished() | k.ModelFailed() | k.HostAnswered() | k.HostFailed():
+                asked.pop(record.cause, None)
             case k.ToolReconciled():
-                open_.pop(record.cause, None)
+                asked.pop(record.cause, None)
             case _:
                 pass
-    found.requests = list(open_.values())
+    found.requests = [record for record in asked.values() if _is_awaited(record, state)]
+
+
+def _is_awaited(request: Record, state: State) -> bool:
+    """Whether the machine waits for an answer. A call of a fork may wait for a person instead."""
+    if not isinstance(request.event, k.ToolRequested):
+        return True
+    call = state.calls.get(request.event.call_id)
+    return call is not None and call.phase == "open"
 
 
 def _same(recorded: Event, now: Event) -> bool:

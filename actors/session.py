@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tinyagent.actors import agent
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.hooks import Asked, Hooks
-from tinyagent.actors.reopening import Reopened, reopened
+from tinyagent.actors.reopening import Reopened, look_for_open, reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
@@ -89,7 +89,7 @@ class Session:
         self.is_running = False
         self.keeps_interrupted = False
         self.reopened = Reopened()
-        self.resumed: Record | None = None
+        self._unheard: list[Record] = []
         self._face = face
         self._configure = configure
         self._changes = changes
@@ -145,8 +145,16 @@ class Session:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the log's last run was cut off, and is still to be ended. See ``run``."""
-        return self.reopened.is_unfinished
+        """Whether the log's last run was cut off, and its end is still to be made or shown."""
+        found = self.reopened
+        return bool(found.began) and (not self.machine.state.is_at_rest or bool(found.missing))
+
+    def take_unheard(self) -> list[Record]:
+        """Return what was appended when the log was opened and belongs to that run, once."""
+        unheard, self._unheard = self._unheard, []
+        if self.machine.state.is_at_rest:
+            self.reopened = Reopened()
+        return unheard
 
     async def run(self, inputs: Sequence[Event | Live]) -> None:
         """Append *inputs*, of which the first starts a run, and return when the run has ended.
@@ -154,13 +162,12 @@ class Session:
         Without inputs the run goes on that an earlier process left unfinished.
 
         Raises:
+            RunUnfinishedError: there are inputs, but such a run is still to be ended.
             LogError, MailboxFullError, UnexpectedEventError ...: the session cannot go on.
         """
         self.open()
-        if self.is_unfinished and inputs:
+        if inputs and not self.machine.state.is_at_rest:
             raise RunUnfinishedError(self.log.where, self.reopened.began)
-        if not inputs and not self.is_unfinished:
-            raise InvariantError("nothing starts this run")
         self.sync()
         self._is_cancelled = False
         if self._own_signal:
@@ -172,7 +179,7 @@ class Session:
             async with asyncio.TaskGroup() as stage:
                 for name, playing in cast.items():
                     stage.create_task(playing, name=name)
-                self._take_up(reopened)
+                self._hand_out(reopened)
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
@@ -182,20 +189,18 @@ class Session:
             self.is_running = False
             self._leave_stage()
 
-    def _take_up(self, reopened: Reopened) -> None:
-        """Hand out again what was asked, and append what was decided and not written."""
+    def _hand_out(self, reopened: Reopened) -> None:
+        """Give the workers again what was asked of them and not answered."""
+        requests = reopened.requests
         if reopened.cancelled is not None:
             self._is_cancelled = True
             self.signal.set()
-            reopened.requests.insert(0, reopened.cancelled)
-        for request in reopened.requests:
+            requests = [reopened.cancelled, *requests]
+        for request in requests:
             for box in self._stage:
                 is_worker = isinstance(box, Mailbox) and box.name != self.machine.name
                 if is_worker and box.kinds is not None and request.event.kind in box.kinds:
                     box.post(request)
-        for record, decided in reopened.missing:
-            for event in decided:
-                self.journal.append(event, cause=record.seq, actor=self.machine.name)
 
     def cancel(self, reason: str) -> None:
         """Ask the run to stop; nothing happens when there is none, or it was asked before."""
@@ -241,6 +246,17 @@ class Session:
             self._face.recall()
         self._append_recovery()
         self.sync()
+        for record, decided in self.reopened.missing:
+            for event in decided:
+                taken = self.journal.append(event, cause=record.seq, actor=self.machine.name)
+                self._unheard.append(taken)
+        fork = self.log.meta.fork
+        look_for_open(
+            self.reopened,
+            [*records, *self._unheard],
+            self.machine.state,
+            shared=fork.at if fork is not None else 0,
+        )
 
     def _append_recovery(self) -> None:
         found = self.log.recovered
@@ -249,8 +265,7 @@ class Session:
                 "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
             )
             self._own(self.journal.append(recovered))
-        open_ = [request.seq for request in self.reopened.requests]
-        self.resumed = self.journal.append(k.SessionResumed(self.log.epoch, open=open_))
+        self._unheard.append(self.journal.append(k.SessionResumed(self.log.epoch)))
 
     def _cast(self, reopened: Reopened) -> dict[str, Any]:
         """Open a mailbox for everyone, in the order of the flow, and return their loops."""

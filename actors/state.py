@@ -25,7 +25,7 @@ class CallState(msgspec.Struct, frozen=True):
             ``waiting``: nobody has decided. ``ended``.
         terminate: somebody asked for no further model call.
         attempt: the latest run. doubt: why nobody knows what came of it; empty if it is known.
-        args: digest of the arguments, while an approval is bound to it.
+        args: digest of the arguments, until it has ended; approvals are bound to it.
         approved: what a person said while the run was paused.
     """
 

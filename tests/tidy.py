@@ -38,7 +38,7 @@ TABLE = (
     ("agent_types*", "agent_types* _*", "*"),
     ("provider_contracts.py", "events runtime actors agent_types* _*", "*"),
     ("agent_loop.py proxy.py", f"{FACE} !agent *", "*"),
-    ("__init__.py agent.py verbs.py", f"{FACE} *", "*"),
+    ("__init__.py agent.py verbs.py continuing.py _rerun.py", f"{FACE} *", "*"),
     ("__main__.py cli/* demo* testing/* viewer/*", "*", "*"),
     ("*", f"{FACE} !agent !agent_loop !proxy *", "*"),
 )
@@ -68,7 +68,7 @@ HARMLESS = frozenset({"__main__", "_json", "mailbox"})
 ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
     " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
-    " provider_contracts.py"
+    " edits.py provider_contracts.py"
     " proxy.py proxy_event_handlers.py rust_binding_provider.py"
     " _handle.py"  # by the extension
 )

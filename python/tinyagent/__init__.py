@@ -13,6 +13,19 @@ from typing import TYPE_CHECKING
 from tinyagent.agent_loop import agent_loop
 
 if TYPE_CHECKING:
+    from tinyagent._decisions import (
+        Decision as Decision,
+        PendingApproval as PendingApproval,
+        UnknownOutcome as UnknownOutcome,
+    )
+    from tinyagent._results import (
+        RunFailedError as RunFailedError,
+        RunResult as RunResult,
+    )
+    from tinyagent.actors.context import (
+        Ctx as Ctx,
+        current_ctx as current_ctx,
+    )
     from tinyagent.agent import (
         Agent as Agent,
         AgentOptions as AgentOptions,
@@ -73,6 +86,11 @@ if TYPE_CHECKING:
         TurnStartEvent as TurnStartEvent,
         UserMessage as UserMessage,
     )
+    from tinyagent.continuing import (
+        fork as fork,
+        rerun as rerun,
+        resume as resume,
+    )
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -108,7 +126,9 @@ else:
         "AssistantMessageEvent": "agent_types",
         "BeforeToolCallFn": "agent_types",
         "Context": "agent_types",
+        "Ctx": "actors.context",
         "CustomAgentMessage": "agent_types",
+        "Decision": "_decisions",
         "EventStream": "agent_types",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
@@ -117,14 +137,17 @@ else:
         "MessageStartEvent": "agent_types",
         "MessageUpdateEvent": "agent_types",
         "Model": "agent_types",
+        "PendingApproval": "_decisions",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
         "Recording": "verbs",
+        "RunFailedError": "_results",
+        "RunResult": "_results",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
-        "StructlogSink": "runtime.sinks.structured",
         "StreamFn": "agent_types",
         "StreamResponse": "agent_types",
+        "StructlogSink": "runtime.sinks.structured",
         "TextContent": "agent_types",
         "ThinkingLevel": "agent_types",
         "Tool": "agent_types",
@@ -137,17 +160,22 @@ else:
         "ToolResultMessage": "agent_types",
         "TurnEndEvent": "agent_types",
         "TurnStartEvent": "agent_types",
+        "UnknownOutcome": "_decisions",
         "UserMessage": "agent_types",
         "agent_loop_continue": "agent_loop",
         "create_agent_stream": "agent_loop",
         "create_proxy_stream": "proxy",
+        "current_ctx": "actors.context",
         "default_convert_to_llm": "agent",
         "execute_tool_calls": "agent_tool_execution",
         "extract_text": "agent",
+        "fork": "continuing",
         "load": "verbs",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
         "replay": "verbs",
+        "rerun": "continuing",
+        "resume": "continuing",
         "skip_tool_call": "agent_tool_execution",
         "stream_assistant_response": "agent_loop",
         "stream_proxy": "proxy",

@@ -325,10 +325,13 @@ class Binding:
         session = self.session
         self.open()
         self.drain()
-        if session.is_unfinished and not inputs and session.resumed is not None:
-            for event in self.projection.read(session.resumed):
-                await show(event)
+        if not inputs:
+            async for event in self._unheard(show):
                 yield event
+            if session.machine.state.phase == "idle":
+                return  # the end of the run was all that was missing
+            if session.machine.state.phase == "paused":
+                inputs = [k.UserContinued()]
         mailbox = session.watch("face")
         playing = asyncio.create_task(session.run(inputs), name="tinyagent run")
         playing.add_done_callback(lambda _: session.unwatch(mailbox))
@@ -350,6 +353,16 @@ class Binding:
                     for event in self.projection.read(record):
                         await show(event)
                     self._mark_seen(record)
+
+    async def _unheard(self, show: Callable[[AgentEvent], Any]) -> AsyncGenerator[AgentEvent]:
+        """Yield what was decided of the run before, and not written."""
+        for record in self.session.take_unheard():
+            if isinstance(record.event, k.RunEnded):
+                self.outcome = record.event.outcome
+                await self.session.journal.reached(record)
+            for event in self.projection.read(record):
+                await show(event)
+                yield event
 
     async def _stop(self, playing: asyncio.Task[None]) -> None:
         """Cancel the run and wait for its end, whatever else happens to this task."""

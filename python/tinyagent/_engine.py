@@ -6,7 +6,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._hooks import HostHooks
@@ -92,10 +92,11 @@ class Engine:
         session = self.binding.session
         session.behind_max = BEHIND_MAX
         self.binding.open()
-        if session.is_unfinished and messages:
-            raise RunUnfinishedError(session.log.where, session.reopened.began)
         inputs = [said(message, "prompt") for message in messages]
-        if not session.is_unfinished:
+        if self.goes_on == "end":
+            if inputs:
+                raise RunUnfinishedError(session.log.where, session.reopened.began)
+        else:
             self._adopt()
             inputs = inputs or [Live(k.UserContinued(), None)]
         events = self.binding.run(inputs, show)
@@ -104,6 +105,11 @@ class Engine:
                 yield event
         finally:
             await events.aclose()
+
+    def take_up(self, on_interrupted: Literal["retry", "keep"]) -> None:
+        """Open the session on what its log holds."""
+        self.binding.session.keeps_interrupted = on_interrupted == "keep"
+        self.binding.open()
 
     def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:
         """Record what a person decided about a call that waits."""

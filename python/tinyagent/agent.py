@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent._options import (
     AgentOptions as AgentOptions,
@@ -61,6 +61,7 @@ from tinyagent.runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
+    from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._engine import Engine
     from tinyagent._results import RunResult
     from tinyagent.events.kinds import SessionStarted
@@ -230,6 +231,22 @@ class Agent:
             raise RuntimeError(NOTHING)
         events = self._run(messages, is_watched=bool(self._listeners))
         return await result_of(events, engine.binding)
+
+    def take_up(
+        self,
+        *,
+        on_unknown: OnUnknown | None,
+        on_approval: OnApproval | None,
+        on_interrupted: Literal["retry", "keep"],
+    ) -> None:
+        """Open the log and take up what it holds; called by ``resume``.
+
+        Raises:
+            DivergenceError: today's code decides otherwise than the log says.
+        """
+        self.on_unknown = on_unknown or self.on_unknown
+        self.on_approval = on_approval or self.on_approval
+        self._engine().take_up(on_interrupted)
 
     def approve(self, call_id: str, *, by: str = "host") -> None:
         """Allow a call that waits for an approval: at once, or when the paused run goes on.

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyagent.actors.replaying import verify
 from tinyagent.agent_types import AgentEvent, AgentMessage
@@ -19,6 +19,9 @@ from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.load import Damage, read_log
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored, as_record
+
+if TYPE_CHECKING:
+    from tinyagent.agent import Agent
 
 
 class open_log:
@@ -155,12 +158,24 @@ def configuration_of(factory: Callable[..., Any]) -> k.SessionStarted:
     Raises:
         TypeError: the factory does not take ``log=``, or returns no agent.
     """
-    from tinyagent.agent import Agent
     from tinyagent.runtime.stores.memory import MemoryLog
+
+    return made_by(factory, MemoryLog()).configuration()
+
+
+def made_by(factory: Callable[..., Any], log: Log) -> Agent:
+    """Return the agent that *factory* makes for *log*.
+
+    Raises:
+        TypeError: the factory does not take ``log=``, or returns no agent.
+    """
+    from tinyagent.agent import Agent
 
     if "log" not in inspect.signature(factory).parameters:
         raise TypeError(f"{factory!r} must take log= and give it to its Agent")
-    agent = factory(log=MemoryLog())
+    agent = factory(log=log)
     if not isinstance(agent, Agent):
         raise TypeError(f"{factory!r} returned {type(agent).__name__}, expected Agent")
-    return agent.configuration()
+    if agent.options.log is not log:
+        raise TypeError(f"{factory!r} took log= and did not give it to its Agent")
+    return agent

@@ -1,0 +1,44 @@
+"""What shall be different in a fork: ``fork("runs/trip", at=9, edit=edits.tool_result(...))``.
+
+An edit of what was said replaces the record that said it; what that caused is gone. An edit of the
+configuration counts before the factory's. An edit of the context changes the conversation from
+the cut on; the originals stay in the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyagent.actors.forking import Edit
+from tinyagent.agent_types import Model
+
+
+def tool_result(call_id: str, content: str) -> Edit:
+    """Let the call have come to *content*."""
+    return Edit(["tool_result", call_id, content])
+
+
+def user_said(content: str) -> Edit:
+    """Let the user have said *content*, the last time before the cut."""
+    return Edit(["user_said", content])
+
+
+def system_prompt(text: str) -> Edit:
+    """Let the system prompt be *text* from the cut on."""
+    return Edit(["system_prompt", text])
+
+
+def model(model: Model) -> Edit:
+    """Let *model* answer from the cut on."""
+    dumped: dict[str, Any] = model.model_dump(exclude_none=True)
+    return Edit(["model", dumped])
+
+
+def drop(seq: int) -> Edit:
+    """Take the message that record *seq* said out of the conversation."""
+    return Edit(["drop", seq])
+
+
+def replace(seq: int, text: str) -> Edit:
+    """Let the message that record *seq* said read *text*."""
+    return Edit(["replace", seq, text])

@@ -1,0 +1,58 @@
+"""A run that a crash cut off is taken up: nothing is lost, nothing is done twice unseen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.crashing import ID, World, calls, conversation, cut, text, turns
+
+from tinyagent import verbs
+from tinyagent.runtime.stores.memory import MemoryLog
+
+SCRIPT = turns(
+    calls(("a1", "look", {}), ("b1", "look", {}), says="Two looks."),
+    calls(("c1", "book", {}), ("d1", "look", {})),
+    calls(("e1", "send", {})),
+    text("All done."),
+)
+
+
+def kinds(log: Any) -> list[str]:
+    return [stored.kind for stored in log.read()]
+
+
+async def uncut(effect_of_send: str = "write") -> tuple[World, MemoryLog, list[Any]]:
+    world, log = World(), MemoryLog(log_id=ID)
+    agent = world.build(log, SCRIPT, tools(world, effect_of_send))
+    await agent.prompt("Go")
+    return world, log, conversation(agent)
+
+
+def tools(world: World, send: str = "write") -> list[Any]:
+    return [
+        world.tool("look", "read"),
+        world.tool("book", "idempotent"),
+        world.tool("send", send),
+    ]
+
+
+async def test_a_run_cut_after_any_record_comes_to_the_same_conversation_or_says_its_doubt() -> (
+    None
+):
+    _, log, whole = await uncut()
+    doubtful = []
+    for after in range(2, log.seq):
+        world, rest = World(), cut(log, after)
+        agent = world.build(rest, SCRIPT, tools(world))
+        result = await agent.run()
+        report = verbs.load(rest).replay()
+        assert report.ok, f"cut after {after}: {report.first_divergence}"
+        if result.outcome == "paused":
+            doubtful.append(after)
+            assert "tool.in_doubt" in kinds(rest)
+            assert world.effects["e1"] == 0
+            continue
+        assert result.outcome == "answered", after
+        assert conversation(agent) == whole, f"cut after {after}"
+    # Only while ``send`` was running does nobody know.
+    assert [kinds(log)[after - 1] for after in doubtful] == ["tool.started"]
