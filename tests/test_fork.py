@@ -56,13 +56,12 @@ async def test_a_fork_at_any_record_calls_nobody_and_goes_on_to_the_same_end() -
 
 
 async def test_an_edited_result_is_what_the_model_goes_on_from() -> None:
-    world, log, _ = await parent()
+    _, log, _ = await parent()
     end = next(r.seq for r in load(log).records if r.event.kind == "tool.finished")
     async with fork(log, at=end, edit=edits.tool_result("a1", "something else")) as child:
         agent = World().build(child, SCRIPT, tools(World()))
         await agent.run()
-    said = [m for m in agent.state.messages if getattr(m, "tool_call_id", None) == "a1"]
-    assert [block.text for message in said for block in message.content] == ["something else"]
+    assert ("tool_result", "a1", ["something else"]) in conversation(agent)
 
 
 async def test_tools_that_change_the_world_wait_for_an_approval_in_a_fork() -> None:
