@@ -70,6 +70,27 @@ MARK = {"type": "ephemeral"}
 """A cache breakpoint as it is sent."""
 
 
+def anthropic(said: str) -> bytes:
+    """Return an answer in Anthropic's protocol."""
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m1", "usage": {"input_tokens": 1}}},
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "text", "text": ""},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": said},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+    return b"".join(sse(event, event=event["type"]) for event in events)
+
+
 def user(text: str = "hi") -> UserMessage:
     """Return a message of the user."""
     return UserMessage(content=[TextContent(text=text)], timestamp=5)

@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._host import HostHooks, HostTool, find_tool, replaced_execution, said, spec_of
+from tinyagent._configured import is_hosted, model_of, options_of
+from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
 from tinyagent._hosted import HostedSource
+from tinyagent._replaced import replaced_execution
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
-from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt, KeyOf
@@ -109,7 +110,7 @@ class Binding:
         )
         self.bodies = Bodies(self.session.conversation)
         self.session.journal.join(self.bodies)
-        self.hooks = HostHooks(self.session.conversation, self.bodies)
+        self.hooks = HostHooks(self.session.conversation, self.bodies, self._append, self._report)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = tools
         self.projection = Projection(self.session.conversation, self.bodies)
@@ -117,13 +118,7 @@ class Binding:
         self._provider: ProviderSource | None = None
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report_schema)
-
-    def _report_schema(self, told: str) -> None:
-        """Put on record, once, that a tool's arguments cannot be checked."""
-        if told not in self._reported:
-            self._reported.add(told)
-            self.session.report("tool.schema", told)
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report)
 
     def _hosted_source(self) -> HostedSource:
         return HostedSource(
@@ -135,6 +130,15 @@ class Binding:
             signal=lambda: self.session.signal,
             clock=self._clock,
         )
+
+    def _append(self, item: Live) -> None:
+        self.in_loop(lambda: self.session.append(item.event, live=item.live))
+
+    def _report(self, name: str, told: str) -> None:
+        """Put something on record once, however often it is met."""
+        if told not in self._reported:
+            self._reported.add(told)
+            self.session.report(name, told)
 
     def _questions(self) -> dict[str, Asked]:
         return {
@@ -153,11 +157,11 @@ class Binding:
         """Return the whole configuration as record 1 holds it."""
         setup = self._read()
         return k.SessionStarted(
-            model=_model(setup),
+            model=model_of(setup),
             system=setup.system,
             tools=[logged_tool(spec) for spec in self._specs()],
             hooks=self._installed(setup),
-            options=_options(setup),
+            options=options_of(setup),
             limits=setup.limits,
             versions={"tinyagent": VERSION},
         )
@@ -178,10 +182,10 @@ class Binding:
             return changes
         setup = self._read()
         for name, value, recorded in (
-            ("model", _model(setup), settings.model),
+            ("model", model_of(setup), settings.model),
             ("system", setup.system, settings.system),
             ("hooks", self._installed(setup), list(settings.hooks)),
-            ("options", _options(setup), settings.options),
+            ("options", options_of(setup), settings.options),
             ("limits", setup.limits, settings.limits),
         ):
             if value != recorded:
@@ -231,7 +235,7 @@ class Binding:
         return self._source().attempt(asked, key)
 
     def _source(self) -> HostedSource | ProviderSource:
-        if _is_hosted(self.setup):
+        if is_hosted(self.setup):
             return self._hosted
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
@@ -317,7 +321,7 @@ class Binding:
         """Ask the run to stop. From any thread."""
         self.in_loop(lambda: self.session.cancel(reason))
 
-    def in_loop(self, call: Callable[[], None]) -> None:
+    def in_loop(self, call: Callable[[], object]) -> None:
         """Make *call* in the loop of the run, at once if this is it; not at all without a run."""
         loop = self._loop
         if loop is None or not self.session.is_running:
@@ -373,27 +377,3 @@ class Binding:
         except asyncio.CancelledError:
             playing.cancel()
             raise
-
-
-def _is_hosted(setup: Setup) -> bool:
-    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
-    stream_fn = setup.stream_fn
-    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
-        return True
-    from tinyagent.alchemy_provider import is_answered_by_user
-
-    return is_answered_by_user(setup.model, stream_fn)
-
-
-def _model(setup: Setup) -> dict[str, Any]:
-    if _is_hosted(setup):
-        model = setup.model
-        return {"provider": model.provider, "id": model.id, "api": model.api}
-    from tinyagent.alchemy_provider import resolved
-
-    return resolved(setup.model, setup.stream_fn)
-
-
-def _options(setup: Setup) -> dict[str, Any]:
-    options = {name: value for name, value in setup.options.items() if value is not None}
-    return {**options, "source": HOSTED} if _is_hosted(setup) else options

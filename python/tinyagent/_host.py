@@ -5,20 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tinyagent._arguments import ToolArgumentsError, checked
-from tinyagent._bodies import Bodies, content_of
+from tinyagent._bodies import Bodies, content_of, details_of
+from tinyagent._replaced import batch_result, batch_stream, replaced_execution
+from tinyagent._results import Report, returned, sayable
 from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Refused, Returned
 from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
     AgentToolResult,
-    EventStream,
     ToolCallContent,
     ToolLoopControl,
     ToolResultMessage,
@@ -45,9 +46,7 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
 class HostTool:
     """An ``AgentTool`` that can be run."""
 
-    def __init__(
-        self, tool: AgentTool, timeout_s: float | None, report: Callable[[str], object] | None
-    ) -> None:
+    def __init__(self, tool: AgentTool, timeout_s: float | None, report: Report | None) -> None:
         self._tool = tool
         self._report = report
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
@@ -60,9 +59,13 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            return checked(self._tool, text, report=self._report)
+            return checked(self._tool, text, report=self._report_schema)
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
+
+    @property
+    def _report_schema(self) -> Callable[[str], object] | None:
+        return self._report and partial(self._report, "tool.schema")
 
     async def run(self, invocation: Invocation) -> Returned:
         """Call ``execute`` and take what it gives."""
@@ -70,21 +73,22 @@ class HostTool:
         assert execute is not None
 
         def on_update(update: AgentToolResult) -> None:
-            invocation.progress(content_of(update.content), plain(update.details or {}) or None)
+            said = sayable(invocation.name, update, self._report)
+            invocation.progress(content_of(said.content), plain(said.details) or None)
 
         given = await awaited(
             execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
         )
-        return returned(invocation.name, given)
+        return returned(invocation.name, given, self._report)
 
 
 def find_tool(
     tools: Sequence[AgentTool] | None,
     name: str,
     timeout_s: float | None = None,
-    report: Callable[[str], object] | None = None,
+    report: Report | None = None,
 ) -> HostTool:
-    """Return the first tool called *name*; *report* is told of a schema that is none.
+    """Return the first tool called *name*; *report* is told of what a person should know.
 
     Raises:
         Refused: there is none, or it cannot be run.
@@ -116,55 +120,27 @@ def parsed_arguments(name: str, text: str) -> dict[str, Any]:
     return dict(value)
 
 
-def returned(name: str, given: object) -> Returned:
-    """Return what a tool gave back as the log holds it.
-
-    Raises:
-        TypeError: it is nothing that a tool may give back.
-    """
-    if isinstance(given, str):
-        given = AgentToolResult(content=given)  # type: ignore[arg-type] # mended two lines down
-    if not isinstance(given, AgentToolResult):
-        kind = type(given).__name__
-        raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
-    content: Any = given.content
-    if isinstance(content, str):
-        from tinyagent.agent_types import TextContent
-
-        content = [TextContent(text=content)]
-        given = AgentToolResult(content, given.details, given.terminate)
-    return Returned(
-        content=content_of(content),
-        details=_details(given.details),
-        terminate=bool(given.terminate),
-        live=given,
-    )
-
-
-def _details(details: Any) -> dict[str, Any] | None:
-    """Return *details* as JSON; what JSON cannot say is told by its ``repr``."""
-    try:
-        return plain(details or {}) or None
-    except TypeError:
-        return {str(key): _plain_or_repr(value) for key, value in dict(details).items()} or None
-
-
-def _plain_or_repr(value: object) -> Any:
-    try:
-        return plain(value)
-    except TypeError:
-        return repr(value)
-
-
 class HostHooks:
     """The host's callbacks, as questions that the log asks.
 
     Each attribute is the callback or None; they may be assigned between runs.
+
+    Args:
+        append: records at once, while a run is under way, what a callback did.
+        report: records something that a person may want to know.
     """
 
-    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        bodies: Bodies,
+        append: Callable[[Live], object],
+        report: Report,
+    ) -> None:
         self._conversation = conversation
         self._bodies = bodies
+        self._append = append
+        self._report = report
         self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
         self.tool_timeout_s: float | None = None
         self.transform: Callable[..., Any] | None = None
@@ -288,7 +264,7 @@ class HostHooks:
             list(self.tools() or ()),
             self._bodies.of(answer),
             self.signal(),
-            EventStream(lambda event: False, lambda event: []),
+            batch_stream(self._append),
             poll,
             self.before,
             self.after,
@@ -305,25 +281,6 @@ class HostHooks:
         return [k.HostAnswered(asked.hook, stop=bool(stop))]
 
 
-def replaced_execution() -> Callable[..., Any] | None:
-    """Return what the host has put in the place of ``agent_loop.execute_tool_calls``, if it did."""
-    put = vars(import_module("tinyagent.agent_loop")).get("execute_tool_calls")
-    if put is None or getattr(put, "__module__", "") == "tinyagent.agent_tool_execution":
-        return None
-    return put  # type: ignore[no-any-return] # whatever the host put there
-
-
-def batch_result(result: ToolResultMessage, terminate: bool) -> dict[str, Any]:
-    """Return one result of a batch that the host ran, as the log holds it."""
-    return {
-        "call_id": result.tool_call_id or "",
-        "content": content_of(result.content),
-        "ok": not result.is_error,
-        "details": _details(result.details),
-        "terminate": bool(result.terminate or terminate),
-    }
-
-
 def parsed_or_empty(text: str) -> dict[str, Any]:
     """Return the arguments that *text* is, or none."""
     try:
@@ -338,7 +295,7 @@ def _after_answer(
     """Return what the hook changed: by its answer, or in the message itself."""
     ok = not message.is_error
     content: k.Content = content_of(message.content)
-    details = _details(message.details)
+    details = details_of(message.details)
     terminate = message.terminate
     if control is not None:
         terminate = terminate or control.terminate

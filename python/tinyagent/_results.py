@@ -1,0 +1,64 @@
+"""What a tool gave back, whatever its form, as a result that everybody understands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinyagent._bodies import content_of, json_of
+from tinyagent.actors.tools import Returned
+from tinyagent.agent_types import AgentToolResult, ImageContent, TextContent
+from tinyagent.events import plain
+
+Report = Callable[[str, str], object]
+"""Takes the name and the text of something that a person may want to know."""
+
+
+def returned(name: str, given: object, report: Report | None = None) -> Returned:
+    """Return what the tool *name* gave back as the log holds it.
+
+    A string is one text. Of the details, what JSON cannot say is told by its ``repr``, and
+    *report* is told.
+
+    Raises:
+        TypeError: it is nothing that a tool may give back.
+    """
+    if isinstance(given, str):
+        given = AgentToolResult(content=[TextContent(text=given)])
+    if not isinstance(given, AgentToolResult):
+        kind = type(given).__name__
+        raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
+    shown = sayable(name, given, report)
+    return Returned(
+        content=content_of(shown.content),
+        details=plain(shown.details) or None,
+        terminate=shown.terminate,
+        live=shown,
+    )
+
+
+def sayable(name: str, given: AgentToolResult, report: Report | None) -> AgentToolResult:
+    """Return *given* with blocks as its content and JSON as its details.
+
+    Raises:
+        TypeError: the content is neither text nor blocks.
+    """
+    details, odd = json_of(given.details)
+    if odd and report is not None:
+        told = ", ".join(f"{key} ({kind})" for key, kind in odd.items())
+        report("tool.details", f"details of tool {name} that are no JSON, told by repr: {told}")
+    return AgentToolResult(_blocks(name, given.content), details, bool(given.terminate))
+
+
+def _blocks(name: str, content: Any) -> list[TextContent | ImageContent]:
+    items: list[Any] = [content] if isinstance(content, str) else list(content or ())
+    blocks: list[Any] = []
+    for item in items:
+        if isinstance(item, str):
+            blocks.append(TextContent(text=item))
+        elif isinstance(item, TextContent | ImageContent | Mapping):
+            blocks.append(item)
+        else:
+            kind = type(item).__name__
+            raise TypeError(f"Tool {name} returned {kind} in its content, expected blocks")
+    return blocks
