@@ -139,6 +139,8 @@ class Conversation:
             block, op, data = piece[0], piece[1], piece[2]
             draft = self._answer.get(block)
             if draft is None:
+                for other in self._answer.values():
+                    other.end()
                 draft = self._answer[block] = _Draft(op)
             draft.take(op, data)
 
@@ -161,10 +163,10 @@ class Conversation:
         usage: dict[str, Any] | None,
         failure: k.Failure | None,
     ) -> Assistant:
-        blocks = (draft.block() for _, draft in sorted(self._answer.items()))
+        drafts = (draft for _, draft in sorted(self._answer.items()))
         message = Assistant(
             seq=self._asked_seq,
-            blocks=tuple(b for b in blocks if outcome == "ok" or b.op != "call"),
+            blocks=tuple(d.block() for d in drafts if outcome == "ok" or d.is_whole),
             model=self.settings.model,
             outcome=outcome,
             reason=reason,
@@ -174,7 +176,10 @@ class Conversation:
         )
         self._answer = {}
         self.messages.append(message)
-        if not any(block.op == "call" for block in message.blocks):
+        calls = [block for block in message.blocks if block.op == "call"]
+        if outcome != "ok":
+            self.calls.update((c.id, Call(c.id, c.name, c.text)) for c in calls)
+        if outcome != "ok" or not calls:
             self._settle()
         return message
 
@@ -247,15 +252,21 @@ class Conversation:
 
 
 class _Draft:
-    """A block while its pieces arrive."""
+    """A block while its pieces arrive. A call is whole when another block begins behind it."""
 
-    __slots__ = ("id", "keep", "name", "op", "parts", "sign")
+    __slots__ = ("id", "is_whole", "keep", "name", "op", "parts", "sign")
 
     def __init__(self, op: str) -> None:
         self.op = {"args": "call", "sign": "think"}.get(op, op)
         self.parts: list[str] = []
         self.id = self.name = self.sign = ""
         self.keep: Any = None
+        self.is_whole = self.op != "call"
+
+    def end(self) -> None:
+        """Another block begins: a call ends with it if its arguments are complete."""
+        if not self.is_whole:
+            self.is_whole = is_object("".join(self.parts))
 
     def take(self, op: str, data: Any) -> None:
         if op == "call":
@@ -270,6 +281,14 @@ class _Draft:
 
     def block(self) -> Block:
         return Block(self.op, "".join(self.parts), self.id, self.name, self.sign, self.keep)
+
+
+def is_object(text: str) -> bool:
+    """Whether *text* is a whole JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def settings_of(event: k.SessionStarted) -> Settings:
