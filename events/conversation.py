@@ -79,6 +79,7 @@ class Conversation:
         self._ops: list[Any] = []
         self._queued: dict[int, Message] = {}
         self._answer: dict[int, _Draft] = {}
+        self._open: list[_Draft] = []
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
@@ -104,7 +105,7 @@ class Conversation:
             case k.ModelRequested():
                 self._ask(record)
             case k.ModelRetrying():
-                self._answer = {}
+                self._begin()
             case k.ModelFinished() as event:
                 self._close(record, event)
             case k.ModelFailed(failure=failure, usage=usage):
@@ -128,20 +129,25 @@ class Conversation:
                 pass
 
     def _ask(self, record: k.Record) -> None:
-        self._answer, self._asked_seq, self._is_open = {}, record.seq, True
+        self._asked_seq, self._is_open = record.seq, True
+        self._begin()
         self.asked = self.view()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
             self.asked, self._ops = View(self.settings, shaped, len(shaped)), []
+
+    def _begin(self) -> None:
+        self._answer, self._open = {}, []
 
     def _hear(self, pieces: list[k.Piece]) -> None:
         for piece in pieces:
             block, op, data = piece[0], piece[1], piece[2]
             draft = self._answer.get(block)
             if draft is None:
-                for other in self._answer.values():
-                    other.end()
+                self._open = [other for other in self._open if not other.ends()]
                 draft = self._answer[block] = _Draft(op)
+                if not draft.is_whole:
+                    self._open.append(draft)
             draft.take(op, data)
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
@@ -174,7 +180,7 @@ class Conversation:
             failure=failure,
             at_ms=record.at_ns // 1_000_000,
         )
-        self._answer = {}
+        self._begin()
         self.messages.append(message)
         calls = [block for block in message.blocks if block.op == "call"]
         if outcome != "ok":
@@ -263,10 +269,10 @@ class _Draft:
         self.keep: Any = None
         self.is_whole = self.op != "call"
 
-    def end(self) -> None:
-        """Another block begins: a call ends with it if its arguments are complete."""
-        if not self.is_whole:
-            self.is_whole = is_object("".join(self.parts))
+    def ends(self) -> bool:
+        """Whether this call ends as another block begins: if its arguments are complete."""
+        self.is_whole = is_object("".join(self.parts))
+        return self.is_whole
 
     def take(self, op: str, data: Any) -> None:
         if op == "call":
