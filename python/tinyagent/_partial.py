@@ -164,6 +164,12 @@ class Partial:
         ended, self._open = self._open, []
         return [self._end(block) for block in ended]
 
+    def end(self, block: int) -> None:
+        """Let one block be whole."""
+        if block in self._open:
+            self._open.remove(block)
+            self._end(block)
+
     def _close_others(self) -> list[AssistantMessageEvent]:
         """A new block ends open text; open calls only once their arguments are complete."""
         ended = [block for block in self._open if not self._blocks[block].is_waiting]
