@@ -240,7 +240,8 @@ class Binding:
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
 
-            self._provider = ProviderSource(self._transport or shared_transport(), self._access)
+            transport = self._transport or shared_transport()
+            self._provider = ProviderSource(transport, self._access, self._report)
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> Granted:
