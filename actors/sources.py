@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
+from tinyagent.actors.providers.encoding import is_header
 from tinyagent.actors.streamer import Heard
 from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
 from tinyagent.events import Settings, View, digest
+from tinyagent.events.messages import Custom, Message
 
 RETRIES_MAX = 2
 """As openai-python 3.54."""
@@ -28,18 +30,23 @@ Access = Callable[[Settings, str | None], Granted]
 """Returns what a request is sent with, given the host's key. What it raises ends the call."""
 
 
+Report = Callable[[str, str], object]
+
+
 class ProviderSource:
     """Sends the conversation to the provider that the session's model names.
 
     Args:
         access: finds key and headers; they are secrets and appear in no event.
+        report: told, by a name and a text, of what is left out of a request. May be told twice.
     """
 
     grace_s = 0.0
 
-    def __init__(self, transport: Transport, access: Access) -> None:
+    def __init__(self, transport: Transport, access: Access, report: Report | None = None) -> None:
         self._transport = transport
         self._access = access
+        self._report = report
         self._provider: Provider | None = None
         self._body: bytes | Failure = b""
         self._retries_max = RETRIES_MAX
@@ -62,8 +69,10 @@ class ProviderSource:
         except ValueError as error:
             self._body = Failure("invalid", str(error))
             return ""
+        messages = asked.read()
+        self._report_roles(messages)
         try:
-            self._body = self._provider.body(asked.settings, asked.read())
+            self._body = self._provider.body(asked.settings, messages)
         except ValueError as error:
             self._body = Failure("invalid", f"failed to start {api} stream: {error}")
             return ""
@@ -78,6 +87,7 @@ class ProviderSource:
             raise self._body
         assert self._provider is not None
         granted = self._access(asked.settings, key)
+        self._report_headers(granted.headers)
         settings = asked.settings
         if granted.url:
             model = {**settings.model, "base_url": granted.url}
@@ -85,6 +95,21 @@ class ProviderSource:
         return self._provider.request(
             settings, self._body, key=granted.key, headers=granted.headers
         )
+
+    def _report_roles(self, messages: Sequence[Message]) -> None:
+        if self._report is not None:
+            for message in messages:
+                if isinstance(message, Custom):
+                    role = message.message.get("role")
+                    told = f"messages of the role {role!r} are not sent to the model"
+                    self._report("request.role", told)
+
+    def _report_headers(self, headers: Mapping[str, str]) -> None:
+        if self._report is not None:
+            for name, value in headers.items():
+                if not is_header(name, value):
+                    told = f"the header {name!r} cannot be sent and is left out"
+                    self._report("request.header", told)
 
 
 class _Attempt:

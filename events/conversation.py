@@ -81,6 +81,7 @@ class Conversation:
         self._ops: list[Any] = []
         self.queued: dict[int, Message] = {}
         self._answer: dict[int, _Draft] = {}
+        self._open: list[_Draft] = []
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
@@ -106,7 +107,7 @@ class Conversation:
             case k.ModelRequested():
                 self._ask(record)
             case k.ModelRetrying():
-                self._answer = {}
+                self._begin()
             case k.ModelFinished() as event:
                 self._close(record, event)
             case k.ModelFailed(failure=failure, usage=usage):
@@ -134,18 +135,25 @@ class Conversation:
                 pass
 
     def _ask(self, record: k.Record) -> None:
-        self._answer, self._asked_seq, self._is_open = {}, record.seq, True
+        self._asked_seq, self._is_open = record.seq, True
+        self._begin()
         self.asked = self.view()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
             self.asked, self._ops = View(self.settings, shaped, len(shaped)), []
+
+    def _begin(self) -> None:
+        self._answer, self._open = {}, []
 
     def _hear(self, pieces: list[k.Piece]) -> None:
         for piece in pieces:
             block, op, data = piece[0], piece[1], piece[2]
             draft = self._answer.get(block)
             if draft is None:
+                self._open = [other for other in self._open if not other.ends()]
                 draft = self._answer[block] = _Draft(op)
+                if not draft.is_whole:
+                    self._open.append(draft)
             draft.take(op, data)
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
@@ -167,10 +175,10 @@ class Conversation:
         usage: dict[str, Any] | None,
         failure: k.Failure | None,
     ) -> Assistant:
-        blocks = (draft.block() for _, draft in sorted(self._answer.items()))
+        drafts = (draft for _, draft in sorted(self._answer.items()))
         message = Assistant(
             seq=self._asked_seq,
-            blocks=tuple(b for b in blocks if outcome == "ok" or b.op != "call"),
+            blocks=tuple(d.block() for d in drafts if outcome == "ok" or d.is_whole),
             model=self.settings.model,
             outcome=outcome,
             reason=reason,
@@ -178,9 +186,12 @@ class Conversation:
             failure=failure,
             at_ms=record.at_ns // 1_000_000,
         )
-        self._answer = {}
+        self._begin()
         self.messages.append(message)
-        if not any(block.op == "call" for block in message.blocks):
+        calls = [block for block in message.blocks if block.op == "call"]
+        if outcome != "ok":
+            self.calls.update((c.id, Call(c.id, c.name, c.text)) for c in calls)
+        if outcome != "ok" or not calls:
             self._settle()
         return message
 
@@ -260,15 +271,21 @@ class Conversation:
 
 
 class _Draft:
-    """A block while its pieces arrive."""
+    """A block while its pieces arrive. A call is whole when another block begins behind it."""
 
-    __slots__ = ("id", "keep", "name", "op", "parts", "sign")
+    __slots__ = ("id", "is_whole", "keep", "name", "op", "parts", "sign")
 
     def __init__(self, op: str) -> None:
         self.op = {"args": "call", "sign": "think"}.get(op, op)
         self.parts: list[str] = []
         self.id = self.name = self.sign = ""
         self.keep: Any = None
+        self.is_whole = self.op != "call"
+
+    def ends(self) -> bool:
+        """Whether this call ends as another block begins: if its arguments are complete."""
+        self.is_whole = is_object("".join(self.parts))
+        return self.is_whole
 
     def take(self, op: str, data: Any) -> None:
         if op == "call":
@@ -283,6 +300,14 @@ class _Draft:
 
     def block(self) -> Block:
         return Block(self.op, "".join(self.parts), self.id, self.name, self.sign, self.keep)
+
+
+def is_object(text: str) -> bool:
+    """Whether *text* is a whole JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def settings_of(event: k.SessionStarted) -> Settings:

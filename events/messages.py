@@ -46,7 +46,8 @@ class Assistant(msgspec.Struct, frozen=True):
 
     Attributes:
         seq: of the ``model.requested``. model: provider, id and api that answered.
-        outcome: ``failed`` and ``cancelled`` answers hold the text so far, and no calls.
+        outcome: ``failed`` and ``cancelled`` answers hold every block so far, but no half call.
+            Their calls are not run.
     """
 
     seq: int

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pytest
+
 from tinyagent import Agent, AgentOptions, AgentState, AgentTool, MessageUpdateEvent
 from tinyagent.agent_types import (
     AgentMessage,
@@ -20,6 +22,7 @@ from tinyagent.agent_types import (
     TextContent,
     ThinkingContent,
     ToolCallContent,
+    ToolResultMessage,
     UserMessage,
 )
 from tinyagent.alchemy_provider import OpenAICompatModel, stream_alchemy_openai_completions
@@ -59,6 +62,33 @@ def end(reason: str = "stop", /, **usage: Any) -> bytes:
     """Return the end of an answer: finish reason, usage if there is any, ``[DONE]``."""
     told = chunk([], usage=usage) if usage else b""
     return delta(reason) + told + DONE
+
+
+OK = delta(content="Hi.") + end()
+"""A whole answer."""
+MARK = {"type": "ephemeral"}
+"""A cache breakpoint as it is sent."""
+
+
+def anthropic(said: str) -> bytes:
+    """Return an answer in Anthropic's protocol."""
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m1", "usage": {"input_tokens": 1}}},
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "text", "text": ""},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": said},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+    return b"".join(sse(event, event=event["type"]) for event in events)
 
 
 def user(text: str = "hi") -> UserMessage:
@@ -258,6 +288,36 @@ def _said(block: object) -> str | None:
             return text
         case _:
             return None
+
+
+ways = pytest.mark.parametrize("heard", [heard_by_hand, heard_by_agent])
+"""Runs a test by hand and through an agent."""
+
+
+async def sent(
+    heard: Any, *messages: AgentMessage | dict[str, Any], script: Any = OK, **how: Any
+) -> Received:
+    """Return the first request that *messages* make; the answer to it succeeds."""
+    found: Heard = await heard(script, *messages, **how)
+    assert found.message.error_message is None
+    return found.requests[0]
+
+
+def said(text: str) -> AssistantMessage:
+    """Return an answer of the history."""
+    return AssistantMessage(content=[TextContent(text=text)], stop_reason="stop")
+
+
+def called(*ids: str | None, **more: Any) -> AssistantMessage:
+    """Return an answer that calls ``f`` once for each of *ids*."""
+    calls = [ToolCallContent(id=i, name="f", arguments={"n": n}) for n, i in enumerate(ids)]
+    return AssistantMessage(content=list(calls), stop_reason="tool_calls", **more)
+
+
+def result(id_: str, *content: Any, **more: Any) -> ToolResultMessage:
+    """Return the result of a call of ``f``; strings become texts."""
+    given = [TextContent(text=c) if isinstance(c, str) else c for c in content]
+    return ToolResultMessage(tool_call_id=id_, tool_name="f", content=given, **more)
 
 
 def arguments(request: Received) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
-    from tinyagent._results import (
+    from tinyagent._runs import (
         RunFailedError as RunFailedError,
         RunResult as RunResult,
     )
@@ -141,8 +141,8 @@ else:
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
         "Recording": "verbs",
-        "RunFailedError": "_results",
-        "RunResult": "_results",
+        "RunFailedError": "_runs",
+        "RunResult": "_runs",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
         "StreamFn": "agent_types",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import partial
 from typing import Any, Never
 
+from tinyagent._diagnostics import diagnose
 from tinyagent._schema import Schema, converted
 from tinyagent.agent_types import AgentTool, Tool, ToolCallContent
 from tinyagent.agent_types._dump import valid_text
@@ -71,7 +71,8 @@ def checked(
             arguments = without_spare_nulls(arguments, tool.parameters, faults)
             faults = schema_faults(tool.parameters, arguments)
     except BrokenSchemaError as error:
-        (report or _warn_once)(f"the arguments of tool {tool.name} are not checked: {error}")
+        told = f"the arguments of tool {tool.name} are not checked: {error}"
+        (report or partial(diagnose, "tool.schema"))(told)
         return arguments
     if faults:
         _refuse(tool.name, faults, given)
@@ -177,8 +178,3 @@ def _json(value: object) -> bytes:
 
 def _no_constant(name: str) -> Never:
     raise ValueError(f"{name} is no JSON value")
-
-
-@lru_cache(maxsize=256)
-def _warn_once(message: str) -> None:
-    logging.getLogger("tinyagent").warning("%s", message)

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
+from tinyagent._configured import model_of, options_of
 from tinyagent._decisions import Decisions
-from tinyagent._hooks import HostHooks, replaced_execution
-from tinyagent._host import HostTool, find_tool, said, spec_of
-from tinyagent._sources import Setup as Setup, Sources, forced, model_of, options_of
+from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
+from tinyagent._replaced import replaced_execution
+from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
@@ -107,7 +108,7 @@ class Binding:
         """Make everything that reads the one conversation, and return it."""
         conversation = Conversation()
         self.bodies = Bodies(conversation)
-        self.hooks = HostHooks(conversation, self.bodies)
+        self.hooks = HostHooks(conversation, self.bodies, self._append, self._report)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = self._tools
         self.decisions = Decisions(conversation, log.meta.log)
@@ -119,17 +120,21 @@ class Binding:
             signal=lambda: self.session.signal,
             clock=self._clock,
             transport=transport,
+            report=self._report,
         )
         return conversation
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report_schema)
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report)
 
-    def _report_schema(self, told: str) -> None:
-        """Put on record, once, that a tool's arguments cannot be checked."""
+    def _append(self, item: Live) -> None:
+        self.in_loop(lambda: self.session.append(item.event, live=item.live))
+
+    def _report(self, name: str, told: str) -> None:
+        """Put something on record once, however often it is met."""
         if told not in self._reported:
             self._reported.add(told)
-            self.session.report("tool.schema", told)
+            self.session.report(name, told)
 
     def _questions(self) -> dict[str, Asked]:
         return {
@@ -300,7 +305,7 @@ class Binding:
         """Ask the run to stop. From any thread."""
         self.in_loop(lambda: self.session.cancel(reason))
 
-    def in_loop(self, call: Callable[[], None]) -> None:
+    def in_loop(self, call: Callable[[], object]) -> None:
         """Make *call* in the loop of the run, at once if this is it; not at all without a run."""
         loop = self._loop
         if loop is None or not self.session.is_running:

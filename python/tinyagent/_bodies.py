@@ -19,6 +19,7 @@ from tinyagent.agent_types import (
     UserMessage,
 )
 from tinyagent.events import Record, kinds as k, plain
+from tinyagent.events.codec import restored
 from tinyagent.events.conversation import Conversation
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User, said_in
 
@@ -99,7 +100,8 @@ class Bodies:
         if message.is_error == result.ok or content_of(message.content) != result.content:
             message.content = blocks_of(result.content)
         message.is_error, message.terminate = not result.ok, result.terminate
-        message.details = result.details or {}
+        if restored(details_of(message.details)) != result.details:
+            message.details = result.details or {}
 
     def seq_of(self, body: AgentMessage) -> int | None:
         """Return the number of the record that *body* belongs to, None if it is in no record."""
@@ -152,13 +154,37 @@ def content_of(blocks: Sequence[object]) -> k.Content:
     return dumped
 
 
+def details_of(details: object) -> dict[str, Any] | None:
+    """Return public details as a log holds them, None if there are none."""
+    return plain(json_of(details)[0]) or None
+
+
+def json_of(details: object) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return *details* with the ``repr`` in the place of what JSON cannot say; and its types.
+
+    What is no mapping at all is put into one, under ``details``.
+    """
+    if not details:
+        return {}, {}
+    given = details if isinstance(details, Mapping) else {"details": details}
+    out: dict[str, Any] = {}
+    odd = {} if given is details else {"details": type(details).__name__}
+    for key, value in given.items():
+        try:
+            plain(value)
+            out[str(key)] = value
+        except TypeError:
+            out[str(key)], odd[str(key)] = repr(value), type(value).__name__
+    return out, odd
+
+
 def result_message(result: Result, given: AgentToolResult | None) -> ToolResultMessage:
     """Return the public message of a tool's result."""
     return ToolResultMessage(
         tool_call_id=result.call_id,
         tool_name=result.name,
         content=list(given.content) if given is not None else blocks_of(result.content),
-        details=result.details or {},
+        details=given.details if given is not None else result.details or {},
         is_error=not result.ok,
         terminate=result.terminate,
         timestamp=result.at_ms,

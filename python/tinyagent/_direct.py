@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
 from tinyagent._bodies import error_kind, is_overflow
+from tinyagent._diagnostics import diagnose
 from tinyagent._partial import Partial, public_usage
 from tinyagent._resolve import access, debug, thinking_of
 from tinyagent.actors.sources import ProviderSource
@@ -64,7 +65,7 @@ class DirectResponse:
         self._asked = View(settings, messages, len(messages))
         self._clock = SystemClock()
         self._source = ProviderSource(
-            shared_transport(), lambda asked, key: access(model, asked, key)
+            shared_transport(), lambda asked, key: access(model, asked, key), diagnose
         )
         self._partial = Partial(
             AssistantMessage(

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tinyagent._arguments import ToolArgumentsError, checked
-from tinyagent._bodies import content_of
-from tinyagent._state import awaited
+from tinyagent._bodies import Bodies, content_of, details_of
+from tinyagent._replaced import batch_result, batch_stream, replaced_execution
+from tinyagent._results import Report, returned, sayable
+from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
 from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
     AgentToolResult,
+    ToolCallContent,
+    ToolLoopControl,
+    ToolResultMessage,
 )
-from tinyagent.events import kinds as k, plain
+from tinyagent.events import Conversation, Event, kinds as k, plain
+from tinyagent.events.messages import Result
 from tinyagent.runtime.loops import Live
+
+WITHHELD = "The tool ran; its result was withheld."
 
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
@@ -36,9 +47,7 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
 class HostTool:
     """An ``AgentTool`` that can be run."""
 
-    def __init__(
-        self, tool: AgentTool, timeout_s: float | None, report: Callable[[str], object] | None
-    ) -> None:
+    def __init__(self, tool: AgentTool, timeout_s: float | None, report: Report | None) -> None:
         self._tool = tool
         self._report = report
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
@@ -51,9 +60,13 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            return checked(self._tool, text, report=self._report)
+            return checked(self._tool, text, report=self._report_schema)
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
+
+    @property
+    def _report_schema(self) -> Callable[[str], object] | None:
+        return self._report and partial(self._report, "tool.schema")
 
     async def run(self, invocation: Invocation) -> Returned:
         """Call ``execute`` and take what it gives."""
@@ -61,12 +74,13 @@ class HostTool:
         assert execute is not None
 
         def on_update(update: AgentToolResult) -> None:
-            invocation.progress(content_of(update.content), plain(update.details or {}) or None)
+            said = sayable(invocation.name, update, self._report)
+            invocation.progress(content_of(said.content), plain(said.details) or None)
 
         given = await awaited(
             execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
         )
-        return returned(invocation.name, given)
+        return returned(invocation.name, given, self._report)
 
     @property
     def reconcile(self) -> Reconcile | None:
@@ -86,9 +100,9 @@ def find_tool(
     tools: Sequence[AgentTool] | None,
     name: str,
     timeout_s: float | None = None,
-    report: Callable[[str], object] | None = None,
+    report: Report | None = None,
 ) -> HostTool:
-    """Return the first tool called *name*; *report* is told of a schema that is none.
+    """Return the first tool called *name*; *report* is told of what a person should know.
 
     Raises:
         Refused: there is none, or it cannot be run.
@@ -120,44 +134,168 @@ def parsed_arguments(name: str, text: str) -> dict[str, Any]:
     return dict(value)
 
 
-def returned(name: str, given: object) -> Returned:
-    """Return what a tool gave back as the log holds it.
+class HostHooks:
+    """The host's callbacks, as questions that the log asks.
 
-    Raises:
-        TypeError: it is nothing that a tool may give back.
+    Each attribute is the callback or None; they may be assigned between runs.
+
+    Args:
+        append: records at once, while a run is under way, what a callback did.
+        report: records something that a person may want to know.
     """
-    if isinstance(given, str):
-        given = AgentToolResult(content=given)  # type: ignore[arg-type] # mended two lines down
-    if not isinstance(given, AgentToolResult):
-        kind = type(given).__name__
-        raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
-    content: Any = given.content
-    if isinstance(content, str):
-        from tinyagent.agent_types import TextContent
 
-        content = [TextContent(text=content)]
-        given = AgentToolResult(content, given.details, given.terminate)
-    return Returned(
-        content=content_of(content),
-        details=details_of(given.details),
-        terminate=bool(given.terminate),
-        live=given,
-    )
+    def __init__(
+        self,
+        conversation: Conversation,
+        bodies: Bodies,
+        append: Callable[[Live], object],
+        report: Report,
+    ) -> None:
+        self._conversation = conversation
+        self._bodies = bodies
+        self._append = append
+        self._report = report
+        self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
+        self.tool_timeout_s: float | None = None
+        self.transform: Callable[..., Any] | None = None
+        self.convert: Callable[..., Any] | None = None
+        self.before: Callable[..., Any] | None = None
+        self.after: Callable[..., Any] | None = None
+        self.stop: Callable[..., Any] | None = None
+        self.signal: Callable[[], Any] = lambda: None
+        self.caching = False
+        self.shaped: list[AgentMessage] | None = None
+        self.polls: dict[str, Callable[..., Any] | None] = {}
+        self.raised: Exception | None = None
+        self.stop_arguments: Callable[[], tuple[Any, ...]] = lambda: ()
 
+    async def ask_before(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask whether and how one call shall run."""
+        if self.before is None:  # it was there when this was asked, in an earlier process
+            return [k.HostAnswered(asked.hook, asked.call_id)]
+        assert asked.call_id is not None
+        call = self._conversation.calls[asked.call_id]
+        tool = next((t for t in self.tools() or () if t.name == call.name), None)
+        try:
+            arguments = (
+                find_tool([tool], call.name, self.tool_timeout_s).arguments(
+                    k.CallRef(call.id, call.name), call.arguments
+                )
+                if tool is not None and tool.execute is not None
+                else parsed_arguments(call.name, call.arguments)
+            )
+        except Refused:
+            return [k.HostAnswered(asked.hook, call.id, skipped=True)]
+        shown = ToolCallContent(id=call.id, name=call.name, arguments=arguments)
+        control = await awaited(self.before(shown, tool, copy.deepcopy(arguments)))
+        if control is None:
+            return [k.HostAnswered(asked.hook, call.id)]
+        if not isinstance(control, ToolLoopControl):
+            raise TypeError("before_tool_call: expected ToolLoopControl or None")
+        block: dict[str, Any] | None = None
+        terminate = control.terminate
+        if control.result is not None:
+            given = returned(call.name, control.result)
+            block = {"content": given.content, "ok": control.is_error is False}
+            if given.details:
+                block["details"] = given.details
+            terminate = terminate or given.terminate
+        return [k.HostAnswered(asked.hook, call.id, block=block, terminate=terminate)]
 
-def details_of(details: Any) -> dict[str, Any] | None:
-    """Return *details* as JSON; what JSON cannot say is told by its ``repr``."""
-    try:
-        return plain(details or {}) or None
-    except TypeError:
-        return {str(key): _plain_or_repr(value) for key, value in dict(details).items()} or None
+    async def ask_after(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask what shall be changed in one result; a failing hook withholds it."""
+        if self.after is None:  # it was there when this was asked, in an earlier process
+            return [k.HostAnswered(asked.hook, asked.call_id)]
+        assert asked.call_id is not None
+        result = self._result(asked.call_id)
+        message = self._bodies.of(result)
+        assert isinstance(message, ToolResultMessage)
+        call = self._conversation.calls[asked.call_id]
+        shown = ToolCallContent(
+            id=call.id, name=call.name, arguments=parsed_or_empty(call.arguments)
+        )
+        try:
+            control = await awaited(self.after(shown, message))
+        except Exception as error:
+            failure = k.Failure("host", f"after_tool_call failed: {error!r}. {WITHHELD}")
+            return [k.HostFailed(asked.hook, failure, call.id)]
+        if control is not None and not isinstance(control, ToolLoopControl):
+            told = f"after_tool_call: expected ToolLoopControl or None. {WITHHELD}"
+            return [k.HostFailed(asked.hook, k.Failure("host", told), call.id)]
+        return [_after_answer(asked.hook, result, message, control)]
 
+    def _result(self, call_id: str) -> Result:
+        for message in reversed(self._conversation.messages):
+            if isinstance(message, Result) and message.call_id == call_id:
+                return message
+        raise LookupError(call_id)
 
-def _plain_or_repr(value: object) -> Any:
-    try:
-        return plain(value)
-    except TypeError:
-        return repr(value)
+    async def ask_queue(self, asked: k.HostAsked) -> Sequence[Event | Live]:
+        """Ask for messages that shall be delivered now."""
+        poll = self.polls.get(asked.hook)
+        if poll is None:
+            return [k.HostAnswered(asked.hook)]
+        via = "steer" if asked.hook == "get_steering_messages" else "follow_up"
+        with self._noted():
+            messages = await awaited(poll()) or []
+        inputs = [said(message, via) for message in messages]
+        return [*inputs, k.HostAnswered(asked.hook, n=len(inputs))]
+
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Keep what the host's code raises, for callers that want the exception itself."""
+        try:
+            yield
+        except Exception as error:
+            self.raised = error
+            raise
+
+    async def ask_context(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask which messages the model shall see, this once."""
+        messages = self._conversation.view().read()
+        bodies = await self.marked([self._bodies.of(message) for message in messages])
+        shaped: list[AgentMessage] = list(bodies)
+        with self._noted():
+            if self.transform is not None:
+                shaped = await awaited(self.transform(shaped, self.signal()))
+            if self.convert is not None:
+                shaped = await awaited(self.convert(shaped))
+        self.shaped = list(shaped)
+        return [k.HostAnswered(asked.hook, ops=context_ops(bodies, shaped))]
+
+    async def marked(self, messages: list[AgentMessage]) -> list[AgentMessage]:
+        """Return *messages* with cache breakpoints, if the host wants them."""
+        if not self.caching:
+            return messages
+        from tinyagent.caching import add_cache_breakpoints
+
+        return await add_cache_breakpoints(messages)
+
+    async def ask_batch(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Let the host's own ``execute_tool_calls`` run the batch; its events are ours to tell."""
+        execute, answer = replaced_execution(), self._conversation.messages[-1]
+        assert execute is not None
+        poll = self.polls.get("get_steering_messages")
+        done = await execute(
+            list(self.tools() or ()),
+            self._bodies.of(answer),
+            self.signal(),
+            batch_stream(self._append),
+            poll,
+            self.before,
+            self.after,
+        )
+        inputs = [said(message, "steer") for message in done.steering_messages or ()]
+        results = [batch_result(result, done.terminate) for result in done.tool_results]
+        return [*inputs, k.HostAnswered(asked.hook, ops=results)]
+
+    async def ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Ask whether the run ends after this turn."""
+        if self.stop is None:  # it was there when this was asked, in an earlier process
+            return [k.HostAnswered(asked.hook, asked.call_id)]
+        with self._noted():
+            stop = await awaited(self.stop(*self.stop_arguments()))
+        return [k.HostAnswered(asked.hook, stop=bool(stop))]
 
 
 def parsed_or_empty(text: str) -> dict[str, Any]:
@@ -166,6 +304,49 @@ def parsed_or_empty(text: str) -> dict[str, Any]:
         return parsed_arguments("", text)
     except Refused:
         return {}
+
+
+def _after_answer(
+    hook: str, result: Result, message: ToolResultMessage, control: ToolLoopControl | None
+) -> k.HostAnswered:
+    """Return what the hook changed: by its answer, or in the message itself."""
+    ok = not message.is_error
+    content: k.Content = content_of(message.content)
+    details = details_of(message.details)
+    terminate = message.terminate
+    if control is not None:
+        terminate = terminate or control.terminate
+        if control.result is not None:
+            given = returned(result.name, control.result)
+            content, details = given.content, given.details
+            ok, terminate = result.ok, terminate or given.terminate
+        if control.is_error is not None:
+            ok = not control.is_error
+    return k.HostAnswered(
+        hook,
+        result.call_id,
+        content=content if content != result.content else None,
+        ok=ok if ok != result.ok else None,
+        details=(details or {}) if details != result.details else None,
+        terminate=terminate,
+    )
+
+
+def context_ops(before: list[AgentMessage], after: Sequence[AgentMessage]) -> list[Any]:
+    """Return *after* as operations on *before*: ranges kept by index, messages put in."""
+    places = {id(message): index for index, message in enumerate(before)}
+    ops: list[Any] = []
+    for message in after:
+        index = places.get(id(message))
+        if index is None:
+            ops.append(["+", dumped(message)])
+        elif ops and ops[-1][0] == "=" and ops[-1][2] == index:
+            ops[-1][2] = index + 1
+        else:
+            ops.append(["=", index, index + 1])
+    if not after:
+        return [["=", 0, 0]]
+    return [] if ops == [["=", 0, len(before)]] else ops
 
 
 def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:

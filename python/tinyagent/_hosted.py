@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._hooks import HostHooks
-from tinyagent._partial import arguments_of
-from tinyagent._state import awaited
+from tinyagent._host import HostHooks, awaited
+from tinyagent._mended import Mender, call_at
+from tinyagent._partial import arguments_of, public_usage
 from tinyagent.actors.providers.hosted import Description
 from tinyagent.actors.streamer import Heard
 from tinyagent.actors.transports import Answer, Failure, Timed
@@ -102,6 +102,17 @@ class HostedSource:
         self._seen_count = asked.length
         return list(self._shown)
 
+    def blank(self) -> AssistantMessage:
+        """Return an answer of the model that says nothing yet."""
+        model = self._model()
+        return AssistantMessage(
+            stop_reason="stop",
+            api=model.api,
+            provider=model.provider,
+            model=model.id,
+            usage=public_usage(None),
+        )
+
     def now_us(self) -> int:
         """Return the time, for the gaps between deltas."""
         return self._clock.now_us()
@@ -115,6 +126,7 @@ class _Attempt:
         self._said: dict[int, list[str]] = {}
         self._named: set[int] = set()
         self._held: list[AssistantMessageEvent] = []
+        self._mender = Mender(source.blank)
         self._at_us = source.now_us()
         self._message: AssistantMessage | None = None
 
@@ -138,6 +150,7 @@ class _Attempt:
                 break
             if not event.type:
                 continue
+            event = self._mender.mended(event)
             self._held.append(event)
             pieces = self._pieces(event)
             if pieces:
@@ -185,7 +198,7 @@ class _Attempt:
         block = event.content_index or 0
         pieces: list[Timed] = []
         if op == "args" and block not in self._named:
-            pieces.append((block, "call", _call_at(event, block), self._gap_us()))
+            pieces.append((block, "call", call_at(event, block), self._gap_us()))
             self._named.add(block)
         self._said.setdefault(block, [op]).append(event.delta or "")
         pieces.append((block, op, event.delta or "", self._gap_us()))
@@ -239,11 +252,3 @@ class _Attempt:
                 return [(index, "call", call, 0), (index, "args", text, 0)]
             case _:
                 return []
-
-
-def _call_at(event: AssistantMessageEvent, block: int) -> dict[str, Any]:
-    """Return id and name of the call that a delta belongs to, as far as its partial knows."""
-    call: Any = event.tool_call
-    if call is None and event.partial is not None and block < len(event.partial.content):
-        call = event.partial.content[block]
-    return {"id": getattr(call, "id", "") or "", "name": getattr(call, "name", "") or ""}

@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from tinyagent._binding import Binding, Setup
-from tinyagent._hooks import HostHooks
-from tinyagent._host import dumped, said
+from tinyagent._host import HostHooks, dumped, said
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited

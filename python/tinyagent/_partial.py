@@ -92,7 +92,8 @@ class Partial:
     def __init__(self, message: AssistantMessage) -> None:
         self._message = message
         self._blocks: dict[int, _Growing] = {}
-        self._order: list[int] = []
+        self._places: dict[int, int] = {}
+        self._open: list[int] = []
         self._content: list[AssistantBlock] = []
 
     @property
@@ -137,7 +138,8 @@ class Partial:
         if growing is None:
             events += self._close_others()
             growing = self._blocks[block] = _Growing(kind)
-            self._order.append(block)
+            self._places[block] = len(self._content)
+            self._open.append(block)
             if op == "call":
                 growing.id, growing.name = data.get("id", ""), data.get("name", "")
             elif op == "sign":
@@ -159,34 +161,36 @@ class Partial:
 
     def close(self) -> list[AssistantMessageEvent]:
         """Return the ends of all blocks that are still open, in content order."""
-        return [event for block in self._order for event in self._end(block)]
+        ended, self._open = self._open, []
+        return [self._end(block) for block in ended]
+
+    def end(self, block: int) -> None:
+        """Let one block be whole."""
+        if block in self._open:
+            self._open.remove(block)
+            self._end(block)
 
     def _close_others(self) -> list[AssistantMessageEvent]:
         """A new block ends open text; open calls only once their arguments are complete."""
-        return [
-            event
-            for block in self._order
-            if not self._blocks[block].is_waiting
-            for event in self._end(block)
-        ]
+        ended = [block for block in self._open if not self._blocks[block].is_waiting]
+        self._open = [block for block in self._open if block not in ended]
+        return [self._end(block) for block in ended]
 
-    def _end(self, block: int) -> list[AssistantMessageEvent]:
+    def _end(self, block: int) -> AssistantMessageEvent:
         growing = self._blocks[block]
-        if growing.closed:
-            return []
         growing.closed = True
         self._show(block)
         if growing.op == "call":
-            call = self._content[self._order.index(block)]
+            call = self._content[self._places[block]]
             assert isinstance(call, ToolCallContent)
-            return [self._event("tool_call_end", block, tool_call=call)]
-        return [self._event(_ENDS[growing.op], block, content=growing.text)]
+            return self._event("tool_call_end", block, tool_call=call)
+        return self._event(_ENDS[growing.op], block, content=growing.text)
 
     def _show(self, block: int) -> None:
-        self._content[self._order.index(block)] = self._blocks[block].content()
+        self._content[self._places[block]] = self._blocks[block].content()
 
     def _event(self, kind: Any, block: int, **more: Any) -> AssistantMessageEvent:
-        index = self._order.index(block)
+        index = self._places[block]
         return AssistantMessageEvent(type=kind, content_index=index, partial=self.message, **more)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tinyagent._diagnostics import diagnose
 from tinyagent._resolve import thinking_of
 from tinyagent.agent_types import (
     Context,
@@ -121,7 +121,7 @@ def repaired(messages: Sequence[Dump]) -> list[Dump]:
         elif role in _ROLES:
             rounds.append(message)
         else:
-            logging.getLogger("tinyagent.proxy").info("a message of an unknown role is not sent")
+            diagnose("proxy", f"messages of the role {role!r} are not sent to the model")
     taken: set[object] = set()
     sent: list[Dump] = []
     for each in rounds:

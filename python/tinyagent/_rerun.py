@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._results import RunFailedError
+from tinyagent._runs import RunFailedError
 from tinyagent.agent_types import AgentEvent, AgentMessage
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.events.messages import said_in

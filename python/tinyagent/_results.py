@@ -1,68 +1,64 @@
-"""What came of a run."""
+"""What a tool gave back, whatever its form, as a result that everybody understands."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import msgspec
+from tinyagent._bodies import content_of, json_of
+from tinyagent.actors.tools import Returned
+from tinyagent.agent_types import AgentToolResult, ImageContent, TextContent
+from tinyagent.events import plain
 
-from tinyagent._state import extract_text
-from tinyagent.agent_types import AgentEvent, AgentMessage, AssistantMessage, MessageEndEvent
-from tinyagent.runtime.errors import TinyAgentError
-
-if TYPE_CHECKING:
-    from tinyagent._binding import Binding
-
-
-NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
+Report = Callable[[str, str], object]
+"""Takes the name and the text of something that a person may want to know."""
 
 
-class RunResult(msgspec.Struct, frozen=True):
-    """What came of one run.
+def returned(name: str, given: object, report: Report | None = None) -> Returned:
+    """Return what the tool *name* gave back as the log holds it.
 
-    Attributes:
-        outcome: ``answered stopped failed cancelled over_budget paused``.
-        message: the last answer; None if there was none. messages: all that the run added.
-        ref: where the run ended, as ``<log id>:<seq>``.
-    """
-
-    outcome: str
-    message: AssistantMessage | None
-    messages: list[AgentMessage]
-    ref: str
-
-    @property
-    def text(self) -> str:
-        """The text of the last answer; empty if there is none."""
-        return extract_text(self.message)
-
-
-class RunFailedError(TinyAgentError):
-    """The run failed. ``result`` is what came of it."""
-
-    def __init__(self, result: RunResult) -> None:
-        message = result.message
-        told = message.error_message if message is not None else None
-        super().__init__(f"{told or 'the run failed'} ({result.ref})")
-        self.result = result
-
-
-async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunResult:
-    """Read *events* to their end and return what came of the run.
+    A string is one text. Of the details, what JSON cannot say is told by its ``repr``, and
+    *report* is told.
 
     Raises:
-        RunFailedError: the run failed.
+        TypeError: it is nothing that a tool may give back.
     """
-    added: list[AgentMessage] = []
-    last: AssistantMessage | None = None
-    async for event in events:
-        if isinstance(event, MessageEndEvent) and event.message is not None:
-            added.append(event.message)
-            if isinstance(event.message, AssistantMessage):
-                last = event.message
-    log = binding.session.log
-    result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}")
-    if result.outcome == "failed":
-        raise RunFailedError(result)
-    return result
+    if isinstance(given, str):
+        given = AgentToolResult(content=[TextContent(text=given)])
+    if not isinstance(given, AgentToolResult):
+        kind = type(given).__name__
+        raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
+    shown = sayable(name, given, report)
+    return Returned(
+        content=content_of(shown.content),
+        details=plain(shown.details) or None,
+        terminate=shown.terminate,
+        live=shown,
+    )
+
+
+def sayable(name: str, given: AgentToolResult, report: Report | None) -> AgentToolResult:
+    """Return *given* with blocks as its content and JSON as its details.
+
+    Raises:
+        TypeError: the content is neither text nor blocks.
+    """
+    details, odd = json_of(given.details)
+    if odd and report is not None:
+        told = ", ".join(f"{key} ({kind})" for key, kind in odd.items())
+        report("tool.details", f"details of tool {name} that are no JSON, told by repr: {told}")
+    return AgentToolResult(_blocks(name, given.content), details, bool(given.terminate))
+
+
+def _blocks(name: str, content: Any) -> list[TextContent | ImageContent]:
+    items: list[Any] = [content] if isinstance(content, str) else list(content or ())
+    blocks: list[Any] = []
+    for item in items:
+        if isinstance(item, str):
+            blocks.append(TextContent(text=item))
+        elif isinstance(item, TextContent | ImageContent | Mapping):
+            blocks.append(item)
+        else:
+            kind = type(item).__name__
+            raise TypeError(f"Tool {name} returned {kind} in its content, expected blocks")
+    return blocks

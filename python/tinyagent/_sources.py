@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._hooks import HostHooks
+from tinyagent._configured import is_hosted
+from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
-from tinyagent.actors.providers.hosted import HOSTED
+from tinyagent._results import Report
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt
 from tinyagent.actors.tools import PARALLEL_MAX
@@ -47,10 +48,12 @@ class Sources:
         signal: Callable[[], asyncio.Event],
         clock: Clock,
         transport: Transport | None,
+        report: Report,
     ) -> None:
         self.setup = setup
         self._signal = signal
         self._transport = transport
+        self._report = report
         self._provider: ProviderSource | None = None
         self._hosted = HostedSource(
             stream_fn=self._stream_fn,
@@ -86,7 +89,8 @@ class Sources:
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
 
-            self._provider = ProviderSource(self._transport or shared_transport(), self._access)
+            transport = self._transport or shared_transport()
+            self._provider = ProviderSource(transport, self._access, self._report)
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> Granted:
@@ -110,32 +114,6 @@ class Sources:
     def raised(self) -> Exception | None:
         """What the host's own code raised, other than tools and their hooks."""
         return self._hosted.raised
-
-
-def is_hosted(setup: Setup) -> bool:
-    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
-    stream_fn = setup.stream_fn
-    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
-        return True
-    from tinyagent.alchemy_provider import is_answered_by_user
-
-    return is_answered_by_user(setup.model, stream_fn)
-
-
-def model_of(setup: Setup) -> dict[str, Any]:
-    """Return the model as the log holds it."""
-    if is_hosted(setup):
-        model = setup.model
-        return {"provider": model.provider, "id": model.id, "api": model.api}
-    from tinyagent.alchemy_provider import resolved
-
-    return resolved(setup.model, setup.stream_fn)
-
-
-def options_of(setup: Setup) -> dict[str, Any]:
-    """Return the options as the log holds them."""
-    options = {name: value for name, value in setup.options.items() if value is not None}
-    return {**options, "source": HOSTED} if is_hosted(setup) else options
 
 
 def forced(event: k.SessionForked) -> dict[str, Any]:

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._engine import Engine
-    from tinyagent._results import RunResult
+    from tinyagent._runs import RunResult
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
 
@@ -222,7 +222,7 @@ class Agent:
             RunFailedError: the outcome is ``failed``; it carries the result.
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
-        from tinyagent._results import NOTHING, result_of
+        from tinyagent._runs import NOTHING, result_of
 
         await self._check(BUSY)
         messages = [] if input_data is None else self._inputs(input_data)

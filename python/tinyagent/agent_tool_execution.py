@@ -8,7 +8,7 @@ from typing import Any
 
 from tinyagent._arguments import ToolArgumentsError, validate_tool_arguments
 from tinyagent._binding import Binding, Setup
-from tinyagent._hooks import HostHooks
+from tinyagent._host import HostHooks
 from tinyagent._state import awaited
 from tinyagent.agent_types import (
     AfterToolCallFn,

@@ -84,7 +84,7 @@ class Projection:
             case k.ToolRequested(call_id=call_id):
                 yield from self._start(call_id)
             case k.ToolProgressed() as event:
-                yield self._progress(event)
+                yield from self._progress(event)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 yield from self._return(record, event)
             case k.ToolReconciled(outcome="done") as event:
@@ -98,6 +98,8 @@ class Projection:
             case k.BudgetExceeded() as event:
                 told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
                 self._failure = k.Failure("limit", f"{told} ({event.limit})")
+            case k.DiagnosticReported() if record.live is not None:
+                yield record.live  # an event of the application's own
             case k.TurnEnded():
                 yield from self._end_turn()
             case k.SessionResumed() if self._in_run:
@@ -214,9 +216,12 @@ class Projection:
         call = self._conversation.calls[call_id]
         return call.name, arguments_of(call.arguments) or {}
 
-    def _progress(self, event: k.ToolProgressed) -> AgentEvent:
+    def _progress(self, event: k.ToolProgressed) -> Iterator[AgentEvent]:
+        if event.call_id not in self._started:  # a function of the host runs the batch
+            for call_id in self._calls:
+                yield from self._start(call_id)
         name, args = self._call(event.call_id)
-        return ToolExecutionUpdateEvent(
+        yield ToolExecutionUpdateEvent(
             tool_call_id=event.call_id,
             tool_name=name,
             args=args,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyagent._bodies import error_kind
+from tinyagent._diagnostics import diagnose
 from tinyagent._proxy_request import effective_reasoning, request_body
 from tinyagent._sse import EventTooLargeError, Framer
 from tinyagent.actors.transports import Failure
@@ -324,6 +324,6 @@ def _object(data: bytes) -> JsonObject | None:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        logging.getLogger("tinyagent.proxy").warning("an event of the proxy is no JSON object")
+        diagnose("proxy", "an event of the proxy is no JSON object")
         return None
     return value

@@ -6,10 +6,10 @@ Texts and arguments grow as lists of parts, which are joined when somebody reads
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from tinyagent._diagnostics import diagnose
 from tinyagent.agent_types import (
     STOP_REASONS as STOP_REASONS,
     AssistantMessage as AssistantMessage,
@@ -31,8 +31,6 @@ NAME_CHARS_MAX = 80
 ProxyEventHandler: TypeAlias = Callable[
     [JsonObject, AssistantMessage], AssistantMessageEvent | None
 ]
-# Silent until the application asks: without a handler, logging would print a warning.
-logging.getLogger("tinyagent").addHandler(logging.NullHandler())
 
 
 def process_proxy_event(
@@ -50,7 +48,7 @@ def process_proxy_event(
     handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
     if handler is None:
         named = repr(kind)[:NAME_CHARS_MAX]
-        logging.getLogger("tinyagent.proxy").warning("proxy event of unknown type %s", named)
+        diagnose("proxy", f"proxy event of unknown type {named}")
         return None
     return handler(event, partial)
 

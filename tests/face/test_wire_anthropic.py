@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.wire import Heard, deltas, heard_by_agent, heard_by_hand, of, user
+from tests.wire import (
+    MARK,
+    called,
+    deltas,
+    heard_by_agent,
+    of,
+    result,
+    sent,
+    user,
+    ways,
+)
 
-from tinyagent import AgentMessage, AgentTool, ImageContent, ToolResultMessage, UserMessage
+from tinyagent import AgentMessage, AgentTool, ImageContent, UserMessage
 from tinyagent.agent_types import (
     AssistantMessage,
     Context,
@@ -19,9 +30,6 @@ from tinyagent.agent_types import (
 )
 from tinyagent.rust_binding_provider import RustBindingModel, stream_rust_binding
 from tinyagent.testing import rechunked, sse
-
-ways = pytest.mark.parametrize("heard", [heard_by_hand, heard_by_agent])
-MARK = {"type": "ephemeral"}
 
 
 def event(kind: str, **fields: Any) -> bytes:
@@ -59,6 +67,7 @@ def stop(reason: str = "end_turn", **usage: int) -> bytes:
 
 
 OK = start() + text(0, "Hi.") + stop()
+asked = partial(sent, script=OK)
 
 
 def kimi(url: str) -> RustBindingModel:
@@ -78,28 +87,12 @@ CLAUDE: dict[str, Any] = {
 }
 
 
-async def sent(heard: Any, *messages: AgentMessage, **how: Any) -> Any:
-    found: Heard = await heard(OK, *messages, **how)
-    assert found.message.error_message is None
-    return found.requests[0]
-
-
-def called(*ids: str) -> AssistantMessage:
-    calls = [ToolCallContent(id=i, name="f", arguments={"n": n}) for n, i in enumerate(ids)]
-    return AssistantMessage(content=list(calls), stop_reason="tool_calls")
-
-
-def result(id_: str, *content: Any, **more: Any) -> ToolResultMessage:
-    given = [TextContent(text=c) if isinstance(c, str) else c for c in content]
-    return ToolResultMessage(tool_call_id=id_, tool_name="f", content=given, **more)
-
-
 @ways
 async def test_k1_the_request(heard: Any) -> None:
     history: list[AgentMessage] = [user(), called("c1", "c2")]
     history += [result("c1", "one"), result("c2", "two", is_error=True)]
     tool = AgentTool(name="f", description="d", parameters={"type": "object"})
-    request = await sent(
+    request = await asked(
         heard, *history, **KIMI, system="S", tools=[tool], temperature=0.5, max_tokens=64
     )
     assert request.path == "/coding/v1/messages"
@@ -144,7 +137,7 @@ async def test_k1_the_request(heard: Any) -> None:
 
 @ways
 async def test_k1_the_headers_of_anthropic_and_the_limit_of_the_model(heard: Any) -> None:
-    request = await sent(heard, **CLAUDE)
+    request = await asked(heard, **CLAUDE)
     headers = request.headers
     assert request.path == "/v1/messages"
     assert (headers["x-api-key"], headers["anthropic-version"]) == ("k", "2023-06-01")
@@ -166,7 +159,9 @@ async def test_k1_the_headers_of_anthropic_and_the_limit_of_the_model(heard: Any
 )
 async def test_k1_thinking(heard: Any, reasoning: Any, limit: int, thinking: Any) -> None:
     model = of("anthropic", api="anthropic-messages", reasoning=reasoning)
-    body = (await sent(heard, **{**CLAUDE, "model": model}, max_tokens=limit, temperature=0.5)).json
+    body = (
+        await asked(heard, **{**CLAUDE, "model": model}, max_tokens=limit, temperature=0.5)
+    ).json
     assert body.get("thinking") == thinking
     assert ("temperature" in body) is (thinking is None)
 
@@ -186,7 +181,7 @@ async def test_k1_images_empty_texts_and_signatures(heard: Any) -> None:
         ImageContent(url="https://x/a.png"),
     )
     given = UserMessage(content=[TextContent(text=""), data, url])
-    messages = (await sent(heard, given, thinks, result("c1", "r", data), **CLAUDE)).json[
+    messages = (await asked(heard, given, thinks, result("c1", "r", data), **CLAUDE)).json[
         "messages"
     ]
     base64 = {"type": "base64", "media_type": "image/jpeg", "data": "AAAA"}
@@ -205,7 +200,7 @@ async def test_k1_images_empty_texts_and_signatures(heard: Any) -> None:
 
 
 async def test_k1_cache_marks_through_an_agent() -> None:
-    request = await sent(
+    request = await asked(
         heard_by_agent, user("a"), user("b"), **CLAUDE, system="S", enable_prompt_caching=True
     )
     body = request.json

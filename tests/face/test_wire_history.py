@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from tests.wire import (
-    Heard,
+    MARK,
     arguments,
+    called,
     chunk,
     delta,
     end,
     heard_by_agent,
     heard_by_hand,
     of,
+    result,
+    said,
+    sent,
     user,
+    ways,
 )
 
-from tinyagent import AgentMessage, AgentTool, ImageContent, ToolResultMessage, UserMessage
+from tinyagent import AgentMessage, AgentTool, ImageContent, UserMessage
 from tinyagent.agent_types import (
     AssistantMessage,
     TextContent,
@@ -26,31 +30,6 @@ from tinyagent.agent_types import (
     ToolCallContent,
 )
 from tinyagent.caching import EPHEMERAL_CACHE
-from tinyagent.testing.provider import Received
-
-ways = pytest.mark.parametrize("heard", [heard_by_hand, heard_by_agent])
-OK = delta(content="Hi.") + end()
-MARK = {"type": "ephemeral"}
-
-
-async def sent(heard: Any, *messages: AgentMessage, **how: Any) -> Received:
-    found: Heard = await heard(OK, *messages, **how)
-    assert found.message.error_message is None
-    return found.requests[0]
-
-
-def said(text: str) -> AssistantMessage:
-    return AssistantMessage(content=[TextContent(text=text)], stop_reason="stop")
-
-
-def called(*ids: str | None, **more: Any) -> AssistantMessage:
-    calls = [ToolCallContent(id=i, name="f", arguments={"n": n}) for n, i in enumerate(ids)]
-    return AssistantMessage(content=list(calls), stop_reason="tool_calls", **more)
-
-
-def result(id_: str, *content: Any, **more: Any) -> ToolResultMessage:
-    given = [TextContent(text=c) if isinstance(c, str) else c for c in content]
-    return ToolResultMessage(tool_call_id=id_, tool_name="f", content=given, **more)
 
 
 @ways

@@ -79,7 +79,7 @@ async def ask(model: Model, key: str | None, looking: Looking, way: str) -> str:
         ),
     ],
 )
-async def test_a_key_goes_where_it_belongs(
+async def test_row_15_a_key_goes_where_it_belongs(
     looking: Looking,
     monkeypatch: pytest.MonkeyPatch,
     model: Model,
@@ -97,7 +97,7 @@ async def test_a_key_goes_where_it_belongs(
 
 
 @pytest.mark.parametrize("way", ["hand", "agent"])
-async def test_a_key_of_a_provider_without_a_known_url_is_not_sent_to_openai(
+async def test_row_15_a_key_of_a_provider_without_a_known_url_is_not_sent_to_openai(
     looking: Looking, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "env")
@@ -109,7 +109,7 @@ async def test_a_key_of_a_provider_without_a_known_url_is_not_sent_to_openai(
 
 
 @pytest.mark.parametrize("way", ["hand", "agent"])
-async def test_the_body_is_made_for_who_is_asked(
+async def test_row_15_the_body_is_made_for_who_is_asked(
     looking: Looking, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setenv("OPENROUTER_API_KEY", "env")
@@ -117,7 +117,7 @@ async def test_the_body_is_made_for_who_is_asked(
     assert b'"moonshotai/kimi-k2.5"' in looking.requests[0].body
 
 
-async def test_no_key_is_sent_to_a_model_that_wants_none(
+async def test_row_15_no_key_is_sent_to_a_model_that_wants_none(
     looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENROUTER_API_KEY", "env")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def run(name: str, *, path: str = "", **env: str) -> list[str]:
     """Run a program; return the lines that it prints. Warnings are errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(PROGRAMS / f"{name}.py")],
-        env={**env, "PYTHONPATH": path},
+        env={**env, "PYTHONPATH": os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         timeout=60,

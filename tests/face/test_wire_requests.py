@@ -6,27 +6,14 @@ from typing import Any
 
 import pytest
 from tests.wire import (
-    Heard,
-    delta,
+    OK,
     demo,
-    end,
-    heard_by_agent,
-    heard_by_hand,
     of,
+    sent,
+    ways,
 )
 
-from tinyagent import AgentMessage, AgentTool, UserMessage
-from tinyagent.testing.provider import Received
-
-ways = pytest.mark.parametrize("heard", [heard_by_hand, heard_by_agent])
-OK = delta(content="Hi.") + end()
-MARK = {"type": "ephemeral"}
-
-
-async def sent(heard: Any, *messages: AgentMessage, **how: Any) -> Received:
-    found: Heard = await heard(OK, *messages, **how)
-    assert found.message.error_message is None
-    return found.requests[0]
+from tinyagent import AgentTool, UserMessage
 
 
 @ways

@@ -1,4 +1,4 @@
-"""What must work here although it does not in the original; each test names its row."""
+"""Part two: abort, cancel, close, queues, reset; who listens, and who waits."""
 
 from __future__ import annotations
 
@@ -8,60 +8,12 @@ import threading
 from typing import Any
 
 import pytest
-from tests.traces import MODEL, Scripted, calls, result, said, script, text, tool, trace
+from tests.agents import C1, C2, elapsed_s, heard, live, make, until
+from tests.traces import Scripted, calls, result, said, text, tool, trace
 
-from tinyagent import (
-    Agent,
-    AgentOptions,
-    AgentState,
-    AgentTool,
-    AssistantMessage,
-    ImageContent,
-    MessageUpdateEvent,
-    TextContent,
-    ToolExecutionEndEvent,
-    ToolResultMessage,
-    UserMessage,
-)
+from tinyagent import Agent, AssistantMessage, MessageUpdateEvent, ToolResultMessage
 from tinyagent.agent_types import AgentEvent
-from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.testing import ProviderServer, chat, paced, stall
-
-C1, C2 = ("c1", "f", {"a": 1}), ("c2", "g", {"b": 2})
-
-
-async def ok(call_id: str, args: Any, signal: Any, on_update: Any) -> Any:
-    return result(f"ok {call_id}")
-
-
-def make(*answers: Any, tools: list[AgentTool] | None = None, **options: Any) -> Agent:
-    state = AgentState(model=MODEL, tools=tools or [tool("f", ok), tool("g", ok)])
-    return Agent(AgentOptions(initial_state=state, stream_fn=script(*answers), **options))
-
-
-def live(url: str, *tools: AgentTool, **options: Any) -> Agent:
-    model = OpenAICompatModel(provider="demo", id="m", base_url=url, auth="none")
-    state = AgentState(model=model, tools=list(tools))
-    return Agent(AgentOptions(initial_state=state, retries_max=0, **options))
-
-
-def heard(agent: Agent) -> list[AgentEvent]:
-    events: list[AgentEvent] = []
-    agent.subscribe(events.append)
-    return events
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - a condition of the test, not of ours
-            await asyncio.sleep(0.002)
-
-
-def elapsed_s(start: float) -> float:
-    return asyncio.get_running_loop().time() - start
-
-
-# 6: abort
 
 
 @pytest.mark.parametrize("answer", [stall(), stall(chat(text="x" * 400), 600)])
@@ -136,9 +88,6 @@ async def test_row_6_a_tool_that_swallows_its_cancellation_is_left_behind_and_re
     ]
 
 
-# 7: continue
-
-
 async def test_row_7_continue_tries_again_after_an_error() -> None:
     agent = make(ValueError("boom"), text("Hello!"))
     await agent.prompt("hi")
@@ -149,9 +98,6 @@ async def test_row_7_continue_tries_again_after_an_error() -> None:
     assert trace(events).startswith("as ts ms(A)")
     with pytest.raises(RuntimeError, match="Cannot continue from message role: assistant"):
         await agent.continue_()
-
-
-# 14: threads
 
 
 async def test_row_14_queues_and_abort_work_from_any_thread() -> None:
@@ -166,9 +112,6 @@ async def test_row_14_queues_and_abort_work_from_any_thread() -> None:
     await running
     texts = [said(m) for m in agent.state.messages]
     assert texts == ["hi", "One.", "from a thread", "Two."]
-
-
-# 23: cancelling and closing
 
 
 async def test_row_23_cancelling_prompt_stops_everything_and_the_agent_is_usable() -> None:
@@ -217,9 +160,6 @@ async def test_row_23_nothing_happens_before_the_first_event_is_asked_for() -> N
     assert agent.state.messages == []
 
 
-# 24: listeners
-
-
 async def test_row_24_listeners_in_order_awaited_and_a_raising_one_is_skipped() -> None:
     agent = make(text("Hello!"))
     seen: list[str] = []
@@ -244,9 +184,6 @@ async def test_row_24_listeners_in_order_awaited_and_a_raising_one_is_skipped() 
     assert "2 turn_start" not in seen
 
 
-# 26 to 31
-
-
 async def test_row_26_steering_polled_in_a_run_that_stops_stays_for_the_next() -> None:
     async def steers(call_id: str, args: Any, signal: Any, on_update: Any) -> Any:
         agent.steer("later")
@@ -264,37 +201,66 @@ async def test_row_26_steering_polled_in_a_run_that_stops_stays_for_the_next() -
     assert [said(m) for m in agent.state.messages][-3:] == ["go on", "later", "Done."]
 
 
-async def test_row_27_timestamps_are_of_this_century_and_given_ones_are_kept() -> None:
-    agent = make(calls(C1), text("Done."))
-    given = UserMessage(content=[TextContent(text="x")], timestamp=5)
+async def test_row_45_reset_aborts_the_run_and_nothing_of_it_touches_the_state() -> None:
+    gate = asyncio.Event()
+    agent = make(Scripted(text("One."), deltas=3, gate=gate), text("Two."))
+    running = asyncio.create_task(agent.prompt("hi"))
+    await until(lambda: agent.state.stream_message is not None)
+    agent.reset()
+    assert agent.state.messages == []
+    assert await agent.prompt_text("new") == "Two."
+    await running
+    assert [said(m) for m in agent.state.messages] == ["new", "Two."]
+
+
+async def test_row_46_waiters_are_independent() -> None:
+    gate = asyncio.Event()
+    agent = make(Scripted(text("One."), deltas=3, gate=gate))
+    running = asyncio.create_task(agent.prompt("hi"))
+    await until(lambda: agent.state.is_streaming)
+    one, two = (asyncio.create_task(agent.wait_for_idle()) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    gate.set()
+    await running
+    async with asyncio.timeout(1):
+        await two
+    assert one.cancelled()
+
+
+async def test_errors_that_are_raised_have_the_known_texts() -> None:
+    with pytest.raises(RuntimeError, match="No model configured"):
+        await Agent().prompt("hi")
+    with pytest.raises(RuntimeError, match="No messages to continue from"):
+        await make().continue_()
+    gate = asyncio.Event()
+    agent = make(Scripted(text("One."), gate=gate, deltas=3))
+    running = asyncio.create_task(agent.prompt("hi"))
+    await until(lambda: agent.state.is_streaming)
+    with pytest.raises(RuntimeError, match="Agent is already processing a prompt"):
+        await agent.prompt("again")
+    gate.set()
+    await running
+
+
+async def test_a_listener_may_prompt_again_at_the_end() -> None:
+    agent = make(text("One."), text("Two."))
+    answers: list[str] = []
+
+    async def again(event: AgentEvent) -> None:
+        if event.type == "agent_end" and not answers:
+            answers.append("")
+            answers.append(await agent.prompt_text("again"))
+
+    agent.subscribe(again)
     await agent.prompt("hi")
-    await_result = agent.state.messages[2]
-    assert (agent.state.messages[0].timestamp or 0) > 1_700_000_000_000
-    assert (await_result.timestamp or 0) > 1_700_000_000_000
-    agent.stream_fn = script(text("More."))
-    await agent.prompt(given)
-    assert given.timestamp == 5
+    assert answers == ["", "Two."]
 
 
-async def test_row_28_a_tool_that_changes_its_arguments_changes_no_history() -> None:
-    def greedy(call_id: str, args: Any, signal: Any, on_update: Any) -> Any:
-        args.clear()
-        return "ok"
+async def test_one_agent_serves_several_loops_one_after_the_other() -> None:
+    agent = make(calls(C1), text("One."), text("Two."))
 
-    agent = make(calls(C1), text("Done."), tools=[tool("f", greedy)])
-    events = heard(agent)
-    await agent.prompt("hi")
-    assert agent.state.messages[1].content[0].arguments == {"a": 1}  # type: ignore[union-attr] # a call
-    ended = next(e for e in events if isinstance(e, ToolExecutionEndEvent))
-    assert ended.args == {"a": 1}
+    def elsewhere() -> list[str]:
+        return [asyncio.run(agent.prompt_text("hi")), asyncio.run(agent.prompt_text("ho"))]
 
-
-async def test_row_31_images_go_with_the_last_user_message() -> None:
-    image = ImageContent(url="https://example.org/a.png")
-    agent = make(text("Nice."), text("Nice."))
-    given = UserMessage(content=[TextContent(text="look")])
-    await agent.prompt(given, images=[image])
-    assert [type(b) for b in agent.state.messages[0].content] == [TextContent, ImageContent]  # type: ignore[union-attr] # blocks
-    assert len(given.content) == 1
-    with pytest.raises(TypeError, match="user message"):
-        await agent.prompt(text("answer"), images=[image])
+    assert await asyncio.to_thread(elsewhere) == ["One.", "Two."]

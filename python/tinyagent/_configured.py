@@ -1,0 +1,36 @@
+"""A host's configuration as the log holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinyagent.actors.providers.hosted import HOSTED
+
+if TYPE_CHECKING:
+    from tinyagent._sources import Setup
+
+
+def is_hosted(setup: Setup) -> bool:
+    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
+    stream_fn = setup.stream_fn
+    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
+        return True
+    from tinyagent.alchemy_provider import is_answered_by_user
+
+    return is_answered_by_user(setup.model, stream_fn)
+
+
+def model_of(setup: Setup) -> dict[str, Any]:
+    """Return the model as the log holds it."""
+    if is_hosted(setup):
+        model = setup.model
+        return {"provider": model.provider, "id": model.id, "api": model.api}
+    from tinyagent.alchemy_provider import resolved
+
+    return resolved(setup.model, setup.stream_fn)
+
+
+def options_of(setup: Setup) -> dict[str, Any]:
+    """Return what shapes requests, as the log holds it."""
+    options = {name: value for name, value in setup.options.items() if value is not None}
+    return {**options, "source": HOSTED} if is_hosted(setup) else options

@@ -1,0 +1,68 @@
+"""What came of a run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tinyagent._state import extract_text
+from tinyagent.agent_types import AgentEvent, AgentMessage, AssistantMessage, MessageEndEvent
+from tinyagent.runtime.errors import TinyAgentError
+
+if TYPE_CHECKING:
+    from tinyagent._binding import Binding
+
+
+NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """What came of one run.
+
+    Attributes:
+        outcome: ``answered stopped failed cancelled over_budget paused``.
+        message: the last answer; None if there was none. messages: all that the run added.
+        ref: where the run ended, as ``<log id>:<seq>``.
+    """
+
+    outcome: str
+    message: AssistantMessage | None
+    messages: list[AgentMessage]
+    ref: str
+
+    @property
+    def text(self) -> str:
+        """The text of the last answer; empty if there is none."""
+        return extract_text(self.message)
+
+
+class RunFailedError(TinyAgentError):
+    """The run failed. ``result`` is what came of it."""
+
+    def __init__(self, result: RunResult) -> None:
+        message = result.message
+        told = message.error_message if message is not None else None
+        super().__init__(f"{told or 'the run failed'} ({result.ref})")
+        self.result = result
+
+
+async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunResult:
+    """Read *events* to their end and return what came of the run.
+
+    Raises:
+        RunFailedError: the run failed.
+    """
+    added: list[AgentMessage] = []
+    last: AssistantMessage | None = None
+    async for event in events:
+        if isinstance(event, MessageEndEvent) and event.message is not None:
+            added.append(event.message)
+            if isinstance(event.message, AssistantMessage):
+                last = event.message
+    log = binding.session.log
+    result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}")
+    if result.outcome == "failed":
+        raise RunFailedError(result)
+    return result
