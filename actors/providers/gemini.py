@@ -83,7 +83,8 @@ class GenerateContent:
 
 
 def _is_vertex(model: Mapping[str, Any]) -> bool:
-    return table.host_of(model).endswith("aiplatform.googleapis.com")
+    named = model.get("provider") in ("vertex", "google-vertex")
+    return named or table.host_of(model).endswith("aiplatform.googleapis.com")
 
 
 def _head(settings: Settings) -> dict[str, Any]:

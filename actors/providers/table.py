@@ -53,19 +53,36 @@ API_ALIASES: dict[str, str] = {
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Where a provider is found. ``url`` is what ``model.base_url`` holds; "" = the user's own."""
+    """Where a provider is found.
+
+    Attributes:
+        url: what ``model.base_url`` holds. ``{NAME}`` in it is an environment variable: whoever
+            has an address of their own at that provider says it there.
+        keys: environment variables with the key, the first that is set counts; none are needed
+            where there are none.
+        provider: what the model is recorded under, if not the name in this table.
+    """
 
     api: str
     url: str
     keys: tuple[str, ...] = ()
+    provider: str = ""
 
 
 def _chat(url: str, *keys: str) -> Known:
     return Known("openai-completions", url, keys)
 
 
+def _gemini() -> Known:
+    root = "https://generativelanguage.googleapis.com/v1beta"
+    return Known("google-generative-ai", root, ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "google")
+
+
 KNOWN: dict[str, Known] = {
     "openai": _chat(DEFAULT_BASE_URLS["openai"], "OPENAI_API_KEY"),
+    "openai-responses": Known(
+        "openai-responses", "https://api.openai.com/v1/responses", ("OPENAI_API_KEY",), "openai"
+    ),
     "openrouter": _chat(DEFAULT_BASE_URLS["openrouter"], "OPENROUTER_API_KEY"),
     "chutes": _chat(DEFAULT_BASE_URLS["chutes"], "CHUTES_API_KEY"),
     "minimax": Known("minimax-completions", DEFAULT_BASE_URLS["minimax"], ("MINIMAX_API_KEY",)),
@@ -73,13 +90,16 @@ KNOWN: dict[str, Known] = {
         "minimax-completions", DEFAULT_BASE_URLS["minimax-cn"], ("MINIMAX_CN_API_KEY",)
     ),
     "kimi": Known("anthropic-messages", DEFAULT_BASE_URLS["kimi"], ("KIMI_API_KEY",)),
-    "anthropic": Known(
-        "anthropic-messages", "https://api.anthropic.com", KEY_VARIABLES["anthropic"]
-    ),
-    "google": Known(
+    # Not ANTHROPIC_OAUTH_TOKEN, as the compatible face: a token is no `x-api-key`.
+    "anthropic": Known("anthropic-messages", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",)),
+    "google": _gemini(),
+    "gemini": _gemini(),
+    # The key is an access token, which lives for an hour: `gcloud auth print-access-token`.
+    "vertex": Known(
         "google-generative-ai",
-        "https://generativelanguage.googleapis.com/v1beta",
-        ("GEMINI_API_KEY",),
+        "https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/"
+        "{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}/publishers/google",
+        ("GOOGLE_OAUTH_ACCESS_TOKEN",),
     ),
     "deepseek": _chat("https://api.deepseek.com/chat/completions", "DEEPSEEK_API_KEY"),
     "groq": _chat("https://api.groq.com/openai/v1/chat/completions", "GROQ_API_KEY"),
@@ -93,13 +113,19 @@ KNOWN: dict[str, Known] = {
     "vercel-ai-gateway": _chat(
         "https://ai-gateway.vercel.sh/v1/chat/completions", "AI_GATEWAY_API_KEY"
     ),
-    "azure": _chat("", "AZURE_OPENAI_API_KEY"),
+    "azure": _chat("{AZURE_OPENAI_ENDPOINT}/openai/v1/chat/completions", "AZURE_OPENAI_API_KEY"),
+    "azure-responses": Known(
+        "openai-responses",
+        "{AZURE_OPENAI_ENDPOINT}/openai/v1/responses",
+        ("AZURE_OPENAI_API_KEY",),
+        "azure",
+    ),
     "ollama": _chat("http://localhost:11434/v1/chat/completions"),
     "llamacpp": _chat("http://localhost:8080/v1/chat/completions"),
     "vllm": _chat("http://localhost:8000/v1/chat/completions"),
     "lmstudio": _chat("http://localhost:1234/v1/chat/completions"),
 }
-"""Every provider that can be asked by its name alone; what the modern face resolves."""
+"""Every provider that can be asked by its name: the first half of ``provider:model``."""
 
 
 class ChatRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
     AgentState,
+    AgentTool,
     BeforeToolCallFn,
     Limits,
     Message,
+    Model,
     ShouldStopAfterTurnFn,
     StreamFn,
     ThinkingBudgets,
@@ -90,3 +92,51 @@ class AgentOptions:
             "read_timeout_s": self.read_timeout_s,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def options_of(
+    opts: AgentOptions | None,
+    *,
+    model: Model | str | None,
+    system_prompt: str | None,
+    tools: list[AgentTool] | None,
+    log: Log | None,
+) -> AgentOptions:
+    """Return *opts* with the settings that were given by keyword.
+
+    Raises:
+        TypeError: a setting was given both ways.
+        UnknownModelError: the model's name stands for none.
+    """
+    given = {"model": model, "system_prompt": system_prompt, "tools": tools}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    options = replace(opts) if opts is not None else AgentOptions()
+    if log is not None:
+        if options.log is not None:
+            raise TypeError("Agent: log was given twice, as a keyword and in its options")
+        options.log = log
+    if not wanted:
+        return options
+    before: Any = options.initial_state
+    state = AgentState.model_validate(before) if isinstance(before, dict) else before
+    for name in wanted:
+        if state is not None and getattr(state, name):
+            raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
+    if model is not None:
+        wanted["model"] = model_of(model)
+    options.initial_state = (state or AgentState()).model_copy(update=wanted)
+    return options
+
+
+def model_of(given: Model | str) -> Model:
+    """Return the model that *given* is, or stands for.
+
+    Raises:
+        UnknownModelError: it is a name that stands for none.
+    """
+    if not isinstance(given, str):
+        return given
+    # Imported here: who has a model object never needs the table of providers by name.
+    from tinyagent.named_model import named_model
+
+    return named_model(given)
