@@ -128,6 +128,10 @@ KNOWN: dict[str, Known] = {
 """Every provider that can be asked by its name: the first half of ``provider:model``."""
 
 
+CHOICES = ("auto", "none", "required")
+"""What ``options.tool_choice`` may say besides the name of a tool."""
+
+
 class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
     """How somebody speaks chat/completions. The defaults are those of most.
 
@@ -145,6 +149,8 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
         assistant: fields that an assistant message with calls must have.
         marks: whether cache breakpoints are read. cache_key: the field for the session's name.
         result_name: whether a tool's name goes with its result.
+        holds_schema: whether an answer can be held to a JSON schema.
+        tools_always: whether a request with results in it must have a field ``tools``.
         key_header: header of the key; "" = ``authorization: Bearer``.
     """
 
@@ -161,6 +167,8 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
     marks: bool = False
     cache_key: str = ""
     result_name: bool = False
+    holds_schema: bool = True
+    tools_always: bool = False
     key_header: str = ""
 
 
@@ -209,6 +217,7 @@ CHAT: tuple[ChatRow, ...] = (
         limit="max_tokens",
         think="thinking",
         texts="string",
+        holds_schema=False,
         assistant=("content", "reasoning_content"),
     ),
     ChatRow(
@@ -216,6 +225,7 @@ CHAT: tuple[ChatRow, ...] = (
         hosts=("z.ai", "bigmodel.cn"),
         without=_STORE,
         think="thinking",
+        holds_schema=False,
     ),
     ChatRow(
         names=("moonshot", "moonshotai"),
@@ -246,6 +256,8 @@ CHAT: tuple[ChatRow, ...] = (
         without=_STORE,
         limit="max_tokens",
     ),
+    # Behind it may be Anthropic, which refuses results without it; OpenAI refuses an empty list.
+    ChatRow(names=("litellm", "litellm-proxy"), tools_always=True),
     # Local servers that ignore `max_completion_tokens`.
     ChatRow(names=("ollama",), hosts=("ollama.com",), limit="max_tokens"),
     ChatRow(names=("lmstudio",), limit="max_tokens"),
@@ -257,6 +269,7 @@ MINIMAX = ChatRow(
     limit="max_tokens",
     think="split",
     thoughts="tags",
+    holds_schema=False,
 )
 
 
@@ -292,6 +305,11 @@ ADAPTIVE = re.compile(r"claude-(?:opus-4[-.](?:[7-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!
 """Models that refuse a budget and take ``{"type": "adaptive"}`` with an effort instead
 (platform.claude.com, extended thinking: from Opus 4.7 on)."""
 
+FORMS = re.compile(
+    r"claude-(?:opus-4[-.](?:[1-9]|\d\d)(?!\d)|[a-z]+-4[-.](?:[5-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!\d))"
+)
+"""Anthropic's models that hold an answer to a schema (platform.claude.com, structured outputs)."""
+
 REASONS = re.compile(r"(?:^|/)(?:o[1-9]|gpt-[5-9](?!.*chat)|gpt-oss|codex)")
 """OpenAI's models that reason unasked. To all others it refuses to give encrypted reasoning."""
 
@@ -320,6 +338,23 @@ def host_of(model: Mapping[str, Any]) -> str:
         return (urlsplit(str(model.get("base_url") or "")).hostname or "").lower()
     except ValueError:
         return ""
+
+
+def holds_schema(model: Mapping[str, Any], *, has_tools: bool) -> bool:
+    """Say whether *model* can be asked for an answer of a given form: ``options.output``."""
+    match model.get("api"):
+        case "openai-completions":
+            return row(model, CHAT, CHAT_DEFAULT).holds_schema
+        case "minimax-completions":
+            return MINIMAX.holds_schema
+        case "anthropic-messages":
+            speaks = row(model, MESSAGES, MESSAGES_DEFAULT)
+            return speaks.checked and bool(FORMS.search(str(model.get("id") or "")))
+        case "google-generative-ai":
+            # Older ones refuse a form together with functions.
+            return not has_tools or bool(GEMINI_LEVELS.search(str(model.get("id") or "")))
+        case _:
+            return True
 
 
 def level_of(model: Mapping[str, Any], options: Mapping[str, Any]) -> str:

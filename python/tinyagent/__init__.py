@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinyagent.agent import (
         Agent as Agent,
         AgentOptions as AgentOptions,
+        Retry as Retry,
         default_convert_to_llm as default_convert_to_llm,
         extract_text as extract_text,
     )
@@ -120,6 +121,7 @@ else:
         "Model": "agent_types",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
+        "Retry": "agent",
         "Recording": "verbs",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",

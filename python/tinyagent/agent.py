@@ -13,6 +13,7 @@ from tinyagent._options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
     ConvertToLlmCallback as ConvertToLlmCallback,
+    Retry as Retry,
     TransformContextCallback as TransformContextCallback,
     default_convert_to_llm as default_convert_to_llm,
     model_of,
