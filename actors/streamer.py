@@ -270,7 +270,7 @@ def retry_delay_s(
 
 def failed_in_band(answer: Answer) -> transports.Failure | None:
     """Return the failure that an answer with status 200 is, if it may pass; None if it is none."""
-    if answer.failure is None or answer.failure[0] not in ("overloaded", "network"):
+    if answer.failure is None or answer.failure[0] not in _MAY_PASS:
         return None
     return transports.Failure(*answer.failure, retryable=True)
 
@@ -348,6 +348,7 @@ class _Speech:
         return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
 
 
+_MAY_PASS = frozenset({"overloaded", "network", "interrupted"})
 _JOINED = frozenset({"text", "think", "refuse", "args"})
 _TELLING = frozenset({"stop_sequence", "pause_turn"})
 

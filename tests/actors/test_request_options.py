@@ -124,8 +124,7 @@ def test_gemini_is_told_in_its_own_words(choice: str, expected: Any) -> None:
     ],
 )
 def test_anthropic_is_told_both_in_one_field(choice: str | None, expected: Any) -> None:
-    asked = {"tool_choice": choice} if choice else {}
-    found = body(ANTHROPIC, tools=(ADD,), parallel_tool_calls=False, **asked)
+    found = body(ANTHROPIC, tools=(ADD,), parallel_tool_calls=False, tool_choice=choice)
     assert found["tool_choice"] == expected
 
 
