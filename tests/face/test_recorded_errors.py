@@ -15,13 +15,14 @@ import pytest
 from tests import corpus
 from tests.corpus import APIS
 from tests.rust.test_decode_errors import KINDS, SPECIAL
+from tests.wire import Hurried
 
 from tinyagent import Agent, AgentOptions, AssistantMessage, load, named_model, open_log
 from tinyagent.actors.transports import Transport
 from tinyagent.actors.transports.native import NativeTransport
 from tinyagent.actors.transports.portable import PortableTransport
 from tinyagent.events import kinds as k
-from tinyagent.testing import ProviderServer, VirtualClock, status
+from tinyagent.testing import ProviderServer, status
 
 KEY = "sk-live-0123456789abcdef"
 PROVIDERS = {
@@ -33,17 +34,6 @@ PROVIDERS = {
 """By whose name a recording's protocol is spoken here."""
 
 EXPECTED = {"invalid": 25, "refused": 12, "overflow": 3, "overloaded": 4}
-
-
-class Hurried(VirtualClock):
-    """A clock on which every sleep is over at once, and noted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
 
 @pytest.fixture(params=["native", "portable"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.wire import call, delta, end
+from tests.wire import Hurried, call, delta, end
 
 from tinyagent import (
     Agent,
@@ -21,22 +21,11 @@ from tinyagent import (
     replay,
 )
 from tinyagent.events import kinds as k
-from tinyagent.testing import ProviderServer, VirtualClock, chat, close_after, reset, sse, status
+from tinyagent.testing import ProviderServer, chat, close_after, reset, sse, status
 
 HELLO = delta(content="Hello, ")
 WHOLE = chat(text="Hello, world.")
 OVERLOADED = sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
-
-
-class Hurried(VirtualClock):
-    """A clock on which every sleep is over at once, and noted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
 
 class Outcome:
