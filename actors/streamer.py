@@ -205,6 +205,7 @@ class Streamer:
     ) -> AsyncIterator[Event | Live]:
         speech = _Speech(self._conversation)
         told: transports.Failure | None = None
+        options = asked.settings.options
         for number in range(1, self.source.attempts_max + 1):
             attempt = self.source.attempt(asked, key)
             try:
@@ -217,47 +218,75 @@ class Streamer:
                     if self._room is not None:
                         await self._room()
                 answer, live = attempt.finish()
-                self._has_ended = True
-                yield Live(speech.end(answer, request), live)
-                return
+                said = failed_in_band(answer)
+                delay_s = None
+                if said is not None:
+                    delay_s = self._delay_s(said, number, record.seq, speech, options)
+                if said is None or delay_s is None:
+                    self._has_ended = True
+                    yield Live(speech.end(answer, request), live)
+                    return
+                told = said
+                yield k.ModelRetrying(number + 1, _failure(said), round(delay_s, 3))
             except transports.Failure as failure:
                 if failure.status is not None or told is None:
                     told = failure
-                delay_s = self._delay_s(failure, number, record.seq)
-                if speech.begun or delay_s is None:
+                delay_s = self._delay_s(failure, number, record.seq, speech, options)
+                if delay_s is None:
                     self._has_ended = True
                     yield Live(speech.fail(told, request), getattr(failure, "live", None))
                     return
                 yield k.ModelRetrying(made + number + 1, _failure(failure), round(delay_s, 3))
             finally:
                 await attempt.aclose()
+            speech = _Speech(self._conversation)
             await self._clock.sleep(delay_s)
 
-    def _delay_s(self, failure: transports.Failure, number: int, seq: int) -> float | None:
+    def _delay_s(
+        self,
+        failure: transports.Failure,
+        number: int,
+        seq: int,
+        speech: _Speech,
+        options: Mapping[str, Any],
+    ) -> float | None:
         """Return how long to wait before the next attempt, None if there is none.
 
-        The share is derived from the place in the log, so that a session recorded twice is the
-        same twice.
+        After a delta was shown there is none, unless the host said that it can take one
+        (``retry_after_delta``). The share is derived from the place in the log, so that a session
+        recorded twice is the same twice.
         """
-        if self._cancelled:
+        if self._cancelled or (speech.begun and not options.get("retry_after_delta")):
             return None
         share = int(digest(f"{self._log_id}:{seq}:{number}".encode()), 16) / 16**16
-        return retry_delay_s(failure, number, self.source.attempts_max, share)
+        longest_s = float(options.get("retry_delay_s_max", RETRY_AFTER_S_MAX))
+        return retry_delay_s(failure, number, self.source.attempts_max, share, longest_s)
 
 
 def retry_delay_s(
-    failure: transports.Failure, number: int, attempts_max: int, share: float
+    failure: transports.Failure,
+    number: int,
+    attempts_max: int,
+    share: float,
+    longest_s: float = RETRY_AFTER_S_MAX,
 ) -> float | None:
     """Return how long to wait after attempt *number* failed, None if it was the last.
 
     The back-off is openai-python's: min(0.5 * 2^n, 8) s less up to a quarter, *share* of which is
-    taken: from 0 to 1.
+    taken: from 0 to 1. A provider that asks for more than *longest_s* has refused.
     """
     if not failure.retryable or number >= attempts_max:
         return None
     if failure.retry_after_s is not None:
-        return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_S_MAX else None
-    return float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - share / 4))
+        return failure.retry_after_s if failure.retry_after_s <= longest_s else None
+    return min(float(min(0.5 * 2 ** (number - 1), 8.0) * (1 - share / 4)), longest_s)
+
+
+def failed_in_band(answer: Answer) -> transports.Failure | None:
+    """Return the failure that an answer with status 200 is, if it may pass; None if it is none."""
+    if answer.failure is None or answer.failure[0] not in _MAY_PASS:
+        return None
+    return transports.Failure(*answer.failure, retryable=True)
 
 
 class _Speech:
@@ -333,6 +362,7 @@ class _Speech:
         return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
 
 
+_MAY_PASS = frozenset({"overloaded", "network", "interrupted"})
 _JOINED = frozenset({"text", "think", "refuse", "args"})
 _TELLING = frozenset({"stop_sequence", "pause_turn"})
 

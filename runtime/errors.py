@@ -21,12 +21,15 @@
     ├── ProviderError             a model call failed: kind, status, what the provider said
     ├── DivergenceError           today's code decides otherwise than the record says
     ├── EffectInReplayError       a step touched a file, a socket or a process
+    ├── UnknownModelError         no provider of that name; carries the names there are
     ├── UnknownToolError          no tool of that name; carries the names there are
     ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
     └── InvariantError            something that cannot be is: our bug
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class TinyAgentError(RuntimeError):
@@ -158,6 +161,26 @@ class DivergenceError(TinyAgentError):
 
 class EffectInReplayError(TinyAgentError):
     """Code that only decides touched a file, a socket or a process during replay."""
+
+
+class UnknownModelError(TinyAgentError):
+    """A model's name is not ``provider:model``, or nobody knows the provider.
+
+    Attributes:
+        name: what was given. known: the providers there are.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        provider, colon, _ = name.partition(":")
+        what = "the name has no model" if colon else "the name has no provider"
+        if colon and provider not in known:
+            what = f"no provider is named {provider!r}"
+        super().__init__(
+            f"{what}\n  got       {name!r}\n  expected  provider:model, with a provider of: "
+            f"{', '.join(sorted(known))}\n  try       a model object for any other provider"
+        )
+        self.name = name
+        self.known = list(known)
 
 
 class UnknownToolError(TinyAgentError):

@@ -26,7 +26,7 @@ from tinyagent.agent_types import (
     UserMessage,
 )
 from tinyagent.alchemy_provider import OpenAICompatModel, stream_alchemy_openai_completions
-from tinyagent.testing import ProviderServer, Reply, chat, sse
+from tinyagent.testing import ProviderServer, Reply, VirtualClock, chat, sse
 from tinyagent.testing.provider import Received
 
 DONE = b"data: [DONE]\n\n"
@@ -145,6 +145,17 @@ def deltas(events: Sequence[AssistantMessageEvent], index: int) -> list[str | No
     return [
         event.delta for event in events if event.content_index == index and event.delta is not None
     ]
+
+
+class Hurried(VirtualClock):
+    """A clock on which every sleep is over at once, and noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
 
 @dataclass

@@ -21,7 +21,16 @@ from tinyagent.actors.providers.content import (
     sendable,
     text_of,
 )
-from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of, schema_of
+from tinyagent.actors.providers.encoding import (
+    Memo,
+    bearer,
+    closed,
+    dump,
+    extended,
+    output_of,
+    request_of,
+    schema_of,
+)
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import MessagesRow
 from tinyagent.actors.transports import HttpRequest
@@ -105,9 +114,28 @@ def _head(settings: Settings, *, marked: bool) -> dict[str, Any]:
             head["system"] = [text]
     if settings.tools:
         head["tools"] = [_tool(tool) for tool in settings.tools]
-        if options.get("parallel_tool_calls") is False:
-            head["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
-    return head
+        if choice := _choice(options):
+            head["tool_choice"] = choice
+    if options.get("stop"):
+        head["stop_sequences"] = list(options["stop"])
+    if output := output_of(settings):
+        form = {"type": "json_schema", "schema": output.schema}
+        head["output_config"] = {**head.get("output_config", {}), "format": form}
+    return extended(head, options)
+
+
+def _choice(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which tools must be called, and whether one at a time; empty where nobody said."""
+    wanted, at_once = options.get("tool_choice"), options.get("parallel_tool_calls")
+    if wanted is None and at_once is not False:
+        return {}
+    kind = {"required": "any", None: "auto", "auto": "auto", "none": "none"}.get(wanted, "tool")
+    choice: dict[str, Any] = {"type": kind}
+    if kind == "tool":
+        choice["name"] = wanted
+    if at_once is False and kind != "none":
+        choice["disable_parallel_tool_use"] = True
+    return choice
 
 
 def _thinking(settings: Settings, limit: int) -> dict[str, Any]:
@@ -243,12 +271,18 @@ def _blocks(content: Content, mark: Mark) -> list[dict[str, Any]]:
                 continue
             out.append({"type": "text", "text": text})
         elif image := image_of(part):
-            out.append({"type": "image", "source": _source(image)})
+            out.append(_image(image))
         else:
             continue
         if at in marked:
             out[-1]["cache_control"] = marked[at]
     return out
+
+
+def _image(image: Image) -> dict[str, Any]:
+    if image.kind == "audio":
+        return {"type": "text", "text": image.left_out()}
+    return {"type": image.kind, "source": _source(image)}
 
 
 def _source(image: Image) -> dict[str, Any]:

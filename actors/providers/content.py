@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -24,15 +24,34 @@ Mark = tuple[tuple[int, Any], ...]
 
 
 class Image(NamedTuple):
-    """An image: base64 with its type, or else the address of one."""
+    """An image: base64 with its type, or else the address of one.
+
+    By its type it may also be a document or a recording: whatever is not text comes this way.
+    """
 
     url: str
     mime_type: str = ""
     base64: str = ""
 
+    @property
+    def kind(self) -> Literal["image", "audio", "document"]:
+        """What the type says that it is."""
+        if self.mime_type.startswith("audio/"):
+            return "audio"
+        return "document" if self.mime_type.startswith(("application/", "text/")) else "image"
+
+    @property
+    def filename(self) -> str:
+        """A name for what has none: protocols ask for one, and look at its end."""
+        return f"document.{self.mime_type.partition('/')[2].partition('+')[0] or 'bin'}"
+
     def as_url(self) -> str:
         """Return the image as one URL."""
         return f"data:{self.mime_type};base64,{self.base64}" if self.base64 else self.url
+
+    def left_out(self) -> str:
+        """Return what a protocol without a place for it tells the model instead."""
+        return f"({self.mime_type or 'a file'} left out: it cannot be sent to this model)"
 
 
 def parts(content: Content | None) -> list[Mapping[str, Any]]:
@@ -81,8 +100,9 @@ def image_of(part: Mapping[str, Any]) -> Image | None:
         if comma and "base64" in flags:
             return Image(url, kind or "image/png", data)
         return Image(url)
+    kind = part.get("mime_type") or ""
     # base64 has no colon.
-    return Image(url) if ":" in url else Image("", part.get("mime_type") or "image/png", url)
+    return Image(url, kind) if ":" in url else Image("", kind or "image/png", url)
 
 
 def arguments(call: Block) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from tinyagent.actors.providers.content import Mark
+from tinyagent.actors.providers.table import holds_schema
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest, text
 from tinyagent.events.conversation import Settings
@@ -23,6 +24,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _TIMEOUTS = ("connect_timeout_s", "first_byte_timeout_s", "read_timeout_s")
 _CACHE_KEY_MAX = 64
+# What OpenAI takes as the name of a form (platform.openai.com, structured outputs).
+_NAME_UNFIT, _NAME_MAX = re.compile(r"[^A-Za-z0-9_-]"), 64
 
 
 class Memo(Generic[T]):
@@ -93,6 +96,50 @@ def schema_of(tool: ToolSpec) -> msgspec.Raw:
     """
     raw = dump(tool.schema or {"type": "object", "properties": {}})
     return msgspec.Raw(dump(_unwrapped(tool.schema)) if b'"$esc"' in raw else raw)
+
+
+class Output(NamedTuple):
+    """The form that an answer must have: ``options.output``."""
+
+    name: str
+    schema: Any
+    strict: bool
+
+
+def output_of(settings: Settings) -> Output | None:
+    """Return the form that the answer is asked to have; None if any will do.
+
+    Raises:
+        ValueError: the model cannot be held to one.
+    """
+    wanted = settings.options.get("output")
+    if not wanted:
+        return None
+    model, has_tools = settings.model, bool(settings.tools)
+    if not holds_schema(model, has_tools=has_tools):
+        besides = " beside tools" if has_tools else ""
+        told = f"{model.get('provider')} {model.get('id')} holds no answer to a schema{besides}"
+        raise ValueError(f"{told}: leave out `output`, or let a tool take the answer")
+    schema = _unwrapped(wanted["schema"])
+    name = _NAME_UNFIT.sub("_", str(wanted.get("name") or "output"))[:_NAME_MAX]
+    return Output(name, schema, bool(wanted.get("strict")))
+
+
+def extended(head: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *head* with the user's own fields, which come last; objects are merged."""
+    more = _unwrapped(options.get("extra_body") or {})
+    return _merged(head, more) if more else head
+
+
+def _merged(ours: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(ours)
+    for name, value in theirs.items():
+        match out.get(name), value:
+            case dict() as mine, dict():
+                out[name] = _merged(mine, value)
+            case _:
+                out[name] = value
+    return out
 
 
 def _unwrapped(value: Any) -> Any:

@@ -25,7 +25,16 @@ from tinyagent.actors.providers.content import (
     text_of,
     texts_of,
 )
-from tinyagent.actors.providers.encoding import Memo, bearer, closed, dump, request_of, schema_of
+from tinyagent.actors.providers.encoding import (
+    Memo,
+    bearer,
+    closed,
+    dump,
+    extended,
+    output_of,
+    request_of,
+    schema_of,
+)
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.conversation import Settings
@@ -83,7 +92,8 @@ class GenerateContent:
 
 
 def _is_vertex(model: Mapping[str, Any]) -> bool:
-    return table.host_of(model).endswith("aiplatform.googleapis.com")
+    named = model.get("provider") in ("vertex", "google-vertex")
+    return named or table.host_of(model).endswith("aiplatform.googleapis.com")
 
 
 def _head(settings: Settings) -> dict[str, Any]:
@@ -101,9 +111,20 @@ def _head(settings: Settings) -> dict[str, Any]:
         config["temperature"] = options["temperature"]
     if thinking := _thinking(model, options):
         config["thinkingConfig"] = thinking
+    if options.get("stop"):
+        config["stopSequences"] = list(options["stop"])
+    if output := output_of(settings):
+        config["responseMimeType"] = "application/json"
+        config["responseJsonSchema"] = output.schema
     if config:
         head["generationConfig"] = config
-    return head
+    if settings.tools and (choice := options.get("tool_choice")) is not None:
+        mode = {"required": "ANY", "auto": "AUTO", "none": "NONE"}.get(choice, "ANY")
+        calling: dict[str, Any] = {"mode": mode}
+        if choice not in table.CHOICES:
+            calling["allowedFunctionNames"] = [choice]
+        head["toolConfig"] = {"functionCallingConfig": calling}
+    return extended(head, options)
 
 
 def _thinking(model: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,5 +268,6 @@ def _parts(content: Content) -> list[dict[str, Any]]:
 
 def _image(image: Image) -> dict[str, Any]:
     if not image.base64:
-        return {"fileData": {"fileUri": image.url}}
+        kind = {"mimeType": image.mime_type} if image.mime_type else {}
+        return {"fileData": {**kind, "fileUri": image.url}}
     return {"inlineData": {"mimeType": image.mime_type, "data": image.base64}}

@@ -32,6 +32,8 @@ from tinyagent.actors.providers.encoding import (
     cache_key,
     closed,
     dump,
+    extended,
+    output_of,
     request_of,
     schema_of,
 )
@@ -50,6 +52,7 @@ _PART = "content[].thinking"
 _DETAILS = "reasoning_details"
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _SHORT_MAX = 40
+_AUDIO = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
 _TEMPERATURE_MIN, _TEMPERATURE_MAX = 2.2250738585072014e-308, 1.0
 """MiniMax refuses 0 and what is above 1."""
 
@@ -85,7 +88,8 @@ class ChatCompletions:
         dialect = _Dialect(row, settings.model, reasons=level != "off")
         encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
         system = _system(row, settings.system, level, marked=bool(marks))
-        return closed(_head(row, settings, level), "messages", [*system, *_joined(encoded)])
+        head = _head(row, settings, level, had_tools=any(isinstance(m, Result) for m in sent))
+        return closed(head, "messages", [*system, *_joined(encoded)])
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -107,7 +111,7 @@ class MiniMaxCompletions(ChatCompletions):
         return table.MINIMAX
 
 
-def _head(row: ChatRow, settings: Settings, level: str) -> dict[str, Any]:
+def _head(row: ChatRow, settings: Settings, level: str, *, had_tools: bool) -> dict[str, Any]:
     """Return all of the body but the messages."""
     model, options = settings.model, settings.options
     head: dict[str, Any] = {"model": model.get("id") or "", "stream": True}
@@ -128,7 +132,22 @@ def _head(row: ChatRow, settings: Settings, level: str) -> dict[str, Any]:
         head["tools"] = [_tool(tool, row) for tool in settings.tools]
         if options.get("parallel_tool_calls") is not None:
             head["parallel_tool_calls"] = bool(options["parallel_tool_calls"])
-    return head
+        if (choice := options.get("tool_choice")) is not None:
+            head["tool_choice"] = _choice(choice)
+    elif row.tools_always and had_tools:
+        head["tools"] = []
+    if options.get("stop"):
+        head["stop"] = list(options["stop"])
+    if output := output_of(settings):
+        form = {"name": output.name, "schema": output.schema, "strict": output.strict}
+        head["response_format"] = {"type": "json_schema", "json_schema": form}
+    return extended(head, options)
+
+
+def _choice(choice: str) -> Any:
+    if choice in table.CHOICES:
+        return choice
+    return {"type": "function", "function": {"name": choice}}
 
 
 def _thinking(row: ChatRow, level: str) -> dict[str, Any]:
@@ -183,7 +202,15 @@ def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": image.as_url()}}
+    match image.kind:
+        case "document":
+            file = {"filename": image.filename, "file_data": image.as_url()}
+            return {"type": "file", "file": file}
+        case "audio" if image.base64:
+            form = _AUDIO.get(image.mime_type, image.mime_type.partition("/")[2])
+            return {"type": "input_audio", "input_audio": {"data": image.base64, "format": form}}
+        case _:
+            return {"type": "image_url", "image_url": {"url": image.as_url()}}
 
 
 def _images(images: list[bytes]) -> bytes:

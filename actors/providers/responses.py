@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyagent.actors.providers import table
 from tinyagent.actors.providers.content import (
+    Image,
     Mark,
     arguments,
     image_of,
@@ -27,6 +28,8 @@ from tinyagent.actors.providers.encoding import (
     cache_key,
     closed,
     dump,
+    extended,
+    output_of,
     request_of,
     schema_of,
 )
@@ -102,7 +105,16 @@ def _head(row: ChatRow, settings: Settings) -> dict[str, Any]:
         head["tools"] = [_tool(tool) for tool in settings.tools]
         if options.get("parallel_tool_calls") is not None:
             head["parallel_tool_calls"] = bool(options["parallel_tool_calls"])
-    return head
+        if (choice := options.get("tool_choice")) is not None:
+            head["tool_choice"] = (
+                choice if choice in table.CHOICES else {"type": "function", "name": choice}
+            )
+    if options.get("stop"):
+        raise ValueError("openai-responses has no stop sequences: leave out `stop`")
+    if output := output_of(settings):
+        form = {"name": output.name, "schema": output.schema, "strict": output.strict}
+        head["text"] = {"format": {"type": "json_schema", **form}}
+    return extended(head, options)
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -141,8 +153,21 @@ def _input(content: Content) -> list[dict[str, Any]]:
         if (text := text_of(part)) is not None:
             out.append({"type": "input_text", "text": text})
         elif image := image_of(part):
-            out.append({"type": "input_image", "image_url": image.as_url(), "detail": "auto"})
+            out.append(_image(image))
     return out
+
+
+def _image(image: Image) -> dict[str, Any]:
+    match image.kind:
+        case "document" if image.base64:
+            file = {"filename": image.filename, "file_data": image.as_url()}
+            return {"type": "input_file", **file}
+        case "document":
+            return {"type": "input_file", "file_url": image.url}
+        case "audio":
+            return {"type": "input_text", "text": image.left_out()}
+        case "image":
+            return {"type": "input_image", "image_url": image.as_url(), "detail": "auto"}
 
 
 def _output(answer: Assistant, *, own: bool) -> Iterator[dict[str, Any]]:

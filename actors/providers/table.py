@@ -53,19 +53,36 @@ API_ALIASES: dict[str, str] = {
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Where a provider is found. ``url`` is what ``model.base_url`` holds; "" = the user's own."""
+    """Where a provider is found.
+
+    Attributes:
+        url: what ``model.base_url`` holds. ``{NAME}`` in it is an environment variable: whoever
+            has an address of their own at that provider says it there.
+        keys: environment variables with the key, the first that is set counts; none are needed
+            where there are none.
+        provider: what the model is recorded under, if not the name in this table.
+    """
 
     api: str
     url: str
     keys: tuple[str, ...] = ()
+    provider: str = ""
 
 
 def _chat(url: str, *keys: str) -> Known:
     return Known("openai-completions", url, keys)
 
 
+def _gemini() -> Known:
+    root = "https://generativelanguage.googleapis.com/v1beta"
+    return Known("google-generative-ai", root, ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "google")
+
+
 KNOWN: dict[str, Known] = {
     "openai": _chat(DEFAULT_BASE_URLS["openai"], "OPENAI_API_KEY"),
+    "openai-responses": Known(
+        "openai-responses", "https://api.openai.com/v1/responses", ("OPENAI_API_KEY",), "openai"
+    ),
     "openrouter": _chat(DEFAULT_BASE_URLS["openrouter"], "OPENROUTER_API_KEY"),
     "chutes": _chat(DEFAULT_BASE_URLS["chutes"], "CHUTES_API_KEY"),
     "minimax": Known("minimax-completions", DEFAULT_BASE_URLS["minimax"], ("MINIMAX_API_KEY",)),
@@ -73,13 +90,16 @@ KNOWN: dict[str, Known] = {
         "minimax-completions", DEFAULT_BASE_URLS["minimax-cn"], ("MINIMAX_CN_API_KEY",)
     ),
     "kimi": Known("anthropic-messages", DEFAULT_BASE_URLS["kimi"], ("KIMI_API_KEY",)),
-    "anthropic": Known(
-        "anthropic-messages", "https://api.anthropic.com", KEY_VARIABLES["anthropic"]
-    ),
-    "google": Known(
+    # Not ANTHROPIC_OAUTH_TOKEN, as the compatible face: a token is no `x-api-key`.
+    "anthropic": Known("anthropic-messages", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",)),
+    "google": _gemini(),
+    "gemini": _gemini(),
+    # The key is an access token, which lives for an hour: `gcloud auth print-access-token`.
+    "vertex": Known(
         "google-generative-ai",
-        "https://generativelanguage.googleapis.com/v1beta",
-        ("GEMINI_API_KEY",),
+        "https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/"
+        "{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}/publishers/google",
+        ("GOOGLE_OAUTH_ACCESS_TOKEN",),
     ),
     "deepseek": _chat("https://api.deepseek.com/chat/completions", "DEEPSEEK_API_KEY"),
     "groq": _chat("https://api.groq.com/openai/v1/chat/completions", "GROQ_API_KEY"),
@@ -93,13 +113,23 @@ KNOWN: dict[str, Known] = {
     "vercel-ai-gateway": _chat(
         "https://ai-gateway.vercel.sh/v1/chat/completions", "AI_GATEWAY_API_KEY"
     ),
-    "azure": _chat("", "AZURE_OPENAI_API_KEY"),
+    "azure": _chat("{AZURE_OPENAI_ENDPOINT}/openai/v1/chat/completions", "AZURE_OPENAI_API_KEY"),
+    "azure-responses": Known(
+        "openai-responses",
+        "{AZURE_OPENAI_ENDPOINT}/openai/v1/responses",
+        ("AZURE_OPENAI_API_KEY",),
+        "azure",
+    ),
     "ollama": _chat("http://localhost:11434/v1/chat/completions"),
     "llamacpp": _chat("http://localhost:8080/v1/chat/completions"),
     "vllm": _chat("http://localhost:8000/v1/chat/completions"),
     "lmstudio": _chat("http://localhost:1234/v1/chat/completions"),
 }
-"""Every provider that can be asked by its name alone; what the modern face resolves."""
+"""Every provider that can be asked by its name: the first half of ``provider:model``."""
+
+
+CHOICES = ("auto", "none", "required")
+"""What ``options.tool_choice`` may say besides the name of a tool."""
 
 
 class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +149,8 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
         assistant: fields that an assistant message with calls must have.
         marks: whether cache breakpoints are read. cache_key: the field for the session's name.
         result_name: whether a tool's name goes with its result.
+        holds_schema: whether an answer can be held to a JSON schema.
+        tools_always: whether a request with results in it must have a field ``tools``.
         key_header: header of the key; "" = ``authorization: Bearer``.
     """
 
@@ -135,6 +167,8 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
     marks: bool = False
     cache_key: str = ""
     result_name: bool = False
+    holds_schema: bool = True
+    tools_always: bool = False
     key_header: str = ""
 
 
@@ -183,6 +217,7 @@ CHAT: tuple[ChatRow, ...] = (
         limit="max_tokens",
         think="thinking",
         texts="string",
+        holds_schema=False,
         assistant=("content", "reasoning_content"),
     ),
     ChatRow(
@@ -190,6 +225,7 @@ CHAT: tuple[ChatRow, ...] = (
         hosts=("z.ai", "bigmodel.cn"),
         without=_STORE,
         think="thinking",
+        holds_schema=False,
     ),
     ChatRow(
         names=("moonshot", "moonshotai"),
@@ -220,6 +256,8 @@ CHAT: tuple[ChatRow, ...] = (
         without=_STORE,
         limit="max_tokens",
     ),
+    # Behind it may be Anthropic, which refuses results without it; OpenAI refuses an empty list.
+    ChatRow(names=("litellm", "litellm-proxy"), tools_always=True),
     # Local servers that ignore `max_completion_tokens`.
     ChatRow(names=("ollama",), hosts=("ollama.com",), limit="max_tokens"),
     ChatRow(names=("lmstudio",), limit="max_tokens"),
@@ -231,6 +269,7 @@ MINIMAX = ChatRow(
     limit="max_tokens",
     think="split",
     thoughts="tags",
+    holds_schema=False,
 )
 
 
@@ -266,6 +305,11 @@ ADAPTIVE = re.compile(r"claude-(?:opus-4[-.](?:[7-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!
 """Models that refuse a budget and take ``{"type": "adaptive"}`` with an effort instead
 (platform.claude.com, extended thinking: from Opus 4.7 on)."""
 
+FORMS = re.compile(
+    r"claude-(?:opus-4[-.](?:[1-9]|\d\d)(?!\d)|[a-z]+-4[-.](?:[5-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!\d))"
+)
+"""Anthropic's models that hold an answer to a schema (platform.claude.com, structured outputs)."""
+
 REASONS = re.compile(r"(?:^|/)(?:o[1-9]|gpt-[5-9](?!.*chat)|gpt-oss|codex)")
 """OpenAI's models that reason unasked. To all others it refuses to give encrypted reasoning."""
 
@@ -294,6 +338,23 @@ def host_of(model: Mapping[str, Any]) -> str:
         return (urlsplit(str(model.get("base_url") or "")).hostname or "").lower()
     except ValueError:
         return ""
+
+
+def holds_schema(model: Mapping[str, Any], *, has_tools: bool) -> bool:
+    """Say whether *model* can be asked for an answer of a given form: ``options.output``."""
+    match model.get("api"):
+        case "openai-completions":
+            return row(model, CHAT, CHAT_DEFAULT).holds_schema
+        case "minimax-completions":
+            return MINIMAX.holds_schema
+        case "anthropic-messages":
+            speaks = row(model, MESSAGES, MESSAGES_DEFAULT)
+            return speaks.checked and bool(FORMS.search(str(model.get("id") or "")))
+        case "google-generative-ai":
+            # Older ones refuse a form together with functions.
+            return not has_tools or bool(GEMINI_LEVELS.search(str(model.get("id") or "")))
+        case _:
+            return True
 
 
 def level_of(model: Mapping[str, Any], options: Mapping[str, Any]) -> str:

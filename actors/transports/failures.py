@@ -89,6 +89,12 @@ def bad_url() -> Failure:
     return Failure("invalid", "HTTP request failed: builder error")
 
 
+def no_client(why: Exception) -> Failure:
+    """The environment names a proxy or certificates that cannot be used."""
+    told = "no client for this environment (proxies, SSL_CERT_FILE, SSL_CERT_DIR)"
+    return _noted(Failure("invalid", f"HTTP request failed: {told}"), why)
+
+
 def not_sent(url: str, why: Exception) -> Failure:
     """No connection, or it broke before the answer."""
     message = f"HTTP request failed: error sending request for url ({public_url(url)})"

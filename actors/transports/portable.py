@@ -83,7 +83,10 @@ class Stream:
         Raises:
             Failure: no answer came, or ``aclose`` was called meanwhile (kind ``cancelled``).
         """
-        client = await self._clients.get()
+        try:
+            client = await self._clients.get()
+        except Exception as error:  # a proxy that httpx does not know, a file that is not there
+            raise failures.no_client(error) from None
         request = self._build(client)
         try:
             async with asyncio.timeout(self._patience_s()) as self._limit:

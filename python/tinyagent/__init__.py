@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinyagent.agent import (
         Agent as Agent,
         AgentOptions as AgentOptions,
+        Retry as Retry,
         default_convert_to_llm as default_convert_to_llm,
         extract_text as extract_text,
     )
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
         rerun as rerun,
         resume as resume,
     )
+    from tinyagent.named_model import named_model as named_model
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -140,6 +142,7 @@ else:
         "PendingApproval": "_decisions",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
+        "Retry": "agent",
         "Recording": "verbs",
         "RunFailedError": "_runs",
         "RunResult": "_runs",
@@ -171,6 +174,7 @@ else:
         "extract_text": "agent",
         "fork": "continuing",
         "load": "verbs",
+        "named_model": "named_model",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
         "replay": "verbs",

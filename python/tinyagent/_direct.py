@@ -11,7 +11,7 @@ from tinyagent._diagnostics import diagnose
 from tinyagent._partial import Partial, public_usage
 from tinyagent._resolve import access, debug, thinking_of
 from tinyagent.actors.sources import ProviderSource
-from tinyagent.actors.streamer import ABORTED, retry_delay_s
+from tinyagent.actors.streamer import ABORTED, failed_in_band, retry_delay_s
 from tinyagent.actors.transports import Answer, Failure, Timed
 from tinyagent.agent_types import (
     AgentTool,
@@ -153,7 +153,11 @@ class DirectResponse:
                     is_begun = True
                     for event in self._partial.read(self._names.given(pieces)):
                         yield event
-                for event in self._end(attempt.finish()[0]):
+                answer = attempt.finish()[0]
+                said = None if is_begun else failed_in_band(answer)
+                if said is not None and number < source.attempts_max:
+                    raise said
+                for event in self._end(answer):
                     yield event
                 return
             except Failure as failure:

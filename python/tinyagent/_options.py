@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
     AgentState,
+    AgentTool,
     BeforeToolCallFn,
     Limits,
     Message,
+    Model,
     ShouldStopAfterTurnFn,
     StreamFn,
     ThinkingBudgets,
@@ -38,11 +40,43 @@ async def default_convert_to_llm(messages: list[AgentMessage]) -> list[Message]:
     return [message for message in messages if message.role in known]  # type: ignore[misc] # by role
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How a failed request is sent again. Every attempt is on record, as ``model.retrying``.
+
+    Attributes:
+        attempts_max: how often one request is sent at most.
+        delay_s_max: longest wait before the next; a provider that asks for more has refused.
+        after_delta: also when a part of the answer was shown. That part is void then, and whoever
+            shows an answer must drop it at ``model.retrying``.
+    """
+
+    attempts_max: int = 3
+    delay_s_max: float = 120.0
+    after_delta: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            ValueError: no attempt at all, or a negative wait.
+        """
+        if self.attempts_max < 1 or self.delay_s_max < 0:
+            raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max at least 0")
+
+
 @dataclass
 class AgentOptions:
     """How an agent is configured. All times are in seconds.
 
     Attributes:
+        stop: texts at which the model stops; a protocol without a place for them says so.
+        parallel_tool_calls: False asks for one call at a time, where that can be asked.
+        tool_choice: ``auto``, ``none``, ``required``, or the name of the tool to call.
+        output_schema: JSON Schema of every answer that is not a call; a model that cannot be held
+            to it says so.
+        extra_body: fields of a provider's own for the request; they come last, and replace.
+        retry: how a failed request is sent again; ``retries_max`` is the compatible word for it.
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
         clock: the time of the log; tests step one of their own.
@@ -77,12 +111,27 @@ class AgentOptions:
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None
     read_timeout_s: float | None = None
+    retry: Retry | None = None
+    stop: Sequence[str] = ()
+    parallel_tool_calls: bool | None = None
+    tool_choice: str | None = None
+    output_schema: dict[str, Any] | None = None
+    extra_body: dict[str, Any] | None = None
     clock: Clock | None = None
     transport: Transport | None = None
     sinks: Sequence[Sink] = ()
     on_unknown: OnUnknown | None = None
     on_approval: OnApproval | None = None
     on_interrupted: Literal["retry", "keep"] = "retry"
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            TypeError: ``retry`` and ``retries_max`` were both given.
+        """
+        if self.retry is not None and self.retries_max is not None:
+            raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
@@ -92,9 +141,75 @@ class AgentOptions:
             "session_id": session_id,
             "thinking_budget_tokens": budgets and budgets.thinking_budget,
             "prompt_caching": self.enable_prompt_caching or None,
-            "retries_max": self.retries_max,
+            "retries_max": self.retry.attempts_max - 1 if self.retry else self.retries_max,
+            "retry_delay_s_max": self.retry and self.retry.delay_s_max,
+            "retry_after_delta": (self.retry and self.retry.after_delta) or None,
+            "stop": list(self.stop) or None,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "tool_choice": self.tool_choice,
+            "output": self.output_schema and _output(self.output_schema),
+            "extra_body": self.extra_body and _plain(self.extra_body),
             "connect_timeout_s": self.connect_timeout_s,
             "first_byte_timeout_s": self.first_byte_timeout_s,
             "read_timeout_s": self.read_timeout_s,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def _output(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": str(schema.get("title") or "output"), "schema": _plain(schema)}
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    """Return *value* as a log can hold it, keys like ``$ref`` included."""
+    from tinyagent.events import plain
+
+    return plain(value)
+
+
+def options_of(
+    opts: AgentOptions | None,
+    *,
+    model: Model | str | None,
+    system_prompt: str | None,
+    tools: list[AgentTool] | None,
+    log: Log | None,
+) -> AgentOptions:
+    """Return *opts* with the settings that were given by keyword.
+
+    Raises:
+        TypeError: a setting was given both ways.
+        UnknownModelError: the model's name stands for none.
+    """
+    given = {"model": model, "system_prompt": system_prompt, "tools": tools}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    options = replace(opts) if opts is not None else AgentOptions()
+    if log is not None:
+        if options.log is not None:
+            raise TypeError("Agent: log was given twice, as a keyword and in its options")
+        options.log = log
+    if not wanted:
+        return options
+    before: Any = options.initial_state
+    state = AgentState.model_validate(before) if isinstance(before, dict) else before
+    for name in wanted:
+        if state is not None and getattr(state, name):
+            raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
+    if model is not None:
+        wanted["model"] = model_of(model)
+    options.initial_state = (state or AgentState()).model_copy(update=wanted)
+    return options
+
+
+def model_of(given: Model | str) -> Model:
+    """Return the model that *given* is, or stands for.
+
+    Raises:
+        UnknownModelError: it is a name that stands for none.
+    """
+    if not isinstance(given, str):
+        return given
+    # Imported here: who has a model object never needs the table of providers by name.
+    from tinyagent.named_model import named_model
+
+    return named_model(given)

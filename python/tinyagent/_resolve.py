@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinyagent.actors.providers.table import DEFAULT_BASE_URLS, KEY_VARIABLES
@@ -49,11 +49,11 @@ def resolve_alchemy(model: Model) -> dict[str, Any]:
     url = url.strip()
     if not url:
         raise ValueError("Model `base_url` must be a non-empty string")
-    described = _described(model, provider, model.id, api, url)
+    resolved = described(model, provider, model.id, api, url)
     own = DEFAULT_BASE_URLS.get(provider, OPENAI_URL)
     if url == OPENAI_URL != own and _environment_key(provider):
-        described |= {"base_url": own, "url_by": "environment"}
-    return described
+        resolved |= {"base_url": own, "url_by": "environment"}
+    return resolved
 
 
 def resolve_rust(model: Model) -> dict[str, Any]:
@@ -80,36 +80,43 @@ def resolve_rust(model: Model) -> dict[str, Any]:
             "Model `api` must be one of 'anthropic-messages', 'openai-completions', "
             "or 'minimax-completions'"
         )
-    return _described(model, provider, model.id, api, url)
+    return described(model, provider, model.id, api, url)
 
 
-def _described(model: Model, provider: str, name: str, api: str, url: str) -> dict[str, Any]:
-    described: dict[str, Any] = {"provider": provider, "id": name, "api": api, "base_url": url}
+def described(model: Model, provider: str, name: str, api: str, url: str) -> dict[str, Any]:
+    """Return *model* as the request builders take it, with what it says of itself."""
+    said: dict[str, Any] = {"provider": provider, "id": name, "api": api, "base_url": url}
     if isinstance(model, ProviderMetadataModel):
-        described["reasoning"] = model.reasoning
-        described["context_window"] = model.context_window
-        described["max_tokens"] = model.max_tokens
+        said["reasoning"] = model.reasoning
+        said["context_window"] = model.context_window
+        said["max_tokens"] = model.max_tokens
     auth = getattr(model, "auth", "bearer")
     if auth != "bearer":
-        described["auth"] = auth
-    return described
+        said["auth"] = auth
+    return said
 
 
 def access(model: Model, settings: Settings, key: str | None) -> Granted:
     """Return what one request is sent with: key, headers, and where to.
 
-    The key is the one given, else the provider's environment variable. One from the environment
-    goes to the OpenAI URL only if it is OpenAI's; see ``resolve_alchemy`` for the others.
+    A class of models may have a rule of its own (``__tinyagent_access__``). Else the key is the
+    one given, or the provider's environment variable. One from the environment goes to the OpenAI
+    URL only if it is OpenAI's; see ``resolve_alchemy`` for the others.
 
     Raises:
         Failure: the provider needs a key and there is none for this URL.
     """
-    described = settings.model
-    provider, api, url = (described[name] for name in ("provider", "api", "base_url"))
+    own: Callable[[Settings, str | None], Granted] | None = getattr(
+        model, "__tinyagent_access__", None
+    )
+    if own is not None:
+        return own(settings, key)
+    asked = settings.model
+    provider, api, url = (asked[name] for name in ("provider", "api", "base_url"))
     headers: Mapping[str, str] = getattr(model, "headers", None) or {}
-    if key and described.get("url_by") == "environment":
+    if key and asked.get("url_by") == "environment":
         url = OPENAI_URL
-    elif not key and described.get("auth") != "none":
+    elif not key and asked.get("auth") != "none":
         key = _environment_key(provider)
         is_elsewhere = url == OPENAI_URL and provider != "openai"
         if provider in KEY_VARIABLES and (key is None or is_elsewhere):
@@ -117,7 +124,7 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
                 "refused",
                 f"failed to start {api} stream: No API key provided for provider: {provider}",
             )
-    debug(f"{provider} {described['id']} by {api}: POST {public_url(url)}")
+    debug(f"{provider} {asked['id']} by {api}: POST {public_url(url)}")
     return Granted(key or None, headers, url)
 
 

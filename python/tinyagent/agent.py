@@ -13,8 +13,11 @@ from tinyagent._options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
     ConvertToLlmCallback as ConvertToLlmCallback,
+    Retry as Retry,
     TransformContextCallback as TransformContextCallback,
     default_convert_to_llm as default_convert_to_llm,
+    model_of,
+    options_of,
 )
 from tinyagent._state import StateKeeper, awaited, extract_text as extract_text, inputs_of, own
 from tinyagent._streams import AgentStream, text_of
@@ -83,7 +86,26 @@ class Agent:
     Needs no running loop; may serve several, one after the other.
     """
 
-    def __init__(self, opts: AgentOptions | None = None) -> None:
+    def __init__(
+        self,
+        opts: AgentOptions | None = None,
+        *,
+        model: Model | str | None = None,
+        system_prompt: str | None = None,
+        tools: list[AgentTool] | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
+
+        Args:
+            model: a name like ``openai:gpt-4o-mini``, or a model object.
+
+        Raises:
+            TypeError: a setting was given both ways. UnknownModelError: the name stands for none.
+        """
+        named = (model, system_prompt, tools, log)
+        if any(each is not None for each in named):
+            opts = options_of(opts, model=model, system_prompt=system_prompt, tools=tools, log=log)
         self.options = opts or AgentOptions()
         given: Any = self.options.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
@@ -121,9 +143,9 @@ class Agent:
         """Set the system prompt, from the next run on."""
         self.state.system_prompt = prompt
 
-    def set_model(self, model: Model) -> None:
-        """Set the model, from the next run on."""
-        self.state.model = model
+    def set_model(self, model: Model | str) -> None:
+        """Set the model, or a name like ``openai:gpt-4o-mini``, from the next run on."""
+        self.state.model = model_of(model)
 
     def set_thinking_level(self, level: ThinkingLevel) -> None:
         """Set how much the model thinks, from the next run on."""

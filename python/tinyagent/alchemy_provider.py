@@ -122,7 +122,9 @@ def is_answered_by_user(model: Model, stream_fn: object) -> bool:
 
 
 def _resolver(model: Model, stream_fn: object) -> Any:
-    resolve = getattr(stream_fn, "__tinyagent_provider__", None)
+    """Return the rules for *model*: its class's own, those of *stream_fn*, or of its class."""
+    resolve = getattr(type(model), "__tinyagent_provider__", None)
+    resolve = resolve or getattr(stream_fn, "__tinyagent_provider__", None)
     if resolve is None:
         from tinyagent.rust_binding_provider import RustBindingModel
 

@@ -193,6 +193,12 @@ def test_details_of_reasoning_go_back_whole_and_instead_of_its_text() -> None:
     assert "reasoning" not in said[0]
 
 
+def test_reasoning_that_is_text_and_cipher_goes_back_as_both() -> None:
+    thought = Block("think", "a", sign="reasoning_text", keep={"reasoning_opaque": "x"})
+    said = sent(answer(thought, Block("text", "y")))[0]
+    assert (said["reasoning_text"], said["reasoning_opaque"]) == ("a", "x")
+
+
 def test_what_a_call_must_carry_back_is_in_it() -> None:
     kept = {"extra_content": {"google": {"thought_signature": "s"}}}
     assert sent(answer(call(keep=kept)))[0]["tool_calls"][0]["extra_content"] == {

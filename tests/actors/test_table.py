@@ -70,6 +70,21 @@ def test_who_refuses_store_does_not_get_it(name: str, url: str) -> None:
     assert "store" not in head(name, url)
 
 
+REFUSING = (
+    *("xai", "zai", "moonshot", "together", "cerebras", "chutes", "deepseek", "cloudflare"),
+    *("mistral", "google"),
+)
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_who_refuses_openais_newer_fields_gets_none_of_them(name: str) -> None:
+    found = head(name, reasoning="high")
+    assert "store" not in found
+    assert role(found) == "system"
+    if name not in ("mistral", "google"):
+        assert "reasoning_effort" not in found
+
+
 @pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "zzz", "featherless"])
 def test_all_others_are_told_to_store_nothing(name: str) -> None:
     assert head(name)["store"] is False

@@ -47,6 +47,7 @@ from tinyagent import (
     create_proxy_stream,
     default_convert_to_llm,
     load,
+    named_model,
     open_log,
     parse_streaming_json,
     replay,
@@ -170,7 +171,9 @@ async def functions() -> None:
 
 
 def build(*, log: Log | None = None) -> Agent:
-    return Agent(AgentOptions(log=log))
+    agent = Agent(model="openai:gpt-4o-mini", system_prompt="S", tools=[], log=log)
+    agent.set_model(named_model("vllm:m", base_url="http://localhost/v1"))
+    return agent
 
 
 async def logs() -> None:

@@ -1,0 +1,129 @@
+"""Proxies that the environment names, beyond those of HTTP: SOCKS, and what is none."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import pytest
+from tests.actors.test_native_tls import closed, copy, serving
+from tests.contract_failures import refused
+from tests.contracts import GREETING, answered, asked, said
+
+from tinyagent.actors.transports.native import NativeTransport
+from tinyagent.actors.transports.portable import PortableTransport
+from tinyagent.testing import ProviderServer
+
+NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+@dataclass
+class Socks:
+    """A SOCKS5 proxy (RFC 1928, 1929) that leads to *port*, wherever it is asked to."""
+
+    port: int
+    credentials: tuple[str, str] | None = None
+    asked_for: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        version, count = await reader.readexactly(2)
+        methods = await reader.readexactly(count)
+        wanted = 0 if self.credentials is None else 2
+        writer.write(bytes([5, wanted if wanted in methods else 0xFF]))
+        assert version == 5
+        if self.credentials is not None:
+            assert await reader.readexactly(1) == b"\x01"
+            given = [await self._text(reader), await self._text(reader)]
+            is_known = given == list(self.credentials)
+            writer.write(b"\x01\x00" if is_known else b"\x01\x01")
+            if not is_known:
+                await reader.read()  # until the client is gone
+                return
+        assert await reader.readexactly(3) == b"\x05\x01\x00"
+        match (await reader.readexactly(1))[0]:
+            case 1:
+                host = ".".join(map(str, await reader.readexactly(4)))
+            case 3:
+                host = await self._text(reader)
+            case other:
+                raise AssertionError(f"an address of kind {other}")
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.asked_for.append((host, port))
+        writer.write(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            await asyncio.gather(copy(reader, to_writer), copy(to_reader, writer))
+        finally:
+            await closed(to_writer)
+
+    async def _text(self, reader: asyncio.StreamReader) -> str:
+        (length,) = await reader.readexactly(1)
+        return (await reader.readexactly(length)).decode()
+
+
+@pytest.mark.parametrize("credentials", [None, ("me", "secret")])
+async def test_socks_looks_up_names_if_its_url_says_so(
+    environment: pytest.MonkeyPatch, credentials: tuple[str, str] | None
+) -> None:
+    user = "me:secret@" if credentials else ""
+    async with ProviderServer([GREETING]) as server:
+        proxy = Socks(int(server.url.rpartition(":")[2]), credentials)
+        async with serving(proxy.serve, None) as port:
+            environment.setenv("all_proxy", f"socks5h://{user}127.0.0.1:{port}")
+            pieces = await answered(NativeTransport(), asked("http://provider.invalid:81/v1"))
+    assert said(pieces).startswith("Grüße")
+    assert proxy.asked_for == [("provider.invalid", 81)]
+
+
+async def test_socks_is_given_an_address_otherwise(environment: pytest.MonkeyPatch) -> None:
+    async with ProviderServer([GREETING]) as server:
+        proxy = Socks(int(server.url.rpartition(":")[2]))
+        async with serving(proxy.serve, None) as port:
+            environment.setenv("all_proxy", f"socks5://127.0.0.1:{port}")
+            pieces = await answered(NativeTransport(), asked("http://127.0.0.1:81/v1"))
+    assert said(pieces).startswith("Grüße")
+    assert proxy.asked_for == [("127.0.0.1", 81)]
+
+
+async def test_a_proxy_that_refuses_is_a_failure_without_its_password(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    async with serving(Socks(0, ("me", "another")).serve, None) as port:
+        environment.setenv("all_proxy", f"socks5h://me:secret@127.0.0.1:{port}")
+        failure = await refused(NativeTransport(), asked("http://provider.invalid/v1"))
+    assert failure.kind == "network"
+    assert "secret" not in f"{failure.message} {failure.__notes__}"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:secret@127.0.0.1:9", "gopher://127.0.0.1:9"])
+async def test_what_httpx_cannot_go_through_is_a_failure_and_no_error_of_its_own(
+    environment: pytest.MonkeyPatch, proxy: str
+) -> None:
+    environment.setenv("all_proxy", proxy)
+    async with aclosing(PortableTransport(time.monotonic)) as transport:
+        failure = await refused(transport, asked("http://provider.invalid/v1"))
+    assert failure.kind == "invalid"
+    assert failure.message == (
+        "HTTP request failed: no client for this environment (proxies, SSL_CERT_FILE, SSL_CERT_DIR)"
+    )
+    assert "secret" not in f"{failure.message} {failure.__notes__}"
+
+
+async def test_a_missing_file_of_certificates_is_a_failure_too(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    async with aclosing(PortableTransport(time.monotonic)) as transport:
+        failure = await refused(transport, asked("https://127.0.0.1:9/v1"))
+    assert failure.kind == "invalid"
+    assert failure.retryable is False
