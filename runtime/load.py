@@ -75,7 +75,7 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_log(where: str | Path) -> LoadedLog:
-    """Read the log in the folder, or in the packed file, *where*.
+    """Read the log at *where*: a folder, a packed file, or ``sqlite:///FILE#NAME``.
 
     A log that is being written by another process is read up to its last whole line.
 
@@ -85,7 +85,10 @@ def read_log(where: str | Path) -> LoadedLog:
         LogFailedError: the disk said no.
     """
     from tinyagent._alchemy import LogReader
+    from tinyagent.runtime.stores.sqlite_tables import is_address, read_sqlite
 
+    if isinstance(where, str) and is_address(where):
+        return read_sqlite(where)
     reader = LogReader(Path(where))
     records: list[Stored] = []
     lost: list[LostValue] = []

@@ -25,7 +25,8 @@ class open_log:
     """Open a log for one session, creating it if it is not there.
 
     Args:
-        where: a folder; None for a log in memory.
+        where: a folder, or ``sqlite:///FILE#NAME`` (a relative path; an absolute one makes four
+            slashes); None for a log in memory.
         durability: ``interval`` (a power cut may lose the last second), ``group``, ``strict``.
             In each of them a tool that may change the world starts only when its start is on disk.
         name: a label for people.
@@ -121,7 +122,7 @@ class Recording:
 
 
 def load(where: str | Path | Log) -> Recording:
-    """Read a log: a folder, a packed file, or an open one.
+    """Read a log: a folder, a packed file, an address as of ``open_log``, or an open one.
 
     A tail that was torn off by a crash is reported as ``damage``; what is before it is used.
 
