@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tinyagent.actors import agent
@@ -20,9 +21,10 @@ from tinyagent.events import Conversation, Event, Fact, Record, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Machine, Worker, drain, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.sinks import Sink
+from tinyagent.runtime.sinks import Sink, Subscribed
+from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log, as_record
 
 CONTROL = frozenset({k.CancelRequested.kind})
@@ -52,7 +54,7 @@ class Session:
         key_of: Callable[[], KeyOf | None] = lambda: None,
         tools_parallel_max: int = PARALLEL_MAX,
         signal: asyncio.Event | None = None,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | Subscribed] = (),
     ) -> None:
         self.log = log
         self.journal = Journal(log, clock)
@@ -71,7 +73,7 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
-        self._sinks = tuple(sinks)
+        self._mirrors = Mirrors(log, sinks, self._sink_failed, self._sink_behind)
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
@@ -128,6 +130,7 @@ class Session:
             self.signal = asyncio.Event()
         cast = self._cast()
         self.is_running = True
+        self._mirrors.start()
         try:
             async with asyncio.TaskGroup() as stage:
                 for name, playing in cast.items():
@@ -140,6 +143,7 @@ class Session:
         finally:
             self.is_running = False
             self._leave_stage()
+            await self._mirrors.rest()
 
     def cancel(self, reason: str) -> None:
         """Ask the run to stop; nothing happens when there is none, or it was asked before."""
@@ -221,23 +225,19 @@ class Session:
             box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
-        for number, sink in enumerate(self._sinks, 1):
-            name = f"{type(sink).__name__} {number}"
-            box = self._behind(sink, name)
-            boxes.append(box)
-            loops[name] = drain(sink, name, box, self.journal)
         self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail
         for reader in self._stage:
             self.journal.join(reader)
         return loops
 
-    def _behind(self, sink: Sink, name: str) -> Mailbox:
-        """Return a mailbox that holds what *sink* has missed: what was recorded between runs."""
-        box = Mailbox(name, sink.kinds)
-        for stored in self.log.read(sink.checkpoint() + 1):
-            if sink.kinds is None or stored.kind in sink.kinds:
-                box.post(as_record(stored))
-        return box
+    def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
+        failure = k.Failure("host", f"{type(error).__name__}: {error}")
+        with suppress(LogError):  # whoever appends next is told
+            self.journal.append(k.SinkFailed(name, seq, failure), cause=seq)
+
+    def _sink_behind(self, name: str, lag: int) -> None:
+        with suppress(LogError):  # whoever appends next is told
+            self.report("sink.behind", f"{name} is {lag} records behind; it reads the log")
 
     def _leave_stage(self) -> None:
         for reader in self._stage:

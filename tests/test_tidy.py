@@ -37,7 +37,7 @@ TABLE = (
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
     ("runtime/log.py runtime/load.py", "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/stores/files.py", "events runtime _alchemy", "asyncio pathlib"),
-    ("runtime/stores/sqlite*", "events runtime _alchemy", "*"),
+    ("runtime/s*/sqlite*", "events runtime _alchemy", "*"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
     # An audit hook, and the thread that it watches: what a decision must not do.
     ("runtime/replay.py", "events runtime", "sys threading"),
@@ -66,7 +66,7 @@ HOMES = {
     "httpx": "actors/transports/portable.py",
     "httpcore": "actors/transports/portable.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/stores/[fs]*.py cli/*"
+    "tinyagent._alchemy": "runtime/log.py runtime/load.py runtime/s*/[fs]*.py cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (

@@ -80,10 +80,9 @@ class Writer:
         self._path = place.path
         self._pid = os.getpid()
         self._hard_max = hard_max
-        _prepare(self._path)
+        self._connection = opened(self._path)
         self._turn = FileLock(beside(self._path, "lock"))
         self._owner: FileLock | None = None
-        self._connection = _tuned(self._path)
         try:
             self.row = self._take(place, fresh)
         except BaseException:
@@ -317,13 +316,12 @@ def _bytes(item: Queued) -> int:
     return len(item.columns[-1]) + sum(len(body) for _, body in item.blobs)
 
 
-def _prepare(path: Path) -> None:
-    """Make the file, readable by its owner only; what SQLite puts beside it inherits that."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+def opened(path: Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sqlite3.Connection:
+    """Return a connection that writes *path*, which is made readable by its owner only.
 
-
-def _tuned(path: Path) -> sqlite3.Connection:
+    Raises:
+        LogFailedError: it cannot be opened.
+    """
     import sqlite3
 
     if sqlite3.sqlite_version_info < SAFE_VERSION:
@@ -334,9 +332,11 @@ def _tuned(path: Path) -> sqlite3.Connection:
             path,
         )
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is beside it inherits that
         connection = connected(path, read_only=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1"):
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=1"):
             connection.execute(f"PRAGMA {pragma}")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LogFailedError(f"{path}: {error}", durable_seq=0) from None
     return connection
