@@ -88,7 +88,12 @@ class Subscription:
         writing = self._writing
         if writing is None:
             return self._log.seq
-        return self._log.seq - (max(self._fed, 0) if writing.is_idle else writing.done_seq)
+        return self._log.seq - (self.fed_seq if writing.is_idle else writing.done_seq)
+
+    @property
+    def fed_seq(self) -> int:
+        """The last record that is written, in the queue, or known to be dropped."""
+        return max(self._fed, 0)
 
     def start(self) -> None:
         """Begin to feed the sink, in the running loop."""
