@@ -166,7 +166,11 @@ class Tables:
         """
         import sqlite3
 
-        asked = "SELECT seq, line FROM record WHERE log = ? AND seq >= ? ORDER BY seq LIMIT ?"
+        # Cast, because what a person has edited is text.
+        asked = (
+            "SELECT seq, CAST(line AS BLOB) FROM record"
+            " WHERE log = ? AND seq >= ? ORDER BY seq LIMIT ?"
+        )
         try:
             connection = connected(self._path, read_only=True)
             try:
@@ -227,7 +231,7 @@ class Tables:
 
     def _whole(self, connection: sqlite3.Connection, seq: int, payload: bytes) -> bytes:
         def body(sha: str) -> bytes | None:
-            asked = "SELECT body FROM blob WHERE log = ? AND sha = ?"
+            asked = "SELECT CAST(body AS BLOB) FROM blob WHERE log = ? AND sha = ?"
             found = connection.execute(asked, (self._meta.log, sha)).fetchone()
             value: bytes | None = found and found[0]
             if value is None or hashlib.sha256(value).hexdigest() != sha:

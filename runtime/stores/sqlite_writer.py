@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 from collections import deque
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -302,6 +302,16 @@ class Writer:
                 waiter.loop.call_soon_threadsafe(call)
 
 
+@cache
+def warn_of_old_sqlite(version: str) -> None:
+    """Say so in the process's log, once."""
+    _logger.warning(
+        "SQLite %s can damage a database that other programs write at the same time "
+        "(fixed in 3.51.3): write logs through tinyagent only",
+        version,
+    )
+
+
 def beside(path: Path, what: str) -> Path:
     """Return the file of ours beside the database *path*."""
     return path.with_name(f"{path.name}-{what}")
@@ -325,12 +335,7 @@ def opened(path: Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sq
     import sqlite3
 
     if sqlite3.sqlite_version_info < SAFE_VERSION:
-        _logger.warning(
-            "SQLite %s can damage a database that other programs write at the same time "
-            "(fixed in 3.51.3): write %s through tinyagent only",
-            sqlite3.sqlite_version,
-            path,
-        )
+        warn_of_old_sqlite(sqlite3.sqlite_version)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is beside it inherits that
