@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from tinyagent.actors import agent
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Fact, Record, kinds as k
+from tinyagent.events.conversation import changed
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import InvariantError, LogError
 from tinyagent.runtime.journal import Journal, Reader
@@ -73,7 +76,9 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
-        self._mirrors = Mirrors(log, sinks, self._sink_failed, self._sink_behind)
+        self._mirrors = Mirrors(
+            log, (*sinks, *log.options.sinks), self._sink_failed, self._sink_behind
+        )
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
@@ -89,6 +94,10 @@ class Session:
             return
         if self.log.seq == 0:
             started = self._configure()
+            redactor = self.journal.redactor
+            if redactor is not None and redactor.rule_name:
+                versions = {**started.versions, "redact": redactor.rule_name}
+                started = msgspec.structs.replace(started, versions=versions)
             self._own(self.journal.append(started))
         else:
             self._restore()
@@ -155,8 +164,18 @@ class Session:
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""
         changes = self._changes()
-        if changes:
-            self._own(self.journal.append(k.ConfigChanged(changes)))
+        if changes and (masked := self._masked(changes)):
+            self._own(self.journal.append(k.ConfigChanged(masked)))
+
+    def _masked(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return *changes* as they go on record, without what is recorded already: as a mask."""
+        redactor, now = self.journal.redactor, self.conversation.settings
+        if redactor is None or redactor.is_idle:
+            return changes
+        masked = redactor.take(k.ConfigChanged(changes), 0).event
+        assert isinstance(masked, k.ConfigChanged)
+        items = masked.set.items()
+        return {name: value for name, value in items if changed(now, {name: value}) != now}
 
     def report(self, name: str, message: str) -> None:
         """Record something that a person may want to know."""

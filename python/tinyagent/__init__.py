@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         TurnStartEvent as TurnStartEvent,
         UserMessage as UserMessage,
     )
+    from tinyagent.events import Redact as Redact
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -82,6 +83,9 @@ if TYPE_CHECKING:
     from tinyagent.proxy_event_handlers import (
         parse_streaming_json as parse_streaming_json,
     )
+    from tinyagent.runtime.sinks import Dropped as Dropped, subscribe as subscribe
+    from tinyagent.runtime.sinks.files import FileSink as FileSink
+    from tinyagent.runtime.sinks.sqlite import SqliteSink as SqliteSink
     from tinyagent.runtime.sinks.structured import StructlogSink as StructlogSink
     from tinyagent.verbs import (
         Recording as Recording,
@@ -109,7 +113,9 @@ else:
         "BeforeToolCallFn": "agent_types",
         "Context": "agent_types",
         "CustomAgentMessage": "agent_types",
+        "Dropped": "runtime.sinks",
         "EventStream": "agent_types",
+        "FileSink": "runtime.sinks.files",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
         "Message": "agent_types",
@@ -120,8 +126,10 @@ else:
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
         "Recording": "verbs",
+        "Redact": "events",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
+        "SqliteSink": "runtime.sinks.sqlite",
         "StructlogSink": "runtime.sinks.structured",
         "StreamFn": "agent_types",
         "StreamResponse": "agent_types",
@@ -152,6 +160,7 @@ else:
         "stream_assistant_response": "agent_loop",
         "stream_proxy": "proxy",
         "stream_simple": "agent_loop",
+        "subscribe": "runtime.sinks",
         "validate_tool_arguments": "agent_tool_execution",
     }
 

@@ -21,8 +21,9 @@ from tinyagent.agent_types import (
 if TYPE_CHECKING:
     # Named only: what they need would make the package's import half as dear again.
     from tinyagent.actors.transports import Transport
+    from tinyagent.events import Redact
     from tinyagent.runtime.clock import Clock
-    from tinyagent.runtime.sinks import Sink
+    from tinyagent.runtime.sinks import Sink, Subscribed
     from tinyagent.runtime.stores import Log
 
 ConvertToLlmCallback: TypeAlias = Callable[[list[AgentMessage]], Any]
@@ -46,6 +47,8 @@ class AgentOptions:
         tool_timeout_s: longest run of a tool that names no limit of its own.
         clock: the time of the log; tests step one of their own.
         sinks: get every record of the log as it is written; what they raise is ``sink.failed``.
+            ``subscribe`` says which records, and whether some may be left out.
+        redact: what is masked before it is written; without it, the keys of known providers.
         transport: carries requests; None for the one that the process shares.
     """
 
@@ -74,7 +77,8 @@ class AgentOptions:
     read_timeout_s: float | None = None
     clock: Clock | None = None
     transport: Transport | None = None
-    sinks: Sequence[Sink] = ()
+    sinks: Sequence[Sink | Subscribed] = ()
+    redact: Redact | None = None
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""

@@ -345,7 +345,7 @@ class Agent:
 
     def configuration(self) -> SessionStarted:
         """Return the configuration that a new log of this agent would start with."""
-        return self._engine().binding.configuration()
+        return self._engine().configuration()
 
     def _engine(self) -> Engine:
         if self._made is None:

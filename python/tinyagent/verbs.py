@@ -13,12 +13,15 @@ from typing import Any
 
 from tinyagent.actors.replaying import verify
 from tinyagent.agent_types import AgentEvent, AgentMessage
-from tinyagent.events import Conversation, Record, Settings, kinds as k
+from tinyagent.events import Conversation, Record, Redact, Settings, kinds as k
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.divergence import Report
+from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import Damage, read_log
 from tinyagent.runtime.log import open_log_at
-from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored, as_record
+from tinyagent.runtime.sinks import Sink, Subscribed
+from tinyagent.runtime.sinks.subscription import Mirrors
+from tinyagent.runtime.stores import Durability, Log, LogMeta, LogOptions, Stored, as_record
 
 
 class open_log:
@@ -30,6 +33,9 @@ class open_log:
         durability: ``interval`` (a power cut may lose the last second), ``group``, ``strict``.
             In each of them a tool that may change the world starts only when its start is on disk.
         name: a label for people.
+        sinks: mirrors of the log, as of ``AgentOptions.sinks``. They are given everything, and
+            closed, when this is left.
+        redact: what is masked in the log; without it, the keys of known providers.
 
     Raises:
         LogOwnedError: another process is writing it. CorruptLogError: it is damaged.
@@ -43,7 +49,10 @@ class open_log:
         name: str | None = None,
         log_id: str | None = None,
         clock: Clock | None = None,
+        sinks: Sequence[Sink | Subscribed] = (),
+        redact: Redact | None = None,
     ) -> None:
+        self._options = LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or SystemClock()
         self._open: Callable[[], Log] = lambda: open_log_at(
             where,
@@ -57,6 +66,7 @@ class open_log:
     async def __aenter__(self) -> Log:
         """Open it."""
         self._log = self._open()
+        self._log.options = self._options
         return self._log
 
     async def __aexit__(
@@ -66,8 +76,22 @@ class open_log:
         trace: TracebackType | None,
     ) -> None:
         """Write everything, seal and release it."""
-        assert self._log is not None
-        await self._log.close()
+        log = self._log
+        assert log is not None
+        try:
+            await self._mirrored(log)
+        finally:
+            await log.close()
+
+    async def _mirrored(self, log: Log) -> None:
+        """Let the sinks have everything; one that fails is put on record."""
+        journal = Journal(log, self._clock)
+
+        def failed(name: str, seq: int, error: Exception) -> None:
+            failure = k.Failure("host", f"{type(error).__name__}: {error}")
+            journal.append(k.SinkFailed(name, seq, failure), cause=seq)
+
+        await Mirrors(log, self._options.sinks, failed).close()
 
 
 class Recording:

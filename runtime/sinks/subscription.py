@@ -184,7 +184,11 @@ class Mirrors:
     """All sinks of one session: at work while a run is."""
 
     def __init__(
-        self, log: Log, sinks: Sequence[Sink | Subscribed], failed: Failed, behind: Behind
+        self,
+        log: Log,
+        sinks: Sequence[Sink | Subscribed],
+        failed: Failed,
+        behind: Behind = _nothing,
     ) -> None:
         given = [sink if isinstance(sink, Subscribed) else Subscribed(sink) for sink in sinks]
         self.all = [
@@ -215,7 +219,10 @@ class Mirrors:
         self.start()
         await self.rest(grace_s=None)
         for each in self.all:
-            await each.sink.close()
+            try:
+                await each.sink.close()
+            except Exception as error:
+                each.fail(each.fed_seq, error)
 
 
 class _Writing:

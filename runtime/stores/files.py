@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
+from tinyagent.runtime.stores import Durability, LogMeta, LogOptions, Recovered, Stored
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
 
@@ -90,6 +90,7 @@ class FileLog:
         self._append = writer.append
         self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
+        self.options = LogOptions()
         self._is_notified = False
 
     @property

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
+from tinyagent.runtime.stores import Durability, LogMeta, LogOptions, Recovered, Stored
 from tinyagent.runtime.stores.live import Followers
 
 
@@ -41,6 +41,7 @@ class MemoryLog:
         self._base = self._records[0].seq - 1 if self._records else 0
         self._closed: str | None = "was opened for reading" if read_only else None
         self._followers = Followers()
+        self.options = LogOptions()
         if read_only:
             self._followers.end()
 

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from tinyagent.runtime.errors import ForkedProcessError, LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, Recovered, Stored
+from tinyagent.runtime.stores import Durability, LogMeta, LogOptions, Recovered, Stored
 from tinyagent.runtime.stores.live import Followers
 from tinyagent.runtime.stores.memory import is_same
 from tinyagent.runtime.stores.sqlite_tables import Row, Tables, blobs_of, place_of
@@ -69,6 +69,7 @@ class SqliteLog:
         self._pid = os.getpid()
         self._line = line
         self._followers = Followers()
+        self.options = LogOptions()
 
     @property
     def seq(self) -> int:
