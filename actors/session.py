@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
+
+import msgspec
 
 from tinyagent.actors import agent
 from tinyagent.actors.context import Contexts
@@ -19,6 +22,7 @@ from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
+from tinyagent.events.conversation import changed
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import (
     DivergenceError,
@@ -27,10 +31,11 @@ from tinyagent.runtime.errors import (
     RunUnfinishedError,
 )
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Machine, Worker, drain, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.replay import replay
-from tinyagent.runtime.sinks import Sink
+from tinyagent.runtime.sinks import Sink, Subscribed
+from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log, as_record
 
 CONTROL = frozenset({k.CancelRequested.kind})
@@ -74,7 +79,7 @@ class Session:
         key_of: Callable[[], KeyOf | None] = lambda: None,
         tools_parallel_max: int = PARALLEL_MAX,
         signal: asyncio.Event | None = None,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | Subscribed] = (),
         face: Face | None = None,
         conversation: Conversation | None = None,
     ) -> None:
@@ -99,7 +104,9 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
-        self._sinks = tuple(sinks)
+        self._mirrors = Mirrors(
+            log, (*sinks, *log.options.sinks), self._sink_failed, self._sink_behind
+        )
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
@@ -115,6 +122,10 @@ class Session:
             return
         if self.log.seq == 0:
             started = self._configure()
+            redactor = self.journal.redactor
+            if redactor is not None and redactor.rule_name:
+                versions = {**started.versions, "redact": redactor.rule_name}
+                started = msgspec.structs.replace(started, versions=versions)
             self._own(self.journal.append(started))
         else:
             self._restore()
@@ -175,6 +186,7 @@ class Session:
         reopened, self.reopened = self.reopened, Reopened()
         cast = self._cast(reopened)
         self.is_running = True
+        self._mirrors.start()
         try:
             async with asyncio.TaskGroup() as stage:
                 for name, playing in cast.items():
@@ -188,6 +200,7 @@ class Session:
         finally:
             self.is_running = False
             self._leave_stage()
+            await self._mirrors.rest()
 
     def _hand_out(self, reopened: Reopened) -> None:
         """Give the workers again what was asked of them and not answered."""
@@ -212,8 +225,18 @@ class Session:
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""
         changes = self._changes()
-        if changes:
-            self._own(self.journal.append(k.ConfigChanged(changes)))
+        if changes and (masked := self._masked(changes)):
+            self._own(self.journal.append(k.ConfigChanged(masked)))
+
+    def _masked(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return *changes* as they go on record, without what is recorded already: as a mask."""
+        redactor, now = self.journal.redactor, self.conversation.settings
+        if redactor is None or redactor.is_idle:
+            return changes
+        masked = redactor.take(k.ConfigChanged(changes), 0).event
+        assert isinstance(masked, k.ConfigChanged)
+        items = masked.set.items()
+        return {name: value for name, value in items if changed(now, {name: value}) != now}
 
     def report(self, name: str, message: str) -> None:
         """Record something that a person may want to know."""
@@ -304,23 +327,19 @@ class Session:
             box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
-        for number, sink in enumerate(self._sinks, 1):
-            name = f"{type(sink).__name__} {number}"
-            box = self._behind(sink, name)
-            boxes.append(box)
-            loops[name] = drain(sink, name, box, self.journal)
         self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail
         for reader in self._stage:
             self.journal.join(reader)
         return loops
 
-    def _behind(self, sink: Sink, name: str) -> Mailbox:
-        """Return a mailbox that holds what *sink* has missed: what was recorded between runs."""
-        box = Mailbox(name, sink.kinds)
-        for stored in self.log.read(sink.checkpoint() + 1):
-            if sink.kinds is None or stored.kind in sink.kinds:
-                box.post(as_record(stored))
-        return box
+    def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
+        failure = k.Failure("host", f"{type(error).__name__}: {error}")
+        with suppress(LogError):  # whoever appends next is told
+            self.journal.append(k.SinkFailed(name, seq, failure), cause=seq)
+
+    def _sink_behind(self, name: str, lag: int) -> None:
+        with suppress(LogError):  # whoever appends next is told
+            self.report("sink.behind", f"{name} is {lag} records behind; it reads the log")
 
     def _leave_stage(self) -> None:
         for reader in self._stage:

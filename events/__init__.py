@@ -7,6 +7,7 @@ from tinyagent.events.codec import canonical, decode, digest, encode, plain, rec
 from tinyagent.events.conversation import Conversation, Settings, View
 from tinyagent.events.kinds import KINDS, Event, Fact, Failure, Record, UnknownEvent, barrier
 from tinyagent.events.messages import Message
+from tinyagent.events.redaction import Redact, Redactor
 
 __all__ = [
     "KINDS",
@@ -16,6 +17,8 @@ __all__ = [
     "Failure",
     "Message",
     "Record",
+    "Redact",
+    "Redactor",
     "Settings",
     "UnknownEvent",
     "View",

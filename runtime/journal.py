@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tinyagent.events import Event, Fact, Record, barrier, encode
+from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.stores import Log
 
@@ -28,7 +28,11 @@ class Reader(Protocol):
 
 
 class Journal:
-    """Appends events to one log and posts the records to its readers."""
+    """Appends events to one log and posts the records to its readers.
+
+    Attributes:
+        redactor: masks secrets in every event before it is written; None leaves them.
+    """
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
@@ -36,6 +40,7 @@ class Journal:
         self._readers: tuple[Reader, ...] = ()
         self._routes: dict[str, tuple[Callable[[Record], None], ...]] = {}
         self._in_memory = log.durability == "memory"
+        self.redactor: Redactor | None = None
 
     @property
     def seq(self) -> int:
@@ -63,6 +68,14 @@ class Journal:
         Raises:
             LogError: the log takes nothing more. MailboxFullError: a reader is stuck.
         """
+        if self.redactor is not None and not self.redactor.is_idle:
+            before, event, is_changed = self.redactor.take(event, cause)
+            for waited in before:
+                self._write(waited, cause, actor, None)
+            live = None if is_changed else live
+        return self._write(event, cause, actor, live)
+
+    def _write(self, event: Event, cause: int, actor: str | None, live: object) -> Record:
         payload = encode(event)
         log = self.log
         seq = log.seq + 1

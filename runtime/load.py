@@ -79,7 +79,7 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_log(where: str | Path) -> LoadedLog:
-    """Read the log in the folder, or in the packed file, *where*.
+    """Read the log at *where*: a folder, a packed file, or ``sqlite:///FILE#NAME``.
 
     A log that is being written by another process is read up to its last whole line. Of a fork
     the records of its parent come first, which is looked for by its id beside *where*.
@@ -90,6 +90,10 @@ def read_log(where: str | Path) -> LoadedLog:
         CorruptLogError: acknowledged records are damaged or missing, it is no log at all, or a
             parent is not what was forked any more.
     """
+    from tinyagent.runtime.stores.sqlite_tables import is_address, read_sqlite
+
+    if isinstance(where, str) and is_address(where):
+        return read_sqlite(where)
     return _read(Path(where), None, ())
 
 

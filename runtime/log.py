@@ -14,6 +14,8 @@ from tinyagent.runtime.load import LoadedLog, read_log
 from tinyagent.runtime.stores import Durability, ForkedFrom, Log, Stored, fork_fields
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.runtime.stores.sqlite import SqliteLog
+from tinyagent.runtime.stores.sqlite_tables import is_address
 
 BY = "tinyagent"
 
@@ -29,15 +31,17 @@ def open_log_at(
     log_id: str | None = None,
     fork: ForkedFrom | None = None,
 ) -> Log:
-    """Open the log in the folder *where* for appending, or create it; in memory if None.
+    """Open the log at *where* for appending, or create it.
+
+    *where* is a folder, an address ``sqlite:///FILE#NAME``, or None for a log in memory.
 
     *name* labels a new log. *log_id* is the id of a new log, drawn at random if not given; a log
     that is there must have it. *fork*, as ``forked_from`` gives it, makes a new log the fork of
     another, which must lie beside it; a log that is there must be that fork.
 
     Raises:
-        LogError: see ``FileLog``. ValueError: *where* is a packed file, or *durability* is
-            ``memory`` for a folder.
+        LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
+            address, or *durability* is ``memory`` although there is a place.
     """
     if where is None:
         return MemoryLog(log_id=log_id, name=name, fork=fork)
@@ -46,6 +50,8 @@ def open_log_at(
             f"{where}: durability 'memory' has no file; pass None as the place, or one of "
             "'interval', 'group', 'strict'"
         )
+    if isinstance(where, str) and is_address(where):
+        return SqliteLog(where, now_us=now_us, durability=durability, name=name, log_id=log_id)
     if Path(where).is_file():
         raise ValueError(
             f"{where}: a packed log takes no records; open a folder for appending, "

@@ -1,4 +1,4 @@
-"""The loops of all actors: ``drive`` a machine, ``serve`` a worker, ``drain`` into a sink.
+"""The loops of all actors: ``drive`` a machine, ``serve`` a worker. Sinks are fed beside them.
 
 Nobody else writes an actor loop. Each ends when its mailbox is closed and empty; what an actor
 raises ends the loop, and with it the session: it is a bug, for what goes wrong at run time is
@@ -11,11 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from tinyagent.events import Event, Fact, Failure, Record
-from tinyagent.events.kinds import SinkFailed
+from tinyagent.events import Event, Fact, Record
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.sinks import Sink
 
 S = TypeVar("S")
 
@@ -117,20 +115,6 @@ async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
         event, live = item if isinstance(item, Live) else (item, None)
         said = journal.append(event, cause=record.seq, actor=worker.name, live=live)
         await journal.reached(said)
-
-
-async def drain(sink: Sink, name: str, mailbox: Mailbox, journal: Journal) -> None:
-    """Hand each record to *sink*. After it raised, it is left alone and ``sink.failed`` said."""
-    failed = False
-    while (record := await _next(mailbox, journal)) is not None:
-        if failed:
-            continue
-        try:
-            sink.write(record)
-        except Exception as error:
-            failed = True
-            failure = Failure("host", f"{type(error).__name__}: {error}")
-            journal.append(SinkFailed(name, record.seq, failure), cause=record.seq)
 
 
 async def _next(mailbox: Mailbox, journal: Journal) -> Record | None:

@@ -21,6 +21,7 @@ TABLE = (
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
+    ("runtime/s*/sqlite*", "events runtime _alchemy", "*"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
     # An audit hook, and the thread that it watches: what a decision must not do.
     ("runtime/replay.py", "events runtime", "sys threading"),
@@ -51,7 +52,7 @@ HOMES = {
     "httpx": "actors/transports/portable.py",
     "httpcore": "actors/transports/portable.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": f"{DISK} cli/*"
+    "tinyagent._alchemy": f"{DISK} runtime/s*/[fs]*.py cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
+    from tinyagent._named_model import named_model as named_model
     from tinyagent._runs import (
         RunFailedError as RunFailedError,
         RunResult as RunResult,
@@ -92,7 +93,7 @@ if TYPE_CHECKING:
         rerun as rerun,
         resume as resume,
     )
-    from tinyagent.named_model import named_model as named_model
+    from tinyagent.events import Redact as Redact
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -102,6 +103,9 @@ if TYPE_CHECKING:
     from tinyagent.proxy_event_handlers import (
         parse_streaming_json as parse_streaming_json,
     )
+    from tinyagent.runtime.sinks import Dropped as Dropped, subscribe as subscribe
+    from tinyagent.runtime.sinks.files import FileSink as FileSink
+    from tinyagent.runtime.sinks.sqlite import SqliteSink as SqliteSink
     from tinyagent.runtime.sinks.structured import StructlogSink as StructlogSink
     from tinyagent.verbs import (
         Recording as Recording,
@@ -131,7 +135,9 @@ else:
         "Ctx": "actors.context",
         "CustomAgentMessage": "agent_types",
         "Decision": "_decisions",
+        "Dropped": "runtime.sinks",
         "EventStream": "agent_types",
+        "FileSink": "runtime.sinks.files",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
         "Message": "agent_types",
@@ -142,12 +148,14 @@ else:
         "PendingApproval": "_decisions",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
-        "Retry": "agent",
         "Recording": "verbs",
+        "Redact": "events",
+        "Retry": "agent",
         "RunFailedError": "_runs",
         "RunResult": "_runs",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
+        "SqliteSink": "runtime.sinks.sqlite",
         "StreamFn": "agent_types",
         "StreamResponse": "agent_types",
         "StructlogSink": "runtime.sinks.structured",
@@ -174,7 +182,7 @@ else:
         "extract_text": "agent",
         "fork": "continuing",
         "load": "verbs",
-        "named_model": "named_model",
+        "named_model": "_named_model",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
         "replay": "verbs",
@@ -184,6 +192,7 @@ else:
         "stream_assistant_response": "agent_loop",
         "stream_proxy": "proxy",
         "stream_simple": "agent_loop",
+        "subscribe": "runtime.sinks",
         "validate_tool_arguments": "agent_tool_execution",
     }
 

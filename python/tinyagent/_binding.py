@@ -32,7 +32,7 @@ from tinyagent.events.conversation import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
-from tinyagent.runtime.sinks import Sink
+from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.stores import Log
 
 
@@ -61,7 +61,7 @@ class Binding:
         signal: asyncio.Event | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | Subscribed] = (),
         find: Find | None = None,
         recalled: Callable[[list[AgentMessage]], None] = lambda messages: None,
         relived: Callable[[AgentEvent], None] = lambda event: None,

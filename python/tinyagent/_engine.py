@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, dumped, said
 from tinyagent._options import default_convert_to_llm
+from tinyagent._redacting import redactor_for, register
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
 from tinyagent.actors.state import POLLS
@@ -78,6 +79,9 @@ class Engine:
             relived=keeper.take,
         )
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
+        log = self.binding.session.log
+        self._redactor = redactor_for(log.options.redact, agent.options.redact)
+        self.binding.session.journal.redactor = self._redactor
 
     async def run(
         self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
@@ -134,6 +138,12 @@ class Engine:
         messages = self._agent.state.messages
         return "answer" if messages and messages[-1].role != "assistant" else ""
 
+    def configuration(self) -> k.SessionStarted:
+        """Return the configuration that a new log would start with, masked as it would be."""
+        started = self._redactor.take(self.binding.configuration(), 0).event
+        assert isinstance(started, k.SessionStarted)
+        return started
+
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the conversation of a run, behind what is open."""
         event = k.ContextEdited([["insert", dumped(message)]])
@@ -163,6 +173,7 @@ class Engine:
     async def _key(self, provider: str) -> str | None:
         resolve = self._agent.get_api_key
         key: str | None = await awaited(resolve(provider)) if resolve is not None else None
+        register(self._redactor, provider or "key", key)
         return key
 
     def _setup(self) -> Setup:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     # Named only: what they need would make the package's import half as dear again.
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent.actors.transports import Transport
+    from tinyagent.events import Redact
     from tinyagent.runtime.clock import Clock
-    from tinyagent.runtime.sinks import Sink
+    from tinyagent.runtime.sinks import Sink, Subscribed
     from tinyagent.runtime.stores import Log
 
 ConvertToLlmCallback: TypeAlias = Callable[[list[AgentMessage]], Any]
@@ -81,6 +82,8 @@ class AgentOptions:
         tool_timeout_s: longest run of a tool that names no limit of its own.
         clock: the time of the log; tests step one of their own.
         sinks: get every record of the log as it is written; what they raise is ``sink.failed``.
+            ``subscribe`` says which records, and whether some may be left out.
+        redact: what is masked before it is written; without it, the keys of known providers.
         transport: carries requests; None for the one that the process shares.
         on_unknown: decides about a ``write`` tool of which nobody knows what came; without it the
             run is paused. on_approval: decides whether a call may run that needs an approval.
@@ -119,7 +122,8 @@ class AgentOptions:
     extra_body: dict[str, Any] | None = None
     clock: Clock | None = None
     transport: Transport | None = None
-    sinks: Sequence[Sink] = ()
+    sinks: Sequence[Sink | Subscribed] = ()
+    redact: Redact | None = None
     on_unknown: OnUnknown | None = None
     on_approval: OnApproval | None = None
     on_interrupted: Literal["retry", "keep"] = "retry"
@@ -210,6 +214,6 @@ def model_of(given: Model | str) -> Model:
     if not isinstance(given, str):
         return given
     # Imported here: who has a model object never needs the table of providers by name.
-    from tinyagent.named_model import named_model
+    from tinyagent._named_model import named_model
 
     return named_model(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import weakref
 from collections.abc import Sequence
@@ -195,3 +196,28 @@ def own(state: AgentState) -> tuple[AgentState, bool]:
 async def awaited(value: Any) -> Any:
     """Return *value*, or what it comes to if it must be awaited."""
     return await value if inspect.isawaitable(value) else value
+
+
+class Idle:
+    """Who waits until no run is in progress. From any loop."""
+
+    def __init__(self) -> None:
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Return after the next ``tell``."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def tell(self) -> None:
+        """Let all who wait go on."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -16,10 +15,17 @@ from tinyagent._options import (
     Retry as Retry,
     TransformContextCallback as TransformContextCallback,
     default_convert_to_llm as default_convert_to_llm,
-    model_of,
     options_of,
 )
-from tinyagent._state import StateKeeper, awaited, extract_text as extract_text, inputs_of, own
+from tinyagent._settings import Settings
+from tinyagent._state import (
+    Idle,
+    StateKeeper,
+    awaited,
+    extract_text as extract_text,
+    inputs_of,
+    own,
+)
 from tinyagent._streams import AgentStream, text_of
 from tinyagent.agent_loop import (
     agent_loop as agent_loop,
@@ -80,7 +86,7 @@ BUSY = (
 BUSY_CONTINUE = "Agent is already processing. Wait for completion before continuing."
 
 
-class Agent:
+class Agent(Settings):
     """An agent: ``prompt`` it, ``stream`` it, ``subscribe`` to it.
 
     Needs no running loop; may serve several, one after the other.
@@ -118,13 +124,10 @@ class Agent:
         self.thinking_budgets = self.options.thinking_budgets
         self.on_unknown = self.options.on_unknown
         self.on_approval = self.options.on_approval
-        self._modes = [
-            self.options.steering_mode or "one-at-a-time",
-            self.options.follow_up_mode or "one-at-a-time",
-        ]
+        super().__init__(self.options.steering_mode, self.options.follow_up_mode)
         self._listeners: dict[Listener, None] = {}
         self._made: Engine | None = None
-        self._idle: list[asyncio.Future[None]] = []
+        self._idle = Idle()
         self._running = self._is_resetting = False
 
     @property
@@ -136,40 +139,6 @@ class Agent:
         """Call *fn* with every event; return a function that ends it. Coroutines are awaited."""
         self._listeners[fn] = None
         return lambda: self._listeners.pop(fn, None)
-
-    # Configuration
-
-    def set_system_prompt(self, prompt: str) -> None:
-        """Set the system prompt, from the next run on."""
-        self.state.system_prompt = prompt
-
-    def set_model(self, model: Model | str) -> None:
-        """Set the model, or a name like ``openai:gpt-4o-mini``, from the next run on."""
-        self.state.model = model_of(model)
-
-    def set_thinking_level(self, level: ThinkingLevel) -> None:
-        """Set how much the model thinks, from the next run on."""
-        self.state.thinking_level = level
-
-    def set_tools(self, tools: list[AgentTool]) -> None:
-        """Set the tools; the list itself is kept and read at every model call."""
-        self.state.tools = tools
-
-    def set_steering_mode(self, mode: str) -> None:
-        """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""
-        self._modes[0] = mode or "one-at-a-time"
-
-    def get_steering_mode(self) -> str:
-        """Return the steering mode."""
-        return self._modes[0]
-
-    def set_follow_up_mode(self, mode: str) -> None:
-        """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once."""
-        self._modes[1] = mode or "one-at-a-time"
-
-    def get_follow_up_mode(self) -> str:
-        """Return the follow-up mode."""
-        return self._modes[1]
 
     # Messages and queues
 
@@ -221,9 +190,7 @@ class Agent:
     async def wait_for_idle(self) -> None:
         """Return when no run is in progress."""
         if self._running:
-            waiter = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
-            await waiter
+            await self._idle.wait()
 
     def reset(self) -> None:
         """Forget messages, error and queues; keep prompt, model and tools. Stops a run."""
@@ -377,10 +344,7 @@ class Agent:
     def _end(self) -> None:
         self._running = self._is_resetting = False
         self.state.is_streaming = False
-        waiters, self._idle = self._idle, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+        self._idle.tell()
 
     async def _show(self, event: AgentEvent) -> None:
         self._keeper.take(event)
@@ -404,7 +368,7 @@ class Agent:
 
     def configuration(self) -> SessionStarted:
         """Return the configuration that a new log of this agent would start with."""
-        return self._engine().binding.configuration()
+        return self._engine().configuration()
 
     def _engine(self) -> Engine:
         if self._made is None:
@@ -415,8 +379,3 @@ class Agent:
                 told = "the initial state belongs to another agent; this one has a copy"
                 self._made.binding.session.later("state.copied", told)
         return self._made
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

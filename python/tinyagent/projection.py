@@ -54,6 +54,7 @@ class Projection:
         self._in_run = self._in_turn = False
         self._terminating: set[str] = set()
         self._partial: Partial | None = None
+        self._heard: list[k.Piece] = []
         self._asked_seq = 0
         self._is_shown = False
         self._answer: AssistantMessage | None = None
@@ -74,9 +75,9 @@ class Projection:
             case k.ModelRequested():
                 yield from self._open_turn()
                 self._asked_seq = record.seq
-                self._partial, self._is_shown = None, False
+                self._partial, self._is_shown, self._heard = None, False, []
             case k.ModelRetrying():
-                self._partial = None
+                self._partial, self._heard = None, []
             case k.ModelFinished() | k.ModelFailed():
                 yield from self._close(record)
             case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
@@ -153,11 +154,14 @@ class Projection:
 
     def _hear(self, pieces: list[k.Piece], live: Any) -> Iterator[AgentEvent]:
         if live is not None:
+            self._heard += pieces
             for event in live:
                 yield from self._update(event)
             return
         if self._partial is None:
             self._partial = Partial(self._blank())
+            for _ in self._partial.read(each_delta(self._heard)):
+                pass  # shown already, as the host's own events
         for event in self._partial.read(each_delta(pieces)):
             yield from self._update(event)
 

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from tinyagent.actors.replaying import verify
 from tinyagent.agent_types import AgentEvent, AgentMessage
-from tinyagent.events import Conversation, Record, Settings, kinds as k
+from tinyagent.events import Conversation, Record, Redact, Settings, kinds as k
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.divergence import Report
+from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import Damage, read_log
 from tinyagent.runtime.log import open_log_at
-from tinyagent.runtime.stores import Durability, Log, LogMeta, Stored, as_record
+from tinyagent.runtime.sinks import Sink, Subscribed
+from tinyagent.runtime.sinks.subscription import Mirrors
+from tinyagent.runtime.stores import Durability, Log, LogMeta, LogOptions, Stored, as_record
 
 if TYPE_CHECKING:
     from tinyagent.agent import Agent
@@ -28,10 +31,14 @@ class open_log:
     """Open a log for one session, creating it if it is not there.
 
     Args:
-        where: a folder; None for a log in memory.
+        where: a folder, or ``sqlite:///FILE#NAME`` (a relative path; an absolute one makes four
+            slashes); None for a log in memory.
         durability: ``interval`` (a power cut may lose the last second), ``group``, ``strict``.
             In each of them a tool that may change the world starts only when its start is on disk.
         name: a label for people.
+        sinks: mirrors of the log, as of ``AgentOptions.sinks``. They are given everything, and
+            closed, when this is left.
+        redact: what is masked in the log; without it, the keys of known providers.
 
     Raises:
         LogOwnedError: another process is writing it. CorruptLogError: it is damaged.
@@ -45,7 +52,10 @@ class open_log:
         name: str | None = None,
         log_id: str | None = None,
         clock: Clock | None = None,
+        sinks: Sequence[Sink | Subscribed] = (),
+        redact: Redact | None = None,
     ) -> None:
+        self._options = LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or SystemClock()
         self._open: Callable[[], Log] = lambda: open_log_at(
             where,
@@ -59,6 +69,7 @@ class open_log:
     async def __aenter__(self) -> Log:
         """Open it."""
         self._log = self._open()
+        self._log.options = self._options
         return self._log
 
     async def __aexit__(
@@ -68,8 +79,22 @@ class open_log:
         trace: TracebackType | None,
     ) -> None:
         """Write everything, seal and release it."""
-        assert self._log is not None
-        await self._log.close()
+        log = self._log
+        assert log is not None
+        try:
+            await self._mirrored(log)
+        finally:
+            await log.close()
+
+    async def _mirrored(self, log: Log) -> None:
+        """Let the sinks have everything; one that fails is put on record."""
+        journal = Journal(log, self._clock)
+
+        def failed(name: str, seq: int, error: Exception) -> None:
+            failure = k.Failure("host", f"{type(error).__name__}: {error}")
+            journal.append(k.SinkFailed(name, seq, failure), cause=seq)
+
+        await Mirrors(log, self._options.sinks, failed).close()
 
 
 class Recording:
@@ -124,7 +149,7 @@ class Recording:
 
 
 def load(where: str | Path | Log) -> Recording:
-    """Read a log: a folder, a packed file, or an open one.
+    """Read a log: a folder, a packed file, an address as of ``open_log``, or an open one.
 
     A tail that was torn off by a crash is reported as ``damage``; what is before it is used.
 

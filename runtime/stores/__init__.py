@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from tinyagent.events import Record, record_of
+from tinyagent.events import Record, Redact, record_of
 
 Durability = Literal["memory", "interval", "group", "strict"]
 
@@ -61,6 +61,17 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     origin: str | None = None
     fork: ForkedFrom | None = None
+
+
+class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever opened a log wants of the session that writes it.
+
+    Attributes:
+        sinks: mirrors of it, as of ``AgentOptions.sinks``. redact: what is masked in it.
+    """
+
+    sinks: tuple[Any, ...] = ()
+    redact: Redact | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +137,8 @@ class Log(Protocol):
     def where(self) -> str:
         """Path or address, for messages."""
         ...
+
+    options: LogOptions
 
     @property
     def durability(self) -> Durability:

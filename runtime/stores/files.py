@@ -21,6 +21,7 @@ from tinyagent.runtime.stores import (
     Durability,
     ForkedFrom,
     LogMeta,
+    LogOptions,
     Recovered,
     Stored,
     fork_fields,
@@ -105,6 +106,7 @@ class FileLog:
         self._append = writer.append
         self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
+        self.options = LogOptions()
         self._is_notified = False
 
     @property

@@ -10,7 +10,14 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, ForkedFrom, LogMeta, Recovered, Stored
+from tinyagent.runtime.stores import (
+    Durability,
+    ForkedFrom,
+    LogMeta,
+    LogOptions,
+    Recovered,
+    Stored,
+)
 from tinyagent.runtime.stores.live import Followers
 
 
@@ -49,6 +56,7 @@ class MemoryLog:
             raise ValueError(f"{where}: the records end at {self.seq}, before the fork at {cut}")
         self._closed: str | None = "was opened for reading" if read_only else None
         self._followers = Followers()
+        self.options = LogOptions()
         if read_only:
             self._followers.end()
 

@@ -11,7 +11,7 @@ import pytest
 from tinyagent.events import Event, Fact, Record, kinds as k
 from tinyagent.runtime.errors import LogClosedError, MailboxFullError
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Say, drain, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Say, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
@@ -240,31 +240,3 @@ async def test_what_a_worker_raises_ends_its_loop() -> None:
     with pytest.raises(BaseExceptionGroup, match="unhandled errors") as caught:
         await serve(Broken(), box, writing)
     assert caught.group_contains(ValueError, match="boom")
-
-
-async def test_a_sink_that_raises_is_said_and_left_alone() -> None:
-    class Picky:
-        kinds = None
-        seen = 0
-
-        def checkpoint(self) -> int:
-            return 0
-
-        def write(self, record: Record) -> None:
-            self.seen += 1
-            raise OSError("disk full")
-
-        async def close(self) -> None:
-            pass
-
-    writing = journal()
-    sink, box = Picky(), Mailbox("sink", frozenset({"user.said"}))
-    writing.join(box)
-    writing.append(k.UserSaid("a"))
-    writing.append(k.UserSaid("b"))
-    box.close()
-    await drain(sink, "picky", box, writing)
-    last = list(writing.log.read(3))
-    assert [s.kind for s in last] == ["sink.failed"]
-    assert b"OSError: disk full" in last[0].payload
-    assert sink.seen == 1

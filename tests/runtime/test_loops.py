@@ -9,7 +9,7 @@ import pytest
 
 from tinyagent.events import Event, Record, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Say, drain, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Say, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Durability
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -249,49 +249,3 @@ async def test_what_a_worker_says_carries_its_name_and_its_objects() -> None:
     record = await seen.get()
     assert record is not None
     assert (record.actor, record.live, record.cause) == ("critic", "mine", 1)
-
-
-class Paper:
-    """A sink that runs out at a record."""
-
-    kinds = None
-
-    def __init__(self, out_at: int = 0) -> None:
-        self.written: list[int] = []
-        self._out_at = out_at
-
-    def checkpoint(self) -> int:
-        return 0
-
-    def write(self, record: Record) -> None:
-        if record.seq == self._out_at:
-            raise OSError("out of paper")
-        self.written.append(record.seq)
-
-    async def close(self) -> None:
-        pass
-
-
-async def test_a_sink_gets_every_record_in_order() -> None:
-    writing, paper = journal(), Paper()
-    box = mailbox(writing, SAID)
-    for word in "abc":
-        writing.append(k.UserSaid(word))
-    box.close()
-    await drain(paper, "paper", box, writing)
-    assert paper.written == [1, 2, 3]
-    assert writing.seq == 3
-
-
-async def test_a_sink_that_fails_is_named_once_and_its_mailbox_is_emptied_all_the_same() -> None:
-    writing, paper = journal(), Paper(out_at=2)
-    box = Mailbox("paper", None)
-    writing.join(box)
-    for word in "abc":
-        writing.append(k.UserSaid(word))
-    box.close()
-    await drain(paper, "paper", box, writing)
-    assert paper.written == [1]
-    failure = k.Failure("host", "OSError: out of paper")
-    assert story(writing, 4) == [(k.SinkFailed("paper", 2, failure), 2)]
-    assert len(box) == 0

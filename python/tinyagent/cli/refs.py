@@ -13,8 +13,8 @@ def folder() -> Path:
     return Path(os.environ.get("TINYAGENT_LOG_DIR", "runs"))
 
 
-def resolve(ref: str) -> Path:
-    """Return the path of the log that *ref* names.
+def resolve(ref: str) -> str | Path:
+    """Return the place of the log that *ref* names: a path, or the address of a database.
 
     Raises:
         LogNotFoundError: there is none; the message lists those that there are.
@@ -24,6 +24,8 @@ def resolve(ref: str) -> Path:
         if not logs:
             raise LogNotFoundError(f"{folder()}: no logs; record one, or name a path")
         return logs[-1].parent
+    if ref.startswith("sqlite:"):
+        return ref
     path = Path(ref)
     for candidate in (path, folder() / ref):
         if candidate.exists():

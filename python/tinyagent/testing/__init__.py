@@ -2,9 +2,15 @@
 
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
 ``RecordedTransport``: the same answers without a socket. ``VirtualClock``: time moved by hand.
+The contracts of stores, sinks and transports are test classes; they need pytest, and are
+imported when they are named.
 """
 
 from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from tinyagent.actors.transports.recorded import RecordedTransport
 from tinyagent.testing.answers import (
@@ -25,12 +31,45 @@ from tinyagent.testing.answers import (
 from tinyagent.testing.clock import VirtualClock
 from tinyagent.testing.provider import ProviderServer, Received
 
+if TYPE_CHECKING:
+    from tinyagent.testing._crashing import CrashHook as CrashHook, MakeLog as MakeLog
+    from tinyagent.testing.log_contract import LogContract as LogContract
+    from tinyagent.testing.sink_contract import MakeSink as MakeSink, SinkContract as SinkContract
+else:
+    _HOME = {
+        "CrashHook": "_crashing",
+        "LogContract": "log_contract",
+        "MakeLog": "_crashing",
+        "MakeSink": "sink_contract",
+        "SinkContract": "sink_contract",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'tinyagent.testing' has no attribute {name!r}")
+        if name.endswith("Contract"):
+            import pytest
+
+            # Else a failing check of the contract would not say what it compared.
+            for module in ("log_contract", "_log_reading", "sink_contract"):
+                if f"tinyagent.testing.{module}" not in sys.modules:
+                    pytest.register_assert_rewrite(f"tinyagent.testing.{module}")
+        home = import_module(f"tinyagent.testing.{_HOME[name]}")
+        value = globals()[name] = getattr(home, name)
+        return value
+
+
 __all__ = [
+    "CrashHook",
     "Item",
+    "LogContract",
+    "MakeLog",
+    "MakeSink",
     "ProviderServer",
     "Received",
     "RecordedTransport",
     "Reply",
+    "SinkContract",
     "VirtualClock",
     "chat",
     "close_after",

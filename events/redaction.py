@@ -1,0 +1,303 @@
+"""Secrets are masked before an event is written, so that everybody reads what the log holds.
+
+Exact values first, then text that has the form of a token, then the user's own rule. A value that
+arrives in pieces is masked too: the end of a delta that could begin a value waits for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tinyagent.events import kinds as k
+from tinyagent.events.codec import canonical, digest
+from tinyagent.events.free_text import searched, within
+
+VALUE_CHARS_MIN = 8
+"""A shorter value would be found where it is none."""
+STREAMED = frozenset({"text", "think", "refuse", "args"})
+# Prefixes that nothing but a token has, as their issuers document them.
+_TOKENS = re.compile(
+    r"sk-(?:ant|proj|or|svcacct)-[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9]{32,}"
+    r"|(?:sk|rk)_live_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{24,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}"
+    r"|xox[abprs]-[A-Za-z0-9-]{20,}|AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16}"
+    r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"
+)
+
+
+class Redact(msgspec.Struct, frozen=True, kw_only=True):
+    """What is masked in a log.
+
+    Attributes:
+        env: environment variables whose values are secrets, beside the providers' own.
+        values: more secrets, best by name: ``{"stripe": key}``.
+        patterns: whether text that has the form of a well known token is masked too. In an answer
+            only if it arrives in one piece.
+        rule: your own; pure, from text to text, applied last. Of an answer it gets piece by piece.
+        provider_keys: False leaves the values of ``OPENAI_API_KEY`` and its like as they are.
+    """
+
+    env: Sequence[str] = ()
+    values: Mapping[str, str] | Sequence[str] = ()
+    patterns: bool = False
+    rule: Callable[[str], str] | None = None
+    provider_keys: bool = True
+
+
+class Taken(NamedTuple):
+    """What is written in place of an event.
+
+    Attributes:
+        before: to be written first: what of the answer still waited.
+        is_changed: the caller's own object beside the event says more than the event now does.
+    """
+
+    before: tuple[k.ModelDelta, ...]
+    event: k.Event
+    is_changed: bool
+
+
+class Redactor:
+    """Masks the events of one log. Not pure: it keeps the ends of answers that wait."""
+
+    def __init__(self, *, patterns: bool = False, rule: Callable[[str], str] | None = None) -> None:
+        self._masks: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._found: re.Pattern[str] | None = None
+        self._firsts: frozenset[str] = frozenset()
+        self._longest = 0
+        self._tokens: dict[str, str] = {}
+        self._patterns = patterns
+        self._rule = rule
+        self._answers: dict[int, _Answer] = {}
+
+    @property
+    def rule_name(self) -> str:
+        """Name of the user's rule, and its attribute ``version`` if it has one; "" without."""
+        rule: Any = self._rule
+        if rule is None:
+            return ""
+        name = f"{getattr(rule, '__module__', '')}:{getattr(rule, '__qualname__', repr(rule))}"
+        return f"{name} {rule.version}" if hasattr(rule, "version") else name
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to look for."""
+        return self._found is None and not self._patterns and self._rule is None
+
+    def register(self, label: str, value: str) -> None:
+        """Mask *value* from now on, as ``«secret:label:1»``; a value known before keeps its mask.
+
+        Raises:
+            ValueError: it is shorter than 8 characters.
+        """
+        if len(value) < VALUE_CHARS_MIN:
+            raise ValueError(
+                f"the secret {label!r} has {len(value)} characters; at least {VALUE_CHARS_MIN} are "
+                "needed, or it would be found where it is none"
+            )
+        if value in self._masks:
+            return
+        number = self._counts[label] = self._counts.get(label, 0) + 1
+        mask = f"«secret:{label}:{number}»"
+        # In a tool's arguments, and in any JSON that is text, it stands with escapes.
+        for form in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+            self._masks.setdefault(form, mask)
+        longest_first = sorted(self._masks, key=len, reverse=True)
+        self._found = re.compile("|".join(map(re.escape, longest_first)))
+        self._firsts = frozenset(form[0] for form in self._masks)
+        self._longest = len(longest_first[0])
+
+    def mask(self, text: str) -> str:
+        """Return *text* with everything masked that is to be."""
+        return self._by_form(self.exact(text))
+
+    def exact(self, text: str) -> str:
+        """Return *text* with every registered value masked."""
+        if self._found is None:
+            return text
+        return self._found.sub(lambda found: self._masks[found[0]], text)
+
+    def _by_form(self, text: str) -> str:
+        if self._patterns:
+            text = _TOKENS.sub(self._token, text)
+        return self._rule(text) if self._rule is not None else text
+
+    def _token(self, found: re.Match[str]) -> str:
+        return self._tokens.setdefault(found[0], f"«secret:pattern:{len(self._tokens) + 1}»")
+
+    def take(self, event: k.Event, cause: int) -> Taken:
+        """Return what is written in place of *event*, whose record is caused by *cause*."""
+        match event:
+            case k.ModelDelta(pieces=pieces):
+                answer = self._answers.setdefault(cause, _Answer(self))
+                return answer.hear(event, pieces)
+            case k.ModelRetrying() if cause in self._answers:
+                del self._answers[cause]
+            case k.ModelFinished() | k.ModelFailed():
+                speaking = self._answers.pop(cause, _Answer(self))
+                ended = searched(event, self.mask, self.exact)
+                return speaking.end(ended, is_changed=ended is not event)
+            case _:
+                pass
+        if not isinstance(event, k.Fact):
+            return Taken((), event, False)
+        masked = searched(event, self.mask, self.exact)
+        return Taken((), masked, masked is not event)
+
+    def split(self, text: str, *, is_last: bool) -> tuple[str, str, bool]:
+        """Return *text* masked, its end that has to wait, and whether a value was in it."""
+        if self._found is None:
+            return self._by_form(text), "", False
+        out: list[str] = []
+        at, was_found = 0, False
+        while True:
+            waits = len(text) if is_last else self._waits_from(text, at)
+            found = self._found.search(text, at)
+            if found is None or found.start() >= waits:
+                break
+            out += (text[at : found.start()], self._masks[found[0]])
+            at, was_found = found.end(), True
+        out.append(text[at:waits])
+        return self._by_form("".join(out)), text[waits:], was_found
+
+    def _waits_from(self, text: str, at: int) -> int:
+        """Return where the end of *text* begins that could begin a value."""
+        for start in range(max(at, len(text) - self._longest + 1), len(text)):
+            if text[start] in self._firsts:
+                end = text[start:]
+                if any(len(form) > len(end) and form.startswith(end) for form in self._masks):
+                    return start
+        return len(text)
+
+
+class _Block:
+    """One block of an answer: what waits, by operation, and the arguments as written."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, str] = {}
+        self.call_id = ""
+        self.arguments: list[str] = []
+        self.is_masked = False
+
+
+class _Answer:
+    """One answer while it arrives."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._blocks: dict[int, _Block] = {}
+        self._gap_us = 0
+        self._is_masked = False
+
+    def hear(self, event: k.ModelDelta, pieces: list[k.Piece]) -> Taken:
+        """Return the delta as it is written."""
+        deltas = list(_each(pieces))
+        out = [each for delta in deltas for each in self._delta(*delta)]
+        if out == deltas:
+            return Taken((), event, False)
+        return Taken((), k.ModelDelta(_joined(out)), True)
+
+    def _delta(self, block: int, op: str, data: Any, gap_us: int) -> Iterator[_Delta]:
+        state = self._blocks.setdefault(block, _Block())
+        gap_us += self._gap_us
+        if op not in STREAMED:
+            if op == "call":
+                state.call_id = data.get("id") or state.call_id
+            elif state.is_masked or (op == "keep" and self._holds_value(data)):
+                # What signs, or is, a text that was masked would not be accepted again.
+                self._is_masked, self._gap_us = True, gap_us
+                return
+            self._gap_us = 0
+            yield block, op, data, gap_us
+            return
+        given = state.waiting.pop(op, "") + data
+        text, waiting, was_found = self._redactor.split(given, is_last=False)
+        if waiting:
+            state.waiting[op] = waiting
+        yield from self._said(block, op, text, gap_us, was_found or text + waiting != given, data)
+
+    def _holds_value(self, data: Any) -> bool:
+        exact = self._redactor.exact
+        return within(data, exact, exact) is not data
+
+    def _said(
+        self, block: int, op: str, text: str, gap_us: int, is_masked: bool, data: str
+    ) -> Iterator[_Delta]:
+        state = self._blocks[block]
+        if is_masked:
+            state.is_masked = self._is_masked = True
+        if op == "args":
+            state.arguments.append(text)
+        if text or not data:
+            self._gap_us = 0
+            yield block, op, text, gap_us
+        else:
+            self._gap_us = gap_us
+
+    def end(self, event: k.Fact, *, is_changed: bool) -> Taken:
+        """Return the end of the answer, and before it what still waited."""
+        rest: list[_Delta] = []
+        for block, state in self._blocks.items():
+            for op, waiting in state.waiting.items():
+                text, _, was_found = self._redactor.split(waiting, is_last=True)
+                rest += self._said(
+                    block, op, text, self._gap_us, was_found or text != waiting, text
+                )
+        before = (k.ModelDelta(_joined(rest)),) if rest else ()
+        if isinstance(event, k.ModelFinished) and self._is_masked:
+            event = msgspec.structs.replace(event, calls=[self._call(ref) for ref in event.calls])
+        return Taken(before, event, is_changed or self._is_masked)
+
+    def _call(self, ref: k.CallRef) -> k.CallRef:
+        """Return *ref* with the digest of the arguments as they are on record."""
+        for state in self._blocks.values():
+            if state.call_id == ref.id and state.is_masked and ref.args != "bad":
+                return msgspec.structs.replace(ref, args=_digest("".join(state.arguments)))
+        return ref
+
+
+_Delta = tuple[int, str, Any, int]
+
+
+def _digest(text: str) -> str:
+    try:
+        arguments = msgspec.json.decode(text) if text.strip() else {}
+    except msgspec.DecodeError:
+        return "bad"
+    return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
+
+
+def _each(pieces: Iterable[k.Piece]) -> Iterator[_Delta]:
+    """Yield every delta as it once arrived."""
+    for piece in pieces:
+        block, op, data, gaps = piece[:4]
+        if len(piece) == 4:
+            yield block, op, data, gaps
+            continue
+        at = 0
+        for gap_us, length in zip(gaps, piece[4], strict=True):
+            yield block, op, data[at : at + length], gap_us
+            at += length
+
+
+def _joined(deltas: Iterable[_Delta]) -> list[k.Piece]:
+    """Return *deltas* as pieces: runs of one block and operation are one."""
+    runs: list[tuple[int, str, list[Any], list[int]]] = []
+    for block, op, data, gap_us in deltas:
+        if runs and op in STREAMED and runs[-1][:2] == (block, op):
+            runs[-1][2].append(data)
+            runs[-1][3].append(gap_us)
+        else:
+            runs.append((block, op, [data], [gap_us]))
+    return [
+        (block, op, data[0], gaps[0])
+        if len(data) == 1
+        else (block, op, "".join(data), gaps, [len(part) for part in data])
+        for block, op, data, gaps in runs
+    ]

@@ -1,0 +1,51 @@
+"""Which secrets a session knows: those of the environment, and those that it is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from tinyagent.actors.providers.table import KEY_VARIABLES, KNOWN
+from tinyagent.events import Redact, Redactor
+from tinyagent.events.redaction import VALUE_CHARS_MIN
+
+
+def redactor_for(*given: Redact | None) -> Redactor:
+    """Return what masks as all of *given* say; without any, the providers' keys are masked.
+
+    Raises:
+        ValueError: a secret is too short, or more than one rule is given.
+    """
+    redacts = [redact for redact in given if redact is not None] or [Redact()]
+    rules = [redact.rule for redact in redacts if redact.rule is not None]
+    if len(rules) > 1:
+        raise ValueError("the log and the agent both have a rule; give one of them, not both")
+    redactor = Redactor(
+        patterns=any(redact.patterns for redact in redacts), rule=rules[0] if rules else None
+    )
+    if all(redact.provider_keys for redact in redacts):
+        for provider, value in _provider_keys():
+            register(redactor, provider, value)
+    for redact in redacts:
+        for name in redact.env:
+            if os.environ.get(name):
+                redactor.register(name, os.environ[name])
+        values = redact.values
+        named = values.items() if isinstance(values, Mapping) else (("value", v) for v in values)
+        for label, value in named:
+            redactor.register(label, value)
+    return redactor
+
+
+def register(redactor: Redactor, label: str, value: str | None) -> None:
+    """Mask the key *value* of a provider. What is too short to be a key is left."""
+    if value and len(value) >= VALUE_CHARS_MIN:
+        redactor.register(label, value)
+
+
+def _provider_keys() -> Iterator[tuple[str, str]]:
+    variables = {name: known.keys for name, known in KNOWN.items()} | KEY_VARIABLES
+    for provider, names in variables.items():
+        for name in names:
+            if os.environ.get(name):
+                yield provider, os.environ[name]

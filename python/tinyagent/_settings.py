@@ -1,0 +1,50 @@
+"""What of an agent may be set between runs."""
+
+from __future__ import annotations
+
+from tinyagent._options import ONE, model_of
+from tinyagent.agent_types import AgentState, AgentTool, Model, ThinkingLevel
+
+
+class Settings:
+    """The settings of an agent. Each counts from the next run on."""
+
+    def __init__(self, steering_mode: str, follow_up_mode: str) -> None:
+        self._modes = [steering_mode or ONE, follow_up_mode or ONE]
+
+    @property
+    def state(self) -> AgentState:
+        """The live state."""
+        raise NotImplementedError
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Set the system prompt, from the next run on."""
+        self.state.system_prompt = prompt
+
+    def set_model(self, model: Model | str) -> None:
+        """Set the model, or a name like ``openai:gpt-4o-mini``, from the next run on."""
+        self.state.model = model_of(model)
+
+    def set_thinking_level(self, level: ThinkingLevel) -> None:
+        """Set how much the model thinks, from the next run on."""
+        self.state.thinking_level = level
+
+    def set_tools(self, tools: list[AgentTool]) -> None:
+        """Set the tools; the list itself is kept and read at every model call."""
+        self.state.tools = tools
+
+    def set_steering_mode(self, mode: str) -> None:
+        """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""
+        self._modes[0] = mode or ONE
+
+    def get_steering_mode(self) -> str:
+        """Return the steering mode."""
+        return self._modes[0]
+
+    def set_follow_up_mode(self, mode: str) -> None:
+        """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once."""
+        self._modes[1] = mode or ONE
+
+    def get_follow_up_mode(self) -> str:
+        """Return the follow-up mode."""
+        return self._modes[1]
