@@ -80,6 +80,7 @@ class Conversation:
         self._queued: dict[int, Message] = {}
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
+        self._instead: dict[str, Any] | None = None
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
         self._viewed = 0
@@ -103,8 +104,8 @@ class Conversation:
                 self._hear(pieces)
             case k.ModelRequested():
                 self._ask(record)
-            case k.ModelRetrying():
-                self._answer = {}
+            case k.ModelRetrying(model=model):
+                self._answer, self._instead = {}, model or self._instead
             case k.ModelFinished() as event:
                 self._close(record, event)
             case k.ModelFailed(failure=failure, usage=usage):
@@ -129,6 +130,7 @@ class Conversation:
 
     def _ask(self, record: k.Record) -> None:
         self._answer, self._asked_seq, self._is_open = {}, record.seq, True
+        self._instead = None
         self.asked = self.view()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
@@ -165,7 +167,7 @@ class Conversation:
         message = Assistant(
             seq=self._asked_seq,
             blocks=tuple(b for b in blocks if outcome == "ok" or b.op != "call"),
-            model=self.settings.model,
+            model=self._instead or self.settings.model,
             outcome=outcome,
             reason=reason,
             usage=usage,

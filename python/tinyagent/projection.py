@@ -62,6 +62,7 @@ class Projection:
         self._results: dict[str, Result] = {}
         self._shown: list[ToolResultMessage] = []
         self._failure: k.Failure | None = None
+        self._instead: dict[str, Any] | None = None
         self.new_messages: list[AgentMessage] = []
 
     def read(self, record: Record) -> Iterator[AgentEvent]:
@@ -74,9 +75,9 @@ class Projection:
             case k.ModelRequested():
                 yield from self._open_turn()
                 self._asked_seq = record.seq
-                self._partial, self._is_shown = None, False
-            case k.ModelRetrying():
-                self._partial = None
+                self._partial, self._is_shown, self._instead = None, False, None
+            case k.ModelRetrying(model=model):
+                self._partial, self._instead = None, model or self._instead
             case k.ModelFinished() | k.ModelFailed():
                 yield from self._close(record)
             case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
@@ -158,7 +159,7 @@ class Projection:
             yield MessageUpdateEvent(message=event.partial, assistant_message_event=event)
 
     def _blank(self) -> AssistantMessage:
-        model = self._conversation.settings.model
+        model = self._instead or self._conversation.settings.model
         return AssistantMessage(
             stop_reason="stop",
             api=model.get("api"),
