@@ -15,6 +15,7 @@ from tinyagent.actors.providers.hosted import HOSTED, Description, described
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest, kinds as k
+from tinyagent.events.messages import Message
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences
 from tinyagent.runtime.replay import Finding, replay
 
@@ -94,6 +95,8 @@ class RequestCheck:
         """Fold the record on both sides; at a request, compare."""
         self._then.evolve(record)
         self._now.evolve(today)
+        if isinstance(record.event, k.ModelRetrying):
+            return self._instead(record, record.event)
         if not isinstance(record.event, k.ModelRequested):
             if isinstance(record.event, _SPOKEN):
                 self._entered.append(record)
@@ -101,18 +104,31 @@ class RequestCheck:
         _, recorded = self._digests.get(record.seq, (0, ""))
         if not recorded:
             return None
+        return self._compare(record, recorded, self._then.asked, self._now.asked)
+
+    def _instead(self, record: Record, event: k.ModelRetrying) -> Finding | None:
+        """Compare the request to the model that was asked instead of the session's."""
+        if event.model is None or not event.request:
+            return None
+        views = (
+            View(msgspec.structs.replace(c.asked.settings, model=event.model), *_of(c.asked))
+            for c in (self._then, self._now)
+        )
+        return self._compare(record, event.request, *views)
+
+    def _compare(self, record: Record, recorded: str, then: View, today: View) -> Finding | None:
         self.compared += 1
-        now = self._requests.digest(self._now.asked)
+        now = self._requests.digest(today)
         if now == recorded:
             self._entered = []
             return None
-        return Finding(record.seq, "the streamer", *self._explained(recorded, now))
+        return Finding(record.seq, "the streamer", *self._explained(recorded, now, then, today))
 
-    def _explained(self, recorded: str, now: str) -> tuple[tuple[Difference, ...], str]:
-        if Requests().digest(self._then.asked) == recorded:
-            bodies = (
-                msgspec.json.decode(Requests().body(c.asked)) for c in (self._then, self._now)
-            )
+    def _explained(
+        self, recorded: str, now: str, then: View, today: View
+    ) -> tuple[tuple[Difference, ...], str]:
+        if Requests().digest(then) == recorded:
+            bodies = (msgspec.json.decode(Requests().body(asked)) for asked in (then, today))
             paths = tuple(differences(*bodies))
             return paths, self._configuration()
         since = ", ".join(f"{r.seq} {r.event.kind}" for r in self._entered) or "none"
@@ -134,6 +150,10 @@ class RequestCheck:
             for found in differences(then, now)
         ]
         return "configuration: " + "; ".join(changed) if changed else "the request builder changed"
+
+
+def _of(asked: View) -> tuple[list[Message], int]:
+    return asked.messages, asked.length
 
 
 _SPOKEN = (

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tinyagent.actors import transports
+from tinyagent.actors.speech import Speech, logged
 from tinyagent.actors.transports import Answer, Timed
-from tinyagent.events import Conversation, Event, Record, View, canonical, digest, kinds as k
+from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
@@ -119,6 +120,8 @@ class Streamer:
         self._keeps_interrupted = keeps_interrupted
         self._cancelled = False
         self._has_ended = False
+        self._sent = 0
+        self._given_up: transports.Failure | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def fold(self, record: Record) -> None:
@@ -140,26 +143,47 @@ class Streamer:
         if self._cancelled:
             yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
             return
-        made = self._reopened.get(record.seq, 0)
-        if made:
+        others: list[dict[str, Any]] = asked.settings.options.get("fallback") or []
+        self._has_ended, self._sent = False, self._reopened.get(record.seq, 0)
+        if self._sent:
             interrupted = k.Failure("interrupted", INTERRUPTED)
             if self._keeps_interrupted:
                 yield k.ModelFailed(interrupted, request=request)
                 return
-            yield k.ModelRetrying(made + 1, interrupted)
-        key: str | None = None
-        if self.key_of is not None:
-            # While this is being written nothing is cut off: that would end the task unheard.
-            yield k.HostAsked(KEY)
-            answered, key = await self._key(self.key_of, asked.settings.model.get("provider", ""))
-            yield answered
-            if isinstance(answered, k.HostFailed):
-                yield k.ModelFailed(answered.failure, request=request)
+            first = asked.settings.model if others else None
+            yield k.ModelRetrying(self._sent + 1, interrupted, 0.0, first)
+        for left, model in zip(range(len(others), -1, -1), [None, *others], strict=True):
+            if model is not None and self._given_up is not None:
+                settings = msgspec.structs.replace(asked.settings, model=model)
+                asked = View(settings, asked.messages, asked.length)
+                again = self._sent + 1, logged(self._given_up), 0.0
+                yield k.ModelRetrying(*again, model, self.source.digest(asked))
+            key: str | None = None
+            if self.key_of is not None:
+                # While this is being written nothing is cut off: that would end the task unheard.
+                yield k.HostAsked(KEY)
+                provider = asked.settings.model.get("provider", "")
+                answered, key = await self._key(self.key_of, provider)
+                yield answered
+                if isinstance(answered, k.HostFailed):
+                    yield k.ModelFailed(answered.failure, request=request)
+                    return
+            self._given_up = None
+            async for item in self._asking(record, asked, key, request, left):
+                yield item
+            if self._given_up is None:
                 return
-        self._has_ended = False
+
+    async def _asking(
+        self, record: Record, asked: View, key: str | None, request: str, left: int
+    ) -> AsyncIterator[Event | Live]:
+        """Ask one model. *left*: how many others may be asked if it does not answer."""
+        if self._cancelled:
+            yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
+            return
         self._task = asyncio.current_task()
         try:
-            async for item in self._attempts(record, asked, key, request, made):
+            async for item in self._attempts(record, asked, key, request, left):
                 yield item
         except asyncio.CancelledError:
             failure = self._cut()
@@ -201,18 +225,19 @@ class Streamer:
         return k.Failure("cancelled", ABORTED)
 
     async def _attempts(
-        self, record: Record, asked: View, key: str | None, request: str, made: int
+        self, record: Record, asked: View, key: str | None, request: str, left: int
     ) -> AsyncIterator[Event | Live]:
-        speech = _Speech(self._conversation)
+        speech = Speech(self._conversation)
         told: transports.Failure | None = None
         options = asked.settings.options
         for number in range(1, self.source.attempts_max + 1):
             attempt = self.source.attempt(asked, key)
+            self._sent += 1
             try:
                 async for heard in attempt:
                     if heard.void:
-                        speech = _Speech(self._conversation)
-                        yield k.ModelRetrying(made + number, k.Failure("host", REPLACED))
+                        speech = Speech(self._conversation)
+                        yield k.ModelRetrying(self._sent, k.Failure("host", REPLACED))
                     pieces = speech.take(heard.pieces)
                     yield Live(k.ModelDelta(pieces), heard.live)
                     if self._room is not None:
@@ -222,32 +247,47 @@ class Streamer:
                 delay_s = None
                 if said is not None:
                     delay_s = self._delay_s(said, number, record.seq, speech, options)
+                if (
+                    said is not None
+                    and delay_s is None
+                    and self._goes_on(said, speech, left, asked)
+                ):
+                    self._given_up = said
+                    return
                 if said is None or delay_s is None:
                     self._has_ended = True
                     yield Live(speech.end(answer, request), live)
                     return
                 told = said
-                yield k.ModelRetrying(number + 1, _failure(said), round(delay_s, 3))
+                yield k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3))
             except transports.Failure as failure:
                 if failure.status is not None or told is None:
                     told = failure
                 delay_s = self._delay_s(failure, number, record.seq, speech, options)
+                if delay_s is None and self._goes_on(told, speech, left, asked):
+                    self._given_up = told
+                    return
                 if delay_s is None:
                     self._has_ended = True
                     yield Live(speech.fail(told, request), getattr(failure, "live", None))
                     return
-                yield k.ModelRetrying(made + number + 1, _failure(failure), round(delay_s, 3))
+                yield k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
             finally:
                 await attempt.aclose()
-            speech = _Speech(self._conversation)
+            speech = Speech(self._conversation)
             await self._clock.sleep(delay_s)
+
+    def _goes_on(self, failure: transports.Failure, speech: Speech, left: int, asked: View) -> bool:
+        """Say whether another model is asked: there is one, and it may do better."""
+        is_void = not speech.begun or bool(asked.settings.options.get("retry_after_delta"))
+        return bool(left) and is_void and not self._cancelled and failure.kind in _ELSEWHERE
 
     def _delay_s(
         self,
         failure: transports.Failure,
         number: int,
         seq: int,
-        speech: _Speech,
+        speech: Speech,
         options: Mapping[str, Any],
     ) -> float | None:
         """Return how long to wait before the next attempt, None if there is none.
@@ -289,95 +329,5 @@ def failed_in_band(answer: Answer) -> transports.Failure | None:
     return transports.Failure(*answer.failure, retryable=True)
 
 
-class _Speech:
-    """One answer as it is put on record: call ids made unique in the log, arguments kept."""
-
-    def __init__(self, conversation: Conversation) -> None:
-        self._known = conversation.calls
-        self._calls: dict[int, list[Any]] = {}
-        self.begun = False
-
-    def take(self, pieces: Sequence[Timed]) -> list[k.Piece]:
-        """Return *pieces* as they go on record; runs of one block and operation are joined."""
-        self.begun = self.begun or bool(pieces)
-        runs: list[tuple[int, str, list[Any], list[int]]] = []
-        for block, op, data, gap_us in pieces:
-            if op == "call":
-                runs.append((block, op, [self._named(block, data)], [gap_us]))
-                continue
-            if op == "args":
-                self._calls.setdefault(block, ["", "", []])[2].append(data)
-            if runs and op in _JOINED and runs[-1][0] == block and runs[-1][1] == op:
-                runs[-1][2].append(data)
-                runs[-1][3].append(gap_us)
-            else:
-                runs.append((block, op, [data], [gap_us]))
-        return [_piece(*run) for run in runs]
-
-    def _named(self, block: int, data: dict[str, Any]) -> dict[str, Any]:
-        call = self._calls.setdefault(block, ["", "", []])
-        call[1] = data.get("name") or call[1]
-        if not call[0]:
-            taken = {other[0] for other in self._calls.values()}
-            wanted = data.get("id") or f"call_{len(self._known) + len(taken) - 1}"
-            call[0], number = wanted, 2
-            while call[0] in self._known or call[0] in taken:
-                call[0], number = f"{wanted}~{number}", number + 1
-        return {**data, "id": call[0], "name": call[1]}
-
-    def end(self, answer: Answer, request: str) -> Event:
-        """Return the end of the call that *answer* is."""
-        if answer.failure is not None or answer.reason is None or answer.reason == "filtered":
-            kind, message = answer.failure or ("filtered", "The answer was stopped by a filter")
-            failure = transports.Failure(kind, message)
-            return self.fail(failure, request, answer.usage)
-        calls = [
-            k.CallRef(call[0], call[1], self._args(block, answer))
-            for block, call in sorted(self._calls.items())
-        ]
-        raw = answer.raw_reason if answer.raw_reason in _TELLING else None
-        return k.ModelFinished(
-            answer.reason,  # type: ignore[arg-type] # the decoder's closed set of words
-            calls,
-            answer.usage,
-            request,
-            answer.response,
-            raw,
-        )
-
-    def fail(
-        self, failure: transports.Failure, request: str, usage: dict[str, Any] | None = None
-    ) -> k.ModelFailed:
-        """Return the failure of the call."""
-        return k.ModelFailed(_failure(failure), usage, request)
-
-    def _args(self, block: int, answer: Answer) -> str:
-        if block in answer.bad_calls:
-            return "bad"
-        text = "".join(self._calls[block][2])
-        try:
-            arguments = msgspec.json.decode(text) if text.strip() else {}
-        except msgspec.DecodeError:
-            return "bad"
-        return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
-
-
+_ELSEWHERE = frozenset({"network", "overloaded", "timeout", "refused", "interrupted"})
 _MAY_PASS = frozenset({"overloaded", "network", "interrupted"})
-_JOINED = frozenset({"text", "think", "refuse", "args"})
-_TELLING = frozenset({"stop_sequence", "pause_turn"})
-
-
-def _piece(block: int, op: str, data: list[Any], gaps_us: list[int]) -> k.Piece:
-    """Return a run as one piece; the lengths keep the boundaries of its deltas."""
-    if len(data) == 1:
-        return (block, op, data[0], gaps_us[0])
-    return (block, op, "".join(data), gaps_us, [len(part) for part in data])
-
-
-def _failure(failure: transports.Failure) -> k.Failure:
-    return k.Failure(
-        failure.kind,  # type: ignore[arg-type] # a transport's kinds are the log's
-        failure.message,
-        failure.status,
-        failure.retry_after_s,
-    )

@@ -83,6 +83,7 @@ class Conversation:
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
         self._asked_seq = 0
+        self._instead: dict[str, Any] | None = None
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
         self._viewed = 0
@@ -106,8 +107,9 @@ class Conversation:
                 self._hear(pieces)
             case k.ModelRequested():
                 self._ask(record)
-            case k.ModelRetrying():
+            case k.ModelRetrying(model=model):
                 self._begin()
+                self._instead = model or self._instead
             case k.ModelFinished() as event:
                 self._close(record, event)
             case k.ModelFailed(failure=failure, usage=usage):
@@ -137,6 +139,7 @@ class Conversation:
     def _ask(self, record: k.Record) -> None:
         self._asked_seq, self._is_open = record.seq, True
         self._begin()
+        self._instead = None
         self.asked = self.view()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
@@ -179,7 +182,7 @@ class Conversation:
         message = Assistant(
             seq=self._asked_seq,
             blocks=tuple(d.block() for d in drafts if outcome == "ok" or d.is_whole),
-            model=self.settings.model,
+            model=self._instead or self.settings.model,
             outcome=outcome,
             reason=reason,
             usage=usage,

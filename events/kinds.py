@@ -190,13 +190,18 @@ class ModelDelta(Fact, frozen=True):
 
 
 class ModelRetrying(Fact, frozen=True):
-    """The request is sent again after ``delay_s``; what the attempt before said is void."""
+    """The request is sent again after ``delay_s``; what the attempt before said is void.
+
+    ``model``: who is asked from now on instead; ``request``: digest of the request to it.
+    """
 
     kind = "model.retrying"
     emitter = "model"
     attempt: int
     failure: Failure
     delay_s: int | float = 0.0
+    model: dict[str, Any] | None = None
+    request: str = ""
 
 
 class ModelFinished(Fact, frozen=True):

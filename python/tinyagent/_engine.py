@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tinyagent._binding import Binding, Setup
+from tinyagent._fallback import described
 from tinyagent._host import HostHooks, dumped, said
-from tinyagent._options import default_convert_to_llm
+from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._redacting import redactor_for, register
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
@@ -187,9 +188,13 @@ class Engine:
         thinking = thinking_of(agent.state.thinking_level, model)
         if thinking is not None:
             sent["reasoning"] = thinking
+        fallback = tuple(model_of(each) for each in options.fallback)
+        if fallback:
+            sent["fallback"] = described(fallback, agent.stream_fn)
         limits = options.limits
         return Setup(
             model=model,
+            fallback=fallback,
             system=agent.state.system_prompt,
             stream_fn=agent.stream_fn,
             options=sent,

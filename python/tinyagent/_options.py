@@ -77,6 +77,8 @@ class AgentOptions:
         output_schema: JSON Schema of every answer that is not a call; a model that cannot be held
             to it says so.
         extra_body: fields of a provider's own for the request; they come last, and replace.
+        fallback: models, or names of them, that are asked in turn when the one before does not
+            answer: its network, its limits, its refusal; not what is wrong with the request.
         retry: how a failed request is sent again; ``retries_max`` is the compatible word for it.
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
@@ -115,6 +117,7 @@ class AgentOptions:
     first_byte_timeout_s: float | None = None
     read_timeout_s: float | None = None
     retry: Retry | None = None
+    fallback: Sequence[Model | str] = ()
     stop: Sequence[str] = ()
     parallel_tool_calls: bool | None = None
     tool_choice: str | None = None
@@ -129,11 +132,17 @@ class AgentOptions:
     on_interrupted: Literal["retry", "keep"] = "retry"
 
     def __post_init__(self) -> None:
-        """Refuse contradictions.
+        """Refuse contradictions, and find the models by their names.
 
         Raises:
-            TypeError: ``retry`` and ``retries_max`` were both given.
+            TypeError: ``retry`` and ``retries_max`` were both given; or ``fallback`` with a
+                stream function of the host's own, which is asked whatever the model.
+            UnknownModelError: a name in ``fallback`` stands for none.
         """
+        self.fallback = [model_of(each) for each in self.fallback]
+        is_hosted = self.stream_fn and not hasattr(self.stream_fn, "__tinyagent_provider__")
+        if self.fallback and is_hosted:
+            raise TypeError("AgentOptions: fallback has no meaning with a stream_fn of your own")
         if self.retry is not None and self.retries_max is not None:
             raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
 

@@ -26,6 +26,7 @@ class Setup(msgspec.Struct, kw_only=True):
     """What a host has configured. A run keeps what it was when the run began."""
 
     model: Model
+    fallback: tuple[Model, ...] = ()
     system: str
     stream_fn: Callable[..., Any] | None
     api_key: str | None = None
@@ -94,9 +95,9 @@ class Sources:
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> Granted:
-        from tinyagent._resolve import access
+        from tinyagent._fallback import granted
 
-        return access(self.setup().model, settings, key or self.setup().api_key)
+        return granted(self.setup(), settings, key)
 
     def _stream_fn(self) -> Callable[..., Any]:
         from tinyagent.alchemy_provider import stream_alchemy_openai_completions

@@ -63,6 +63,7 @@ class Projection:
         self._results: dict[str, Result] = {}
         self._shown: list[ToolResultMessage] = []
         self._failure: k.Failure | None = None
+        self._instead: dict[str, Any] | None = None
         self.new_messages: list[AgentMessage] = []
 
     def read(self, record: Record) -> Iterator[AgentEvent]:
@@ -76,8 +77,10 @@ class Projection:
                 yield from self._open_turn()
                 self._asked_seq = record.seq
                 self._partial, self._is_shown, self._heard = None, False, []
-            case k.ModelRetrying():
+                self._instead = None
+            case k.ModelRetrying(model=model):
                 self._partial, self._heard = None, []
+                self._instead = model or self._instead
             case k.ModelFinished() | k.ModelFailed():
                 yield from self._close(record)
             case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
@@ -176,7 +179,7 @@ class Projection:
             yield MessageUpdateEvent(message=event.partial, assistant_message_event=event)
 
     def _blank(self) -> AssistantMessage:
-        model = self._conversation.settings.model
+        model = self._instead or self._conversation.settings.model
         return AssistantMessage(
             stop_reason="stop",
             api=model.get("api"),

@@ -39,7 +39,7 @@ EXAMPLES: list[Event] = [
     k.HostFailed("context", FAILURE),
     k.ModelRequested(3),
     k.ModelDelta([(0, "text", "ab", [1, 2], [1, 1]), (1, "call", {"id": "c", "name": "f"}, 3)]),
-    k.ModelRetrying(2, FAILURE, 0.5),
+    k.ModelRetrying(2, FAILURE, 0.5, {"id": "m2"}, "aa"),
     k.ModelFinished("tools", [k.CallRef("c1", "f", "00")], {"input": 1}, "aa", "id"),
     k.ModelFailed(FAILURE, {"input": 1}, "aa"),
     k.ToolBlocked("c1", "hook", "no", details={"a": 1}, terminate=True),

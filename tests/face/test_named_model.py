@@ -9,19 +9,27 @@ import pytest
 
 from tinyagent import (
     Agent,
+    AgentContext,
+    AgentLoopConfig,
     AgentOptions,
     AgentState,
     AgentTool,
     AssistantMessage,
+    Context,
     Model,
+    SimpleStreamOptions,
+    UserMessage,
+    agent_loop,
+    default_convert_to_llm,
     named_model,
     open_log,
 )
 from tinyagent.actors.providers.table import KNOWN
 from tinyagent.actors.transports import Exchange, Failure, HttpRequest
+from tinyagent.alchemy_provider import stream_alchemy_openai_completions
 from tinyagent.runtime.errors import TinyAgentError, UnknownModelError
 from tinyagent.runtime.stores.memory import MemoryLog
-from tinyagent.testing import ProviderServer, RecordedTransport, chat
+from tinyagent.testing import ProviderServer, RecordedTransport, chat, status
 from tinyagent.verbs import replay
 
 TABLE = """
@@ -301,6 +309,26 @@ async def test_a_named_model_answers_over_the_wire() -> None:
     assert received.headers["authorization"] == f"Bearer {KEY}"
     assert received.headers["x-a"] == "b"
     assert received.json["model"] == "gpt-4o-mini"
+
+
+async def test_a_named_model_is_asked_by_hand_and_by_the_loop_too(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("ANTHROPIC_API_KEY", KEY)
+    said = status(401, {"error": {"message": "no"}})
+    async with ProviderServer(said) as server:
+        model = named_model("anthropic:m", base_url=server.url)
+        given = SimpleStreamOptions()
+        response = await stream_alchemy_openai_completions(model, Context("", []), given)
+        assert (await response.result()).error_kind == "refused"
+        config = AgentLoopConfig(model=model, convert_to_llm=default_convert_to_llm)
+        stream = agent_loop([UserMessage()], AgentContext(), config)
+        last = (await stream.result())[-1]
+    assert isinstance(last, AssistantMessage)
+    assert last.error_kind == "refused"
+    for request in server.requests:
+        assert (request.path, request.headers["x-api-key"]) == ("/v1/messages", KEY)
+    assert len(server.requests) == 2
 
 
 async def test_a_log_of_a_named_model_replays_without_its_key_and_address(

@@ -1,0 +1,106 @@
+"""One answer as it is put on record: its pieces, and the event that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors import transports
+from tinyagent.actors.transports import Answer, Timed
+from tinyagent.events import Conversation, Event, canonical, digest, kinds as k
+
+
+class Speech:
+    """One answer as it is put on record: call ids made unique in the log, arguments kept."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._known = conversation.calls
+        self._calls: dict[int, list[Any]] = {}
+        self.begun = False
+
+    def take(self, pieces: Sequence[Timed]) -> list[k.Piece]:
+        """Return *pieces* as they go on record; runs of one block and operation are joined."""
+        self.begun = self.begun or bool(pieces)
+        runs: list[tuple[int, str, list[Any], list[int]]] = []
+        for block, op, data, gap_us in pieces:
+            if op == "call":
+                runs.append((block, op, [self._named(block, data)], [gap_us]))
+                continue
+            if op == "args":
+                self._calls.setdefault(block, ["", "", []])[2].append(data)
+            if runs and op in _JOINED and runs[-1][0] == block and runs[-1][1] == op:
+                runs[-1][2].append(data)
+                runs[-1][3].append(gap_us)
+            else:
+                runs.append((block, op, [data], [gap_us]))
+        return [_piece(*run) for run in runs]
+
+    def _named(self, block: int, data: dict[str, Any]) -> dict[str, Any]:
+        call = self._calls.setdefault(block, ["", "", []])
+        call[1] = data.get("name") or call[1]
+        if not call[0]:
+            taken = {other[0] for other in self._calls.values()}
+            wanted = data.get("id") or f"call_{len(self._known) + len(taken) - 1}"
+            call[0], number = wanted, 2
+            while call[0] in self._known or call[0] in taken:
+                call[0], number = f"{wanted}~{number}", number + 1
+        return {**data, "id": call[0], "name": call[1]}
+
+    def end(self, answer: Answer, request: str) -> Event:
+        """Return the end of the call that *answer* is."""
+        if answer.failure is not None or answer.reason is None or answer.reason == "filtered":
+            kind, message = answer.failure or ("filtered", "The answer was stopped by a filter")
+            failure = transports.Failure(kind, message)
+            return self.fail(failure, request, answer.usage)
+        calls = [
+            k.CallRef(call[0], call[1], self._args(block, answer))
+            for block, call in sorted(self._calls.items())
+        ]
+        raw = answer.raw_reason if answer.raw_reason in _TELLING else None
+        return k.ModelFinished(
+            answer.reason,  # type: ignore[arg-type] # the decoder's closed set of words
+            calls,
+            answer.usage,
+            request,
+            answer.response,
+            raw,
+        )
+
+    def fail(
+        self, failure: transports.Failure, request: str, usage: dict[str, Any] | None = None
+    ) -> k.ModelFailed:
+        """Return the failure of the call."""
+        return k.ModelFailed(logged(failure), usage, request)
+
+    def _args(self, block: int, answer: Answer) -> str:
+        if block in answer.bad_calls:
+            return "bad"
+        text = "".join(self._calls[block][2])
+        try:
+            arguments = msgspec.json.decode(text) if text.strip() else {}
+        except msgspec.DecodeError:
+            return "bad"
+        return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
+
+
+_JOINED = frozenset({"text", "think", "refuse", "args"})
+_TELLING = frozenset({"stop_sequence", "pause_turn"})
+
+
+def _piece(block: int, op: str, data: list[Any], gaps_us: list[int]) -> k.Piece:
+    """Return a run as one piece; the lengths keep the boundaries of its deltas."""
+    if len(data) == 1:
+        return (block, op, data[0], gaps_us[0])
+    return (block, op, "".join(data), gaps_us, [len(part) for part in data])
+
+
+def logged(failure: transports.Failure) -> k.Failure:
+    """Return *failure* as an event holds it."""
+    return k.Failure(
+        failure.kind,  # type: ignore[arg-type] # a transport's kinds are the log's
+        failure.message,
+        failure.status,
+        failure.retry_after_s,
+    )
