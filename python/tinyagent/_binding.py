@@ -14,13 +14,12 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._configured import is_hosted, model_of, options_of
-from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
+from tinyagent._host import HostHooks, HostTool, find_tool, replaced_execution, said, spec_of
 from tinyagent._hosted import HostedSource
-from tinyagent._replaced import replaced_execution
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
+from tinyagent.actors.providers.hosted import HOSTED
 from tinyagent.actors.session import Session
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt, KeyOf
@@ -82,7 +81,6 @@ class Binding:
         self._prepare = prepare
         self._clock = clock or SystemClock()
         self._transport = transport
-        self._reported: set[str] = set()
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
@@ -110,15 +108,18 @@ class Binding:
         )
         self.bodies = Bodies(self.session.conversation)
         self.session.journal.join(self.bodies)
-        self.hooks = HostHooks(self.session.conversation, self.bodies, self._append, self._report)
+        self.hooks = HostHooks(self.session.conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = tools
+        self.hooks.append = lambda event, live: self.in_loop(
+            lambda: self.session.append(event, live=live)
+        )
         self.projection = Projection(self.session.conversation, self.bodies)
         self._hosted = self._hosted_source()
         self._provider: ProviderSource | None = None
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report)
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks.report)
 
     def _hosted_source(self) -> HostedSource:
         return HostedSource(
@@ -130,15 +131,6 @@ class Binding:
             signal=lambda: self.session.signal,
             clock=self._clock,
         )
-
-    def _append(self, item: Live) -> None:
-        self.in_loop(lambda: self.session.append(item.event, live=item.live))
-
-    def _report(self, name: str, told: str) -> None:
-        """Put something on record once, however often it is met."""
-        if told not in self._reported:
-            self._reported.add(told)
-            self.session.report(name, told)
 
     def _questions(self) -> dict[str, Asked]:
         return {
@@ -157,11 +149,11 @@ class Binding:
         """Return the whole configuration as record 1 holds it."""
         setup = self._read()
         return k.SessionStarted(
-            model=model_of(setup),
+            model=_model(setup),
             system=setup.system,
             tools=[logged_tool(spec) for spec in self._specs()],
             hooks=self._installed(setup),
-            options=options_of(setup),
+            options=_options(setup),
             limits=setup.limits,
             versions={"tinyagent": VERSION},
         )
@@ -182,10 +174,10 @@ class Binding:
             return changes
         setup = self._read()
         for name, value, recorded in (
-            ("model", model_of(setup), settings.model),
+            ("model", _model(setup), settings.model),
             ("system", setup.system, settings.system),
             ("hooks", self._installed(setup), list(settings.hooks)),
-            ("options", options_of(setup), settings.options),
+            ("options", _options(setup), settings.options),
             ("limits", setup.limits, settings.limits),
         ):
             if value != recorded:
@@ -235,13 +227,13 @@ class Binding:
         return self._source().attempt(asked, key)
 
     def _source(self) -> HostedSource | ProviderSource:
-        if is_hosted(self.setup):
+        if _is_hosted(self.setup):
             return self._hosted
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
 
             transport = self._transport or shared_transport()
-            self._provider = ProviderSource(transport, self._access, self._report)
+            self._provider = ProviderSource(transport, self._access, self.hooks.report)
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> Granted:
@@ -378,3 +370,27 @@ class Binding:
         except asyncio.CancelledError:
             playing.cancel()
             raise
+
+
+def _is_hosted(setup: Setup) -> bool:
+    """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
+    stream_fn = setup.stream_fn
+    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
+        return True
+    from tinyagent.alchemy_provider import is_answered_by_user
+
+    return is_answered_by_user(setup.model, stream_fn)
+
+
+def _model(setup: Setup) -> dict[str, Any]:
+    if _is_hosted(setup):
+        model = setup.model
+        return {"provider": model.provider, "id": model.id, "api": model.api}
+    from tinyagent.alchemy_provider import resolved
+
+    return resolved(setup.model, setup.stream_fn)
+
+
+def _options(setup: Setup) -> dict[str, Any]:
+    options = {name: value for name, value in setup.options.items() if value is not None}
+    return {**options, "source": HOSTED} if _is_hosted(setup) else options

@@ -12,8 +12,8 @@ import msgspec
 
 from tinyagent._arguments import ToolArgumentsError, checked
 from tinyagent._bodies import Bodies, content_of, details_of
-from tinyagent._replaced import batch_result, batch_stream, replaced_execution
-from tinyagent._results import Report, returned, sayable
+from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
+from tinyagent._returned import Report, returned, sayable
 from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Refused, Returned
 from tinyagent.agent_types import (
@@ -125,22 +125,15 @@ class HostHooks:
 
     Each attribute is the callback or None; they may be assigned between runs.
 
-    Args:
-        append: records at once, while a run is under way, what a callback did.
-        report: records something that a person may want to know.
+    Attributes:
+        append: records at once, while a run is under way, what a callback did, and its object.
     """
 
-    def __init__(
-        self,
-        conversation: Conversation,
-        bodies: Bodies,
-        append: Callable[[Live], object],
-        report: Report,
-    ) -> None:
+    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
         self._conversation = conversation
         self._bodies = bodies
-        self._append = append
-        self._report = report
+        self._reported: set[str] = set()
+        self.append: Callable[[Event, object], object] = lambda event, live: None
         self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
         self.tool_timeout_s: float | None = None
         self.transform: Callable[..., Any] | None = None
@@ -154,6 +147,12 @@ class HostHooks:
         self.polls: dict[str, Callable[..., Any] | None] = {}
         self.raised: Exception | None = None
         self.stop_arguments: Callable[[], tuple[Any, ...]] = lambda: ()
+
+    def report(self, name: str, message: str) -> None:
+        """Put on record, once, something that a person may want to know."""
+        if message not in self._reported:
+            self._reported.add(message)
+            self.append(k.DiagnosticReported(name, message), None)
 
     async def ask_before(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Ask whether and how one call shall run."""
@@ -264,7 +263,7 @@ class HostHooks:
             list(self.tools() or ()),
             self._bodies.of(answer),
             self.signal(),
-            batch_stream(self._append),
+            batch_stream(self.append),
             poll,
             self.before,
             self.after,

@@ -6,6 +6,15 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from tinyagent._state import extract_text
+from tinyagent.agent_types import (
+    AgentEvent,
+    AssistantMessage,
+    AssistantMessageEvent,
+    MessageEndEvent,
+    MessageUpdateEvent,
+)
+
 T = TypeVar("T")
 
 
@@ -42,3 +51,25 @@ class AgentStream(Generic[T]):
     ) -> None:
         """End the run."""
         await self.aclose()
+
+
+async def text_of(events: AsyncGenerator[AgentEvent]) -> AsyncGenerator[str]:
+    """Yield the text of the answers among *events* as it arrives, each character once."""
+    shown = ""
+    try:
+        async for event in events:
+            match event:
+                case MessageUpdateEvent(assistant_message_event=AssistantMessageEvent() as said):
+                    # By its deltas: the message beside them may be stale, or ahead of them.
+                    if said.type == "text_delta" and said.delta:
+                        shown += said.delta
+                        yield said.delta
+                case MessageEndEvent(message=AssistantMessage() as message):
+                    text = extract_text(message)
+                    if text.startswith(shown) and text != shown:
+                        yield text[len(shown) :]
+                    shown = ""
+                case _:
+                    pass
+    finally:
+        await events.aclose()

@@ -17,7 +17,7 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
 )
 from tinyagent._state import StateKeeper, awaited, extract_text as extract_text, inputs_of, own
-from tinyagent._streams import AgentStream
+from tinyagent._streams import AgentStream, text_of
 from tinyagent.agent_loop import (
     agent_loop as agent_loop,
     agent_loop_continue as agent_loop_continue,
@@ -33,7 +33,7 @@ from tinyagent.agent_types import (
     AgentState as AgentState,
     AgentTool as AgentTool,
     AssistantMessage as AssistantMessage,
-    AssistantMessageEvent,
+    AssistantMessageEvent as AssistantMessageEvent,
     BeforeToolCallFn as BeforeToolCallFn,
     ImageContent as ImageContent,
     MaybeAwaitable as MaybeAwaitable,
@@ -238,7 +238,7 @@ class Agent:
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentStream[str]:
         """Return the text of the run's answers as it arrives, each character once."""
-        return AgentStream(self._text(input_data, images))
+        return AgentStream(text_of(self._stream(input_data, images)))
 
     async def continue_(self) -> AgentMessage:
         """Run the agent without a new message: after tool results, or again after an error.
@@ -269,27 +269,12 @@ class Agent:
         self, input_data: Input, images: list[ImageContent] | None
     ) -> AsyncGenerator[AgentEvent]:
         await self._check(BUSY)
-        async for event in self._run(self._inputs(input_data, images), is_watched=True):
-            yield event
-
-    async def _text(
-        self, input_data: Input, images: list[ImageContent] | None
-    ) -> AsyncGenerator[str]:
-        shown = ""
-        async for event in self._stream(input_data, images):
-            match event:
-                case MessageUpdateEvent(assistant_message_event=AssistantMessageEvent() as said):
-                    # By its deltas: the message beside them may be stale, or ahead of them.
-                    if said.type == "text_delta" and said.delta:
-                        shown += said.delta
-                        yield said.delta
-                case MessageEndEvent(message=AssistantMessage() as message):
-                    text = extract_text(message)
-                    if text.startswith(shown) and text != shown:
-                        yield text[len(shown) :]
-                    shown = ""
-                case _:
-                    pass
+        run = self._run(self._inputs(input_data, images), is_watched=True)
+        try:
+            async for event in run:
+                yield event
+        finally:
+            await run.aclose()  # so that closing this waits for the end of the run
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
