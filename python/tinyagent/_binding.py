@@ -111,6 +111,7 @@ class Binding:
         self.hooks = HostHooks(self.session.conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = tools
+        self.hooks.cancel = self.cancel
         self.hooks.append = lambda event, live: self.in_loop(
             lambda: self.session.append(event, live=live)
         )
@@ -119,7 +120,7 @@ class Binding:
         self._provider: ProviderSource | None = None
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks.report)
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
 
     def _hosted_source(self) -> HostedSource:
         return HostedSource(
@@ -352,6 +353,7 @@ class Binding:
                     yield event
                 self._mark_seen(record)
             await playing
+            self.hooks.raise_interruption()
         finally:
             if not playing.done():
                 await self._stop(playing)
