@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
-
-GRACE_S = 0.05
 
 Asked = Callable[[k.HostAsked, int], Awaitable[Sequence[Event | Live]]]
 """Calls one hook: takes the question and its number, returns the answer's events."""

@@ -15,11 +15,11 @@ import msgspec
 
 from tinyagent.actors import transports
 from tinyagent.actors.transports import Answer, Timed
+from tinyagent.actors.transports.failures import ABORTED, fault_of
 from tinyagent.events import Conversation, Event, Record, View, canonical, digest, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
-ABORTED = "Request was aborted"
 KEY = "get_api_key"
 REPLACED = "the stream's result is not what its deltas said"
 RETRY_AFTER_S_MAX = 120.0
@@ -284,10 +284,8 @@ class _Speech:
 
     def end(self, answer: Answer, request: str) -> Event:
         """Return the end of the call that *answer* is."""
-        if answer.failure is not None or answer.reason is None or answer.reason == "filtered":
-            kind, message = answer.failure or ("filtered", "The answer was stopped by a filter")
-            failure = transports.Failure(kind, message)
-            return self.fail(failure, request, answer.usage)
+        if (fault := fault_of(answer)) is not None:
+            return self.fail(transports.Failure(*fault), request, answer.usage)
         calls = [
             k.CallRef(call[0], call[1], self._args(block, answer))
             for block, call in sorted(self._calls.items())

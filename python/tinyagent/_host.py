@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
-
-from tinyagent._arguments import ToolArgumentsError, checked
+from tinyagent._arguments import ToolArgumentsError, checked, parsed
 from tinyagent._bodies import Bodies, content_of, details_of
 from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
 from tinyagent._returned import Report, returned, sayable
@@ -128,17 +126,10 @@ def parsed_arguments(name: str, text: str) -> dict[str, Any]:
     Raises:
         Refused: it is none; the text says where it breaks off.
     """
-    if not text.strip():
-        return {}
     try:
-        value: Any = msgspec.json.decode(text)
-        fault = "" if isinstance(value, dict) else f"expected an object, got {type(value).__name__}"
-    except msgspec.DecodeError as error:
-        value, fault = None, str(error)
-    if fault:
-        received = text if len(text) <= 2000 else text[:2000]
-        raise Refused(f"Invalid arguments for tool {name}:\n- $: {fault}\nReceived: {received}")
-    return dict(value)
+        return parsed(name, text)
+    except ToolArgumentsError as error:
+        raise Refused(str(error)) from None
 
 
 class HostHooks:
