@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 
 from tinyagent.actors.context import Contexts, given
 from tinyagent.actors.state import BATCH, KEY
+from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
-GRACE_S = 0.05
 INTERRUPTED = (
     "the process stopped while the host's execute_tool_calls ran; "
     "its tools may or may not have taken effect"

@@ -9,6 +9,7 @@ import msgspec
 
 from tinyagent.actors import transports
 from tinyagent.actors.transports import Answer, Timed
+from tinyagent.actors.transports.failures import fault_of
 from tinyagent.events import Conversation, Event, canonical, digest, kinds as k
 
 
@@ -50,10 +51,8 @@ class Speech:
 
     def end(self, answer: Answer, request: str) -> Event:
         """Return the end of the call that *answer* is."""
-        if answer.failure is not None or answer.reason is None or answer.reason == "filtered":
-            kind, message = answer.failure or ("filtered", "The answer was stopped by a filter")
-            failure = transports.Failure(kind, message)
-            return self.fail(failure, request, answer.usage)
+        if (fault := fault_of(answer)) is not None:
+            return self.fail(transports.Failure(*fault), request, answer.usage)
         calls = [
             k.CallRef(call[0], call[1], self._args(block, answer))
             for block, call in sorted(self._calls.items())

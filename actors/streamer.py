@@ -16,11 +16,11 @@ import msgspec
 from tinyagent.actors import transports
 from tinyagent.actors.speech import Speech, logged
 from tinyagent.actors.transports import Answer, Timed
+from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
-ABORTED = "Request was aborted"
 INTERRUPTED = "the process stopped while the answer arrived"
 KEY = "get_api_key"
 REPLACED = "the stream's result is not what its deltas said"

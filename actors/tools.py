@@ -20,7 +20,8 @@ from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
 
 GRACE_S = 0.05
-"""Time to end by itself that a tool has after a cancel; the same again after its task's."""
+"""Time to end by itself that the host's code has after a cancel; for a tool, the same again after
+its task's."""
 CANCELLED = "Tool execution cancelled"
 DOUBT = f"{CANCELLED}. It may or may not have taken effect."
 PARALLEL_MAX = 64
@@ -253,7 +254,8 @@ class Tools:
         invocation = self._invocation(
             record, event.call_id, event.name, arguments, event.attempt, progress
         )
-        task = asyncio.ensure_future(_awaited(tool, invocation))
+        named = f"tool {event.name}, call {event.call_id}"
+        task = asyncio.create_task(_awaited(tool, invocation), name=named)
         try:
             cut = await self._finished(task, tool.timeout_s)
         except asyncio.CancelledError:
@@ -283,7 +285,8 @@ class Tools:
         task.cancel()
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
-            self._report("tool.abandoned", f"{task} swallowed its cancellation")
+            named = task.get_name() if isinstance(task, asyncio.Task) else "a tool"
+            self._report("tool.abandoned", f"{named}: swallowed its cancellation")
         elif not task.cancelled() and (error := task.exception()) is not None:
             self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why

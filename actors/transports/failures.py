@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from tinyagent.actors.transports import Failure
+from tinyagent.actors.transports import Answer, Failure
+
+ABORTED = "Request was aborted"
+FILTERED = "The answer was stopped by a filter"
+CUT_SHORT = "the stream ended before the answer was complete"
 
 ERROR_TEXT_CHARS_MAX = 4096
 """So much of an error body is told; gateways answer with whole HTML pages."""
@@ -129,7 +133,20 @@ def broke_off(status: int, why: Exception) -> Failure:
 
 def cancelled() -> Failure:
     """``aclose`` was called before there was an answer."""
-    return Failure("cancelled", "Request was aborted")
+    return Failure("cancelled", ABORTED)
+
+
+def fault_of(answer: Answer) -> tuple[str, str] | None:
+    """Return kind and message of why *answer* is none; None if it is one."""
+    if answer.failure is not None:
+        return answer.failure
+    match answer.reason:
+        case None:
+            return "network", CUT_SHORT
+        case "filtered":
+            return "filtered", FILTERED
+        case _:
+            return None
 
 
 def _noted(failure: Failure, why: Exception) -> Failure:

@@ -74,7 +74,6 @@ class Binding:
         self._relived = relived
         self._forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
-        self._reported: set[str] = set()
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
@@ -108,9 +107,13 @@ class Binding:
         """Make everything that reads the one conversation, and return it."""
         conversation = Conversation()
         self.bodies = Bodies(conversation)
-        self.hooks = HostHooks(conversation, self.bodies, self._append, self._report)
+        self.hooks = HostHooks(conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = self._tools
+        self.hooks.cancel = self.cancel
+        self.hooks.append = lambda event, live: self.in_loop(
+            lambda: self.session.append(event, live=live)
+        )
         self.decisions = Decisions(conversation, log.meta.log)
         self.projection = Projection(conversation, self.bodies)
         self._sources = Sources(
@@ -120,21 +123,12 @@ class Binding:
             signal=lambda: self.session.signal,
             clock=self._clock,
             transport=transport,
-            report=self._report,
+            report=self.hooks.report,
         )
         return conversation
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self._report)
-
-    def _append(self, item: Live) -> None:
-        self.in_loop(lambda: self.session.append(item.event, live=item.live))
-
-    def _report(self, name: str, told: str) -> None:
-        """Put something on record once, however often it is met."""
-        if told not in self._reported:
-            self._reported.add(told)
-            self.session.report(name, told)
+        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
 
     def _questions(self) -> dict[str, Asked]:
         return {
@@ -351,6 +345,7 @@ class Binding:
                     yield event
                 self._mark_seen(record)
             await playing
+            self.hooks.raise_interruption()
         finally:
             if not playing.done():
                 await self._stop(playing)

@@ -11,8 +11,9 @@ from tinyagent._diagnostics import diagnose
 from tinyagent._partial import Partial, public_usage
 from tinyagent._resolve import access, debug, thinking_of
 from tinyagent.actors.sources import ProviderSource
-from tinyagent.actors.streamer import ABORTED, failed_in_band, retry_delay_s
+from tinyagent.actors.streamer import failed_in_band, retry_delay_s
 from tinyagent.actors.transports import Answer, Failure, Timed
+from tinyagent.actors.transports.failures import ABORTED, fault_of
 from tinyagent.agent_types import (
     AgentTool,
     AssistantMessage,
@@ -30,7 +31,6 @@ from tinyagent.events.messages import Assistant, Message, message_of
 from tinyagent.runtime.clock import SystemClock
 
 T = TypeVar("T")
-FILTERED = "The answer was stopped by a filter"
 
 
 class DirectResponse:
@@ -177,11 +177,8 @@ class DirectResponse:
     def _end(self, answer: Answer) -> Sequence[AssistantMessageEvent]:
         partial = self._partial
         usage = public_usage(answer.usage)
-        failure = answer.failure
-        if failure is None and answer.reason not in ("end", "tools", "length"):
-            failure = ("filtered", FILTERED)
-        if failure is not None:
-            self._final = _failed(partial.message, *failure)
+        if (fault := fault_of(answer)) is not None:
+            self._final = _failed(partial.message, *fault)
             self._final.usage = usage
             return ()
         reasons = {"tools": "tool_calls", "length": "length"}

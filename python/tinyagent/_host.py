@@ -6,14 +6,12 @@ import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
-
-from tinyagent._arguments import ToolArgumentsError, checked
+from tinyagent._arguments import ToolArgumentsError, checked, parsed
 from tinyagent._bodies import Bodies, content_of, details_of
-from tinyagent._replaced import batch_result, batch_stream, replaced_execution
-from tinyagent._results import Report, returned, sayable
+from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
+from tinyagent._returned import Report, returned, sayable
 from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
 from tinyagent.agent_types import (
@@ -44,12 +42,24 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
     )
 
 
+class Told(Protocol):
+    """Who is told of what is no result of a tool."""
+
+    def report(self, name: str, message: str) -> None:
+        """Put on record something that a person may want to know."""
+        ...
+
+    def interrupt(self, stop: BaseException) -> None:
+        """Close the run, and let *stop* propagate then."""
+        ...
+
+
 class HostTool:
     """An ``AgentTool`` that can be run."""
 
-    def __init__(self, tool: AgentTool, timeout_s: float | None, report: Report | None) -> None:
+    def __init__(self, tool: AgentTool, timeout_s: float | None, host: Told | None) -> None:
         self._tool = tool
-        self._report = report
+        self._host = host
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
         self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
 
@@ -60,13 +70,15 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            return checked(self._tool, text, report=self._report_schema)
+            return checked(
+                self._tool, text, report=self._report and partial(self._report, "tool.schema")
+            )
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
 
     @property
-    def _report_schema(self) -> Callable[[str], object] | None:
-        return self._report and partial(self._report, "tool.schema")
+    def _report(self) -> Report | None:
+        return None if self._host is None else self._host.report
 
     async def run(self, invocation: Invocation) -> Returned:
         """Call ``execute`` and take what it gives."""
@@ -77,9 +89,16 @@ class HostTool:
             said = sayable(invocation.name, update, self._report)
             invocation.progress(content_of(said.content), plain(said.details) or None)
 
-        given = await awaited(
-            execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
-        )
+        try:
+            given = await awaited(
+                execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
+            )
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if self._host is None:
+                raise
+            # It would leave the loop at once, with the run in the middle.
+            self._host.interrupt(stop)
+            raise RuntimeError(str(stop) or type(stop).__name__) from None
         return returned(invocation.name, given, self._report)
 
     @property
@@ -100,9 +119,9 @@ def find_tool(
     tools: Sequence[AgentTool] | None,
     name: str,
     timeout_s: float | None = None,
-    report: Report | None = None,
+    host: Told | None = None,
 ) -> HostTool:
-    """Return the first tool called *name*; *report* is told of what a person should know.
+    """Return the first tool called *name*; *host* is told of what is no result of it.
 
     Raises:
         Refused: there is none, or it cannot be run.
@@ -112,7 +131,7 @@ def find_tool(
         raise Refused(f"Tool {name} not found")
     if tool.execute is None:
         raise Refused(f"Tool {name} has no execute function")
-    return HostTool(tool, timeout_s, report)
+    return HostTool(tool, timeout_s, host)
 
 
 def parsed_arguments(name: str, text: str) -> dict[str, Any]:
@@ -121,17 +140,10 @@ def parsed_arguments(name: str, text: str) -> dict[str, Any]:
     Raises:
         Refused: it is none; the text says where it breaks off.
     """
-    if not text.strip():
-        return {}
     try:
-        value: Any = msgspec.json.decode(text)
-        fault = "" if isinstance(value, dict) else f"expected an object, got {type(value).__name__}"
-    except msgspec.DecodeError as error:
-        value, fault = None, str(error)
-    if fault:
-        received = text if len(text) <= 2000 else text[:2000]
-        raise Refused(f"Invalid arguments for tool {name}:\n- $: {fault}\nReceived: {received}")
-    return dict(value)
+        return parsed(name, text)
+    except ToolArgumentsError as error:
+        raise Refused(str(error)) from None
 
 
 class HostHooks:
@@ -139,22 +151,18 @@ class HostHooks:
 
     Each attribute is the callback or None; they may be assigned between runs.
 
-    Args:
-        append: records at once, while a run is under way, what a callback did.
-        report: records something that a person may want to know.
+    Attributes:
+        append: records at once, while a run is under way, what a callback did, and its object.
+        cancel: cancels the run.
     """
 
-    def __init__(
-        self,
-        conversation: Conversation,
-        bodies: Bodies,
-        append: Callable[[Live], object],
-        report: Report,
-    ) -> None:
+    def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
         self._conversation = conversation
         self._bodies = bodies
-        self._append = append
-        self._report = report
+        self._reported: set[str] = set()
+        self.append: Callable[[Event, object], object] = lambda event, live: None
+        self.cancel: Callable[[str], None] = lambda reason: None
+        self._interruption: BaseException | None = None
         self.tools: Callable[[], Sequence[AgentTool] | None] = lambda: None
         self.tool_timeout_s: float | None = None
         self.transform: Callable[..., Any] | None = None
@@ -168,6 +176,23 @@ class HostHooks:
         self.polls: dict[str, Callable[..., Any] | None] = {}
         self.raised: Exception | None = None
         self.stop_arguments: Callable[[], tuple[Any, ...]] = lambda: ()
+
+    def report(self, name: str, message: str) -> None:
+        """Put on record, once, something that a person may want to know."""
+        if message not in self._reported:
+            self._reported.add(message)
+            self.append(k.DiagnosticReported(name, message), None)
+
+    def interrupt(self, stop: BaseException) -> None:
+        """Cancel the run; *stop* is raised when it is closed."""
+        self._interruption = stop
+        self.cancel("interrupted")
+
+    def raise_interruption(self) -> None:
+        """Raise what a tool wanted to end the process with, if one did."""
+        stop, self._interruption = self._interruption, None
+        if stop is not None:
+            raise stop
 
     async def ask_before(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Ask whether and how one call shall run."""
@@ -280,7 +305,7 @@ class HostHooks:
             list(self.tools() or ()),
             self._bodies.of(answer),
             self.signal(),
-            batch_stream(self._append),
+            batch_stream(self.append),
             poll,
             self.before,
             self.after,

@@ -19,7 +19,9 @@ from tinyagent._mended import Mender, call_at
 from tinyagent._partial import arguments_of, public_usage
 from tinyagent.actors.providers.hosted import Description
 from tinyagent.actors.streamer import Heard
+from tinyagent.actors.tools import GRACE_S
 from tinyagent.actors.transports import Answer, Failure, Timed
+from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.agent_types import (
     AgentMessage,
     AssistantMessage,
@@ -34,7 +36,6 @@ from tinyagent.events import View, plain
 from tinyagent.events.messages import Custom, Message
 from tinyagent.runtime.clock import Clock
 
-GRACE_S = 0.05
 _DELTAS = {"text_delta": "text", "thinking_delta": "think", "tool_call_delta": "args"}
 _REASONS = {"tool_calls": "tools", "tool_use": "tools", "length": "length"}
 
@@ -173,7 +174,7 @@ class _Attempt:
         usage = plain(message.usage) if isinstance(message.usage, dict) else None
         if message.stop_reason in ("error", "aborted"):
             aborted = message.stop_reason == "aborted"
-            told = message.error_message or ("Request was aborted" if aborted else "")
+            told = message.error_message or (ABORTED if aborted else "")
             kind = "cancelled" if aborted else message.error_kind or "host"
             return Answer(reason=None, usage=usage, failure=(kind, told)), message
         reason = _REASONS.get(message.stop_reason or "", "end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -179,21 +180,26 @@ class Loop:
     def begin(self, inputs: Sequence[Live], stream: EventStream) -> None:
         """Start the run; its events go to *stream*."""
         task = asyncio.get_running_loop().create_task(
-            self._feed(inputs, stream), name="tinyagent agent_loop"
+            self._feed(inputs, weakref.ref(stream)), name="tinyagent agent_loop"
         )
         stream.attach(task)
 
-    async def _feed(self, inputs: Sequence[Live], stream: EventStream) -> None:
+    async def _feed(self, inputs: Sequence[Live], held: weakref.ref[EventStream]) -> None:
+        """Push the events of the run to the stream, as long as anybody holds it."""
         events = self.watched(inputs)
         try:
             async for event in events:
-                stream.push(event)
-                await stream.room(BEHIND_MAX)
+                room = _pushed(event, held)
+                while room is not None:
+                    await room
+                    room = _room(held())
         except Exception as error:
-            stream.set_exception(error)
+            if (stream := held()) is not None:
+                stream.set_exception(error)
         finally:
             await events.aclose()
-            stream.end(self.new_messages)
+            if (stream := held()) is not None:
+                stream.end(self.new_messages)
 
     async def watched(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
         """Yield the events of the run, which the host's signal cancels."""
@@ -269,6 +275,18 @@ class Loop:
             "get_steering_messages": config.get_steering_messages,
             "get_follow_up_messages": config.get_follow_up_messages,
         }
+
+
+def _pushed(event: AgentEvent, held: weakref.ref[EventStream]) -> asyncio.Future[None] | None:
+    """Push *event*; return what to wait for before the next one."""
+    stream = held()
+    if stream is not None:
+        stream.push(event)
+    return _room(stream)
+
+
+def _room(stream: EventStream | None) -> asyncio.Future[None] | None:
+    return stream.room(BEHIND_MAX) if stream is not None else None
 
 
 def _has_failed(message: AgentMessage) -> bool:

@@ -19,7 +19,6 @@ from tinyagent.agent_types import (
     ToolResultMessage,
 )
 from tinyagent.events import Event, kinds as k
-from tinyagent.runtime.loops import Live
 
 FOREIGN = "host.event"
 _KNOWN = get_args(AgentEvent)
@@ -44,20 +43,20 @@ def batch_result(result: ToolResultMessage, terminate: bool) -> dict[str, Any]:
     }
 
 
-def batch_stream(append: Callable[[Live], object]) -> EventStream:
+def batch_stream(append: Callable[[Event, object], object]) -> EventStream:
     """Return the stream that the function pushes its events to; *append* records what counts."""
 
     def push(event: AgentEvent) -> None:
         told = _told(event)
         if told is not None:
-            append(told)
+            append(*told)
 
     stream = EventStream(lambda event: False, lambda event: [])
     stream.push = push  # type: ignore[method-assign] # an ordinary attribute, as documented
     return stream
 
 
-def _told(event: object) -> Live | None:
+def _told(event: object) -> tuple[Event, object] | None:
     """Return *event* as it goes on record, None if the result of the batch tells it."""
     match event:
         case ToolExecutionUpdateEvent(partial_result=AgentToolResult() as given):
@@ -65,9 +64,9 @@ def _told(event: object) -> Live | None:
             progress: Event = k.ToolProgressed(
                 event.tool_call_id, content_of(given.content), details
             )
-            return Live(progress, None)
+            return progress, None
         case _ if isinstance(event, _KNOWN):
             return None
         case _:
             kind = getattr(event, "type", None) or type(event).__name__
-            return Live(k.DiagnosticReported(FOREIGN, f"an event of the type {kind}"), event)
+            return k.DiagnosticReported(FOREIGN, f"an event of the type {kind}"), event

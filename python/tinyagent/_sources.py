@@ -12,7 +12,7 @@ from tinyagent._bodies import Bodies
 from tinyagent._configured import is_hosted
 from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
-from tinyagent._results import Report
+from tinyagent._returned import Report
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt
 from tinyagent.actors.tools import PARALLEL_MAX

@@ -314,8 +314,12 @@ class Agent(Settings):
         self, input_data: Input, images: list[ImageContent] | None
     ) -> AsyncGenerator[AgentEvent]:
         await self._check(BUSY)
-        async for event in self._run(self._inputs(input_data, images), is_watched=True):
-            yield event
+        run = self._run(self._inputs(input_data, images), is_watched=True)
+        try:
+            async for event in run:
+                yield event
+        finally:
+            await run.aclose()  # so that closing this waits for the end of the run
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)

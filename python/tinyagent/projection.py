@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyagent._bodies import Bodies, blocks_of, error_kind
 from tinyagent._partial import Partial, public_usage
+from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.agent_types import (
     STREAM_UPDATE_EVENTS,
     AgentEndEvent,
@@ -37,7 +38,6 @@ from tinyagent.events.codec import restored
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 AFTER = "after_tool_call"
-ABORTED = "Request was aborted"
 
 
 class Projection:

@@ -209,18 +209,22 @@ async def test_a_source_may_take_back_what_it_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kind", "text"),
     [
-        (Answer(reason=None, failure=("interrupted", "cut off")), "interrupted"),
-        (Answer(reason="filtered"), "filtered"),
-        (Answer(reason="end", failure=("overloaded", "busy")), "overloaded"),
+        (Answer(reason=None, failure=("interrupted", "cut off")), "interrupted", "cut off"),
+        (Answer(reason="filtered"), "filtered", "The answer was stopped by a filter"),
+        (Answer(reason="end", failure=("overloaded", "busy")), "overloaded", "busy"),
+        (Answer(reason=None), "network", "the stream ended before the answer was complete"),
     ],
 )
-async def test_an_answer_that_says_it_failed_has_failed(answer: Answer, kind: str) -> None:
+async def test_an_answer_that_says_it_failed_has_failed(
+    answer: Answer, kind: str, text: str
+) -> None:
     answer = msgspec.structs.replace(answer, usage={"input": 1})
     _, end = await told(Script(HELLO, answer=answer))
     assert isinstance(end, k.ModelFailed)
-    assert (end.failure.kind, end.usage) == (kind, {"input": 1})
+    assert (end.failure.kind, end.failure.message) == (kind, text)
+    assert end.usage == {"input": 1}
 
 
 @pytest.mark.parametrize(("word", "raw"), [("stop_sequence", "stop_sequence"), ("stop", None)])

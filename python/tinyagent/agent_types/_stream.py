@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TypeAlias
 
 from tinyagent.agent_types._events import AgentEvent
@@ -61,14 +63,22 @@ class EventStream:
             self._wake()
 
     def attach(self, task: asyncio.Task[None]) -> None:
-        """Let *task* be the run behind this stream, which ``aclose`` cancels."""
-        self._task = task
+        """Let *task* be the run behind this stream, which ``aclose`` cancels.
 
-    async def room(self, behind_max: int) -> None:
-        """Wait until the reader is at most *behind_max* events behind. For a run's own loop."""
-        while len(self._queue) > behind_max:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+        So does the end of the last reference to the stream; *task* must not hold one.
+        """
+        self._task = task
+        weakref.finalize(self, _abandon, task).atexit = False
+
+    def room(self, behind_max: int) -> asyncio.Future[None] | None:
+        """Return what to wait for if the reader is more than *behind_max* events behind.
+
+        For a run's own loop; by then the reader may have fallen behind again.
+        """
+        if len(self._queue) <= behind_max:
+            return None
+        self._room = asyncio.get_running_loop().create_future()
+        return self._room
 
     def __aiter__(self) -> AsyncIterator[AgentEvent]:
         """Return this stream."""
@@ -145,8 +155,9 @@ class EventStream:
             self._reader = task
             self._wake()
             if task is not None:
-                # Whoever waits for the result reads on when the reader is gone.
-                task.add_done_callback(lambda _: self._wake())
+                # Whoever waits for the result reads on when the reader is gone. By a weak
+                # reference: that a task once read a stream is no reason to keep it.
+                task.add_done_callback(partial(_wake, weakref.ref(self)))
 
     def _is_read_elsewhere(self) -> bool:
         reader = self._reader
@@ -178,6 +189,20 @@ class EventStream:
                 # A closed loop has nobody left who waits.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_resolve, waiter)
+
+
+def _wake(stream: weakref.ref[EventStream], _: object) -> None:
+    known = stream()
+    if known is not None:
+        known._wake()
+
+
+def _abandon(task: asyncio.Task[None]) -> None:
+    """Cancel the run behind a stream that nobody holds any more."""
+    if not task.done():
+        # A closed loop runs nothing.
+        with contextlib.suppress(RuntimeError):
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:
