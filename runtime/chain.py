@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+import msgspec
+
 from tinyagent.runtime.stores import ForkedFrom, Log, LogMeta, Stored
 
 BATCH_RECORDS = 1024
@@ -60,6 +62,27 @@ def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
     if seq != upto:
         raise ValueError(f"log {meta.log}: it ends at record {seq}, before {upto}")
     return head
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last record of a log and the chain hash there: an anchor to keep elsewhere."""
+
+    seq: int
+    hash: str
+
+
+def head(log: Log) -> Head:
+    """Return the anchor of *log* as it is now, whatever its level. Reads all of it.
+
+    Kept in a trace, a commit, another store, it convicts whoever rewrites the log later.
+
+    Raises:
+        LogError: as ``log.read``.
+    """
+    fork = log.meta.fork
+    upto = log.seq
+    records = log.read(fork.at + 1 if fork is not None else 1, upto)
+    return Head(upto, chain_head(log.meta, records, upto))
 
 
 def forked_from(log: Log, at: int) -> ForkedFrom:

@@ -6,12 +6,20 @@ header, records with their bytes unchanged, seal. It is read, replayed and forke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from tinyagent.runtime.chain import forked_from, line_of
+from tinyagent.runtime.chain import Head, chain_head, forked_from, head, line_of
 from tinyagent.runtime.load import LoadedLog, read_log
-from tinyagent.runtime.stores import Durability, ForkedFrom, Log, Stored, fork_fields
+from tinyagent.runtime.stores import (
+    Durability,
+    ForkedFrom,
+    Level,
+    Log,
+    LogMeta,
+    SealKey,
+    fork_fields,
+)
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.runtime.stores.sqlite import SqliteLog
@@ -19,7 +27,16 @@ from tinyagent.runtime.stores.sqlite_tables import is_address
 
 BY = "tinyagent"
 
-__all__ = ["forked_from", "line_of", "open_log_at", "open_packed", "pack", "write_packed"]
+__all__ = [
+    "Head",
+    "forked_from",
+    "head",
+    "line_of",
+    "open_log_at",
+    "open_packed",
+    "pack",
+    "write_packed",
+]
 
 
 def open_log_at(
@@ -30,6 +47,8 @@ def open_log_at(
     name: str | None = None,
     log_id: str | None = None,
     fork: ForkedFrom | None = None,
+    level: Level | None = None,
+    key: SealKey | None = None,
 ) -> Log:
     """Open the log at *where* for appending, or create it.
 
@@ -37,13 +56,16 @@ def open_log_at(
 
     *name* labels a new log. *log_id* is the id of a new log, drawn at random if not given; a log
     that is there must have it. *fork*, as ``forked_from`` gives it, makes a new log the fork of
-    another, which must lie beside it; a log that is there must be that fork.
+    another, which must lie beside it; a log that is there must be that fork. *level* and *key*
+    are as in ``FileLog``.
 
     Raises:
         LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
             address, or *durability* is ``memory`` although there is a place.
     """
     if where is None:
+        if level not in (None, "crc"):
+            raise ValueError(f"integrity level {level!r} needs a folder: pass a place")
         return MemoryLog(log_id=log_id, name=name, fork=fork)
     if durability == "memory":
         raise ValueError(
@@ -57,7 +79,16 @@ def open_log_at(
             f"{where}: a packed log takes no records; open a folder for appending, "
             "or read this file with read_log"
         )
-    return FileLog(where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork)
+    return FileLog(
+        where,
+        now_us=now_us,
+        durability=durability,
+        name=name,
+        log_id=log_id,
+        fork=fork,
+        level=level,
+        key=key,
+    )
 
 
 def open_packed(path: str | Path) -> MemoryLog:
@@ -70,13 +101,13 @@ def open_packed(path: str | Path) -> MemoryLog:
     return MemoryLog(meta=loaded.meta, records=loaded.records, read_only=True, where=str(path))
 
 
-def pack(log: Log | LoadedLog) -> bytes:
-    """Return *log* as the bytes of a packed log.
+def pack(log: Log | LoadedLog, key: SealKey | None = None) -> bytes:
+    """Return *log* as the bytes of a packed log; *key* signs it, if it is of level ``signed``.
 
     Raises:
         ValueError: values of it lie in blobs, which ``write_packed`` writes beside the file.
     """
-    body, blobs = _packed(log)
+    body, blobs = _packed(log, key)
     if blobs:
         raise ValueError(
             f"{log.where}: {len(blobs)} large values do not fit into one file; use write_packed"
@@ -84,8 +115,10 @@ def pack(log: Log | LoadedLog) -> bytes:
     return body
 
 
-def write_packed(source: Log | LoadedLog | str | Path, path: str | Path) -> None:
-    """Write *source*, a log or the place of one, as the packed log *path*.
+def write_packed(
+    source: Log | LoadedLog | str | Path, path: str | Path, key: SealKey | None = None
+) -> None:
+    """Write *source*, a log or the place of one, as the packed log *path*, signed with *key*.
 
     The file is there whole or not at all, and durable on return.
 
@@ -95,40 +128,59 @@ def write_packed(source: Log | LoadedLog | str | Path, path: str | Path) -> None
     from tinyagent._alchemy import write_packed as write
 
     log = read_log(source) if isinstance(source, str | Path) else source
-    body, blobs = _packed(log)
+    body, blobs = _packed(log, key)
     write(Path(path), body, list(blobs.items()))
 
 
-def _packed(log: Log | LoadedLog) -> tuple[bytes, dict[str, bytes]]:
+def _packed(log: Log | LoadedLog, key: SealKey | None) -> tuple[bytes, dict[str, bytes]]:
     from tinyagent._alchemy import __version__, header_line, seal_line
 
     meta = log.meta
-    records: Iterable[Stored] = log.records if isinstance(log, LoadedLog) else log.read()
+    records = log.records if isinstance(log, LoadedLog) else list(log.read())
     lines: list[bytes] = []
     blobs: dict[str, bytes] = {}
-    first, last = (1 if meta.fork is None else meta.fork.at + 1), 0
-    began_us = ended_us = log.at_us if isinstance(log, LoadedLog) else 0
     for record in records:
-        if not lines:
-            first = record.seq
-            began_us = began_us or record.ts_us
         line, taken = line_of(meta, record)
         lines.append(line)
         blobs.update(taken)
-        last, ended_us = record.seq, record.ts_us
+    cut = meta.fork.at if meta.fork is not None else 0
+    before, last = (records[0].seq - 1, records[-1].seq) if records else (cut, cut)
+    began_us, ended_us = (records[0].ts_us, records[-1].ts_us) if records else (0, 0)
+    if isinstance(log, LoadedLog):
+        began_us = log.at_us
+        ended_us = ended_us or began_us
+    is_chained = meta.level != "crc"
     header = header_line(
         meta.log,
         seg=1,
         epoch=1,
-        first=first,
-        tail=first - 1,
+        first=before + 1,
+        tail=before,
         at_us=began_us,
         by=f"{BY} {__version__}",
         level=meta.level,
         name=meta.name,
         origin=meta.origin,
         fork=fork_fields(meta.fork),
+        prev=chain_head(meta, records, before) if is_chained and before else None,
     )
-    last = max(last, first - 1)
-    seal = seal_line(meta.log, seg=1, last=last, d=last, why="pack", at_us=ended_us)
+    head = chain_head(meta, records, last) if is_chained else None
+    seal = seal_line(
+        meta.log,
+        seg=1,
+        last=last,
+        d=last,
+        why="pack",
+        at_us=ended_us,
+        head=head,
+        sig=_signature(meta, last, head, key),
+    )
     return b"".join([header, *lines, seal]), blobs
+
+
+def _signature(meta: LogMeta, last: int, head: str | None, key: SealKey | None) -> str | None:
+    from tinyagent._alchemy import sign_head
+
+    if key is None or head is None or meta.level != "signed":
+        return None
+    return sign_head(key.fields(), meta.log, last, head)

@@ -9,6 +9,7 @@ from tinyagent._handle import StreamHandle
 __version__: str
 
 ForkFields = tuple[str, int, str, str | None]
+KeyFields = tuple[str, bytes]
 
 # ---- the log (rust/log) ---------------------------------------------------------------------
 
@@ -48,6 +49,7 @@ def header_line(
     name: str | None = None,
     origin: str | None = None,
     fork: ForkFields | None = None,
+    prev: str | None = None,
 ) -> bytes:
     """The first line of a segment."""
 
@@ -64,7 +66,31 @@ def chain_over(before: str, lines: list[bytes]) -> str:
         ValueError: *before* is no hash, or one of *lines* no record.
     """
 
-def seal_line(log_id: str, *, seg: int, last: int, d: int, why: str, at_us: int) -> bytes:
+def public_key(key: KeyFields) -> bytes | None:
+    """The half of *key* that may be given away; None for a secret that both sides hold.
+
+    Raises:
+        ValueError: it is no key.
+    """
+
+def sign_head(key: KeyFields, log_id: str, last: int, head: str) -> str:
+    """The signature of a seal after record *last*, whose chain hash is *head*.
+
+    Raises:
+        ValueError: it is no key, or one that cannot sign.
+    """
+
+def seal_line(
+    log_id: str,
+    *,
+    seg: int,
+    last: int,
+    d: int,
+    why: str,
+    at_us: int,
+    head: str | None = None,
+    sig: str | None = None,
+) -> bytes:
     """The last line of a segment."""
 
 def take_out_blobs(payload: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
@@ -103,6 +129,8 @@ class LogWriter:
         name: str | None = None,
         origin: str | None = None,
         fork: ForkFields | None = None,
+        level: str | None = None,
+        key: KeyFields | None = None,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -117,6 +145,9 @@ class LogWriter:
     @property
     def origin(self) -> str | None:
         """Set if it was imported."""
+    @property
+    def level(self) -> str:
+        """Its integrity level."""
     @property
     def fork(self) -> ForkFields | None:
         """Where it left its parent."""

@@ -9,6 +9,7 @@ import msgspec
 
 from tinyagent.events import Record, Redact, record_of
 
+Level = Literal["crc", "chain", "signed"]
 Durability = Literal["memory", "interval", "group", "strict"]
 
 
@@ -28,6 +29,24 @@ class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     head: str
     root: str | None = None
+
+
+class SealKey(msgspec.Struct, frozen=True):
+    """Signs the seals of a log of level ``signed``, or checks them.
+
+    *algorithm* is ``hmac-sha256`` (*secret*: 16 bytes or more), ``ed25519`` (its seed, 32 bytes),
+    or ``ed25519-public`` (32 bytes), which only checks.
+    """
+
+    algorithm: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"SealKey({self.algorithm!r}, ...)"
+
+    def fields(self) -> tuple[str, bytes]:
+        """Return it as the extension takes it."""
+        return self.algorithm, self.secret
 
 
 def fork_fields(fork: ForkedFrom | None) -> tuple[str, int, str, str | None] | None:

@@ -20,9 +20,11 @@ from tinyagent.runtime.load import read_shared
 from tinyagent.runtime.stores import (
     Durability,
     ForkedFrom,
+    Level,
     LogMeta,
     LogOptions,
     Recovered,
+    SealKey,
     Stored,
     fork_fields,
     fork_of,
@@ -33,13 +35,13 @@ from tinyagent.runtime.stores.memory import is_same
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader
 
-Level = Literal["written", "durable", "room", "closed"]
+Wish = Literal["written", "durable", "room", "closed"]
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
 
 
 class _Waiter(msgspec.Struct, eq=False):
-    level: Level
+    level: Wish
     seq: int
     future: asyncio.Future[None]
 
@@ -48,6 +50,8 @@ class FileLog:
     """A ``Log`` in a folder, which is made if it is not there.
 
     With *fork* a new log goes on after that record of its parent, which lies beside the folder.
+    *level* is chosen when it is created: ``crc`` if None; ``chain``: every record carries a hash of
+    all before it; ``signed``: and every seal is signed with *key*, at least each 1,000 records.
     *now_us* dates the first and the last line of each segment. The keyword bounds are for tests
     and for those who know: bytes of a segment, bytes that may wait for the disk, milliseconds
     that a record may stay unsynced in mode ``interval``.
@@ -56,7 +60,7 @@ class FileLog:
         LogOwnedError: another process, or another object of this one, is writing the log.
         CorruptLogError: acknowledged records are damaged; nothing was changed.
         LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
-        ValueError: *log_id* or *fork* is not that of the log that is there, or no id.
+        ValueError: *log_id*, *fork* or *level* is not that of the log that is there, or no id.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class FileLog:
         log_id: str | None = None,
         origin: str | None = None,
         fork: ForkedFrom | None = None,
+        level: Level | None = None,
+        key: SealKey | None = None,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -88,13 +94,19 @@ class FileLog:
             name=name,
             origin=origin,
             fork=fork_fields(fork),
+            level=level,
+            key=key.fields() if key is not None else None,
             segment_bytes_max=segment_bytes_max,
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
             interval_ms=interval_ms,
         )
         self.meta = LogMeta(
-            log=writer.log, name=writer.name, origin=writer.origin, fork=fork_of(writer.fork)
+            log=writer.log,
+            level=writer.level,
+            name=writer.name,
+            origin=writer.origin,
+            fork=fork_of(writer.fork),
         )
         self.epoch = writer.epoch
         torn_bytes, dropped, copied, segment = writer.recovered[1:]
@@ -156,7 +168,7 @@ class FileLog:
         Raises:
             LogError: the log failed, or was closed, before.
         """
-        level: Level = "durable" if self.durability in ("group", "strict") else "written"
+        level: Wish = "durable" if self.durability in ("group", "strict") else "written"
         await self._reach(level, seq)
 
     async def durable(self, seq: int) -> None:
@@ -171,7 +183,7 @@ class FileLog:
         """Wait until at most ``queue_bytes_soft_max`` bytes wait for the disk."""
         await self._reach("room", 0)
 
-    def _wants(self, level: Level, seq: int) -> bool:
+    def _wants(self, level: Wish, seq: int) -> bool:
         """Whether it is so already; if not, the thread will call ``_notify`` once it is."""
         match level:
             case "written":
@@ -183,7 +195,7 @@ class FileLog:
             case "closed":
                 return self._writer.is_closed
 
-    async def _reach(self, level: Level, seq: int) -> None:
+    async def _reach(self, level: Wish, seq: int) -> None:
         loop = asyncio.get_running_loop()
         waiters = self._waiters.get(loop)
         if waiters is None:

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
-use crate::queue::{Durability, Limits, Shared, Wants};
+use crate::shared::{Durability, Limits, Shared, Wants};
 use crate::writer::{Batch, Writer};
 
 /// How long mode `group` gathers.
@@ -92,11 +92,15 @@ impl Driver {
     }
 
     fn work(&mut self, task: &Task) -> Result<(), Failure> {
-        if !task.batch.lines.is_empty() {
-            let outcome = self.writer.write(&task.batch);
-            self.publish();
-            outcome?;
-            self.oldest = self.oldest.or_else(|| Some(Instant::now()));
+        if self.limits.segment_records_max < u64::MAX {
+            for part in self.parts(&task.batch) {
+                self.write(&part)?;
+                if self.writer.segment_records() >= self.limits.segment_records_max {
+                    self.rotate()?;
+                }
+            }
+        } else if !task.batch.lines.is_empty() {
+            self.write(&task.batch)?;
         }
         let asked = task.barrier > self.writer.durable();
         let full = self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max;
@@ -112,11 +116,56 @@ impl Driver {
             return outcome;
         }
         if self.writer.segment_bytes() > self.limits.segment_bytes_max && !task.is_abandoned {
-            self.writer.rotate()?;
-            self.oldest = None;
-            self.publish();
+            self.rotate()?;
         }
         Ok(())
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let outcome = self.writer.write(batch);
+        self.publish();
+        outcome?;
+        self.oldest = self.oldest.or_else(|| Some(Instant::now()));
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<(), Failure> {
+        self.writer.rotate()?;
+        self.oldest = None;
+        self.publish();
+        Ok(())
+    }
+
+    /// *batch* cut where a segment is full.
+    fn parts(&self, batch: &Batch) -> Vec<Batch> {
+        let records_max = self.limits.segment_records_max.max(1);
+        let mut parts: Vec<Batch> = Vec::new();
+        let mut room = records_max.saturating_sub(self.writer.segment_records());
+        let mut last = self.writer.written();
+        for line in batch.lines.split_inclusive(|&b| b == b'\n') {
+            if room == 0 || parts.is_empty() {
+                room = if parts.is_empty() {
+                    room.max(1)
+                } else {
+                    records_max
+                };
+                parts.push(Batch {
+                    at: batch.at,
+                    ..Batch::default()
+                });
+            }
+            if let Some(part) = parts.last_mut() {
+                last += 1;
+                room -= 1;
+                part.lines.extend_from_slice(line);
+                part.last = last;
+            }
+        }
+        // Values first: the first part waits for all of them.
+        if let Some(first) = parts.first_mut() {
+            first.blobs.clone_from(&batch.blobs);
+        }
+        parts
     }
 
     fn publish(&mut self) {

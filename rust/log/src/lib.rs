@@ -12,13 +12,15 @@
 //! - `checksum`: the log's id, and CRC32C started with it.
 //! - `json`: the little JSON needed here.
 //! - `chain`: each record's hash covers the one before; where a fork left its parent.
+//! - `sign`: signatures of seals; `integrity`: the chain followed and compared.
 //! - `record`, `marks`: a line built, checked and taken apart; header and seal.
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
 //! - `reader`: a folder or a packed file, read.
 //! - `open`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
-//! - `queue`, `driver`: the handle that feeds a writer, and the thread that drives it.
+//! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
+//!   what they share.
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
 //! - `failure`: what can go wrong.
@@ -29,6 +31,7 @@ pub mod chain;
 pub mod checksum;
 mod driver;
 pub mod failure;
+pub mod integrity;
 mod json;
 pub mod lock;
 pub mod marks;
@@ -39,6 +42,8 @@ pub mod record;
 pub mod recover;
 pub mod scan;
 mod segments;
+mod shared;
+pub mod sign;
 pub mod vfs;
 pub mod writer;
 

@@ -23,8 +23,10 @@ pub struct Header {
     pub first: u64,
     /// `first..tail` are copies; whatever older segments hold after `tail` is void.
     pub tail: u64,
-    /// Integrity level: `crc`.
+    /// Integrity level: `crc`, `chain` or `signed`.
     pub level: String,
+    /// Chain hash of record `first - 1`, 64 hexadecimal digits, at the levels that have one.
+    pub prev: Option<String>,
     /// Raw JSON of `fork`, where the log is one.
     pub fork: Option<String>,
     /// Raw JSON of `pruned`, where records were removed on purpose.
@@ -52,6 +54,10 @@ pub struct Seal {
     pub d: u64,
     /// `rotate`, `close`, `full` or `pack`.
     pub why: String,
+    /// Chain hash of record `last`, 64 hexadecimal digits, at the levels that have one.
+    pub head: Option<String>,
+    /// Signature of it, at level `signed`.
+    pub sig: Option<String>,
     /// Microseconds since 1970 UTC.
     pub at: u64,
 }
@@ -67,6 +73,7 @@ impl Header {
         push_number(out, ",\"first\":", self.first);
         push_number(out, ",\"tail\":", self.tail);
         push_text(out, ",\"level\":", &self.level);
+        push_known(out, ",\"prev\":", &self.prev);
         let raw = [
             ("fork", &self.fork),
             ("pruned", &self.pruned),
@@ -77,11 +84,8 @@ impl Header {
                 out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
             }
         }
-        for (name, value) in [(",\"name\":", &self.name), (",\"origin\":", &self.origin)] {
-            if let Some(value) = value {
-                push_text(out, name, value);
-            }
-        }
+        push_known(out, ",\"name\":", &self.name);
+        push_known(out, ",\"origin\":", &self.origin);
         push_number(out, ",\"at\":", self.at);
         push_text(out, ",\"by\":", &self.by);
         push_tail(out, start, &self.log);
@@ -105,6 +109,7 @@ impl Header {
             first: number("first")?,
             tail: number("tail")?,
             level: text("level")?,
+            prev: text("prev"),
             fork: raw("fork"),
             pruned: raw("pruned"),
             need: raw("need"),
@@ -180,6 +185,8 @@ impl Seal {
         push_number(out, ",\"last\":", self.last);
         push_number(out, ",\"d\":", self.d);
         push_text(out, ",\"why\":", &self.why);
+        push_known(out, ",\"head\":", &self.head);
+        push_known(out, ",\"sig\":", &self.sig);
         push_number(out, ",\"at\":", self.at);
         push_tail(out, start, id);
     }
@@ -191,11 +198,14 @@ impl Seal {
             return None;
         }
         let number = |name| field(&found, name).and_then(number);
+        let text = |name| field(&found, name).and_then(parse_string);
         Some(Seal {
             seg: number("seg")?,
             last: number("last")?,
             d: number("d")?,
-            why: field(&found, "why").and_then(parse_string)?,
+            why: text("why")?,
+            head: text("head"),
+            sig: text("sig"),
             at: number("at")?,
         })
     }
@@ -228,4 +238,10 @@ fn push_number(out: &mut Vec<u8>, name: &str, value: u64) {
 fn push_text(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     push_string(out, value);
+}
+
+fn push_known(out: &mut Vec<u8>, name: &str, value: &Option<String>) {
+    if let Some(value) = value {
+        push_text(out, name, value);
+    }
 }

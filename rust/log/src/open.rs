@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use crate::chain::Fork;
+use crate::chain::{self, Fork};
 use crate::checksum::LogId;
 use crate::failure::Failure;
+use crate::integrity::{self, Walk, PLAIN};
 use crate::lock::{read_holder, Hint, Holder, Lock};
 use crate::marks::{Header, FORMAT};
 use crate::reader::{Found, Reader};
 use crate::record::SEQ_MAX;
 use crate::recover::Verdict;
 use crate::scan::Item;
+use crate::sign::Key;
 use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
-use crate::writer::{Writer, RESERVE, RESERVE_BYTES};
+use crate::writer::{Heads, Writer, RESERVE, RESERVE_BYTES};
 
 /// A larger torn end is refused: a person decides.
 pub const TORN_BYTES_MAX: u64 = 8 << 20;
@@ -32,6 +34,11 @@ pub struct OpenOptions {
     pub origin: Option<String>,
     /// Where a log that is created leaves its parent; an existing one must have left there.
     pub fork: Option<Fork>,
+    /// Integrity level of a log that is created, `crc` if not given; an existing one must have
+    /// it, if given.
+    pub level: Option<String>,
+    /// Signs the seals, at level `signed`.
+    pub key: Option<Key>,
     /// The library that writes.
     pub by: String,
     /// Now, in microseconds since 1970 UTC.
@@ -151,16 +158,7 @@ fn header(
             )));
         }
     }
-    if let Some(level) = known
-        .map(|known| &known.level)
-        .filter(|level| *level != "crc")
-    {
-        return Err(Failure::Version(format!(
-            "{}: the log is of integrity level {level}, which this version reads but does not \
-             write; upgrade tinyagent to go on with it",
-            vfs.path("")
-        )));
-    }
+    let level = integrity::level_to_write(&vfs.path(""), known, options)?;
     let fork = match known {
         Some(known) => known.fork.clone(),
         None => options.fork.as_ref().map(Fork::json),
@@ -174,7 +172,9 @@ fn header(
         epoch: reader.map_or(0, |reader| reader.epoch).max(epoch_before) + 1,
         first: shared + 1,
         tail: shared,
-        level: "crc".to_owned(),
+        // `begin` knows it.
+        prev: None,
+        level,
         fork,
         pruned: known.and_then(|known| known.pruned.clone()),
         need: None,
@@ -198,7 +198,12 @@ impl Opening {
             segment: self.header.seg,
             ..Recovered::default()
         };
-        Ok((self.begin(b"", options)?, recovered))
+        let hash = Walk::start(&self.header).hash;
+        let heads = (self.header.level != PLAIN).then_some(Heads {
+            durable: hash,
+            written: hash,
+        });
+        Ok((self.begin(b"", heads, options)?, recovered))
     }
 
     fn take_over(
@@ -223,7 +228,9 @@ impl Opening {
             copies.extend_from_slice(&reader.line(index)?);
             recovered.copied += 1;
         }
-        let writer = self.begin(&copies, options)?;
+        let heads = integrity::check(&mut reader)?;
+        let heads = heads.map(|(durable, written)| Heads { durable, written });
+        let writer = self.begin(&copies, heads, options)?;
         tidy(&writer, &reader, first);
         Ok((writer, recovered))
     }
@@ -256,7 +263,15 @@ impl Opening {
     }
 
     /// Writes header and copies, durably. Appends are accepted from then on.
-    fn begin(mut self, copies: &[u8], options: &OpenOptions) -> Result<Writer, Failure> {
+    fn begin(
+        mut self,
+        copies: &[u8],
+        heads: Option<Heads>,
+        options: &OpenOptions,
+    ) -> Result<Writer, Failure> {
+        // Before the first record of all there is nothing to name.
+        let before = heads.filter(|_| self.header.first > 1);
+        self.header.prev = before.map(|heads| chain::show(&heads.durable));
         let path = self.vfs.path(&segment_name(self.header.seg));
         let mut bytes = Vec::with_capacity(copies.len() + 512);
         self.header.push_line(&mut bytes);
@@ -291,6 +306,11 @@ impl Opening {
             unsynced: Vec::new(),
             dirty_folders: BTreeSet::new(),
             at: options.at,
+            heads: heads.map(|heads| Heads {
+                durable: heads.written,
+                ..heads
+            }),
+            key: options.key.clone(),
             takeovers: 0,
             header: self.header,
         })

@@ -5,53 +5,18 @@
 //! is told. Dropping the handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::marks::Header;
-use crate::record::{complaint, push_line, Record};
-use crate::writer::{Batch, Writer};
+use crate::record::{complaint, push_chained, push_line, Record};
+use crate::shared::{Shared, State};
+use crate::writer::Writer;
 
-/// When records are synced without being asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// A second after the oldest that is not.
-    Interval,
-    /// Each batch, gathered for at most two milliseconds.
-    Group,
-    /// Each batch.
-    Strict,
-}
-
-/// Bounds, with their units.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Above this, sources of events wait.
-    pub queue_bytes_soft_max: usize,
-    /// Above this, appending fails: the disk is stuck.
-    pub queue_bytes_hard_max: usize,
-    /// So many unsynced bytes are synced at once.
-    pub unsynced_bytes_max: usize,
-    /// A longer segment is followed by the next.
-    pub segment_bytes_max: u64,
-    /// How long a record may wait for its sync in mode `interval`.
-    pub interval: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            queue_bytes_soft_max: 8 << 20,
-            queue_bytes_hard_max: 64 << 20,
-            unsynced_bytes_max: 8 << 20,
-            segment_bytes_max: 64 << 20,
-            interval: Duration::from_secs(1),
-        }
-    }
-}
+pub use crate::shared::{Durability, Limits};
 
 /// Called by the writer thread when something that somebody waits for has come.
 pub type Notify = Box<dyn Fn() + Send>;
@@ -65,47 +30,6 @@ pub struct Queue {
     limits: Limits,
 }
 
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// The thread waits here for work.
-    pub work: Condvar,
-    /// Whoever blocks waits here for progress.
-    pub progress: Condvar,
-    head: AtomicU64,
-    pub written: AtomicU64,
-    pub durable: AtomicU64,
-    pub notify: Mutex<Option<Notify>>,
-}
-
-#[derive(Default)]
-pub(crate) struct State {
-    pub batch: Batch,
-    pub in_flight_bytes: usize,
-    /// Somebody waits until this is durable.
-    pub barrier: u64,
-    pub wants: Wants,
-    pub is_idle: bool,
-    pub closing: Option<(String, u64)>,
-    pub is_closed: bool,
-    pub is_abandoned: bool,
-    pub failure: Option<Failure>,
-}
-
-impl State {
-    pub fn queued_bytes(&self) -> usize {
-        self.batch.lines.len() + self.in_flight_bytes
-    }
-}
-
-/// What somebody waits for; zero and false for nothing.
-#[derive(Default)]
-pub(crate) struct Wants {
-    pub written: u64,
-    pub durable: u64,
-    pub has_room: bool,
-    pub is_closed: bool,
-}
-
 impl Queue {
     /// Starts the thread that drives *writer*.
     ///
@@ -114,7 +38,10 @@ impl Queue {
         let header = writer.header().clone();
         let path = writer.vfs.path("");
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                chained: writer.head(),
+                ..State::default()
+            }),
             work: Condvar::new(),
             progress: Condvar::new(),
             head: AtomicU64::new(writer.written()),
@@ -194,7 +121,14 @@ impl Queue {
         let mut state = self.shared.lock();
         self.check(&state, record.seq)?;
         let start = state.batch.lines.len();
-        push_line(&mut state.batch.lines, &self.header.log, &record);
+        let id = &self.header.log;
+        match state.chained {
+            None => push_line(&mut state.batch.lines, id, &record),
+            Some(before) => {
+                let lines = &mut state.batch.lines;
+                state.chained = Some(push_chained(lines, id, &record, &before));
+            }
+        }
         if let Some(keep) = keep {
             keep.extend_from_slice(&state.batch.lines[start..]);
         }
@@ -379,13 +313,4 @@ impl Drop for Queue {
 
 fn lower(want: &mut u64, seq: u64) {
     *want = if *want == 0 { seq } else { seq.min(*want) };
-}
-
-impl Shared {
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock; if it did, the state is still whole.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }

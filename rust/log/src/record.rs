@@ -3,6 +3,7 @@
 //! `{"seq":17,"d":12,"ts":1795420800123456,"a":"critic","k":"tool.started","v":1,"c":15,"e":{...},"x":"9f3a1c02"}`
 //! and a newline. Always in this order, no blanks; `a` is left out where it is not needed.
 
+use crate::chain::{self, Hash};
 use crate::checksum::{hex8, parse_hex8, LogId};
 use crate::json::{push_u64, take_u64};
 
@@ -84,8 +85,33 @@ fn is_kind(kind: &str) -> bool {
 
 /// Appends the whole line of *record*, newline included, to *out*.
 pub fn push_line(out: &mut Vec<u8>, id: &LogId, record: &Record<'_>) {
-    out.reserve(record.payload.len() + 192);
     let start = out.len();
+    push_body(out, record);
+    push_tail(out, start, id);
+}
+
+/// The same with its chain hash, where *before* is the one before it; returns its full hash.
+pub fn push_chained(out: &mut Vec<u8>, id: &LogId, record: &Record<'_>, before: &Hash) -> Hash {
+    let start = out.len();
+    push_body(out, record);
+    let head = out.len() - record.payload.len() - b",\"e\":".len();
+    let hash = chain::link(before, &out[start..head], record.payload);
+    out.extend_from_slice(b",\"h\":\"");
+    out.extend_from_slice(&chain::show(&hash).as_bytes()[..32]);
+    out.push(b'"');
+    push_tail(out, start, id);
+    hash
+}
+
+/// The chain hash that *line* carries: the first half of its 64 digits.
+pub fn stored_hash(line: &[u8]) -> Option<&[u8]> {
+    let body = line.get(..line.len().checked_sub(TAIL_BYTES)?)?;
+    let field = body.get(body.len().checked_sub(CHAIN_BYTES)?..)?;
+    field.strip_prefix(b",\"h\":\"")?.strip_suffix(b"\"")
+}
+
+fn push_body(out: &mut Vec<u8>, record: &Record<'_>) {
+    out.reserve(record.payload.len() + 192);
     out.extend_from_slice(b"{\"seq\":");
     push_u64(out, record.seq);
     out.extend_from_slice(b",\"d\":");
@@ -105,7 +131,6 @@ pub fn push_line(out: &mut Vec<u8>, id: &LogId, record: &Record<'_>) {
     push_u64(out, record.cause);
     out.extend_from_slice(b",\"e\":");
     out.extend_from_slice(record.payload);
-    push_tail(out, start, id);
 }
 
 /// Ends the line that starts at *start* with its checksum and a newline.

@@ -8,10 +8,12 @@ use std::io;
 use std::sync::Arc;
 
 use crate::blobs::{self, Blob};
+use crate::chain::{self, Hash};
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
+use crate::sign::Key;
 use crate::vfs::{append_all, segment_name, Vfs, VfsFile};
 
 /// Name of the file that is given up when the disk is full.
@@ -32,6 +34,13 @@ pub struct Batch {
     pub blobs: Vec<Blob>,
 }
 
+/// Chain hashes after the last record that is written, and that is durable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heads {
+    pub written: Hash,
+    pub durable: Hash,
+}
+
 /// The open end of a log.
 pub struct Writer {
     pub(crate) vfs: Arc<dyn Vfs>,
@@ -47,6 +56,10 @@ pub struct Writer {
     pub(crate) unsynced: Vec<u8>,
     pub(crate) dirty_folders: BTreeSet<String>,
     pub(crate) at: u64,
+    /// At the levels that have a chain.
+    pub(crate) heads: Option<Heads>,
+    /// Signs the seals, at level `signed`.
+    pub(crate) key: Option<Key>,
     /// How often a segment had to take over from one whose fsync failed.
     pub takeovers: u64,
 }
@@ -70,6 +83,16 @@ impl Writer {
     /// Bytes of the current segment.
     pub fn segment_bytes(&self) -> u64 {
         self.size
+    }
+
+    /// Records of the current segment that are its own.
+    pub fn segment_records(&self) -> u64 {
+        self.written - self.header.tail
+    }
+
+    /// Chain hash of the last record written, at the levels that have one.
+    pub fn head(&self) -> Option<Hash> {
+        self.heads.map(|heads| heads.written)
     }
 
     /// The header of the current segment.
@@ -120,13 +143,24 @@ impl Writer {
         self.at = batch.at;
         match append_all(self.file.as_mut(), &batch.lines) {
             Ok(()) => {
-                self.size += batch.lines.len() as u64;
-                self.unsynced.extend_from_slice(&batch.lines);
+                self.wrote(&batch.lines);
                 self.written = batch.last;
                 Ok(())
             }
             Err((done, error)) if is_full(&error) => Err(self.disk_is_full(&batch.lines, done)),
             Err((_, error)) => Err(self.failed("writing", &error)),
+        }
+    }
+
+    fn wrote(&mut self, lines: &[u8]) {
+        self.size += lines.len() as u64;
+        self.unsynced.extend_from_slice(lines);
+        if let Some(heads) = &mut self.heads {
+            let lines = lines.split_inclusive(|&b| b == b'\n');
+            let chained = lines.fold(heads.written, |hash, line| {
+                chain::next(&hash, line).unwrap_or(hash)
+            });
+            heads.written = chained;
         }
     }
 
@@ -140,8 +174,7 @@ impl Writer {
         let finished = append_all(self.file.as_mut(), &lines[done..end]);
         let outcome = match finished {
             Ok(()) => {
-                self.size += end as u64;
-                self.unsynced.extend_from_slice(&lines[..end]);
+                self.wrote(&lines[..end]);
                 self.written += memchr::memchr_iter(b'\n', &lines[..end]).count() as u64;
                 self.sync().and_then(|()| self.seal("full", self.at))
             }
@@ -177,6 +210,9 @@ impl Writer {
             Err(error) => self.take_over(&error)?,
         }
         self.durable = self.written;
+        if let Some(heads) = &mut self.heads {
+            heads.durable = heads.written;
+        }
         self.unsynced.clear();
         self.hint();
         Ok(())
@@ -224,6 +260,9 @@ impl Writer {
         let mut header = self.header.clone();
         header.seg += 1;
         (header.first, header.tail, header.at) = (first, tail, self.at);
+        // The record before `first`: the last durable one, which is the last written one unless
+        // an fsync failed.
+        header.prev = self.heads.map(|heads| chain::show(&heads.durable));
         let name = segment_name(header.seg);
         let mut file = match self.vfs.create_new(&name) {
             Ok(file) => file,
@@ -264,11 +303,19 @@ impl Writer {
     }
 
     fn seal(&mut self, why: &str, at: u64) -> Result<(), Failure> {
+        let head = self.heads.map(|heads| heads.durable);
+        let sign = |key: &Key, head| key.sign(&self.id(), self.durable, &head);
         let seal = Seal {
             seg: self.header.seg,
             last: self.durable,
             d: self.durable,
             why: why.to_owned(),
+            head: head.as_ref().map(chain::show),
+            sig: self
+                .key
+                .as_ref()
+                .zip(head)
+                .and_then(|(key, head)| sign(key, head)),
             at,
         };
         let mut line = Vec::new();

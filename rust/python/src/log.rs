@@ -18,6 +18,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(chain::chain_origin, module)?)?;
     module.add_function(wrap_pyfunction!(chain::chain_over, module)?)?;
     module.add_function(wrap_pyfunction!(chain::line_under, module)?)?;
+    module.add_function(wrap_pyfunction!(chain::public_key, module)?)?;
+    module.add_function(wrap_pyfunction!(chain::sign_head, module)?)?;
     module.add_function(wrap_pyfunction!(lines::crc32c, module)?)?;
     module.add_function(wrap_pyfunction!(lines::line, module)?)?;
     module.add_function(wrap_pyfunction!(lines::header_line, module)?)?;

@@ -6,6 +6,7 @@ mod faults;
 mod forks;
 mod golden;
 mod histories;
+mod integrity;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) fn options() -> OpenOptions {
         name: None,
         origin: None,
         fork: None,
+        level: None,
+        key: None,
         by: "tinyagent 1.0.0".to_owned(),
         at: AT,
         holder: Holder {

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tinyagent_log::chain::{self, Fork, Hash};
+use tinyagent_log::sign::Key;
 
 use super::id;
 
@@ -33,6 +34,35 @@ fn hash_of(digits: &str) -> PyResult<Hash> {
             "chain hash {digits:?} is not 64 lower-case hexadecimal digits"
         ))
     })
+}
+
+/// Algorithm and bytes of a key.
+pub type KeyFields = (String, Vec<u8>);
+
+/// Reads what Python knows of a key.
+pub fn key_of(fields: &KeyFields) -> PyResult<Key> {
+    let (algorithm, bytes) = fields;
+    Key::new(algorithm, bytes).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "a key of {} bytes for {algorithm:?}; possible are hmac-sha256 (16 bytes or more), \
+             ed25519 (a seed of 32), ed25519-public (32)",
+            bytes.len()
+        ))
+    })
+}
+
+/// The half of a key that may be given away; None for a secret that both sides hold.
+#[pyfunction]
+pub fn public_key<'py>(py: Python<'py>, key: KeyFields) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let public = key_of(&key)?.public();
+    Ok(public.map(|public| PyBytes::new(py, &public)))
+}
+
+/// The signature of a seal whose last record is *last* and has the chain hash *head*.
+#[pyfunction]
+pub fn sign_head(key: KeyFields, log_id: &str, last: u64, head: &str) -> PyResult<String> {
+    let signature = key_of(&key)?.sign(&id(log_id)?, last, &hash_of(head)?);
+    signature.ok_or_else(|| PyValueError::new_err("a public key cannot sign"))
 }
 
 /// The chain hash before the first record of the log *log_id*.

@@ -58,7 +58,7 @@ pub fn line<'py>(
 /// The first line of a segment.
 #[pyfunction]
 #[pyo3(signature = (log_id, *, seg, epoch, first, tail, at_us, by, level="crc", name=None,
-    origin=None, fork=None))]
+    origin=None, fork=None, prev=None))]
 #[allow(clippy::too_many_arguments)] // the fields of a header
 pub fn header_line<'py>(
     py: Python<'py>,
@@ -73,6 +73,7 @@ pub fn header_line<'py>(
     name: Option<String>,
     origin: Option<String>,
     fork: Option<ForkFields>,
+    prev: Option<String>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let header = Header {
         format: tinyagent_log::marks::FORMAT,
@@ -82,6 +83,7 @@ pub fn header_line<'py>(
         first,
         tail,
         level: level.to_owned(),
+        prev,
         fork: fork
             .as_ref()
             .map(fork_of)
@@ -101,7 +103,8 @@ pub fn header_line<'py>(
 
 /// The last line of a segment.
 #[pyfunction]
-#[pyo3(signature = (log_id, *, seg, last, d, why, at_us))]
+#[pyo3(signature = (log_id, *, seg, last, d, why, at_us, head=None, sig=None))]
+#[allow(clippy::too_many_arguments)] // the fields of a seal
 pub fn seal_line<'py>(
     py: Python<'py>,
     log_id: &str,
@@ -110,12 +113,16 @@ pub fn seal_line<'py>(
     d: u64,
     why: &str,
     at_us: u64,
+    head: Option<String>,
+    sig: Option<String>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let seal = Seal {
         seg,
         last,
         d,
         why: why.to_owned(),
+        head,
+        sig,
         at: at_us,
     };
     let mut out = Vec::new();

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tinyagent_log::failure::Failure;
+use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open, OpenOptions, Recovered};
 use tinyagent_log::queue::{Durability, Limits, Queue};
@@ -15,7 +16,7 @@ use tinyagent_log::record::Record;
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
-use super::chain::{fork_fields, fork_of, ForkFields};
+use super::chain::{fork_fields, fork_of, key_of, ForkFields, KeyFields};
 use super::lines::fresh_id;
 use super::{id, raise};
 
@@ -62,7 +63,7 @@ pub struct LogWriter {
 impl LogWriter {
     #[new]
     #[pyo3(signature = (
-        path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None,
+        path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None, level=None, key=None,
         segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
         interval_ms=None
     ))]
@@ -76,23 +77,16 @@ impl LogWriter {
         name: Option<String>,
         origin: Option<String>,
         fork: Option<ForkFields>,
+        level: Option<String>,
+        key: Option<KeyFields>,
         segment_bytes_max: Option<u64>,
         queue_bytes_soft_max: Option<usize>,
         queue_bytes_hard_max: Option<usize>,
         interval_ms: Option<u64>,
     ) -> PyResult<Self> {
-        let mode = match durability {
-            "interval" => Durability::Interval,
-            "group" => Durability::Group,
-            "strict" => Durability::Strict,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "durability {other:?} is none of interval, group, strict"
-                )))
-            }
-        };
+        let mode = mode(durability)?;
         let usual = Limits::default();
-        let limits = Limits {
+        let mut limits = Limits {
             segment_bytes_max: segment_bytes_max.unwrap_or(usual.segment_bytes_max),
             queue_bytes_soft_max: queue_bytes_soft_max.unwrap_or(usual.queue_bytes_soft_max),
             queue_bytes_hard_max: queue_bytes_hard_max.unwrap_or(usual.queue_bytes_hard_max),
@@ -105,6 +99,8 @@ impl LogWriter {
             name,
             origin,
             fork: fork.as_ref().map(fork_of).transpose()?,
+            level,
+            key: key.as_ref().map(key_of).transpose()?,
             by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).to_owned(),
             at: at_us,
             holder: holder(),
@@ -112,6 +108,9 @@ impl LogWriter {
         let opened = py.detach(|| {
             let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
             let (writer, recovered) = open(vfs.clone(), &options)?;
+            if writer.header().level == SIGNED {
+                limits.segment_records_max = SIGNED_RECORDS_MAX;
+            }
             let queue = Queue::start(writer, mode, limits)
                 .map_err(|e| Failure::io("starting the writer thread", &vfs.path(""), &e, 0))?;
             let queue = Arc::new(queue);
@@ -135,6 +134,11 @@ impl LogWriter {
     #[getter]
     fn origin(&self) -> Option<String> {
         self.queue.header().origin.clone()
+    }
+
+    #[getter]
+    fn level(&self) -> &str {
+        &self.queue.header().level
     }
 
     #[getter]
@@ -270,6 +274,17 @@ impl LogWriter {
 
     fn failure(&self, py: Python<'_>) -> Option<PyErr> {
         self.queue.failure().map(|failure| raise(py, &failure))
+    }
+}
+
+fn mode(durability: &str) -> PyResult<Durability> {
+    match durability {
+        "interval" => Ok(Durability::Interval),
+        "group" => Ok(Durability::Group),
+        "strict" => Ok(Durability::Strict),
+        other => Err(PyValueError::new_err(format!(
+            "durability {other:?} is none of interval, group, strict"
+        ))),
     }
 }
 

@@ -1,0 +1,103 @@
+//! What the handle of a log and its thread share: the queue, who waits, and the bounds.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::chain::Hash;
+use crate::failure::Failure;
+use crate::queue::Notify;
+use crate::writer::Batch;
+
+/// When records are synced without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A second after the oldest that is not.
+    Interval,
+    /// Each batch, gathered for at most two milliseconds.
+    Group,
+    /// Each batch.
+    Strict,
+}
+
+/// Bounds, with their units.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Above this, sources of events wait.
+    pub queue_bytes_soft_max: usize,
+    /// Above this, appending fails: the disk is stuck.
+    pub queue_bytes_hard_max: usize,
+    /// So many unsynced bytes are synced at once.
+    pub unsynced_bytes_max: usize,
+    /// A longer segment is followed by the next.
+    pub segment_bytes_max: u64,
+    /// No segment gets more records than that.
+    pub segment_records_max: u64,
+    /// How long a record may wait for its sync in mode `interval`.
+    pub interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            queue_bytes_soft_max: 8 << 20,
+            queue_bytes_hard_max: 64 << 20,
+            unsynced_bytes_max: 8 << 20,
+            segment_bytes_max: 64 << 20,
+            segment_records_max: u64::MAX,
+            interval: Duration::from_secs(1),
+        }
+    }
+}
+
+pub(crate) struct Shared {
+    pub state: Mutex<State>,
+    /// The thread waits here for work.
+    pub work: Condvar,
+    /// Whoever blocks waits here for progress.
+    pub progress: Condvar,
+    pub head: AtomicU64,
+    pub written: AtomicU64,
+    pub durable: AtomicU64,
+    pub notify: Mutex<Option<Notify>>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub batch: Batch,
+    /// Chain hash of the last record accepted, at the levels that have one.
+    pub chained: Option<Hash>,
+    pub in_flight_bytes: usize,
+    /// Somebody waits until this is durable.
+    pub barrier: u64,
+    pub wants: Wants,
+    pub is_idle: bool,
+    pub closing: Option<(String, u64)>,
+    pub is_closed: bool,
+    pub is_abandoned: bool,
+    pub failure: Option<Failure>,
+}
+
+impl State {
+    pub fn queued_bytes(&self) -> usize {
+        self.batch.lines.len() + self.in_flight_bytes
+    }
+}
+
+/// What somebody waits for; zero and false for nothing.
+#[derive(Default)]
+pub(crate) struct Wants {
+    pub written: u64,
+    pub durable: u64,
+    pub has_room: bool,
+    pub is_closed: bool,
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if it did, the state is still whole.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
