@@ -14,6 +14,7 @@
     │   ├── LogLimitError         one value is larger than the log takes
     │   ├── LogVersionError       written by a newer version
     │   ├── LogNotFoundError      there is no log at that path
+    │   ├── NotInLogError         the log has no such record, or no request there
     │   ├── CorruptLogError       acknowledged records are damaged or missing
     │   └── ForkedProcessError    appended from a child of fork(2)
     ├── MailboxFullError          a reader is stuck: its name, its capacity
@@ -95,6 +96,10 @@ class LogVersionError(LogError):
 
 class LogNotFoundError(LogError):
     """There is no log at that path."""
+
+
+class NotInLogError(LogError):
+    """What was asked for is not in the log: no record of that number, no request at it."""
 
 
 class CorruptLogError(LogError):
