@@ -1,4 +1,4 @@
-"""``request_at`` is what the provider was sent, to the byte, in every protocol; and what changed."""
+"""``request_at`` is what the provider was sent, to the byte, in every protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.wire import of
 
 from tinyagent import Agent, AgentOptions, AgentState, AgentTool, load
 from tinyagent.agent_types import Model
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events import Conversation, kinds as k
 from tinyagent.runtime.errors import NotInLogError
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import ProviderServer, chat, sse, status
@@ -141,14 +141,14 @@ async def test_a_request_is_the_one_that_the_server_received(api: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_recorded_request_is_built_again_to_its_digest(path: Path) -> None:
     recording = load(path)
-    digests = {r.cause: r.event.request for r in recording.records if is_end(r)}
+    digests = {
+        r.cause: r.event.request
+        for r in recording.records
+        if isinstance(r.event, k.ModelFinished | k.ModelFailed)
+    }
     asked = asked_in(recording)
     assert {n: recording.request_at(n).digest for n in asked} == digests
     assert {n: load(path).request_at(n).digest for n in reversed(asked)} == digests
-
-
-def is_end(record: Record) -> bool:
-    return isinstance(record.event, k.ModelFinished | k.ModelFailed)
 
 
 async def test_the_request_of_a_stream_function_is_what_the_function_was_given() -> None:
@@ -254,7 +254,7 @@ async def test_where_nothing_could_be_sent_the_reason_is_told() -> None:
     log = MemoryLog()
     await agent_of(of("demo", auth="none", api="telegraph")("http://127.0.0.1:9"), log).prompt("Hi")
     recording = load(log)
-    with pytest.raises(NotInLogError, match="no request was sent: .*telegraph"):
+    with pytest.raises(NotInLogError, match=r"no request was sent: .*telegraph"):
         recording.request_at(asked_in(recording)[0])
 
 
