@@ -53,21 +53,21 @@ class Apart(msgspec.Struct, frozen=True, kw_only=True):
     there: Said | None
     paths: tuple[Difference, ...] = ()
 
-    def lines(self) -> Iterator[str]:
-        """Yield it in words; a value that came from a log is JSON."""
+    def lines(self, width_max: int = 200) -> Iterator[str]:
+        """Yield it in words; a value is JSON, cut to *width_max* characters."""
         place = f"{self.seq or '':>5}"
         if self.here is not None and self.there is not None and self.here[0] == self.there[0]:
             for path in self.paths:
                 yield f"{place}    {self.here[0]}  {path.path} differs"
-                yield f"       - {shown(path.recorded)}"
-                yield f"       + {shown(path.now)}"
+                yield f"       - {shown(path.recorded, width_max)}"
+                yield f"       + {shown(path.now, width_max)}"
             return
         if self.here is not None:
-            yield f"{place}  - {self.here[0]}  {shown(self.here[1])}"
+            yield f"{place}  - {self.here[0]}  {shown(self.here[1], width_max)}"
             place = f"{'':>5}"
         if self.there is not None:
             at = "" if self.here is not None else f"  ({self.other} there)"
-            yield f"{place}  + {self.there[0]}  {shown(self.there[1])}{at}"
+            yield f"{place}  + {self.there[0]}  {shown(self.there[1], width_max)}{at}"
 
 
 class LogDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +90,13 @@ class LogDiff(msgspec.Struct, frozen=True, kw_only=True):
         """Whether both say the same."""
         return self.first is None
 
-    def summary(self, more_max: int = 3) -> str:
+    def summary(self, more_max: int = 3, width_max: int = 200) -> str:
         """Return in words where they part, with *more_max* places of the cascade."""
         if self.first is None:
             return f"same: {self.same} records"
         told = [self.first, *self.cascade[:more_max]]
         lines = [f"same up to {self.first.after}, then"]
-        lines.extend(line for apart in told for line in apart.lines())
+        lines.extend(line for apart in told for line in apart.lines(width_max))
         left = len(self.cascade) - more_max
         return "\n".join([*lines, *([f"       {left} more places follow"] if left > 0 else [])])
 

@@ -24,11 +24,11 @@ from tinyagent.agent_types import (
 )
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.events import Event, encode
-from tinyagent.recording import Recording
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.stores import Log, LogMeta, Stored
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import RecordedTransport, VirtualClock, chat
+from tinyagent.verbs import Recording
 
 REPLAYS = Path(__file__).resolve().parents[1] / "replays"
 Json = dict[str, Any]
