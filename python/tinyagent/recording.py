@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tinyagent._facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
-from tinyagent.actors.replaying import Requests, verify
-from tinyagent.events import Conversation, Record, Settings, View, kinds as k
-from tinyagent.events.messages import Assistant
+from tinyagent.actors.replaying import verify
+from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.work import Open, OpenWork
 from tinyagent.runtime.causes import Below, Causes
 from tinyagent.runtime.divergence import Difference, Report, differences
@@ -27,6 +25,7 @@ from tinyagent.runtime.stores import LogMeta, Stored, as_record
 if TYPE_CHECKING:
     from tinyagent.actors.asked import RequestAt
     from tinyagent.actors.differing import LogDiff
+    from tinyagent.actors.sent import Sent
     from tinyagent.actors.standing import Standing, Walk
     from tinyagent.agent_types import AgentEvent, AgentMessage
 
@@ -71,7 +70,6 @@ class Recording:
         self.damage = damage
         self.records: list[Record] = [as_record(item) for item in stored]
         self._is_open = is_live
-        self._requests = Requests()
 
     @property
     def ref(self) -> str:
@@ -200,33 +198,8 @@ class Recording:
         Raises:
             NotInLogError: record *n* is no ``model.requested``, or nothing could be sent.
         """
-        from tinyagent.actors.asked import RequestAt, compared
-
-        event = self._record(n).event
-        if not isinstance(event, k.ModelRequested):
-            advice = f"; the one before it is {near}" if (near := self._before(n)) else ""
-            raise NotInLogError(f"{self.where}: record {n} is {event.kind}, no request{advice}")
-        before, end = self._before(n), self._answer_to(n)
-        # The one before goes first: the walk goes on from there, and so does the provider.
-        earlier = b""
-        if before:
-            try:
-                earlier = self._body(before)
-            except NotInLogError:
-                before = 0
-        body, asked = self._body(n), self._walk.asked(n)
-        found = compared(body, earlier)
-        return RequestAt(
-            **{name: getattr(found, name) for name in found.__struct_fields__},
-            seq=n,
-            n=event.n,
-            before=before,
-            model=asked.settings.model,
-            body=body,
-            digest=self._requests.digest(asked),
-            recorded=end.request if end is not None else "",
-            usage=end.usage if end is not None else None,
-        )
+        self._record(n)
+        return self._sent.request(n)
 
     def why(self, n: int) -> Why:
         """Return what led to record *n*: recorded edges only.
@@ -237,7 +210,8 @@ class Recording:
         self._record(n)
         chain = self._causes.chain(n)
         request = next((r.seq for r in chain if isinstance(r.event, k.ModelRequested)), 0)
-        return Why(chain=chain, request=request, filled=self._filled(request) if request else ())
+        filled = self._sent.filled(request) if request else ()
+        return Why(chain=chain, request=request, filled=filled)
 
     def impact(self, n: int) -> tuple[Below, ...]:
         """Return record *n* and all that it led to, each with its depth: recorded edges only.
@@ -264,7 +238,8 @@ class Recording:
 
             other = load(other)
         return compare(
-            (self.where, self.records, self._sent), (other.where, other.records, other._sent)
+            (self.where, self.records, self._sent.body_or_none),
+            (other.where, other.records, other._sent.body_or_none),
         )
 
     @cached_property
@@ -278,26 +253,14 @@ class Recording:
         return Walk(self.records)
 
     @cached_property
+    def _sent(self) -> Sent:
+        from tinyagent.actors.sent import Sent
+
+        return Sent(self.where, self._numbers, self._walk)
+
+    @cached_property
     def _causes(self) -> Causes:
         return Causes(self.records)
-
-    @cached_property
-    def _asked(self) -> list[int]:
-        return [r.seq for r in self.records if isinstance(r.event, k.ModelRequested)]
-
-    @cached_property
-    def _ends(self) -> dict[int, Record]:
-        ends = k.ModelFinished | k.ModelFailed
-        return {r.cause: r for r in self.records if isinstance(r.event, ends)}
-
-    def _before(self, n: int) -> int:
-        """Return the request before record *n*, 0 if there is none."""
-        at = bisect_left(self._asked, n)
-        return self._asked[at - 1] if at else 0
-
-    def _answer_to(self, n: int) -> k.ModelFinished | k.ModelFailed | None:
-        end = self._ends[n].event if n in self._ends else None
-        return end if isinstance(end, k.ModelFinished | k.ModelFailed) else None
 
     def _record(self, n: int) -> Record:
         record = self._numbers.get(n)
@@ -305,38 +268,6 @@ class Recording:
             there = f"{self.records[0].seq} to {self.records[-1].seq}" if self.records else "none"
             raise NotInLogError(f"{self.where}: there is no record {n}; there are {there}")
         return record
-
-    def _body(self, n: int) -> bytes:
-        asked: View = self._walk.asked(n)
-        fault = asked.settings.model.get("fault")
-        try:
-            if fault:
-                raise ValueError(fault)
-            return self._requests.body(asked)
-        except ValueError as error:
-            raise NotInLogError(f"{self.where}: record {n}: no request was sent: {error}") from None
-
-    def _sent(self, n: int) -> bytes | None:
-        try:
-            return self._body(n)
-        except NotInLogError:
-            return None
-
-    def _filled(self, request: int) -> tuple[Record, ...]:
-        """Return the records that *request* was made of."""
-        settings = [
-            r
-            for r in self.records
-            if r.seq < request and isinstance(r.event, k.SessionStarted | k.ConfigChanged)
-        ]
-        found = {record.seq: record for record in settings}
-        for message in self._walk.asked(request).read():
-            said = self._numbers.get(message.seq)
-            if isinstance(message, Assistant):
-                said = self._ends.get(message.seq, said)
-            if said is not None:
-                found[said.seq] = said
-        return tuple(found.values())
 
 
 def is_held(where: Path) -> bool:

@@ -19,7 +19,7 @@ def test_the_chain_is_shown_and_what_the_request_was_made_of(run: Any) -> None:
         "11 model.requested #2 ← 9 tool.finished weather ← 7 tool.requested weather"
         " ← 6 model.finished #1",
         " ← 3 model.requested #1 ← 2 user.said",
-        "request 11 was made of 1 session.started, 2 user.said, 6 model.finished #1,",
+        "request 11 was made of 1 session.started, 2 user.said, 6 model.finished #1,"
         " 9 tool.finished weather",
     ]
 
