@@ -19,8 +19,8 @@ from tinyagent.events.work import Open, OpenWork
 from tinyagent.runtime.causes import Below, Causes
 from tinyagent.runtime.divergence import Difference, Report, differences
 from tinyagent.runtime.errors import NotInLogError
-from tinyagent.runtime.load import Damage
-from tinyagent.runtime.stores import LogMeta, Stored, as_record
+from tinyagent.runtime.load import Damage, decoded
+from tinyagent.runtime.stores import LogMeta, Stored
 
 if TYPE_CHECKING:
     from tinyagent.actors.asked import RequestAt
@@ -68,7 +68,7 @@ class Recording:
         self.where = where
         self.meta = meta
         self.damage = damage
-        self.records: list[Record] = [as_record(item) for item in stored]
+        self.records: list[Record] = decoded(stored, damage)
         self._is_open = is_live
 
     @property

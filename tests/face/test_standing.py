@@ -12,9 +12,9 @@ import pytest
 from tests.recordings import REPLAYS, made_of
 from tests.traces import MODEL, calls, result, script, text, tool
 
-from tinyagent import Agent, AgentOptions, AgentState, Recording, load
+from tinyagent import Agent, AgentOptions, AgentState, Recording, load, open_log
 from tinyagent.actors.state import State
-from tinyagent.events import Conversation, canonical, digest, kinds as k
+from tinyagent.events import Conversation, canonical, digest, encode, kinds as k
 from tinyagent.events.messages import Assistant, User
 from tinyagent.runtime.errors import NotInLogError
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -226,3 +226,32 @@ def test_every_question_is_answered_on_a_torn_log(tmp_path: Path) -> None:
     assert not read.diff(one_tool()).is_same
     assert path.stat().st_mtime_ns == 5
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+async def test_a_large_value_that_is_gone_is_shown_as_lost(tmp_path: Path) -> None:
+    async with open_log(tmp_path / "log") as log:
+        events: list[k.Event] = [
+            k.SessionStarted(model={"id": "m"}),
+            k.UserSaid("x" * 100_000),
+            k.ModelRequested(1),
+            k.ModelFailed(k.Failure("network", "y" * 100_000)),
+            k.HostAnswered("context", ops=[["+", {"role": "user", "content": "z" * 100_000}]]),
+            k.ContextEdited([["insert", {"role": "user", "content": "z" * 100_000}]]),
+        ]
+        for seq, event in enumerate(events, 1):
+            log.append(seq, seq, None, event.kind, 1, seq - 1, encode(event))
+    blobs = [path for path in (tmp_path / "log" / "blobs").rglob("*") if path.is_file()]
+    assert len(blobs) == 3
+    for path in blobs:
+        path.unlink()
+    read = load(tmp_path / "log")
+    assert read.damage is not None
+    assert [value.seq for value in read.damage.lost_values] == [2, 4, 5, 6]
+    assert [record.event.kind for record in read.records] == [event.kind for event in events]
+    said = read.records[1].event
+    assert isinstance(said, k.UserSaid)
+    assert str(said.content).startswith("(lost: 100000 bytes, sha256:")
+    assert b'"$blob"' in read.records[1].payload
+    assert len(read.messages) == 3
+    assert read.why(4).request == 3
+    assert not read.diff(made_of(*events, causes=range(6))).is_same
