@@ -136,9 +136,15 @@ def _replace(then: list[_Item], now: list[_Item], found: _Found) -> None:
             found.added.append(item)
             continue
         found.removed.extend(left[:at])
-        found.changed.extend(differences(left[at].value, item.value, item.path))
+        found.changed.extend(_changes(left[at], item))
         left = left[at + 1 :]
     found.removed.extend(left)
+
+
+def _changes(then: _Item, now: _Item) -> list[Difference]:
+    """Return the leaves that differ, or the bytes where one value is written in two ways."""
+    leaves = list(differences(then.value, now.value, now.path))
+    return leaves or [Difference(now.path, then.raw.decode(), now.raw.decode())]
 
 
 def _sort(item: _Item) -> tuple[Any, ...]:
