@@ -15,6 +15,7 @@
     │   ├── LogVersionError       written by a newer version
     │   ├── LogNotFoundError      there is no log at that path
     │   ├── RunUnfinishedError    a new run was started before the last one was ended
+    │   ├── NotInLogError         the log has no such record, or no request there
     │   ├── CorruptLogError       acknowledged records are damaged or missing
     │   └── ForkedProcessError    appended from a child of fork(2)
     ├── MailboxFullError          a reader is stuck: its name, its capacity
@@ -99,6 +100,10 @@ class LogVersionError(LogError):
 
 class LogNotFoundError(LogError):
     """There is no log at that path."""
+
+
+class NotInLogError(LogError):
+    """What was asked for is not in the log: no record of that number, no request at it."""
 
 
 class CorruptLogError(LogError):

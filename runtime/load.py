@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
+from tinyagent.events import Record, UnknownEvent
 from tinyagent.runtime.ancestry import beside
 from tinyagent.runtime.chain import chain_head
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
-from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, fork_of
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader
@@ -202,6 +204,40 @@ def _check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
             path=parent.where,
             seq=fork.at,
         )
+
+
+def decoded(stored: Sequence[Stored], damage: Damage | None) -> list[Record]:
+    """Return *stored* with their events; a value that is lost is shown as lost.
+
+    Where it cannot be shown in its place, the event is one that this release does not know. The
+    payload stays as it is stored.
+    """
+    lost = {value.seq for value in damage.lost_values} if damage is not None else set[int]()
+    return [_with_lost(item) if item.seq in lost else as_record(item) for item in stored]
+
+
+def _with_lost(item: Stored) -> Record:
+    told = msgspec.json.encode(_shown(msgspec.json.decode(item.payload)))
+    try:
+        record = as_record(msgspec.structs.replace(item, payload=told))
+    except msgspec.ValidationError:
+        event = UnknownEvent(item.kind, item.v, item.payload)
+        empty = as_record(msgspec.structs.replace(item, kind="", payload=b"{}"))
+        return msgspec.structs.replace(empty, event=event, payload=item.payload)
+    return msgspec.structs.replace(record, payload=item.payload)
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case {"$blob": digest, "n": count, "t": kind}:
+            text = f"(lost: {count} bytes, {digest})"
+            return {"lost": text} if kind == "json" else text
+        case dict():
+            return {key: _shown(item) for key, item in value.items()}
+        case list():
+            return [_shown(item) for item in value]
+        case _:
+            return value
 
 
 def _damage(reader: LogReader, where: str, lost: tuple[LostValue, ...]) -> Damage | None:

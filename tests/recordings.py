@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from tinyagent.agent_types import (
     ToolLoopControl,
 )
 from tinyagent.alchemy_provider import OpenAICompatModel
+from tinyagent.events import Event, encode
 from tinyagent.runtime.log import write_packed
-from tinyagent.runtime.stores import Log
+from tinyagent.runtime.stores import Log, LogMeta, Stored
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import RecordedTransport, VirtualClock, chat
+from tinyagent.verbs import Recording
 
 REPLAYS = Path(__file__).resolve().parents[1] / "replays"
 Json = dict[str, Any]
@@ -230,6 +232,29 @@ async def recorded(name: str) -> MemoryLog:
     log = memory(name)
     await ALL[name](log)
     return log
+
+
+CAUSES = (0, 0, 2, 3, 3, 5, 6, 6, 7, 8, 9)
+"""Of a prompt, a request, a delta, its end, a call, its start, its end, and what follows."""
+
+
+def made_of(
+    *events: Event, causes: Sequence[int] = CAUSES, is_live: bool = False, at_us: int = 0
+) -> Recording:
+    """Return a log of *events*, one second apart, each with its cause in *causes*."""
+    stored = [
+        Stored(
+            seq=seq,
+            ts_us=at_us + seq * 1_000_000,
+            actor=None,
+            kind=event.kind,
+            v=1,
+            cause=cause,
+            payload=encode(event),
+        )
+        for seq, (event, cause) in enumerate(zip(events, causes, strict=False), 1)
+    ]
+    return Recording("here", LogMeta(log="ab" * 16), stored, None, is_live=is_live)
 
 
 def main(names: list[str]) -> None:

@@ -60,7 +60,8 @@ ON_FIRST_USE = (
 )
 PURE = (
     "events/* actors/agent.py actors/gate.py actors/state.py actors/reopening.py"
-    " actors/providers/* projection.py runtime/divergence.py"
+    " actors/providers/* projection.py runtime/divergence.py runtime/causes.py"
+    " actors/standing.py actors/asked.py actors/sent.py actors/aligned.py actors/differing.py"
 )
 PRINTS = "cli/* demo* __main__.py"
 # Standard names that break nothing: json does without _json, and nobody needs mailbox.

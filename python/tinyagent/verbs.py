@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tinyagent.actors.replaying import verify
-from tinyagent.agent_types import AgentEvent, AgentMessage
-from tinyagent.events import Conversation, Record, Redact, Settings, kinds as k
+from tinyagent.events import Redact, kinds as k
+from tinyagent.recording import Recording as Recording
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import Damage, read_log
+from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
-from tinyagent.runtime.stores import Durability, Log, LogMeta, LogOptions, Stored, as_record
+from tinyagent.runtime.stores import Durability, Log, LogOptions
 
 if TYPE_CHECKING:
     from tinyagent.agent import Agent
@@ -97,57 +96,6 @@ class open_log:
         await Mirrors(log, self._options.sinks, failed).close()
 
 
-class Recording:
-    """What a log says. Reading it never runs anything.
-
-    Attributes:
-        where, meta: which log. damage: what is wrong with it, None if nothing.
-        records: every record, in order. conversation: the fold of all of them.
-    """
-
-    def __init__(
-        self, where: str, meta: LogMeta, stored: Sequence[Stored], damage: Damage | None
-    ) -> None:
-        self.where = where
-        self.meta = meta
-        self.damage = damage
-        self.records: list[Record] = [as_record(item) for item in stored]
-        self.conversation = Conversation()
-        for record in self.records:
-            self.conversation.evolve(record)
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration at the end of the log."""
-        return self.conversation.settings
-
-    @property
-    def messages(self) -> list[AgentMessage]:
-        """The conversation as public messages."""
-        from tinyagent._bodies import Bodies
-
-        bodies = Bodies(self.conversation)
-        return [bodies.of(message) for message in self.conversation.messages]
-
-    def events(self) -> Iterator[AgentEvent]:
-        """Yield the public events of every run, as they once were delivered."""
-        from tinyagent._bodies import Bodies
-        from tinyagent.projection import Projection
-
-        conversation = Conversation()
-        bodies = Bodies(conversation)
-        projection = Projection(conversation, bodies)
-        for record in self.records:
-            conversation.evolve(record)
-            if bodies.wants(record):
-                bodies.post(record)
-            yield from projection.read(record)
-
-    def replay(self, today: k.SessionStarted | None = None) -> Report:
-        """Run today's code over the records; *today* is the configuration to use instead."""
-        return verify(self.where, self.records, today)
-
-
 def load(where: str | Path | Log) -> Recording:
     """Read a log: a folder, a packed file, an address as of ``open_log``, or an open one.
 
@@ -159,7 +107,7 @@ def load(where: str | Path | Log) -> Recording:
     if isinstance(where, str | Path):
         found = read_log(where)
         return Recording(str(where), found.meta, found.records, found.damage)
-    return Recording(where.where, where.meta, list(where.read()), None)
+    return Recording(where.where, where.meta, list(where.read()), None, is_live=True)
 
 
 async def replay(where: str | Path | Log, factory: Callable[..., Any] | None = None) -> Report:

@@ -14,7 +14,6 @@ from tests.recordings import REPLAYS
 
 from tinyagent import Agent
 from tinyagent._alchemy import line
-from tinyagent.cli import main
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import pack, write_packed
 from tinyagent.runtime.stores import Stored
@@ -46,18 +45,6 @@ def no_factory(*, log: Any) -> str:
     """Return no agent."""
     del log
     return "agent"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tinyagent._alchemy import crc32c, header_line, line, seal_line
+from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import (
     CorruptLogError,
     LogClosedError,
@@ -19,8 +20,9 @@ from tinyagent.runtime.errors import (
     LogNotFoundError,
     LogVersionError,
 )
-from tinyagent.runtime.load import read_log
+from tinyagent.runtime.load import Damage, LostValue, decoded, read_log
 from tinyagent.runtime.log import open_log_at, open_packed, pack, write_packed
+from tinyagent.runtime.stores import Stored
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -231,3 +233,14 @@ def test_a_disk_that_says_no_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LogFailedError, match="writing failed"):
         write_packed(MemoryLog(log_id=ID), tmp_path / "file" / "log.jsonl")
     assert issubclass(LogLimitError, Exception)
+
+
+def test_a_lost_value_that_has_no_place_in_its_event_leaves_the_event_unread() -> None:
+    payload = b'{"tools":{"$blob":"sha256:%s","n":70000,"t":"json"}}' % (b"ab" * 32)
+    stored = Stored(
+        seq=1, ts_us=5, actor=None, kind="session.started", v=1, cause=0, payload=payload
+    )
+    damage = Damage(verdict="clean", path="x", lost_values=(LostValue(1, "ab" * 32),))
+    (record,) = decoded([stored], damage)
+    assert record.event == UnknownEvent("session.started", 1, payload)
+    assert (record.seq, record.at_ns, record.payload) == (1, 5000, payload)

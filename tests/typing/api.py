@@ -182,5 +182,16 @@ async def logs() -> None:
         print(agent.log.seq)
     report = await replay("runs/x", build)
     report.check()
-    for message in load("runs/x").messages:
+    recording = load("runs/x")
+    assert_type(recording.request_at(3).body, bytes)
+    assert_type(recording.request_at(3).is_verified, bool | None)
+    assert_type(recording.state_at(3).plain(), dict[str, Any])
+    assert_type([step.seq for step in recording.why(3).chain], list[int])
+    assert_type(
+        [(below.depth, below.record.seq) for below in recording.impact(3)], list[tuple[int, int]]
+    )
+    assert_type(recording.diff("runs/y").summary(), str)
+    assert_type([call.took_s for call in recording.tool_calls.values()], list[float | None])
+    assert_type(recording.usage.total_tokens, int)
+    for message in recording.messages:
         assert_type(message, AgentMessage)

@@ -7,11 +7,14 @@ unreadable; 70 our own bug; 130 interrupted.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
     "show": "what was said and done in a log",
+    "why": "the chain of causes that led to a record, or what it led to",
+    "diff": "where two logs part, or two records, or a request and the one before",
     "verify": "whether a log is whole, and every record readable",
     "replay": "today's code over a recorded log; nothing is run",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
@@ -20,8 +23,6 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    from tinyagent.runtime.errors import CorruptLogError, LogError, LogNotFoundError
-
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["--version"]:
         from tinyagent._version import VERSION
@@ -38,15 +39,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except CorruptLogError as error:
-        print(f"CorruptLogError: {error}", file=sys.stderr)
-        return 1
-    except LogNotFoundError as error:
-        print(f"LogNotFoundError: {error}", file=sys.stderr)
-        return 3
-    except LogError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 3
+    except Exception as error:
+        code = _code(error)
+        if code is None:
+            traceback.print_exc()
+            return 70
+        _tell(error, is_json="--json" in given)
+        return code
+
+
+def _code(error: Exception) -> int | None:
+    """Return the exit code that *error* has; None if it is our own bug."""
+    from tinyagent.cli.refs import RefError
+    from tinyagent.runtime.errors import CorruptLogError, LogError
+
+    match error:
+        case RefError():
+            return 2
+        case CorruptLogError():
+            return 1
+        case LogError():
+            return 3
+        case _:
+            return None
+
+
+def _tell(error: Exception, *, is_json: bool) -> None:
+    from tinyagent.cli.render import document, safe
+
+    name, message = type(error).__name__, str(error)
+    if is_json:
+        print(document("error", error=name, message=message), file=sys.stderr)
+    else:
+        print(f"{name}: {safe(message)}", file=sys.stderr)
 
 
 def _usage(given: Sequence[str]) -> int:
@@ -55,7 +80,11 @@ def _usage(given: Sequence[str]) -> int:
     print("tinyagent COMMAND [REF] ...\n", file=out)
     for name, what in COMMANDS.items():
         print(f"  {name:8} {what}", file=out)
-    print("\nREF: the folder of a log, a packed .jsonl file, or `last` in ./runs", file=out)
+    print(
+        "\nREF: a log's folder, a packed .jsonl file, `-`; in ./runs also `last`, `@name`, or the "
+        "first digits\nof an id. Then `:N` for record N.",
+        file=out,
+    )
     if given and not asked:
         print(f"\nno command {given[0]!r}", file=out)
     return 0 if asked else 2

@@ -1,35 +1,137 @@
-"""How a log is named on the command line."""
+"""How a log, and a record in it, is named on the command line.
+
+A REF is a path, ``last``, ``@name``, a prefix of a log's id, or ``-`` for standard input; then
+``:N`` for a record, unless a path of that whole name exists.
+"""
 
 from __future__ import annotations
 
+import argparse
+import atexit
 import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from tinyagent.runtime.errors import LogNotFoundError
 
-
-def folder() -> Path:
-    """Return where logs are looked for: ``TINYAGENT_LOG_DIR``, else ``./runs``."""
-    return Path(os.environ.get("TINYAGENT_LOG_DIR", "runs"))
+HEADER_BYTES_MAX = 4096
 
 
-def resolve(ref: str) -> str | Path:
-    """Return the place of the log that *ref* names: a path, or the address of a database.
+class RefError(Exception):
+    """The REF says too little, or fits more than one log."""
+
+
+class Place(NamedTuple):
+    """A log, and the number of a record in it if one was given."""
+
+    path: str | Path
+    n: int | None
+
+    @property
+    def number(self) -> int:
+        """The number.
+
+        Raises:
+            RefError: none was given.
+        """
+        if self.n is None:
+            raise RefError(f"{self.path}: which record? say {self.path}:N")
+        return self.n
+
+
+class _Header(msgspec.Struct):
+    log: str = ""
+    name: str | None = None
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    """Return a parser with what every command that reads a log takes."""
+    made = argparse.ArgumentParser(prog=f"tinyagent {command}")
+    made.add_argument("--json", action="store_true", help="one JSON document")
+    made.add_argument(
+        "--dir", metavar="DIR", help="where logs are; else TINYAGENT_LOG_DIR, else ./runs"
+    )
+    return made
+
+
+def folder(given: str | None = None) -> Path:
+    """Return where logs are looked for: *given*, else ``TINYAGENT_LOG_DIR``, else ``./runs``."""
+    return Path(given or os.environ.get("TINYAGENT_LOG_DIR") or "runs")
+
+
+def place(ref: str, within: str | None = None) -> Place:
+    """Return the log that *ref* names, and the record, if it names one.
 
     Raises:
+        RefError, LogNotFoundError: as ``resolve``.
+    """
+    log, colon, number = ref.rpartition(":")
+    is_whole = Path(ref).exists() or (folder(within) / ref).exists()
+    if colon and number.isascii() and number.isdigit() and not is_whole:
+        return Place(resolve(log, within), int(number))
+    return Place(resolve(ref, within), None)
+
+
+def resolve(ref: str, within: str | None = None) -> str | Path:
+    """Return the place of the log that *ref* names: a path, or the address of a database.
+
+    *within*: the folder of logs.
+
+    Raises:
+        RefError: more than one log has that name or prefix; the message lists them.
         LogNotFoundError: there is none; the message lists those that there are.
     """
+    logs = folder(within)
+    if ref == "-":
+        return _standard_input()
     if ref == "last":
-        logs = sorted(folder().glob("*/00000001.jsonl"), key=lambda path: path.stat().st_mtime)
-        if not logs:
-            raise LogNotFoundError(f"{folder()}: no logs; record one, or name a path")
-        return logs[-1].parent
+        found = sorted(logs.glob("*/00000001.jsonl"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise LogNotFoundError(f"{logs}: no logs; record one, or name a path")
+        return found[-1].parent
     if ref.startswith("sqlite:"):
         return ref
-    path = Path(ref)
-    for candidate in (path, folder() / ref):
-        if candidate.exists():
+    for candidate in (Path(ref), logs / ref):
+        if ref and candidate.exists():
             return candidate
-    known = sorted(log.parent.name for log in folder().glob("*/00000001.jsonl"))
-    there = f"in {folder()}: {', '.join(known)}" if known else f"{folder()} holds none"
+    named = [path for path, header in _headers(logs) if _is_named(header, ref)]
+    if len(named) > 1:
+        raise RefError(f"{ref}: which one? {', '.join(map(str, named))}")
+    if named:
+        return named[0]
+    known = sorted(log.parent.name for log in logs.glob("*/00000001.jsonl"))
+    there = f"in {logs}: {', '.join(known)}" if known else f"{logs} holds none"
     raise LogNotFoundError(f"{ref}: there is no log ({there})")
+
+
+def _is_named(header: _Header, ref: str) -> bool:
+    if ref.startswith("@"):
+        return header.name == ref[1:]
+    return bool(ref) and header.log.startswith(ref.lower())
+
+
+def _headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
+    """Yield every log in the folder with its first line; what is no log is passed over."""
+    for path in sorted([*logs.glob("*/00000001.jsonl"), *logs.glob("*.jsonl")]):
+        with path.open("rb") as file:
+            line = file.readline(HEADER_BYTES_MAX)
+        try:
+            header = msgspec.json.decode(line, type=_Header)
+        except msgspec.MsgspecError:
+            continue
+        yield (path if path.parent == logs else path.parent), header
+
+
+def _standard_input() -> Path:
+    """Keep standard input in a file, for reading needs one, until the command ends."""
+    kept = tempfile.mkdtemp(prefix="tinyagent-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    path = Path(kept) / "stdin.jsonl"
+    path.write_bytes(sys.stdin.buffer.read())
+    return path

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 import unicodedata
+from typing import Any
+
+import msgspec
 
 _HIDDEN = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
 
@@ -15,7 +21,26 @@ def safe(text: str) -> str:
     )
 
 
-def cut(text: str, width_max: int) -> str:
-    """Return *text* safe and at most *width_max* characters wide."""
+def cut(text: str, width_max: int | None) -> str:
+    """Return *text* safe and at most *width_max* characters wide; None: as wide as it is."""
     line = safe(text)
-    return line if len(line) <= width_max else f"{line[: width_max - 1]}…"
+    return line if width_max is None or len(line) <= width_max else f"{line[: width_max - 1]}…"
+
+
+def width() -> int | None:
+    """Return how wide a line may be: the terminal's columns, without limit in a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def document(schema: str, **values: Any) -> str:
+    """Return *values* as one JSON document that names its *schema*, safe for a terminal."""
+    told = {"schema": f"tinyagent.{schema}/1", **values}
+    return "".join(
+        json.dumps(char)[1:-1] if unicodedata.category(char) in _HIDDEN else char
+        for char in msgspec.json.encode(told).decode()
+    )
+
+
+def value(of: Any) -> str:
+    """Return a JSON value as text; a plain string without quotes."""
+    return of if isinstance(of, str) else msgspec.json.encode(of).decode()

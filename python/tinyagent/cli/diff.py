@@ -1,0 +1,153 @@
+"""``tinyagent diff A [B] [--state|--context]``: where two logs, records or requests differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors.asked import RequestAt, compared
+from tinyagent.actors.differing import Apart, LogDiff
+from tinyagent.cli import refs, views
+from tinyagent.cli.refs import Place, RefError
+from tinyagent.cli.render import cut, document, width
+from tinyagent.events import kinds as k
+from tinyagent.runtime.divergence import differences
+from tinyagent.runtime.errors import NotInLogError
+from tinyagent.verbs import Recording, load
+
+MORE_MAX = 20
+"""So many places after the first are worded; ``--json`` has all of them."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print what differs; return 1 if something does."""
+    parser = refs.parser("diff")
+    parser.add_argument("a", metavar="A", help="REF, or REF:N")
+    parser.add_argument("b", metavar="B", nargs="?", help="left out: A against the call before it")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--state", action="store_true", help="what the agent knew")
+    how.add_argument("--context", action="store_true", help="what the model was sent")
+    given = parser.parse_args(argv)
+    a = refs.place(given.a, given.dir)
+    b = refs.place(given.b, given.dir) if given.b is not None else None
+    if b is not None and (a.n is None) is not (b.n is None):
+        raise RefError("say a record of both logs, or of none")
+    if given.context or (b is None and not given.state):
+        lines, told = _contexts(a, b)
+    elif given.state or a.n is not None:
+        lines, told = _states(a, b)
+    else:
+        assert b is not None
+        lines, told = _logs(load(a.path), load(b.path))
+    if given.json:
+        print(document("diff", **told))
+    else:
+        for line in lines:
+            print(line)
+    return 0 if told["same"] else 1
+
+
+Told = tuple[Iterator[str], dict[str, Any]]
+
+
+def _logs(a: Recording, b: Recording) -> Told:
+    found = a.diff(b)
+    told = {
+        "of": "logs",
+        "same": found.is_same,
+        "records": found.same,
+        "first": _plain(found.first) if found.first is not None else None,
+        "cascade": [_plain(apart) for apart in found.cascade],
+    }
+    return worded(found), told
+
+
+def _plain(apart: Apart) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.structs.asdict(apart)
+    return {**told, "paths": views.plain_leaves(apart.paths)}
+
+
+def worded(found: LogDiff) -> Iterator[str]:
+    """Yield where two logs part."""
+    columns = width()
+    for line in found.summary(MORE_MAX, views.WHOLE).splitlines():
+        yield cut(line, columns)
+
+
+def _states(a: Place, b: Place | None) -> Told:
+    """Compare two states; without *b* that before the record with that after it."""
+    first = load(a.path)
+    if b is None:
+        n, other, m = a.number - 1, first, a.number
+    else:
+        other = first if b.path == a.path else load(b.path)
+        n, m = (_last(log, place) for log, place in ((first, a), (other, b)))
+    found = list(differences(first.state_at(n).plain(), other.state_at(m).plain()))
+    told = {
+        "of": "states",
+        "same": not found,
+        "records": [n, m],
+        "changed": views.plain_leaves(found),
+    }
+
+    def lines() -> Iterator[str]:
+        yield f"state after {n} and after {m}: " + ("the same" if not found else "not the same")
+        yield from views.differing(found)
+
+    return lines(), told
+
+
+def _last(recording: Recording, place: Place) -> int:
+    if place.n is not None:
+        return place.n
+    return recording.records[-1].seq if recording.records else 0
+
+
+def _contexts(a: Place, b: Place | None) -> Told:
+    """Compare two requests; without *b* that of *a* with the one before it in its log."""
+    first = load(a.path)
+    found = first.request_at(request_near(first, a.n))
+    if b is None:
+        told = {"of": "requests", "same": _is_same(found), **views.plain_request(found)}
+        return views.request(found), told
+    other = first if b.path == a.path else load(b.path)
+    against = other.request_at(request_near(other, b.n))
+    changes = compared(against.body, found.body)
+    same = found.body == against.body
+    told = {
+        "of": "requests",
+        "same": same,
+        "records": [found.seq, against.seq],
+        **views.plain_changes(changes),
+    }
+
+    def lines() -> Iterator[str]:
+        yield f"request {found.seq} and request {against.seq}: " + (
+            "the same to the byte" if same else "not the same"
+        )
+        yield from views.changes(changes, "the same")
+
+    return lines(), told
+
+
+def _is_same(found: RequestAt) -> bool:
+    return not (found.added or found.removed or found.changed)
+
+
+def request_near(recording: Recording, n: int | None) -> int:
+    """Return record *n* if it is a request, else the last request before it; None: of all.
+
+    Raises:
+        NotInLogError: there is none.
+    """
+    asked = [
+        record.seq
+        for record in recording.records
+        if isinstance(record.event, k.ModelRequested) and (n is None or record.seq <= n)
+    ]
+    if not asked or (n is not None and n > recording.records[-1].seq):
+        where = f"at or before record {n}" if n is not None else "in it"
+        raise NotInLogError(f"{recording.where}: no request {where}")
+    return asked[-1]

@@ -1,0 +1,138 @@
+"""A request, a state, a list of differences as lines of text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tinyagent.actors.asked import Compared, Part, RequestAt
+from tinyagent.actors.standing import Standing
+from tinyagent.cli.render import cut, value, width
+from tinyagent.runtime.divergence import ABSENT, Difference, shown
+
+_MESSAGE = re.compile(r"(messages|input|contents)\[")
+_INDEX = re.compile(r"(.*)\[(\d+)\]")
+
+WHOLE = sys.maxsize
+"""Values are cut by the width of the terminal, and nowhere else."""
+
+
+def request(found: RequestAt) -> Iterator[str]:
+    """Yield what a request is, and what changed since the one before it."""
+    messages = sum(1 for path in _paths(found) if _MESSAGE.match(path))
+    told = [f"request #{found.n} to {found.model.get('id', '?')}", f"{messages} messages"]
+    if found.usage:
+        told.append(f"{found.usage.get('input', 0):,} tokens in")
+        told.append(f"{found.usage.get('cache_read', 0):,} read from cache")
+    told.append(f"{len(found.body):,} bytes, the first {found.unchanged_prefix:,} as before")
+    yield cut(" · ".join(told), width())
+    match found.is_verified:
+        case True:
+            yield f"  digest {found.digest}, as recorded"
+        case False:
+            yield f"  ! digest {found.digest}, recorded {found.recorded}: not the bytes sent then"
+        case _:
+            yield f"  digest {found.digest}; none is recorded yet"
+    before = f"as in record {found.before}" if found.before else ""
+    yield from changes(found, before)
+
+
+def changes(found: Compared, before: str) -> Iterator[str]:
+    """Yield a line for each part of a request that stayed, came, went or changed."""
+    columns = width()
+    if found.unchanged:
+        yield cut(f"  =  {', '.join(grouped(found.unchanged))}   byte for byte {before}", columns)
+    for sign, parts in (("-", found.removed), ("+", found.added)):
+        for part in parts:
+            yield cut(f"  {sign}  {part.path}  {_gist(part)}", columns)
+    yield from differing(found.changed, indent="  ~  ")
+
+
+def state(found: Standing) -> Iterator[str]:
+    """Yield how things stood after a record: a line for each thing known."""
+    columns = width()
+    plain = found.plain()
+    yield f"after record {found.seq}"
+    if found.fault:
+        yield cut(f"  ! agent     unknown: {found.fault}", columns)
+    for group in ("agent", "settings"):
+        for name, known in (plain[group] or {}).items():
+            yield cut(f"  {group:9} {name}  {value(known)}", columns)
+    for work in plain["open"]:
+        about = " ".join(str(work[name]) for name in ("call_id", "hook") if work.get(name))
+        yield cut(f"  open      {work['seq']} {work['kind']} {about}".rstrip(), columns)
+    for index, message in enumerate(plain["messages"]):
+        yield cut(f"  message   [{index}]  {_said(message)}", columns)
+
+
+def differing(found: Iterable[Difference], indent: str = "  ") -> Iterator[str]:
+    """Yield each leaf that differs: its path, what it was, what it is."""
+    columns = width()
+    for change in found:
+        yield cut(f"{indent}{change.path}", columns)
+        yield cut(f"{' ' * len(indent)}- {shown(change.recorded, WHOLE)}", columns)
+        yield cut(f"{' ' * len(indent)}+ {shown(change.now, WHOLE)}", columns)
+
+
+def grouped(paths: Sequence[str]) -> Iterator[str]:
+    """Yield *paths*, neighbours of one list as one: ``messages[0..2]``."""
+    runs: list[tuple[str, int, int]] = []
+    for path in paths:
+        found = _INDEX.fullmatch(path)
+        name, index = (found[1], int(found[2])) if found else (path, -1)
+        if runs and index > 0 and runs[-1][0] == name and runs[-1][2] == index - 1:
+            runs[-1] = name, runs[-1][1], index
+        else:
+            runs.append((name, index, index))
+    for name, first, last in runs:
+        if first < 0:
+            yield name
+        else:
+            yield f"{name}[{first}]" if first == last else f"{name}[{first}..{last}]"
+
+
+def plain_request(found: RequestAt) -> dict[str, Any]:
+    """Return a request as JSON; the body as text, to the byte."""
+    told = plain_changes(found)
+    for name in ("seq", "n", "before", "model", "digest", "recorded", "usage", "is_verified"):
+        told[name] = getattr(found, name)
+    return {**told, "body": found.body.decode()}
+
+
+def plain_changes(found: Compared) -> dict[str, Any]:
+    """Return as JSON what changed between two requests."""
+    return {
+        "unchanged": found.unchanged,
+        "unchanged_prefix": found.unchanged_prefix,
+        "added": found.added,
+        "removed": found.removed,
+        "changed": plain_leaves(found.changed),
+    }
+
+
+def plain_leaves(found: Iterable[Difference]) -> list[dict[str, Any]]:
+    """Return leaves that differ as JSON; of one that is absent the value is left out."""
+    return [
+        {"path": change.path}
+        | ({} if change.recorded is ABSENT else {"recorded": change.recorded})
+        | ({} if change.now is ABSENT else {"now": change.now})
+        for change in found
+    ]
+
+
+def _paths(found: Compared) -> set[str]:
+    changed = {re.sub(r"\].*", "]", change.path) for change in found.changed}
+    return {*found.unchanged, *(part.path for part in found.added), *changed}
+
+
+def _gist(part: Part) -> str:
+    role = part.value.get("role", "") if isinstance(part.value, dict) else ""
+    rest = {k: v for k, v in part.value.items() if k != "role"} if role else part.value
+    return f"{role}  {value(rest)}".strip()
+
+
+def _said(message: dict[str, Any]) -> str:
+    kept = {name: item for name, item in message.items() if item not in (None, "", [], {})}
+    return value(kept)

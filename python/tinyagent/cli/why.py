@@ -1,0 +1,126 @@
+"""``tinyagent why REF:N [--impact]``: the chain of causes that led to N, or what N led to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tinyagent.cli import refs
+from tinyagent.cli.render import cut, document, safe, width
+from tinyagent.events import Record, kinds as k
+from tinyagent.events.work import field
+from tinyagent.recording import Why
+from tinyagent.runtime.causes import Below
+from tinyagent.verbs import Recording, load
+
+LINE = 100
+INDENT_MAX = 20
+"""A run is as deep as it is long: what is deeper stands at this depth, its own in front."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print the chain, or with ``--impact`` the tree, and return 0."""
+    parser = refs.parser("why")
+    parser.add_argument("ref", metavar="REF:N")
+    parser.add_argument("--impact", action="store_true", help="what N led to")
+    given = parser.parse_args(argv)
+    place = refs.place(given.ref, given.dir)
+    number = place.number
+    recording = load(place.path)
+    steps = Steps(recording)
+    if given.impact:
+        below = recording.impact(number)
+        tree = [{"depth": branch.depth, **steps.told(branch.record)} for branch in below]
+        lines = impact(steps, below)
+        told: dict[str, Any] = {"impact": tree}
+    else:
+        found = recording.why(number)
+        lines = chain(steps, found)
+        told = {
+            "chain": [steps.told(record) for record in found.chain],
+            "request": found.request or None,
+            "filled": [steps.told(record) for record in found.filled],
+        }
+    if given.json:
+        print(document("why", log=recording.meta.log, record=number, **told))
+    else:
+        for line in lines:
+            print(line)
+    return 0
+
+
+class Steps:
+    """Words for the records of one log."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._calls = recording.tool_calls
+        self._numbers = {record.seq: record.event for record in recording.records}
+
+    def word(self, record: Record) -> str:
+        """Return number, kind, and what tells *record* from others of its kind."""
+        return safe(f"{record.seq} {record.event.kind} {self._about(record)}".rstrip())
+
+    def told(self, record: Record) -> dict[str, Any]:
+        """Return *record* without its payload."""
+        return {
+            "seq": record.seq,
+            "kind": record.event.kind,
+            "cause": record.cause,
+            "actor": record.actor,
+            "about": self._about(record),
+        }
+
+    def _about(self, record: Record) -> str:
+        event = record.event
+        call_id = field(event, "call_id")
+        match event:
+            case k.ModelRequested(n=n):
+                return f"#{n}"
+            case k.ModelFinished() | k.ModelFailed():
+                asked = self._numbers.get(record.cause)
+                return f"#{asked.n}" if isinstance(asked, k.ModelRequested) else ""
+            case k.RunEnded(outcome=outcome):
+                return outcome
+            case k.UserSaid(via="steer" | "follow_up" as via):
+                return via
+            case _ if call_id in self._calls:
+                name = self._calls[call_id].name or call_id
+                return " ".join(filter(None, (field(event, "hook"), name)))
+            case _:
+                return str(field(event, "hook") or "")
+
+
+def chain(steps: Steps, found: Why) -> Iterator[str]:
+    """Yield the chain, wrapped, and what the request in it was made of."""
+    words = [steps.word(record) for record in found.chain]
+    yield from _wrapped([words[0], *(f" ← {word}" for word in words[1:])])
+    if found.filled:
+        words = [f" {steps.word(record)}," for record in found.filled]
+        words[-1] = words[-1][:-1]
+        yield from _wrapped([f"request {found.request} was made of", *words])
+
+
+def impact(steps: Steps, below: Sequence[Below]) -> Iterator[str]:
+    """Yield the tree, a line for each record; deltas are counted."""
+    columns = width()
+    deltas = 0
+    for at, (depth, record) in enumerate(below):
+        text = steps.word(record)
+        if isinstance(record.event, k.ModelDelta):
+            deltas += 1
+            if at + 1 < len(below) and isinstance(below[at + 1].record.event, k.ModelDelta):
+                continue
+            text, deltas = f"{record.seq} model.delta, the last of {deltas}", 0
+        deep = f"[{depth}] " if depth > INDENT_MAX else ""
+        yield cut("  " * min(depth, INDENT_MAX) + deep + text, columns)
+
+
+def _wrapped(parts: Sequence[str]) -> Iterator[str]:
+    """Yield *parts* on lines of LINE characters, none of them broken."""
+    line = ""
+    for part in parts:
+        if line and len(line) + len(part) > LINE:
+            yield line
+            line = ""
+        line += part
+    yield line
