@@ -56,7 +56,7 @@ async def test_a_fork_at_any_record_calls_nobody_and_goes_on_to_the_same_end() -
 
 
 async def test_an_edited_result_is_what_the_model_goes_on_from() -> None:
-    world, log, _ = await parent()
+    _, log, _ = await parent()
     end = next(r.seq for r in load(log).records if r.event.kind == "tool.finished")
     async with fork(log, at=end, edit=edits.tool_result("a1", "something else")) as child:
         agent = World().build(child, SCRIPT, tools(World()))
