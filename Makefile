@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test check demo replay bench wheel clean
+.PHONY: dev test check demo replay crash bench wheel clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -49,6 +49,10 @@ demo: dev
 # Every recording in replays/, with the first divergence in full.
 replay: dev
 	$(BIN)/python -m pytest -v tests/test_replays.py
+
+# Processes killed beside a tool, at every place, and taken up in every way: a table, a minute.
+crash: dev
+	$(BIN)/python tests/crash_matrix.py
 
 # Numbers against the last agreed ones. A debug extension is refused, so a release is built first,
 # and the next button builds the other one again.
