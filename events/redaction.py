@@ -193,14 +193,16 @@ class _Answer:
         self._redactor = redactor
         self._blocks: dict[int, _Block] = {}
         self._gap_us = 0
-        self._is_masked = False
+        self._is_masked = self._is_changed = False
 
     def hear(self, event: k.ModelDelta, pieces: list[k.Piece]) -> Taken:
         """Return the delta as it is written."""
         deltas = list(_each(pieces))
         out = [each for delta in deltas for each in self._delta(*delta)]
         if out == deltas:
-            return Taken((), event, False)
+            # What the caller shows of a later delta repeats the text of all before it.
+            return Taken((), event, self._is_changed)
+        self._is_changed = True
         return Taken((), k.ModelDelta(_joined(out)), True)
 
     def _delta(self, block: int, op: str, data: Any, gap_us: int) -> Iterator[_Delta]:

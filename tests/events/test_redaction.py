@@ -234,6 +234,8 @@ def test_only_an_end_that_could_begin_a_value_waits() -> None:
     assert held.event == k.ModelDelta([(0, "text", "so: ", 5)])
     rest = by.take(k.ModelDelta([(0, "text", "456 no", 7)]), 1)
     assert rest.event == k.ModelDelta([(0, "text", "sk-0123456 no", 7)])
+    later = k.ModelDelta([(0, "text", "more", 7)])
+    assert by.take(later, 1) == ((), later, True)
 
 
 def test_what_still_waits_comes_before_the_end_of_the_answer() -> None:

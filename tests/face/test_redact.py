@@ -95,8 +95,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 async def test_a_secret_is_in_no_file_whoever_said_it(place: str, tmp_path: Path) -> None:
-    sinks = [FileSink(tmp_path / "copy"), SqliteSink(tmp_path / "mirror.db")]
-    async with open_log(place, sinks=sinks) as log:
+    copy, mirror = FileSink(tmp_path / "copy"), SqliteSink(tmp_path / "mirror.db")
+    async with open_log(place, sinks=[copy, mirror]) as log:
         agent = build(log)
         answer = await agent.prompt_text(f"What is {KEY}?")
         assert answer == f"It was {MASK}, I think."
