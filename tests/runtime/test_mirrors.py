@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.traces import MODEL, script, text
+from tests.traces import MODEL, Scripted, script, text
 
 from tinyagent import (
     Agent,
@@ -22,6 +22,7 @@ from tinyagent import (
     Dropped,
     FileSink,
     SqliteSink,
+    UserMessage,
     load,
     open_log,
     replay,
@@ -103,16 +104,13 @@ async def test_a_sink_that_failed_is_tried_again_in_the_next_run() -> None:
     agent = make(notes)
     await agent.prompt("hi")
     assert notes.seen == [1, 2]
-    failed = [as_said(record) for record in agent.log.read() if record.kind == "sink.failed"]
-    assert failed == [b'{"sink":"Notes 1","seq":3,"failure":{"kind":"host","message":"OSError: out of paper"}}']
+    failed = [r.payload for r in agent.log.read() if r.kind == "sink.failed"]
+    assert failed == [
+        b'{"sink":"Notes 1","seq":3,"failure":{"kind":"host","message":"OSError: out of paper"}}'
+    ]
     await agent.prompt("ho")
     assert notes.seen == list(range(1, agent.log.seq + 1))
     assert kinds_of(agent.log).count("sink.failed") == 1
-
-
-def as_said(stored: Any) -> bytes:
-    payload: bytes = stored.payload
-    return payload
 
 
 async def test_subscribe_says_which_records(tmp_path: Path) -> None:
@@ -147,28 +145,21 @@ async def test_a_sink_that_cannot_even_begin_is_said() -> None:
 
 
 async def test_being_behind_is_reported_once() -> None:
-    notes = Notes()
-    log = MemoryLog()
+    notes, gate = Notes(), asyncio.Event()
+    agent = make(notes)
+    agent.stream_fn = script(Scripted(text("Yes."), gate=gate))
     notes.let_go.clear()
-    agent = make(notes, log=log)
-
-    async def many(_: Any, __: Any) -> Any:
-        return None
-
-    agent.stream_fn = script(text("x " * 4_000))
-    session = agent._engine().binding.session  # pyright: ignore[reportPrivateUsage] # no other way
-    session.open()
-    running = asyncio.create_task(agent.prompt("hi"))
-    await asyncio.sleep(0)
-    for _ in range(3_000):
-        session.append(k.DiagnosticReported("test", "x"))
-        if log.seq % 100 == 0:
-            await asyncio.sleep(0.001)
-    await running
+    async for event in agent.stream("hi"):
+        if event.type == "message_update" and not gate.is_set():
+            for _ in range(30):
+                for _ in range(100):
+                    agent.append_message(UserMessage())
+                await asyncio.sleep(0.001)
+            gate.set()
     notes.let_go.set()
-    kinds = [stored for stored in log.read() if b'"sink.behind"' in stored.payload]
-    assert len(kinds) == 1
-    assert b"it reads the log" in kinds[0].payload
+    said = [stored.payload for stored in agent.log.read() if b"sink.behind" in stored.payload]
+    assert len(said) == 1
+    assert b"records behind; it reads the log" in said[0]
 
 
 @pytest.mark.parametrize("durability", ["group", "strict"])
@@ -290,7 +281,8 @@ def test_a_killed_process_leaves_each_record_in_the_mirror_once(tmp_path: Path) 
                     while True:
                         for _ in range(10):
                             seq = log.seq + 1
-                            log.append(seq, seq, None, "user.said", 1, 0, b'{{"content":"%d"}}' % seq)
+                            text = b'{{"content":"%d"}}' % seq
+                            log.append(seq, seq, None, "user.said", 1, 0, text)
                         await log.durable(seq)
                         print(seq, flush=True)
         asyncio.run(main())
@@ -299,7 +291,7 @@ def test_a_killed_process_leaves_each_record_in_the_mirror_once(tmp_path: Path) 
         program = [sys.executable, "-c", textwrap.dedent(code)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            for _ in range(15):
+            for _ in range(100):
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
         mirrored = read_log(f"sqlite:///{tmp_path}/mirror.db")
