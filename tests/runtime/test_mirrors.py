@@ -30,7 +30,7 @@ from tinyagent import (
 )
 from tinyagent.events import Record, kinds as k
 from tinyagent.runtime.load import read_log
-from tinyagent.runtime.sinks.subscription import GRACE_S, Subscription
+from tinyagent.runtime.sinks.subscription import Subscription
 from tinyagent.runtime.stores import Log
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -85,13 +85,13 @@ async def test_a_sink_writes_in_a_thread_of_its_own() -> None:
     assert notes.threads == {"writes Notes 1"}
 
 
-async def test_a_sink_that_is_stuck_holds_up_a_run_for_a_second_and_misses_nothing() -> None:
+async def test_a_sink_that_is_stuck_holds_up_a_run_for_a_while_only_and_misses_nothing() -> None:
     notes, quick = Notes(), Notes()
     agent = make(notes, quick)
     notes.let_go.clear()
     started_s = asyncio.get_running_loop().time()
     await agent.prompt("hi")
-    assert asyncio.get_running_loop().time() - started_s < GRACE_S + 1
+    assert asyncio.get_running_loop().time() - started_s < 10
     assert notes.seen == []
     assert quick.seen == list(range(1, agent.log.seq + 1))
     notes.let_go.set()
