@@ -69,7 +69,7 @@ class Redactor:
         self._masks: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._found: re.Pattern[str] | None = None
-        self._firsts: frozenset[str] = frozenset()
+        self._firsts: re.Pattern[str] | None = None
         self._longest = 0
         self._tokens: dict[str, str] = {}
         self._patterns = patterns
@@ -110,7 +110,7 @@ class Redactor:
             self._masks.setdefault(form, mask)
         longest_first = sorted(self._masks, key=len, reverse=True)
         self._found = re.compile("|".join(map(re.escape, longest_first)))
-        self._firsts = frozenset(form[0] for form in self._masks)
+        self._firsts = re.compile("[" + re.escape("".join({f[0] for f in self._masks})) + "]")
         self._longest = len(longest_first[0])
 
     def mask(self, text: str) -> str:
@@ -168,12 +168,21 @@ class Redactor:
 
     def _waits_from(self, text: str, at: int) -> int:
         """Return where the end of *text* begins that could begin a value."""
-        for start in range(max(at, len(text) - self._longest + 1), len(text)):
-            if text[start] in self._firsts:
-                end = text[start:]
-                if any(len(form) > len(end) and form.startswith(end) for form in self._masks):
-                    return start
+        assert self._firsts is not None
+        for first in self._firsts.finditer(text, max(at, len(text) - self._longest + 1)):
+            end = text[first.start() :]
+            for form in self._masks:
+                if form.startswith(end) and len(form) > len(end):
+                    return first.start()
         return len(text)
+
+    def is_plain(self, text: str) -> bool:
+        """Return whether nothing in *text*, and in nothing that it could begin, is to be masked."""
+        if self._patterns or self._rule is not None:
+            return False
+        if self._found is None:
+            return True
+        return self._found.search(text) is None and self._waits_from(text, 0) == len(text)
 
 
 class _Block:
@@ -193,15 +202,30 @@ class _Answer:
         self._redactor = redactor
         self._blocks: dict[int, _Block] = {}
         self._gap_us = 0
-        self._is_masked = False
+        self._is_masked = self._is_changed = False
 
     def hear(self, event: k.ModelDelta, pieces: list[k.Piece]) -> Taken:
         """Return the delta as it is written."""
+        if not self._gap_us and all(map(self._is_plain, pieces)):
+            for block, op, data, *_ in pieces:
+                if op == "args":
+                    self._blocks.setdefault(block, _Block()).arguments.append(data)
+            # What the caller shows of a later delta repeats the text of all before it.
+            return Taken((), event, self._is_changed)
         deltas = list(_each(pieces))
         out = [each for delta in deltas for each in self._delta(*delta)]
         if out == deltas:
-            return Taken((), event, False)
+            return Taken((), event, self._is_changed)
+        self._is_changed = True
         return Taken((), k.ModelDelta(_joined(out)), True)
+
+    def _is_plain(self, piece: k.Piece) -> bool:
+        """Whether *piece* goes on record as it is: nearly every one does."""
+        block, op, data = piece[:3]
+        state = self._blocks.get(block)
+        if op not in STREAMED or (state is not None and op in state.waiting):
+            return False
+        return self._redactor.is_plain(data)
 
     def _delta(self, block: int, op: str, data: Any, gap_us: int) -> Iterator[_Delta]:
         state = self._blocks.setdefault(block, _Block())

@@ -21,7 +21,7 @@ from tinyagent.runtime.stores.sqlite_tables import (
     is_address,
     kept,
     place_of,
-    rows,
+    row_of,
 )
 from tinyagent.runtime.stores.sqlite_writer import beside, opened
 
@@ -69,7 +69,7 @@ class SqliteSink:
             run("BEGIN IMMEDIATE")
             for statement in (*TABLES, CHECKPOINT):
                 run(statement)
-            there = rows(self._connection).get(meta.log)
+            there = row_of(self._connection, meta.log)
             if there is not None and there.epoch:
                 raise ValueError(
                     f"{self._path}: log {meta.log} is written here itself; mirror it elsewhere"

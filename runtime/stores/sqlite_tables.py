@@ -104,13 +104,19 @@ def connected(path: Path, *, read_only: bool) -> sqlite3.Connection:
 def rows(connection: sqlite3.Connection) -> dict[str, Row]:
     """Return all logs of a database, by id."""
     found = connection.execute("SELECT id, meta FROM log ORDER BY id").fetchall()
-    return {log: _row(log, kept) for log, kept in found}
+    return {log: _row(log, meta) for log, meta in found}
 
 
-def _row(log: str, kept: str) -> Row:
-    fields: dict[str, Any] = msgspec.json.decode(kept)
-    meta = msgspec.convert({**fields, "log": log}, LogMeta)
-    return msgspec.convert({**fields, "meta": meta}, Row)
+def row_of(connection: sqlite3.Connection, log: str) -> Row | None:
+    """Return the log with the id *log*; None if it is not there."""
+    found = connection.execute("SELECT meta FROM log WHERE id = ?", (log,)).fetchone()
+    return _row(log, found[0]) if found else None
+
+
+def _row(log: str, meta: str) -> Row:
+    fields: dict[str, Any] = msgspec.json.decode(meta)
+    identity = msgspec.convert({**fields, "log": log}, LogMeta)
+    return msgspec.convert({**fields, "meta": identity}, Row)
 
 
 def kept(row: Row) -> str:

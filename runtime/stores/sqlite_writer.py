@@ -39,6 +39,7 @@ from tinyagent.runtime.stores.sqlite_tables import (
     chosen,
     connected,
     kept,
+    row_of,
     rows,
 )
 
@@ -241,7 +242,7 @@ class Writer:
         try:
             run("BEGIN IMMEDIATE")
             log = self.row.meta.log
-            found = rows(self._connection).get(log)
+            found = row_of(self._connection, log)
             if found is None or found.epoch != self.row.epoch:
                 by = "nobody: it was deleted" if found is None else found.owner
                 return LogFencedError(
