@@ -21,12 +21,14 @@
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
 //! - `failure`: what can go wrong.
+//! - `garden`: planted bugs, for tests of the tests.
 //! - `vfs`: what is asked of a file system; the real one, and those for tests.
 
 pub mod blobs;
 pub mod checksum;
 mod driver;
 pub mod failure;
+mod garden;
 mod json;
 pub mod lock;
 pub mod marks;

@@ -4,6 +4,7 @@
 //! and a newline. Always in this order, no blanks; `a` is left out where it is not needed.
 
 use crate::checksum::{hex8, parse_hex8, LogId};
+use crate::garden::planted;
 use crate::json::{push_u64, take_u64};
 
 /// The end of every line: `,"x":"........"}` and a newline.
@@ -89,7 +90,7 @@ pub fn push_line(out: &mut Vec<u8>, id: &LogId, record: &Record<'_>) {
     out.extend_from_slice(b"{\"seq\":");
     push_u64(out, record.seq);
     out.extend_from_slice(b",\"d\":");
-    push_u64(out, record.d);
+    push_u64(out, record.d + u64::from(planted("watermark_one_ahead")));
     out.extend_from_slice(b",\"ts\":");
     push_u64(out, record.ts_us);
     if let Some(actor) = record.actor {

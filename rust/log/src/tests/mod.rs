@@ -1,10 +1,14 @@
 //! Tests of the parts together: on the sample of the format, on made logs, on broken disks.
 
 mod blobs;
+mod crashes;
 mod damage;
 mod faults;
 mod golden;
 mod histories;
+mod hurt;
+mod pauses;
+mod tally;
 
 use std::sync::Arc;
 
