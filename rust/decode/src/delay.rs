@@ -63,7 +63,11 @@ fn http_date_s(text: &str) -> Option<i64> {
     let mut time = words.next()?.split(':').map(str::parse::<i64>);
     let mut next = || time.next()?.ok();
     let (hours, minutes, seconds) = (next()?, next()?, next()?);
-    if !(1..=31).contains(&day) || !(1970..=9999).contains(&year) {
+    let is_time = (0..=23).contains(&hours)
+        && (0..=59).contains(&minutes)
+        // A leap second.
+        && (0..=60).contains(&seconds);
+    if !(1..=31).contains(&day) || !(1970..=9999).contains(&year) || !is_time {
         return None;
     }
     // Days from the civil calendar, years beginning in March (H. Hinnant, "chrono-compatible
@@ -104,6 +108,7 @@ mod tests {
             "soon",
             "Sun, 06 Foo 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49",
+            "Sun, 06 Nov 1994 9223372036854775807:49:37 GMT",
         ] {
             assert_eq!(http_date_s(text), None, "{text}");
         }

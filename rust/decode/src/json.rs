@@ -46,10 +46,15 @@ pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
+/// A larger count is nonsense, and sums of counts must not overflow: 2^53.
+const COUNT_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// The number under *key* as a count: floats are rounded, everything else is None.
 pub(crate) fn count(value: &Value, key: &str) -> Option<u64> {
     let number = value.get(key)?.as_f64()?;
-    (number.is_finite() && number >= 0.0).then(|| number.round() as u64)
+    (0.0..=COUNT_MAX)
+        .contains(&number)
+        .then(|| number.round() as u64)
 }
 
 /// The integer under *key*, also when it came as a float or as digits.

@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::json::text;
 
-/// No list of arguments is longer; a larger index is not a list but an attack.
-const ITEMS_MAX: usize = 100_000;
+/// Values come in order. An index further beyond the end of its list, or a longer path, is not
+/// a tool's arguments but an attack: a few bytes of it would take any amount of memory.
+const SKIPPED_MAX: usize = 16;
+const STEPS_MAX: usize = 128;
 
 enum Step<'p> {
     Key(&'p str),
@@ -36,6 +38,9 @@ pub(crate) fn set(root: &mut Value, partial: &Value) {
                 let Some(items) = place.as_array_mut() else {
                     return;
                 };
+                if at > items.len() + SKIPPED_MAX {
+                    return;
+                }
                 if items.len() <= at {
                     items.resize(at + 1, Value::Null);
                 }
@@ -77,11 +82,11 @@ fn steps(path: &str) -> Option<Vec<Step<'_>>> {
         };
         steps.push(match quote {
             Some(_) => Step::Key(inside),
-            None => Step::Item(inside.parse().ok().filter(|at| *at < ITEMS_MAX)?),
+            None => Step::Item(inside.parse().ok()?),
         });
         rest = past;
     }
-    Some(steps)
+    (steps.len() <= STEPS_MAX).then_some(steps)
 }
 
 #[cfg(test)]
@@ -105,7 +110,21 @@ mod tests {
         }
         assert_eq!(
             root,
-            json!({"a": [{"b": "xy"}, {"c d": 1.5}], "e": false, "f": null})
+            json!({"a": [{"b": "xy"}, {"c d": 1.5}], "e": false, "f": null, "g": []})
         );
+    }
+
+    #[test]
+    fn a_short_path_does_not_take_much_memory() {
+        let mut root = json!({});
+        for path in ["[99999]".repeat(9), "[0]".repeat(129), ".k".repeat(100_000)] {
+            set(
+                &mut root,
+                &json!({"jsonPath": format!("${path}"), "numberValue": 1}),
+            );
+        }
+        assert_eq!(root, json!([]));
+        set(&mut root, &json!({"jsonPath": "$[16]", "numberValue": 1}));
+        assert_eq!(root.as_array().map(Vec::len), Some(17));
     }
 }

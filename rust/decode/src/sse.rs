@@ -74,9 +74,11 @@ impl Framer {
             self.after_cr = false;
             let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
                 self.line.extend_from_slice(bytes);
-                return self.check();
+                return self.check(0);
             };
             self.after_cr = bytes[end] == b'\r';
+            // Counted before the line is taken: one that comes whole is as long as one in parts.
+            self.check(end)?;
             if self.line.is_empty() {
                 self.take_line(&bytes[..end], events);
             } else {
@@ -87,7 +89,7 @@ impl Framer {
                 self.line.clear();
             }
             bytes = &bytes[end + 1..];
-            self.check()?;
+            self.check(0)?;
         }
         Ok(())
     }
@@ -103,8 +105,8 @@ impl Framer {
         events.pop()
     }
 
-    fn check(&self) -> Result<(), TooLarge> {
-        if self.line.len() + self.data.len() > self.event_bytes_max {
+    fn check(&self, more: usize) -> Result<(), TooLarge> {
+        if self.line.len() + more + self.data.len() > self.event_bytes_max {
             return Err(TooLarge {
                 event_bytes_max: self.event_bytes_max,
             });
@@ -221,6 +223,9 @@ mod tests {
                 event_bytes_max: 64
             })
         );
+        let mut framer = Framer::new(64);
+        let comment = [&[b':'; 65][..], b"\n"].concat();
+        assert!(framer.feed(&comment, &mut events).is_err());
         let mut framer = Framer::new(64);
         let many = b"data: 0123456789\n".repeat(8);
         assert!(framer.feed(&many, &mut events).is_err());

@@ -78,6 +78,14 @@ mod tests {
     }
 
     #[test]
+    fn a_count_beyond_what_can_be_is_unknown_and_no_sum_overflows() {
+        let huge = json!({"prompt_tokens": u64::MAX, "completion_tokens": 1u64 << 53});
+        let usage = chat(&huge);
+        assert_eq!(usage.input, 0);
+        assert_eq!((usage.output, usage.total), (1 << 53, 1 << 53));
+    }
+
+    #[test]
     fn the_upstream_price_comes_before_the_price_of_the_router() {
         let raw = json!({"cost": 0.5, "cost_details": {"upstream_inference_cost": null,
             "upstream_inference_prompt_cost": 0.1, "upstream_inference_completions_cost": 0.2}});

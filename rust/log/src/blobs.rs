@@ -159,9 +159,18 @@ pub fn digests(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Whether every blob that *line* refers to is there and whole.
-pub(crate) fn all_there(vfs: &dyn Vfs, folder: &str, line: &[u8]) -> bool {
-    let there = |digest: &String| read(vfs, folder, digest).is_some();
-    digests(line).iter().all(there)
+///
+/// # Errors: one cannot be read, which does not say that it is not there.
+pub(crate) fn all_there(vfs: &dyn Vfs, folder: &str, line: &[u8]) -> io::Result<bool> {
+    for digest in digests(line) {
+        match vfs.read(&blob_name(folder, &digest)) {
+            Ok(body) if is_of(&body, &digest) => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 struct Reference {
@@ -203,19 +212,42 @@ pub fn blob_name(folder: &str, digest: &str) -> String {
 /// The bytes of a blob; `None` if it is missing or of another digest.
 pub fn read(vfs: &dyn Vfs, folder: &str, digest: &str) -> Option<Vec<u8>> {
     let body = vfs.read(&blob_name(folder, digest)).ok()?;
-    (hex(&Sha256::digest(&body)) == digest).then_some(body)
+    is_of(&body, digest).then_some(body)
+}
+
+fn is_of(body: &[u8], digest: &str) -> bool {
+    hex(&Sha256::digest(body)) == digest
 }
 
 /// Stores a blob unless it is there, and notes the folders to sync before it counts as durable.
 pub(crate) fn store(vfs: &dyn Vfs, blob: &Blob, dirty: &mut BTreeSet<String>) -> io::Result<()> {
     let name = blob_name("blobs", &blob.digest);
-    let folder = format!("blobs/{}", &blob.digest[..2]);
-    dirty.extend([folder.clone(), "blobs".to_owned(), String::new()]);
+    let [folder, ..] = folders_of(&blob.digest);
+    dirty.extend(folders_of(&blob.digest));
     if read(vfs, "blobs", &blob.digest).is_some() {
         return Ok(());
     }
     vfs.create_folder(&folder)?;
     write_whole(vfs, &name, &blob.body)
+}
+
+/// The folders through which a blob is found, from the inside out.
+fn folders_of(digest: &str) -> [String; 3] {
+    let inner = format!("blobs/{}", &digest[..2]);
+    [inner, "blobs".to_owned(), String::new()]
+}
+
+/// Makes the names of all blobs that *lines* refer to durable: who wrote them may not have come
+/// to it. Their bodies were, before they had names. Those that are missing stay missing.
+pub(crate) fn sync_folders_of(vfs: &dyn Vfs, lines: &[u8]) -> io::Result<()> {
+    let mut folders = BTreeSet::new();
+    for digest in digests(lines) {
+        if vfs.exists(&blob_name("blobs", &digest))? {
+            folders.extend(folders_of(&digest));
+        }
+    }
+    let mut inside_out = folders.iter().rev();
+    inside_out.try_for_each(|folder| vfs.sync_folder(folder))
 }
 
 /// Writes a file that is there whole or not at all: temporary name, sync, rename. Its folder is

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::garden::planted;
+
 /// A log's identity: 128 bits, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogId {
@@ -35,6 +37,9 @@ impl LogId {
 
     /// The checksum of *bytes* as part of this log.
     pub fn crc(&self, bytes: &[u8]) -> u32 {
+        if planted("crc_without_log_id") {
+            return crc32c::crc32c(bytes);
+        }
         crc32c::crc32c_append(self.seed, bytes)
     }
 }

@@ -24,6 +24,7 @@
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
 //! - `failure`: what can go wrong.
+//! - `garden`: planted bugs, for tests of the tests.
 //! - `vfs`: what is asked of a file system; the real one, and those for tests.
 
 pub mod blobs;
@@ -31,6 +32,7 @@ pub mod chain;
 pub mod checksum;
 mod driver;
 pub mod failure;
+mod garden;
 pub mod integrity;
 mod json;
 pub mod lock;

@@ -8,7 +8,7 @@ use memchr::memmem;
 use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
-use crate::lock::{read_hint, LOCK};
+use crate::lock::{read_hint, Hint, LOCK};
 use crate::marks::Header;
 use crate::record::is_sound;
 use crate::recover::{analyze, Analysis, Damage, FileScan};
@@ -141,7 +141,8 @@ impl Reader {
             }
         }
         let hint = read_hint(lock, &id).unwrap_or_default();
-        let analysis = analyze(&files, hint.seq)
+        let analysis = refuse_lost_header(&files, hint)
+            .and_then(|()| analyze(&files, hint.seq))
             .map_err(|damage| corrupt(vfs.as_ref(), &files, &damage, &kept, &id))?;
         let Some(header) = found.first().cloned() else {
             return Err(headless(vfs.as_ref(), &files[0].name));
@@ -169,7 +170,9 @@ impl Reader {
                 continue;
             }
             let line = self.line(index)?;
-            if !blobs::all_there(self.vfs.as_ref(), &self.blob_folder, &line) {
+            let there = blobs::all_there(self.vfs.as_ref(), &self.blob_folder, &line);
+            let path = self.vfs.path(&self.blob_folder);
+            if !there.map_err(|error| Failure::io("reading a blob", &path, &error, evidence))? {
                 let size = self.files[self.analysis.records[index].file as usize].size;
                 self.analysis.cut_before(index, size);
                 return Ok(());
@@ -253,6 +256,21 @@ impl Reader {
     }
 }
 
+/// The hint names a segment only once its header is durable.
+fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
+    let name = segment_name(hint.seg);
+    let has_header = |file: &FileScan| file.items.iter().any(|it| matches!(it, Item::Header(..)));
+    match files.iter().position(|file| file.name == name) {
+        Some(at) if !has_header(&files[at]) => Err(Damage {
+            file: at as u32,
+            seq: hint.seq,
+            offset: 0,
+            what: "its header is damaged, although the hint in LOCK names it".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// A header, and nothing else, is written when a log is created: no more bytes than this.
 const CREATION_BYTES_MAX: usize = 64 << 10;
 
@@ -265,7 +283,7 @@ fn nothing(vfs: &dyn Vfs, named: &[(String, Vec<u8>)]) -> Result<Found, Failure>
     let interrupted = |bytes: &[u8]| {
         let is_zero = bytes.iter().all(|&b| b == 0);
         let has_record = memmem::find(bytes, b"{\"seq\":").is_some();
-        is_zero || (!was_opened && !has_record && bytes.len() <= CREATION_BYTES_MAX)
+        !was_opened && (is_zero || (!has_record && bytes.len() <= CREATION_BYTES_MAX))
     };
     match named.iter().find(|(_, bytes)| !interrupted(bytes)) {
         None => Ok(Found::Nothing),

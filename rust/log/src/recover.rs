@@ -4,6 +4,7 @@
 //! `first - 1` of headers, `last` of seals, the hint. Bad bytes at or below it are corruption and
 //! are refused; bad bytes above it are a torn end, which is the normal result of a crash.
 
+use crate::garden::planted;
 use crate::marks::Header;
 use crate::scan::{Item, Place};
 use crate::segments::{split, Segment};
@@ -273,7 +274,7 @@ impl<'a> Walk<'a> {
         if segment.taken_from <= expected {
             return Ok(Gap::TakenOver);
         }
-        if is_bad && self.evidence < expected {
+        if is_bad && (self.evidence < expected || planted("corrupt_cut_as_torn")) {
             return Ok(Gap::Torn);
         }
         let what = if is_bad {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use crate::checksum::LogId;
+use crate::garden::planted;
 use crate::marks::{claimed_id, Header, Seal};
 use crate::record::{front, is_sound, lost_from, stored_crc, LINE_BYTES_MAX};
 
@@ -79,7 +80,7 @@ pub fn scan(bytes: &[u8], id: &LogId) -> Vec<Item> {
     while at < bytes.len() {
         let end = memchr::memchr(b'\n', &bytes[at..]).map(|n| at + n + 1);
         let line_end = end.unwrap_or(bytes.len());
-        let found = if end.is_some() {
+        let found = if end.is_some() && !(bad.is_some() && planted("no_resync_after_newline")) {
             find_in(bytes, at..line_end, id)
         } else {
             None

@@ -11,6 +11,7 @@ use crate::blobs::{self, Blob};
 use crate::chain::{self, Hash};
 use crate::checksum::LogId;
 use crate::failure::Failure;
+use crate::garden::{planted, planted_nth};
 use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
 use crate::sign::Key;
@@ -141,6 +142,14 @@ impl Writer {
             return Err(self.fenced(&format!("it is {size} bytes long, expected {expected}")));
         }
         self.at = batch.at;
+        if planted("ack_before_write") {
+            self.unsynced.extend_from_slice(&batch.lines);
+            self.written = batch.last;
+            return Ok(());
+        }
+        if planted("fence_check_before_write") {
+            self.check_fence()?;
+        }
         match append_all(self.file.as_mut(), &batch.lines) {
             Ok(()) => {
                 self.wrote(&batch.lines);
@@ -198,14 +207,25 @@ impl Writer {
     ///
     /// # Errors: `Fenced`, `Failed`. The log is then poisoned.
     pub fn sync(&mut self) -> Result<(), Failure> {
-        let folders: Vec<String> = self.dirty_folders.iter().rev().cloned().collect();
-        for folder in folders {
-            let synced = self.vfs.sync_folder(&folder);
-            synced.map_err(|error| self.failed("syncing the folders of blobs", &error))?;
+        if planted("ack_before_write") {
+            let late = append_all(self.file.as_mut(), &self.unsynced);
+            late.map_err(|(_, error)| self.failed("writing", &error))?;
+            self.size += self.unsynced.len() as u64;
         }
-        self.dirty_folders.clear();
-        match self.file.sync() {
+        if planted("ack_before_fsync") {
+            self.durable = self.written;
+        }
+        if !planted("blob_after_record_sync") {
+            self.sync_folders()?;
+        }
+        let synced = match planted_nth("fsync_skipped_every_9th", 9) {
+            true => Ok(()),
+            false => self.file.sync(),
+        };
+        match synced {
+            Ok(()) if planted("fence_check_before_write") => {}
             Ok(()) => self.check_fence()?,
+            Err(_) if planted("failed_fsync_retried") && self.file.sync().is_ok() => {}
             // Never again on this file: the kernel may have dropped the pages, and say "ok".
             Err(error) => self.take_over(&error)?,
         }
@@ -215,6 +235,19 @@ impl Writer {
         }
         self.unsynced.clear();
         self.hint();
+        if planted("blob_after_record_sync") {
+            self.sync_folders()?;
+        }
+        Ok(())
+    }
+
+    fn sync_folders(&mut self) -> Result<(), Failure> {
+        let folders: Vec<String> = self.dirty_folders.iter().rev().cloned().collect();
+        for folder in folders {
+            let synced = self.vfs.sync_folder(&folder);
+            synced.map_err(|error| self.failed("syncing the folders of blobs", &error))?;
+        }
+        self.dirty_folders.clear();
         Ok(())
     }
 
@@ -277,7 +310,10 @@ impl Writer {
         append_all(file.as_mut(), &bytes)
             .map_err(|(_, error)| error)
             .and_then(|()| file.sync())
-            .and_then(|()| self.vfs.sync_folder(""))
+            .and_then(|()| match planted("folder_not_synced") {
+                true => Ok(()),
+                false => self.vfs.sync_folder(""),
+            })
             .map_err(|error| self.failed("starting the next segment", &error))?;
         (self.file, self.header, self.size) = (file, header, bytes.len() as u64);
         self.check_fence()

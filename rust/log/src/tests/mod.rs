@@ -1,12 +1,16 @@
 //! Tests of the parts together: on the sample of the format, on made logs, on broken disks.
 
 mod blobs;
+mod crashes;
 mod damage;
 mod faults;
 mod forks;
 mod golden;
 mod histories;
+mod hurt;
 mod integrity;
+mod pauses;
+mod tally;
 
 use std::sync::Arc;
 

@@ -1,18 +1,37 @@
-//! A disk that fails at the k-th operation, writes short, or is full.
+//! A disk that fails at the k-th operation, reads what is not there, writes short, or is full.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::memory::MemoryVfs;
+use super::memory::{Dice, MemoryVfs, SECTOR_BYTES};
 use super::{Vfs, VfsFile};
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// `EIO`.
+    #[default]
+    Io,
+    /// `ENOSPC`.
+    Full,
+    /// `EINTR`.
+    Interrupted,
+    /// A write takes half of what it is given. No other operation fails.
+    Short,
+    /// A read gives a flipped bit, too little, zeros, or a sector from elsewhere, as drawn from
+    /// this seed. No other operation fails.
+    Misread(u64),
+}
 
 /// What goes wrong, and when. The default: nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The operation that fails, counted from 1; 0 for none.
     pub fail_at: u64,
-    /// Every later one fails too: the process is dead.
+    /// Every later one fails too: the process is dead. Of reads, those of the same file.
     pub is_sticky: bool,
+    /// How it fails.
+    pub fault: Fault,
     /// Bytes that still fit on the disk; `None` for no end.
     pub room: Option<usize>,
     /// Each write takes half of what it is given, and every third is interrupted first.
@@ -22,10 +41,13 @@ pub struct Plan {
 /// One operation that was asked for.
 pub type Asked = (&'static str, String);
 
+type Pause = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
     plan: Plan,
     asked: Vec<Asked>,
+    pause: Option<(u64, Pause)>,
 }
 
 /// A disk with a plan. Clones share it.
@@ -40,7 +62,7 @@ impl FaultVfs {
     pub fn new(disk: &MemoryVfs, plan: Plan) -> Self {
         let state = State {
             plan,
-            asked: Vec::new(),
+            ..State::default()
         };
         FaultVfs {
             disk: disk.clone(),
@@ -63,22 +85,31 @@ impl FaultVfs {
     pub fn plan(&self, plan: Plan) {
         *self.state() = State {
             plan,
-            asked: Vec::new(),
+            ..State::default()
         };
+    }
+
+    /// Before operation *at*, whoever asks for it is paused, and *others* happens.
+    pub fn pause_at(&self, at: u64, others: impl FnOnce() + Send + 'static) {
+        self.state().pause = Some((at, Box::new(others)));
     }
 
     fn ask(&self, what: &'static str, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.asked.push((what, name.to_owned()));
         let count = state.asked.len() as u64;
-        let Plan {
-            fail_at, is_sticky, ..
-        } = state.plan;
-        let fails = fail_at != 0 && (count == fail_at || (is_sticky && count > fail_at));
-        if fails {
-            return Err(io::Error::from_raw_os_error(5));
+        if let Some((_, others)) = state.pause.take_if(|(at, _)| *at == count) {
+            drop(state);
+            others();
+            state = self.state();
         }
-        Ok(())
+        match state.plan.fault {
+            Fault::Short | Fault::Misread(_) => Ok(()),
+            _ if !state.strikes() => Ok(()),
+            Fault::Io => Err(io::Error::from_raw_os_error(5)),
+            Fault::Full => Err(io::ErrorKind::StorageFull.into()),
+            Fault::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+        }
     }
 
     fn file(&self, name: &str, inner: Box<dyn VfsFile>) -> Box<dyn VfsFile> {
@@ -87,6 +118,48 @@ impl FaultVfs {
             name: name.to_owned(),
             inner,
         })
+    }
+}
+
+impl State {
+    /// Whether the plan is for the operation asked for last.
+    fn strikes(&self) -> bool {
+        let (count, at) = (self.asked.len() as u64, self.plan.fail_at);
+        // Who is interrupted tries again, for ever if need be.
+        let is_sticky = self.plan.is_sticky && self.plan.fault != Fault::Interrupted;
+        at != 0 && (count == at || (is_sticky && count > at))
+    }
+
+    /// The seed by which the file read last is misread.
+    fn misread(&self) -> Option<u64> {
+        let Fault::Misread(seed) = self.plan.fault else {
+            return None;
+        };
+        let of = |index: usize| self.asked.get(index).map(|(_, name)| name);
+        let first = of((self.plan.fail_at as usize).checked_sub(1)?);
+        let is_same = first == of(self.asked.len() - 1);
+        (self.strikes() && is_same).then_some(seed)
+    }
+}
+
+/// *bytes*, as a disk gives them that is broken; *elsewhere* lies on the same disk.
+fn misread(bytes: &mut Vec<u8>, elsewhere: &[u8], dice: &mut Dice) {
+    if bytes.is_empty() {
+        return;
+    }
+    let at = dice.roll(bytes.len());
+    let start = at / SECTOR_BYTES * SECTOR_BYTES;
+    let end = bytes.len().min(start + SECTOR_BYTES);
+    match dice.roll(4) {
+        0 => bytes[at] ^= 1 << dice.roll(8),
+        1 => bytes.truncate(at),
+        2 => bytes[start..end].fill(0),
+        _ => {
+            let from = dice.roll(elsewhere.len().div_ceil(SECTOR_BYTES)) * SECTOR_BYTES;
+            let sector = elsewhere.get(from..).unwrap_or_default();
+            let length = sector.len().min(end - start);
+            bytes[start..start + length].copy_from_slice(&sector[..length]);
+        }
     }
 }
 
@@ -112,7 +185,14 @@ impl Vfs for FaultVfs {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.ask("read", name)?;
-        self.disk.read(name)
+        let mut bytes = self.disk.read(name)?;
+        if let Some(seed) = self.state().misread() {
+            let mut dice = Dice::new(seed);
+            let names = self.disk.list()?;
+            let other = self.disk.read(&names[dice.roll(names.len())])?;
+            misread(&mut bytes, &other, &mut dice);
+        }
+        Ok(bytes)
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -168,6 +248,9 @@ impl VfsFile for FaultFile {
         self.vfs.ask("append", &self.name)?;
         let mut state = self.vfs.state();
         let mut count = bytes.len();
+        if state.plan.fault == Fault::Short && state.strikes() {
+            count = count.div_ceil(2);
+        }
         if state.plan.is_short {
             if state.asked.len().is_multiple_of(3) {
                 return Err(io::ErrorKind::Interrupted.into());

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Vfs, VfsFile};
+use crate::garden::planted;
 
-const SECTOR_BYTES: usize = 512;
+pub(crate) const SECTOR_BYTES: usize = 512;
 
 /// A small generator of numbers, the same for the same seed.
 #[derive(Clone, Debug)]
@@ -29,11 +30,22 @@ impl Dice {
 
 #[derive(Clone, Default)]
 struct Node {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
+    // Shared, so that a copy of the disk and a sync cost nothing.
+    cached: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     is_locked: bool,
     /// A sync failed: the pages count as clean, later syncs say "ok" and do nothing.
     lies: bool,
+}
+
+impl Node {
+    fn of(bytes: Arc<Vec<u8>>) -> Self {
+        Node {
+            cached: bytes.clone(),
+            durable: bytes,
+            ..Node::default()
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -67,11 +79,7 @@ impl MemoryVfs {
     pub fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.state();
         let node = state.nodes.len();
-        state.nodes.push(Node {
-            cached: bytes.to_vec(),
-            durable: bytes.to_vec(),
-            ..Node::default()
-        });
+        state.nodes.push(Node::of(Arc::new(bytes.to_vec())));
         state.entries.insert(name.to_owned(), node);
         state.durable_entries.insert(name.to_owned(), node);
     }
@@ -104,8 +112,6 @@ impl MemoryVfs {
             .entries
             .keys()
             .chain(before.durable_entries.keys())
-            // A megabyte of zeros, which nobody reads.
-            .filter(|name| *name != crate::writer::RESERVE)
             .collect();
         for name in names {
             let (new, old) = (before.entries.get(name), before.durable_entries.get(name));
@@ -117,13 +123,14 @@ impl MemoryVfs {
             let parent = name.rsplit_once('/').map(|(parent, _)| parent);
             let has_parent = parent.is_none_or(|parent| after.entries.contains_key(parent));
             if let Some(&node) = survivor.filter(|_| has_parent) {
-                let bytes = survivor_of(&before.nodes[node], dice);
+                let node = &before.nodes[node];
+                // A megabyte of zeros, which nobody reads.
+                let bytes = match name == crate::writer::RESERVE {
+                    true => node.cached.clone(),
+                    false => survivor_of(node, dice),
+                };
                 after.entries.insert(name.clone(), after.nodes.len());
-                after.nodes.push(Node {
-                    cached: bytes.clone(),
-                    durable: bytes,
-                    ..Node::default()
-                });
+                after.nodes.push(Node::of(bytes));
             }
         }
         after.durable_entries = after.entries.clone();
@@ -136,9 +143,9 @@ impl MemoryVfs {
 
 /// Each unsynced sector old, new, zero or garbage; the length old, new or between. A sector that
 /// holds durable bytes is written as one: old or new. No log that appends could do without that.
-fn survivor_of(node: &Node, dice: &mut Dice) -> Vec<u8> {
+fn survivor_of(node: &Node, dice: &mut Dice) -> Arc<Vec<u8>> {
     let (new, old) = (&node.cached, &node.durable);
-    if new == old {
+    if Arc::ptr_eq(new, old) || new == old {
         return old.clone();
     }
     let (short, long) = (new.len().min(old.len()), new.len().max(old.len()));
@@ -165,7 +172,7 @@ fn survivor_of(node: &Node, dice: &mut Dice) -> Vec<u8> {
         };
         bytes[start..end].copy_from_slice(&sector);
     }
-    bytes
+    Arc::new(bytes)
 }
 
 impl Vfs for MemoryVfs {
@@ -200,7 +207,7 @@ impl Vfs for MemoryVfs {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let state = self.state();
         let node = *state.entries.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(state.nodes[node].cached.clone())
+        Ok(state.nodes[node].cached.to_vec())
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -210,6 +217,10 @@ impl Vfs for MemoryVfs {
     fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
         let mut state = self.state();
         if state.entries.contains_key(name) {
+            if planted("create_without_excl") {
+                drop(state);
+                return self.open(name);
+            }
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let node = state.nodes.len();
@@ -285,15 +296,14 @@ struct MemoryFile {
 
 impl VfsFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.disk.state().nodes[self.node]
-            .cached
-            .extend_from_slice(bytes);
+        let mut state = self.disk.state();
+        Arc::make_mut(&mut state.nodes[self.node].cached).extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let cached = &mut state.nodes[self.node].cached;
+        let cached = Arc::make_mut(&mut state.nodes[self.node].cached);
         let end = offset as usize + bytes.len();
         if cached.len() < end {
             cached.resize(end, 0);
@@ -316,9 +326,8 @@ impl VfsFile for MemoryFile {
     }
 
     fn truncate(&mut self, size: u64) -> io::Result<()> {
-        self.disk.state().nodes[self.node]
-            .cached
-            .resize(size as usize, 0);
+        let mut state = self.disk.state();
+        Arc::make_mut(&mut state.nodes[self.node].cached).resize(size as usize, 0);
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io;
 
+use crate::garden::planted;
+
 #[cfg(any(test, feature = "testing"))]
 pub mod fault;
 #[cfg(any(test, feature = "testing"))]
@@ -62,6 +64,7 @@ pub(crate) fn append_all(file: &mut dyn VfsFile, bytes: &[u8]) -> Result<(), (us
     while done < bytes.len() {
         match file.append(&bytes[done..]) {
             Ok(0) => return Err((done, io::ErrorKind::WriteZero.into())),
+            Ok(_) if planted("short_write_dropped") => return Ok(()),
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err((done, error)),

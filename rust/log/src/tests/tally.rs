@@ -1,0 +1,77 @@
+//! What a harness ran: counted, said, and held against what was agreed.
+
+use std::hash::{BuildHasher, Hasher};
+use std::io::Write;
+use std::time::Instant;
+
+/// The outcome of one case: what is wrong, naming the invariant.
+pub(crate) type Outcome = Result<(), String>;
+
+/// Returns what is wrong from the function it stands in, unless *holds*.
+macro_rules! ensure {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds {
+            return Err(format!($($why)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Whether the long tier runs: `TORTURE=1`, as `make torture` sets it.
+pub(crate) fn is_long() -> bool {
+    std::env::var("TORTURE").is_ok_and(|value| value == "1")
+}
+
+/// Where random cases start: `TA_SEED`, else anywhere.
+pub(crate) fn first_seed() -> u64 {
+    let given = std::env::var("TA_SEED").ok();
+    let anywhere = || std::hash::RandomState::new().build_hasher().finish() >> 16;
+    given
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(anywhere)
+}
+
+/// Fails the test with what is wrong, and the line that shows it again.
+pub(crate) fn pass(outcome: Outcome, test: &str, seed: Option<u64>) {
+    if let Err(why) = outcome {
+        let seed = seed.map_or(String::new(), |seed| format!("TA_SEED={seed} "));
+        panic!("FAILED {why}\n  reproduce: {seed}cargo test -p tinyagent-log {test}");
+    }
+}
+
+/// Counts the cases of one harness.
+pub(crate) struct Tally {
+    what: &'static str,
+    least: u64,
+    done: u64,
+    began: Instant,
+}
+
+impl Tally {
+    /// Of *what* there must be *short* in every run of the tests, *long* in the long tier.
+    pub fn new(what: &'static str, short: u64, long: u64) -> Self {
+        Tally {
+            what,
+            least: if is_long() { long } else { short },
+            done: 0,
+            began: Instant::now(),
+        }
+    }
+
+    pub fn add(&mut self, count: u64) {
+        self.done += count;
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.done >= self.least
+    }
+
+    /// Says the count, past the test runner, which shows only what fails.
+    pub fn end(self) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let (what, done, least) = (self.what, self.done, self.least);
+        let line = format!("torture: {what}: {done} of {least} in {seconds:.1} s\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        assert!(self.is_full(), "{what}: only {done} of {least} were run");
+    }
+}
