@@ -74,11 +74,12 @@ async def play(
     def build(*, log: Any) -> Agent:
         model = named_model("openai:gpt-4o", base_url=f"{one.url}/v1", headers={"x-who": "one"})
         other = named_model("anthropic:claude-x", base_url=two.url, headers={"x-who": "two"})
+        more: dict[str, Any] = {"retry": Retry(attempts_max=2), **options}
         given = AgentOptions(
             fallback=[other],
             clock=Hurried(),
             get_api_key=lambda provider: KEYS[provider],
-            **{"retry": Retry(attempts_max=2), **options},
+            **more,
         )
         return Agent(given, model=model, tools=[AgentTool(name="add", execute=add)], log=log)
 

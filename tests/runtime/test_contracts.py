@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ NOW_US = 1_795_420_800_000_000
 
 
 @contextmanager
-def no_file_grows() -> Iterator[None]:
+def no_file_grows() -> Generator[None]:
     """Let every write that makes a file longer than a page fail, in the whole process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
