@@ -41,6 +41,7 @@ class Side:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._all = {record.seq: record for record in records}
+        self._hooks: list[str] = []
         self.records = [record for record in records if not self._is_left_out(record)]
         self.answers: dict[int, tuple[Block, ...]] = {}
         self.calls: dict[str, tuple[int, int]] = {}
@@ -60,7 +61,18 @@ class Side:
         return out
 
     def _is_left_out(self, record: Record) -> bool:
-        return record.event.kind in NOTES or record.event.kind == _DELTA or _is_poll(record)
+        if record.event.kind in NOTES or record.event.kind == _DELTA or _is_poll(record):
+            return True
+        before = self._hooks
+        match record.event:
+            case k.SessionStarted(hooks=hooks) | k.ConfigChanged(set={"hooks": hooks}):
+                self._hooks = lasting(hooks)
+            case _:
+                pass
+        is_hooks = isinstance(record.event, k.ConfigChanged) and record.event.set.keys() == {
+            "hooks"
+        }
+        return is_hooks and self._hooks == before  # somebody began to watch, or ceased to
 
     def _fold(self, records: Sequence[Record]) -> None:
         conversation = Conversation()
@@ -105,6 +117,11 @@ class Side:
         if event.kind in ("tool.requested", "tool.blocked") or hook == BEFORE:
             return f"call {index}"
         return f"{event.kind} {hook or field(event, 'via') or ''} {index}"
+
+
+def lasting(hooks: Sequence[str]) -> list[str]:
+    """Return *hooks* without those that are asked only while somebody watches."""
+    return [hook for hook in hooks if hook not in POLLS]
 
 
 def pairs(a: Side, b: Side) -> dict[int, int]:

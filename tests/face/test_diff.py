@@ -180,6 +180,30 @@ async def test_who_watches_a_session_does_not_count() -> None:
     assert load(log).diff(prompted).is_same
 
 
+async def test_somebody_who_begins_to_watch_between_two_runs_does_not_count() -> None:
+    answers = chat(text="Hi."), chat(text="Bye.")
+    log = memory("watched")
+    watched = agent(log, list(answers))
+    await watched.prompt("Hi")
+    async for _ in watched.stream("And?"):
+        pass
+    assert "config.changed" in {r.event.kind for r in load(log).records}
+    prompted = await recorded(*answers, prompts=("Hi", "And?"))
+    assert "config.changed" not in {r.event.kind for r in prompted.records}
+    assert prompted.diff(load(log)).is_same
+
+
+async def test_the_session_id_of_a_provider_does_not_count_and_a_text_like_a_call_id_does() -> None:
+    one = await recorded(chat(calls=[PARIS]), chat(text="call_p"), session_id="one")
+    answers = chat(calls=[("c7", *PARIS[1:])]), chat(text="call_p")
+    assert one.diff(await recorded(*answers, session_id="two")).is_same
+    found = one.diff(await recorded(answers[0], chat(text="c7")))
+    assert found.first is not None
+    assert [(p.path, p.recorded, p.now) for p in found.first.paths] == [
+        ("answer.text", "call_p", "c7")
+    ]
+
+
 def test_reports_and_recoveries_tell_nothing_of_the_session() -> None:
     said = [k.SessionStarted(), k.UserSaid("x")]
     noted = [*said, k.LogRecovered("unclean"), k.SessionResumed(2), k.DiagnosticReported("n", "m")]

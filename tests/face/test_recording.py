@@ -106,6 +106,14 @@ SETTLED = k.ToolSettled("c", "unknown", "policy")
             (
                 STARTED,
                 DOUBT,
+                k.UnknownEvent("tool.reconciled", 9, b'{"call_id":"c","outcome":"not_done"}'),
+            ),
+            [],
+        ),
+        (
+            (
+                STARTED,
+                DOUBT,
                 k.UnknownEvent("tool.reconciled", 9, b'{"call_id":"c","outcome":"done"}'),
             ),
             [],

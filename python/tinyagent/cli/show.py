@@ -56,6 +56,8 @@ def run(argv: Sequence[str]) -> int:
     place = refs.place(given.ref, given.dir)
     recording = load(place.path)
     view = given.view or ("events" if given.only else "transcript")
+    if given.only and view != "events":
+        raise RefError(f"--only picks records: leave out --view {view}")
     lines, told = _views(recording, place, view, given.only)
     if given.json:
         about = {
