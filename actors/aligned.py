@@ -69,10 +69,11 @@ class Side:
                 self._hooks = lasting(hooks)
             case _:
                 pass
-        is_hooks = isinstance(record.event, k.ConfigChanged) and record.event.set.keys() == {
-            "hooks"
-        }
-        return is_hooks and self._hooks == before  # somebody began to watch, or ceased to
+        match record.event:
+            case k.ConfigChanged(set=changes) if changes.keys() == {"hooks"}:
+                return self._hooks == before  # somebody began to watch, or ceased to
+            case _:
+                return False
 
     def _fold(self, records: Sequence[Record]) -> None:
         conversation = Conversation()
@@ -92,20 +93,24 @@ class Side:
         What the turn goes on with is decided when the last call has ended, whichever that is:
         it belongs to the answer that made the calls.
         """
-        above = self._all.get(record.cause)
+        above = self._cause(record)
         while above is not None:
             is_join = _is_of_call(above) and not _is_of_call(record)
             is_left_out = _is_poll(above) or above.event.kind in NOTES
             if not is_left_out and not (is_join and self._asker(above) == record.actor):
                 return above.seq
-            above = self._all.get(above.cause)
+            above = self._cause(above)
         return 0
 
     def _asker(self, record: Record) -> str:
         if record.event.kind in REQUESTS:
             return record.actor
-        asked = self._all.get(record.cause)
+        asked = self._cause(record)
         return asked.actor if asked is not None else ""
+
+    def _cause(self, record: Record) -> Record | None:
+        """Return what led to *record*; in an edited log, a cause that comes later is none."""
+        return self._all.get(record.cause) if record.cause < record.seq else None
 
     def _role(self, record: Record, above: Record | None) -> str:
         event = record.event

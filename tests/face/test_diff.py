@@ -316,3 +316,15 @@ def test_numbers_of_queued_messages_are_those_of_this_log() -> None:
 
     assert log().diff(log(k.DiagnosticReported("n", "m"))).is_same
     assert encode(log().records[-1].event) != encode(log(k.UserSaid("y")).records[-1].event)
+
+
+def test_causes_that_lead_in_a_circle_or_nowhere_end_no_comparison() -> None:
+    events: list[k.Event] = [
+        k.SessionStarted(),
+        k.ToolStarted("c", "write"),
+        k.ToolFinished("c"),
+        k.UnknownEvent("tool.odd", 9, b'{"call_id":["c"]}'),
+        k.TurnEnded(1),
+    ]
+    odd = made_of(*events, causes=[1, 3, 2, 77, 4])
+    assert odd.diff(made_of(*events, causes=[1, 3, 2, 77, 4])).is_same
