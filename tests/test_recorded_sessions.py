@@ -112,6 +112,7 @@ async def test_a_recorded_run_goes_as_it_went_and_its_log_replays(
             agent = recorded.agent(server.chat_url, log)
             messages = [await agent.prompt(prompt) for prompt in recorded.prompts()]
         asked = [request.json for request in server.requests]
+        sent = [request.body for request in server.requests]
 
     calls = [
         (call["id"], call["arguments"])
@@ -127,6 +128,10 @@ async def test_a_recorded_run_goes_as_it_went_and_its_log_replays(
             _drop_reasoning(expected)
             _drop_reasoning(found)
         assert found == expected
+
+    read = load(where)
+    numbers = [r.seq for r in read.records if r.event.kind == "model.requested"]
+    assert [read.request_at(n).body for n in numbers] == sent
 
     def touched(*_: object) -> None:
         raise AssertionError("a replay ran a tool")
