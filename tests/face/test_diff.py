@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.recordings import ALL, PARIS, REPLAYS, ROME, agent, made_of, memory, result, weather
 
-from tinyagent import Recording, load
+from tinyagent import Recording, load, open_log
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.events import encode, kinds as k
 from tinyagent.runtime.stores import Stored
@@ -328,3 +328,19 @@ def test_causes_that_lead_in_a_circle_or_nowhere_end_no_comparison() -> None:
     ]
     odd = made_of(*events, causes=[1, 3, 2, 77, 4])
     assert odd.diff(made_of(*events, causes=[1, 3, 2, 77, 4])).is_same
+
+
+async def test_a_session_that_was_closed_and_taken_up_again_says_the_same(tmp_path: Path) -> None:
+    answers = [chat(text="Hi."), chat(text="Bye.")]
+    for number, prompt in enumerate(("Hi", "And?")):
+        async with open_log(tmp_path / "log") as log:
+            await agent(log, answers[number:]).prompt(prompt)
+    taken_up = load(tmp_path / "log")
+    assert "session.resumed" in {r.event.kind for r in taken_up.records}
+    assert (await recorded(*answers, prompts=("Hi", "And?"))).diff(taken_up).is_same
+    assert taken_up.state_at(taken_up.records[-1].seq).fault == ""
+    assert [taken_up.request_at(n).is_verified for n in asked(taken_up)] == [True, True]
+
+
+def asked(log: Recording) -> list[int]:
+    return [r.seq for r in log.records if isinstance(r.event, k.ModelRequested)]
