@@ -41,6 +41,7 @@ class Side:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._all = {record.seq: record for record in records}
+        self._hooks: list[str] = []
         self.records = [record for record in records if not self._is_left_out(record)]
         self.answers: dict[int, tuple[Block, ...]] = {}
         self.calls: dict[str, tuple[int, int]] = {}
@@ -60,7 +61,19 @@ class Side:
         return out
 
     def _is_left_out(self, record: Record) -> bool:
-        return record.event.kind in NOTES or record.event.kind == _DELTA or _is_poll(record)
+        if record.event.kind in NOTES or record.event.kind == _DELTA or _is_poll(record):
+            return True
+        before = self._hooks
+        match record.event:
+            case k.SessionStarted(hooks=hooks) | k.ConfigChanged(set={"hooks": hooks}):
+                self._hooks = lasting(hooks)
+            case _:
+                pass
+        match record.event:
+            case k.ConfigChanged(set=changes) if changes.keys() == {"hooks"}:
+                return self._hooks == before  # somebody began to watch, or ceased to
+            case _:
+                return False
 
     def _fold(self, records: Sequence[Record]) -> None:
         conversation = Conversation()
@@ -80,20 +93,24 @@ class Side:
         What the turn goes on with is decided when the last call has ended, whichever that is:
         it belongs to the answer that made the calls.
         """
-        above = self._all.get(record.cause)
+        above = self._cause(record)
         while above is not None:
             is_join = _is_of_call(above) and not _is_of_call(record)
             is_left_out = _is_poll(above) or above.event.kind in NOTES
             if not is_left_out and not (is_join and self._asker(above) == record.actor):
                 return above.seq
-            above = self._all.get(above.cause)
+            above = self._cause(above)
         return 0
 
     def _asker(self, record: Record) -> str:
         if record.event.kind in REQUESTS:
             return record.actor
-        asked = self._all.get(record.cause)
+        asked = self._cause(record)
         return asked.actor if asked is not None else ""
+
+    def _cause(self, record: Record) -> Record | None:
+        """Return what led to *record*; in an edited log, a cause that comes later is none."""
+        return self._all.get(record.cause) if record.cause < record.seq else None
 
     def _role(self, record: Record, above: Record | None) -> str:
         event = record.event
@@ -105,6 +122,11 @@ class Side:
         if event.kind in ("tool.requested", "tool.blocked") or hook == BEFORE:
             return f"call {index}"
         return f"{event.kind} {hook or field(event, 'via') or ''} {index}"
+
+
+def lasting(hooks: Sequence[str]) -> list[str]:
+    """Return *hooks* without those that are asked only while somebody watches."""
+    return [hook for hook in hooks if hook not in POLLS]
 
 
 def pairs(a: Side, b: Side) -> dict[int, int]:

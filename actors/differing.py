@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tinyagent.actors.aligned import Side, pairs
-from tinyagent.actors.state import POLLS
+from tinyagent.actors.aligned import Side, lasting, pairs
 from tinyagent.events import Event, Fact, Record, UnknownEvent, encode, kinds as k
 from tinyagent.events.messages import Block
 from tinyagent.events.work import field, fields
@@ -196,12 +195,13 @@ class _Comparison:
                 return [*aparts[:at], apart, *aparts[at:]]
         return aparts
 
-    def _translated(self, value: Any) -> Any:
+    def _translated(self, value: Any, name: str = "") -> Any:
+        """Return *value* with call ids as they are here, where its *name* says that it is an id."""
         match value:
-            case str():
+            case str() if name == "id" or name.endswith(("_id", "Id")):
                 return self._ids.get(value, value)
             case dict():
-                return {key: self._translated(item) for key, item in value.items()}
+                return {key: self._translated(item, key) for key, item in value.items()}
             case list():
                 return [self._translated(item) for item in value]
             case _:
@@ -228,14 +228,29 @@ def said(record: Record, side: Side) -> dict[str, Any]:
     told = _plain(event)
     for name in _UNCOUNTED.get(event.kind, ()):
         told.pop(name, None)
-    if event.kind == k.SessionStarted.kind:
-        told["hooks"] = [hook for hook in told.get("hooks", ()) if hook not in POLLS]
+    match event:
+        case k.SessionStarted():
+            told |= _configured(told, {"hooks": [], "options": {}})
+        case k.ConfigChanged():
+            told["set"] = _configured(told["set"], {})
+        case _:
+            pass
     if field(event, "ops") or field(event, "message"):
         told = _undated(told)
     blocks = side.answers.get(record.seq)
     if blocks is not None:
         told["answer"] = _spoken(blocks)
         told.pop("calls", None)
+    return told
+
+
+def _configured(told: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return configuration without who watches, and without the id that a provider is told."""
+    told = {**default, **told}
+    if "hooks" in told:
+        told["hooks"] = lasting(told["hooks"])
+    if "options" in told:
+        told["options"] = {name: v for name, v in told["options"].items() if name != "session_id"}
     return told
 
 

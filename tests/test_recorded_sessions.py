@@ -192,7 +192,7 @@ async def test_a_recorded_run_goes_as_it_went_and_its_log_replays(
         async with open_log(where) as log:
             last = await recorded.run(recorded.agent(server.url, log, transport))
         asked = [request.json for request in server.requests]
-        bodies = [request.body.decode() for request in server.requests]
+        sent = [request.body for request in server.requests]
 
     assert recorded.called == recorded.calls()
     assert extract_text(last) == recorded.session["final_text"]
@@ -203,9 +203,13 @@ async def test_a_recorded_run_goes_as_it_went_and_its_log_replays(
             _drop_reasoning(expected)
             _drop_reasoning(found)
         assert found == expected
-    for body, theirs in zip(bodies, recorded.requests, strict=True):
+    for body, theirs in zip(sent, recorded.requests, strict=True):
         for secret in secrets_in(recorded.api, theirs):
-            assert f'"{secret}"' in body
+            assert f'"{secret}"'.encode() in body
+
+    read = load(where)
+    numbers = [r.seq for r in read.records if r.event.kind == "model.requested"]
+    assert [read.request_at(n).body for n in numbers] == sent
 
     def touched(*_: object) -> None:
         raise AssertionError("a replay ran a tool")

@@ -120,6 +120,8 @@ def _evolved(call: RecordedCall, record: Record) -> RecordedCall:
             changes["attempts"] = event.attempt
         case _ if event.kind in CALL_ENDS and is_end(event):
             changes |= {"ended": record.seq, "ended_ns": record.at_ns, **_given(call, record)}
+        case _ if event.kind in CALL_ENDS and field(event, "outcome") != "not_done":
+            changes["outcome"] = "in_doubt"  # who was asked does not know either
         case _:
             pass
     return msgspec.structs.replace(call, **changes)

@@ -137,7 +137,7 @@ class Recording:
             for call in self.tool_calls.values()
             if not call.ended
             and (
-                call.outcome in ("in_doubt", "reconciled")
+                call.outcome == "in_doubt"
                 or (is_crashed and call.outcome == "started" and call.effect == "write")
             )
         ]
@@ -276,12 +276,12 @@ def is_held(where: Path) -> bool:
         line = (where / "LOCK").read_bytes()[:HOLDER_BYTES]
         holder = msgspec.json.decode(line)
         pid, host = int(holder["pid"]), holder["host"]
+    except PermissionError:
+        return sys.platform == "win32"  # there, nobody else may read what is locked
     except (OSError, ValueError, TypeError, KeyError, msgspec.DecodeError):
         return False
-    if host not in ("", socket.gethostname()[:64]):
+    if host not in ("", socket.gethostname()[:64]) or sys.platform == "win32":
         return False
-    if sys.platform == "win32":
-        return True  # there, os.kill would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +205,11 @@ def test_a_log_comes_through_standard_input(run: Any, monkeypatch: pytest.Monkey
     assert (code, out) == (0, "    1  session.started      ← 0     {}\n")
 
 
+def test_only_and_another_view_do_not_go_together(run: Any) -> None:
+    code, _, err = run("show", LOG, "--view", "state", "--only", "user.said")
+    assert (code, err) == (2, "RefError: --only picks records: leave out --view state\n")
+
+
 def test_a_pattern_that_is_none_is_told(run: Any) -> None:
     code, out, err = run("show", LOG, "--grep", "(")
     assert (code, out) == (2, "")
@@ -224,6 +230,23 @@ def test_a_pipe_that_is_closed_ends_quietly(tmp_path: Path) -> None:
         shown.stdout.close()
         assert shown.stderr.read() == b""
         assert shown.wait(30) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+@pytest.mark.parametrize("view", ["transcript", "events", "context", "state"])
+def test_lines_are_cut_on_a_terminal_and_whole_in_a_pipe(view: str) -> None:
+    program = "from tinyagent.cli import main; raise SystemExit(main())"
+    argv = [sys.executable, "-c", program, "show", f"{LOG}:9", "--view", view]
+    piped = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    master, terminal = os.openpty()
+    env = {**os.environ, "COLUMNS": "40"}
+    subprocess.run(argv, stdout=terminal, env=env, check=True)
+    os.close(terminal)
+    shown = os.read(master, 100_000).decode().splitlines()
+    os.close(master)
+    assert max(map(len, shown)) == 40
+    assert len(shown) == len(piped)
+    assert max(map(len, piped)) > 60
 
 
 def test_our_own_bug_has_an_exit_code_of_its_own(

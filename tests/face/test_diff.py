@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.recordings import ALL, PARIS, REPLAYS, ROME, agent, made_of, memory, result, weather
 
-from tinyagent import Recording, load
+from tinyagent import Recording, load, open_log
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.events import encode, kinds as k
 from tinyagent.runtime.stores import Stored
@@ -180,6 +180,30 @@ async def test_who_watches_a_session_does_not_count() -> None:
     assert load(log).diff(prompted).is_same
 
 
+async def test_somebody_who_begins_to_watch_between_two_runs_does_not_count() -> None:
+    answers = chat(text="Hi."), chat(text="Bye.")
+    log = memory("watched")
+    watched = agent(log, list(answers))
+    await watched.prompt("Hi")
+    async for _ in watched.stream("And?"):
+        pass
+    assert "config.changed" in {r.event.kind for r in load(log).records}
+    prompted = await recorded(*answers, prompts=("Hi", "And?"))
+    assert "config.changed" not in {r.event.kind for r in prompted.records}
+    assert prompted.diff(load(log)).is_same
+
+
+async def test_the_session_id_of_a_provider_does_not_count_and_a_text_like_a_call_id_does() -> None:
+    one = await recorded(chat(calls=[PARIS]), chat(text="call_p"), session_id="one")
+    answers = chat(calls=[("c7", *PARIS[1:])]), chat(text="call_p")
+    assert one.diff(await recorded(*answers, session_id="two")).is_same
+    found = one.diff(await recorded(answers[0], chat(text="c7")))
+    assert found.first is not None
+    assert [(p.path, p.recorded, p.now) for p in found.first.paths] == [
+        ("answer.text", "call_p", "c7")
+    ]
+
+
 def test_reports_and_recoveries_tell_nothing_of_the_session() -> None:
     said = [k.SessionStarted(), k.UserSaid("x")]
     noted = [*said, k.LogRecovered("unclean"), k.SessionResumed(2), k.DiagnosticReported("n", "m")]
@@ -292,3 +316,31 @@ def test_numbers_of_queued_messages_are_those_of_this_log() -> None:
 
     assert log().diff(log(k.DiagnosticReported("n", "m"))).is_same
     assert encode(log().records[-1].event) != encode(log(k.UserSaid("y")).records[-1].event)
+
+
+def test_causes_that_lead_in_a_circle_or_nowhere_end_no_comparison() -> None:
+    events: list[k.Event] = [
+        k.SessionStarted(),
+        k.ToolStarted("c", "write"),
+        k.ToolFinished("c"),
+        k.UnknownEvent("tool.odd", 9, b'{"call_id":["c"]}'),
+        k.TurnEnded(1),
+    ]
+    odd = made_of(*events, causes=[1, 3, 2, 77, 4])
+    assert odd.diff(made_of(*events, causes=[1, 3, 2, 77, 4])).is_same
+
+
+async def test_a_session_that_was_closed_and_taken_up_again_says_the_same(tmp_path: Path) -> None:
+    answers = [chat(text="Hi."), chat(text="Bye.")]
+    for number, prompt in enumerate(("Hi", "And?")):
+        async with open_log(tmp_path / "log") as log:
+            await agent(log, answers[number:]).prompt(prompt)
+    taken_up = load(tmp_path / "log")
+    assert "session.resumed" in {r.event.kind for r in taken_up.records}
+    assert (await recorded(*answers, prompts=("Hi", "And?"))).diff(taken_up).is_same
+    assert taken_up.state_at(taken_up.records[-1].seq).fault == ""
+    assert [taken_up.request_at(n).is_verified for n in asked(taken_up)] == [True, True]
+
+
+def asked(log: Recording) -> list[int]:
+    return [r.seq for r in log.records if isinstance(r.event, k.ModelRequested)]

@@ -106,6 +106,14 @@ SETTLED = k.ToolSettled("c", "unknown", "policy")
             (
                 STARTED,
                 DOUBT,
+                k.ToolReconciled("c", "not_done"),
+            ),
+            [],
+        ),
+        (
+            (
+                STARTED,
+                DOUBT,
                 k.ToolReconciled("c", "done"),
             ),
             [],

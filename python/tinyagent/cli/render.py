@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import unicodedata
@@ -11,14 +12,13 @@ from typing import Any
 import msgspec
 
 _HIDDEN = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
+_SPECIAL = re.compile(r"[^ -~]")
 
 
 def safe(text: str) -> str:
     """Return *text* with control, format and direction marks written out, on one line."""
-    return "".join(
-        f"\\u{ord(char):04x}" if unicodedata.category(char) in _HIDDEN else char
-        for char in text.replace("\n", " ⏎ ").replace("\t", " ")
-    )
+    line = text.replace("\n", " ⏎ ").replace("\t", " ")
+    return _SPECIAL.sub(lambda found: _written(found[0], f"\\u{ord(found[0]):04x}"), line)
 
 
 def cut(text: str, width_max: int | None) -> str:
@@ -35,12 +35,14 @@ def width() -> int | None:
 def document(schema: str, **values: Any) -> str:
     """Return *values* as one JSON document that names its *schema*, safe for a terminal."""
     told = {"schema": f"tinyagent.{schema}/1", **values}
-    return "".join(
-        json.dumps(char)[1:-1] if unicodedata.category(char) in _HIDDEN else char
-        for char in msgspec.json.encode(told).decode()
-    )
+    text = msgspec.json.encode(told).decode()
+    return _SPECIAL.sub(lambda found: _written(found[0], json.dumps(found[0])[1:-1]), text)
 
 
 def value(of: Any) -> str:
     """Return a JSON value as text; a plain string without quotes."""
     return of if isinstance(of, str) else msgspec.json.encode(of).decode()
+
+
+def _written(char: str, out: str) -> str:
+    return out if unicodedata.category(char) in _HIDDEN else char

@@ -19,6 +19,8 @@ from tinyagent.events.work import field
 from tinyagent.verbs import Recording, load
 
 WIDTH = 100
+MARGIN = 16
+"""Number and label stand in front of a text."""
 NEVER_FOLDED = frozenset(
     {
         "actor.failed",
@@ -56,6 +58,8 @@ def run(argv: Sequence[str]) -> int:
     place = refs.place(given.ref, given.dir)
     recording = load(place.path)
     view = given.view or ("events" if given.only else "transcript")
+    if given.only and view != "events":
+        raise RefError(f"--only picks records: leave out --view {view}")
     lines, told = _views(recording, place, view, given.only)
     if given.json:
         about = {
@@ -109,7 +113,9 @@ def _views(
         for seq, label, text in told(recording)
         if place.n is None or seq <= place.n
     ]
-    return transcript(recording, place.n, width()), {"lines": lines}
+    columns = width()
+    text = None if columns is None else max(columns - MARGIN, 1)
+    return transcript(recording, place.n, text), {"lines": lines}
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -129,7 +135,8 @@ def transcript(
     """Yield what was said and done, one line each; up to record *until*."""
     settings = recording.settings
     model, count = settings.model.get("id", "?"), len(recording.records)
-    yield safe(f"{recording.where} · {recording.ref} · {model} · {count} records")
+    head = f"{recording.where} · {recording.ref} · {model} · {count} records"
+    yield cut(head, None if columns is None else columns + MARGIN)
     shown = 0
     for seq, label, text in told(recording):
         if until is None or seq <= until:

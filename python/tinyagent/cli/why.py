@@ -83,7 +83,7 @@ class Steps:
                 return outcome
             case k.UserSaid(via="steer" | "follow_up" as via):
                 return via
-            case _ if call_id in self._calls:
+            case _ if isinstance(call_id, str) and call_id in self._calls:
                 name = self._calls[call_id].name or call_id
                 return " ".join(filter(None, (field(event, "hook"), name)))
             case _:
