@@ -27,6 +27,7 @@ from tinyagent.testing import ProviderServer, chat, close_after, sse, status
 
 KEYS = {"openai": "key-of-openai", "anthropic": "key-of-anthropic", "groq": "key-of-groq"}
 BUSY = status(503, "busy")
+TWICE = Retry(attempts_max=2)
 HELLO = delta(content="Hello, ")
 
 
@@ -62,7 +63,7 @@ class Played:
 
 
 async def play(
-    where: Path, first: list[Any], second: list[Any], *prompts: str, **options: Any
+    where: Path, first: list[Any], second: list[Any], *prompts: str, retry: Retry = TWICE
 ) -> Played:
     """Say *prompts*; the first model answers *first*, the other *second*. The log replays."""
     played = Played()
@@ -78,7 +79,7 @@ async def play(
             fallback=[other],
             clock=Hurried(),
             get_api_key=lambda provider: KEYS[provider],
-            **{"retry": Retry(attempts_max=2), **options},
+            retry=retry,
         )
         return Agent(given, model=model, tools=[AgentTool(name="add", execute=add)], log=log)
 
