@@ -74,7 +74,7 @@ if TYPE_CHECKING:
         TurnStartEvent as TurnStartEvent,
         UserMessage as UserMessage,
     )
-    from tinyagent.named_model import named_model as named_model
+    from tinyagent.models import named_model as named_model
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -148,7 +148,7 @@ else:
         "execute_tool_calls": "agent_tool_execution",
         "extract_text": "agent",
         "load": "verbs",
-        "named_model": "named_model",
+        "named_model": "models",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
         "replay": "verbs",
