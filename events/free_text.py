@@ -16,6 +16,7 @@ from tinyagent.events.fact import Fact, Failure, ToolSpec
 
 FREE: dict[str, tuple[str, ...]] = {
     k.SessionStarted.kind: ("system", "tools"),
+    k.SessionForked.kind: ("edits", "why"),
     k.ConfigChanged.kind: ("set",),
     k.DiagnosticReported.kind: ("message", "details"),
     k.ActorFailed.kind: ("message",),
@@ -32,7 +33,9 @@ FREE: dict[str, tuple[str, ...]] = {
     k.ToolProgressed.kind: ("content", "details"),
     k.ToolFinished.kind: ("content", "details"),
     k.ToolFailed.kind: ("failure",),
+    k.ApprovalDecided.kind: ("why",),
     k.ToolInDoubt.kind: ("content",),
+    k.ToolReconciled.kind: ("content",),
     k.ToolSettled.kind: ("content",),
     k.ContextEdited.kind: ("ops",),
 }

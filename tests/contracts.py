@@ -23,6 +23,7 @@ from tinyagent.testing import (
     paced,
     rechunked,
     sse,
+    stall,
 )
 
 KEY = "sk-test-0123456789"
@@ -165,26 +166,29 @@ class TransportContract:
         self,
         transport: Transport,
     ) -> None:
-        script = paced(chat(text="x" * 40, chunk_chars=1), 0.01)
-        async with ProviderServer(script) as server:
+        silent = stall(chat(text="victim"), 200)
+        others_say = paced(chat(text="x" * 40, chunk_chars=1), 0.01)
+        async with ProviderServer([silent, *[others_say] * 49]) as server:
             begun = asyncio.Event()
 
-            async def one() -> str:
+            async def victim() -> None:
                 async with aclosing(transport.open(asked(server.chat_url))) as exchange:
                     await exchange.start()
-                    try:
-                        pieces = await exchange.read()
-                    finally:
-                        begun.set()
-                    return said(pieces + await pieces_of(exchange))
+                    begun.set()
+                    await pieces_of(exchange)
 
-            victim = asyncio.create_task(one())
+            async def one() -> str:
+                return said(await answered(transport, asked(server.chat_url)))
+
+            doomed = asyncio.create_task(victim())
             await begun.wait()
             others = [asyncio.create_task(one()) for _ in range(49)]
+            while not any(each.done() for each in others):  # noqa: ASYNC110 - they run meanwhile
+                await asyncio.sleep(0.002)
             cancelled_s = asyncio.get_running_loop().time()
-            victim.cancel()
+            doomed.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await victim
+                await doomed
             gone_s = await server.requests[0].wait_gone()
             assert gone_s - cancelled_s < AT_ONCE_S
             assert await asyncio.gather(*others) == ["x" * 40] * 49

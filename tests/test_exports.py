@@ -111,6 +111,12 @@ def test_agent_loop_is_the_function_whatever_was_imported_first(order: str) -> N
     fresh(f"{order}; {check} assert isinstance({module}, types.ModuleType); {module}.run_loop")
 
 
+def test_no_lazy_name_is_that_of_a_module_which_would_hide_it() -> None:
+    lazy: dict[str, str] = vars(tinyagent)["_HOME"]
+    modules = {path.stem for path in Path(str(tinyagent.__file__)).parent.iterdir()}
+    assert set(lazy) & modules == set()
+
+
 def test_a_star_import_gives_the_compatible_names_and_no_newer_one() -> None:
     program = "before = {*dir(), 'before'}; from tinyagent import *; print(*(set(dir()) - before))"
     assert sorted(fresh(program).split()) == sorted(COMPATIBLE.split())

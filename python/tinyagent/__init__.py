@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
-    from tinyagent._named_model import named_model as named_model
     from tinyagent._runs import (
         RunFailedError as RunFailedError,
         RunResult as RunResult,
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
         resume as resume,
     )
     from tinyagent.events import Redact as Redact
+    from tinyagent.models import named_model as named_model
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
         ProxyStreamResponse as ProxyStreamResponse,
@@ -182,7 +182,7 @@ else:
         "extract_text": "agent",
         "fork": "continuing",
         "load": "verbs",
-        "named_model": "_named_model",
+        "named_model": "models",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
         "replay": "verbs",

@@ -179,7 +179,7 @@ class Engine:
 
     def _setup(self) -> Setup:
         agent, options = self._agent, self._agent.options
-        model = agent.state.model or Model()
+        model = model_of(agent.state.model or Model())
         sent = {
             **options.sent(agent.session_id, agent.thinking_budgets),
             "steering_mode": agent.get_steering_mode(),

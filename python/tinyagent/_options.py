@@ -223,6 +223,6 @@ def model_of(given: Model | str) -> Model:
     if not isinstance(given, str):
         return given
     # Imported here: who has a model object never needs the table of providers by name.
-    from tinyagent._named_model import named_model
+    from tinyagent.models import named_model
 
     return named_model(given)

@@ -23,10 +23,11 @@ from tinyagent import (
 )
 from tinyagent.events import kinds as k
 from tinyagent.runtime.errors import UnknownModelError
-from tinyagent.testing import ProviderServer, chat, close_after, sse, status
+from tinyagent.testing import ProviderServer, chat, close_after, sse, stall, status
 
 KEYS = {"openai": "key-of-openai", "anthropic": "key-of-anthropic", "groq": "key-of-groq"}
 BUSY = status(503, "busy")
+TWICE = Retry(attempts_max=2)
 HELLO = delta(content="Hello, ")
 
 
@@ -62,7 +63,12 @@ class Played:
 
 
 async def play(
-    where: Path, first: list[Any], second: list[Any], *prompts: str, **options: Any
+    where: Path,
+    first: list[Any],
+    second: list[Any],
+    *prompts: str,
+    retry: Retry = TWICE,
+    patience_s: float = 10.0,
 ) -> Played:
     """Say *prompts*; the first model answers *first*, the other *second*. The log replays."""
     played = Played()
@@ -74,12 +80,13 @@ async def play(
     def build(*, log: Any) -> Agent:
         model = named_model("openai:gpt-4o", base_url=f"{one.url}/v1", headers={"x-who": "one"})
         other = named_model("anthropic:claude-x", base_url=two.url, headers={"x-who": "two"})
-        more: dict[str, Any] = {"retry": Retry(attempts_max=2), **options}
         given = AgentOptions(
             fallback=[other],
             clock=Hurried(),
             get_api_key=lambda provider: KEYS[provider],
-            **more,
+            retry=retry,
+            first_byte_timeout_s=patience_s,
+            read_timeout_s=patience_s,
         )
         return Agent(given, model=model, tools=[AgentTool(name="add", execute=add)], log=log)
 
@@ -192,6 +199,16 @@ async def test_a_refusal_is_a_reason_to_ask_another(tmp_path: Path) -> None:
     refused = status(401, {"error": {"message": "no credit"}})
     found = await play(tmp_path / "log", [refused], [SAID])
     assert (found.text, len(found.asked[0])) == ("Bonjour.", 1)
+
+
+@pytest.mark.parametrize("silent", [stall(), stall(chat(text="x"), 1)])
+async def test_a_model_that_is_silent_is_not_asked_twice_but_another_is(
+    tmp_path: Path, silent: Any
+) -> None:
+    found = await play(tmp_path / "log", [silent], [SAID], patience_s=0.2)
+    assert (found.text, len(found.asked[0])) == ("Bonjour.", 1)
+    (instead,) = retries_in(tmp_path / "log")
+    assert instead.failure.kind == "timeout"
 
 
 async def test_the_last_ones_failure_is_told_if_nobody_answers(tmp_path: Path) -> None:

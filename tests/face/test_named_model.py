@@ -369,6 +369,14 @@ def test_a_setting_given_both_ways_is_refused(given: dict[str, Any]) -> None:
         Agent(AgentOptions(initial_state=state, log=MemoryLog()), **given)
 
 
+async def test_a_name_that_was_assigned_to_the_state_is_looked_up_too() -> None:
+    looking = Looking()
+    agent = Agent(AgentOptions(transport=looking, get_api_key=lambda _: KEY), model="openai:m")
+    agent.state.model = "groq:m"  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue] - as users do
+    await agent.prompt("hi")
+    assert looking.requests[0].url == "https://api.groq.com/openai/v1/chat/completions"
+
+
 def test_keywords_leave_the_options_as_they_were() -> None:
     options = AgentOptions(initial_state=AgentState(system_prompt="s"))
     agent = Agent(options, model="openai:m")

@@ -13,8 +13,8 @@ from tests.recordings import REPLAYS, made_of
 from tests.traces import MODEL, calls, result, script, text, tool
 
 from tinyagent import Agent, AgentOptions, AgentState, Recording, load, open_log
-from tinyagent.actors.state import State
-from tinyagent.events import Conversation, canonical, digest, encode, kinds as k
+from tinyagent.actors.state import State, digest_of
+from tinyagent.events import Conversation, encode, kinds as k
 from tinyagent.events.messages import Assistant, User
 from tinyagent.runtime.errors import NotInLogError
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -48,7 +48,7 @@ def test_the_state_after_every_run_is_the_one_whose_digest_was_recorded(path: Pa
         standing = read.state_at(record.seq)
         assert standing.fault == ""
         if isinstance(record.event, k.RunEnded):
-            assert digest(canonical(read.state_at(record.cause).agent)) == record.event.state
+            assert digest_of(read.state_at(record.cause).agent) == record.event.state
             assert standing.open == ()
             seen += 1
     assert seen
@@ -96,7 +96,15 @@ def test_what_changed_between_two_records_is_told_leaf_by_leaf() -> None:
     assert one_tool().state_diff(9, 9) == []
 
 
-CALL = {"id": "call_p", "name": "weather", "terminate": False}
+CALL = {
+    "id": "call_p",
+    "name": "weather",
+    "terminate": False,
+    "attempt": 1,
+    "doubt": "",
+    "args": "6e1e312d537bc71b",
+    "approved": None,
+}
 
 
 def test_a_log_that_today_s_agent_cannot_read_is_told_and_its_conversation_is_there() -> None:
