@@ -12,6 +12,7 @@ from tinyagent._bodies import Bodies
 from tinyagent._configured import is_hosted
 from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
+from tinyagent._options import model_of
 from tinyagent._returned import Report
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt
@@ -122,10 +123,20 @@ def forced(event: k.SessionForked) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for edit in event.edits:
         match edit:
+            case ["model", str(name)]:
+                found["model"] = model_of(name)
             case ["model", dict(model)]:
-                found["model"] = Model.model_validate(model)
+                found["model"] = _model(model)
             case ["system_prompt", str(text)]:
                 found["system"] = text
             case _:
                 pass
     return found
+
+
+def _model(dumped: dict[str, Any]) -> Model:
+    if "base_url" not in dumped:
+        return Model.model_validate(dumped)
+    from tinyagent.alchemy_provider import OpenAICompatModel
+
+    return OpenAICompatModel.model_validate(dumped)

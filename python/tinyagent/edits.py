@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyagent._options import model_of
 from tinyagent.actors.forking import Edit
 from tinyagent.agent_types import Model
 
@@ -28,10 +29,14 @@ def system_prompt(text: str) -> Edit:
     return Edit(["system_prompt", text])
 
 
-def model(model: Model) -> Edit:
-    """Let *model* answer from the cut on."""
-    dumped: dict[str, Any] = model.model_dump(exclude_none=True)
-    return Edit(["model", dumped])
+def model(model: Model | str) -> Edit:
+    """Let *model*, or the one of that name, answer from the cut on.
+
+    Raises:
+        UnknownModelError: no model has that name.
+    """
+    dumped: dict[str, Any] = model_of(model).model_dump(exclude_none=True)
+    return Edit(["model", model if isinstance(model, str) else dumped])
 
 
 def drop(seq: int) -> Edit:

@@ -48,7 +48,9 @@ def test_the_state_after_every_run_is_the_one_whose_digest_was_recorded(path: Pa
         standing = read.state_at(record.seq)
         assert standing.fault == ""
         if isinstance(record.event, k.RunEnded):
-            assert digest_of(read.state_at(record.cause).agent) == record.event.state
+            agent = read.state_at(record.cause).agent
+            assert agent is not None
+            assert digest_of(agent) == record.event.state
             assert standing.open == ()
             seen += 1
     assert seen

@@ -1,7 +1,7 @@
 """The command line: a table of commands, each in a file of its own.
 
 Exit codes: 0 fine, or the same; 1 the answer is no (diverged, damaged); 2 usage; 3 not found or
-unreadable; 70 our own bug; 130 interrupted.
+unreadable; 4 refused; 70 our own bug; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ COMMANDS = {
     "diff": "where two logs part, or two records, or a request and the one before",
     "verify": "whether a log is whole, and every record readable",
     "replay": "today's code over a recorded log; nothing is run",
+    "resume": "end the run that a crash cut off, live",
+    "fork": "a log that shares another up to a record; with --run, live from there",
+    "rerun": "all of a log again, live, in a new one",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
 }
 
@@ -50,13 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _code(error: Exception) -> int | None:
     """Return the exit code that *error* has; None if it is our own bug."""
+    from tinyagent.cli.live import RefusedError
     from tinyagent.cli.refs import RefError
-    from tinyagent.runtime.errors import CorruptLogError, LogError
+    from tinyagent.runtime.errors import CorruptLogError, DivergenceError, LogError
 
     match error:
         case RefError():
             return 2
-        case CorruptLogError():
+        case RefusedError():
+            return 4
+        case CorruptLogError() | DivergenceError():
             return 1
         case LogError():
             return 3

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any
+from collections.abc import Sequence
 
+from tinyagent.cli.live import application
 from tinyagent.cli.refs import resolve
 from tinyagent.verbs import replay
 
@@ -19,11 +18,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("ref", nargs="?", default="last")
     parser.add_argument("--app", metavar="MODULE:FACTORY", help="a callable that takes log=")
     given = parser.parse_args(argv)
-    try:
-        factory = application(given.app) if given.app else None
-    except (ImportError, AttributeError, ValueError) as error:
-        print(f"--app {given.app}: {error}", file=sys.stderr)
-        return 2
+    factory = application(given.app) if given.app else None
     try:
         report = asyncio.run(replay(resolve(given.ref), factory))
     except TypeError as error:
@@ -42,17 +37,3 @@ def run(argv: Sequence[str]) -> int:
     if report.unfinished:
         print(f"{report.unfinished} decisions at the end were cut off before they were recorded")
     return 0
-
-
-def application(spec: str) -> Callable[..., Any]:
-    """Return the factory that *spec* names.
-
-    Raises:
-        ValueError: it is not ``module:name``. ImportError, AttributeError: it is not there.
-    """
-    module, colon, name = spec.partition(":")
-    if not colon or not name:
-        raise ValueError("expected MODULE:FACTORY, for example myapp.agents:build")
-    sys.path.insert(0, ".")
-    factory: Callable[..., Any] = getattr(import_module(module), name)
-    return factory

@@ -130,19 +130,26 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def transcript(
-    recording: Recording, until: int | None = None, columns: int | None = WIDTH
+    recording: Recording,
+    until: int | None = None,
+    columns: int | None = WIDTH,
+    *,
+    after: int = 0,
 ) -> Iterator[str]:
-    """Yield what was said and done, one line each; up to record *until*."""
+    """Yield what was said and done, one line each; behind record *after*, up to *until*."""
     settings = recording.settings
     model, count = settings.model.get("id", "?"), len(recording.records)
     head = f"{recording.where} · {recording.ref} · {model} · {count} records"
     yield cut(head, None if columns is None else columns + MARGIN)
     shown = 0
     for seq, label, text in told(recording):
-        if until is None or seq <= until:
+        if seq > after and (until is None or seq <= until):
             shown += 1
             yield f"{seq:>5}  {label:8} {cut(text, columns)}"
-    upto = sum(1 for record in recording.records if until is None or record.seq <= until)
+    upto = sum(
+        record.seq > after and (until is None or record.seq <= until)
+        for record in recording.records
+    )
     yield f"       {upto - shown} other records: --view events"
 
 

@@ -1,0 +1,103 @@
+"""What the commands share that run an application: its factory, leave to go on, what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tinyagent.cli.refs import RefError
+from tinyagent.cli.render import document, safe
+from tinyagent.events import Settings
+from tinyagent.verbs import Recording
+
+
+class RefusedError(Exception):
+    """A live run was not allowed: by the environment, or by who was asked."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that runs an application."""
+    parser.add_argument("--app", metavar="MODULE:FACTORY", help="a callable that takes log=")
+    parser.add_argument("--yes", action="store_true", help="do not ask before running live")
+
+
+def application(spec: str | None) -> Callable[..., Any]:
+    """Return the factory that *spec* names.
+
+    Raises:
+        RefError: it is not ``module:name``, or not there.
+    """
+    module, colon, name = (spec or "").partition(":")
+    if not colon or not name:
+        raise RefError(f"--app {spec}: expected MODULE:FACTORY, for example myapp.agents:build")
+    if "." not in sys.path:
+        sys.path.insert(0, ".")
+    try:
+        factory: Callable[..., Any] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise RefError(f"--app {spec}: {error}") from error
+    return factory
+
+
+def announce(what: str, settings: Settings, *, yes: bool) -> None:
+    """Say that *what* runs live, and with which model and tools; return if that is allowed.
+
+    Raises:
+        RefusedError: it is not.
+    """
+    if os.environ.get("TINYAGENT_LIVE") == "0":
+        raise RefusedError(f"{what} runs live, and TINYAGENT_LIVE=0 forbids that")
+    tools = ", ".join(f"{tool.name} {tool.effect}" for tool in settings.tools) or "no tools"
+    model = settings.model.get("id") or "an unknown model"
+    print(safe(f"{what}, live: {model}; {tools}"), file=sys.stderr)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(f"{what} runs live; say --yes to allow it")
+    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise RefusedError(f"{what} was not allowed")
+
+
+def report(command: str, recording: Recording, *, after: int, is_json: bool, **told: Any) -> int:
+    """Print what came of a run behind record *after*; return 1 if no answer was reached."""
+    from tinyagent.cli.show import transcript
+
+    if is_json:
+        waiting = {
+            "in_doubt": [call.call_id for call in recording.in_doubt],
+            "approvals": [call.call_id for call in recording.approvals_pending],
+        }
+        print(document(command, log=recording.meta.log, status=recording.status, **waiting, **told))
+    else:
+        for line in transcript(recording, after=after):
+            print(line)
+    return int(recording.status not in ("answered", "stopped"))
+
+
+def text_of(given: str) -> str:
+    """Return *given*, or with ``@`` in front what the file of that name holds.
+
+    Raises:
+        RefError: there is no such file.
+    """
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RefError(f"{given}: {error.strerror}") from error
+
+
+def free_name(beside: Path, word: str) -> Path:
+    """Return a name for a new log beside *beside*."""
+    stem = beside.name.removesuffix(".jsonl")
+    number = 1
+    while (place := beside.with_name(f"{stem}-{word}-{number}")).exists():
+        number += 1
+    return place

@@ -1,0 +1,126 @@
+"""``tinyagent resume``, ``fork``, ``rerun``: announced, allowed, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.crashing import ID, World, calls, text, turns
+
+from tinyagent import Agent, load, open_log
+from tinyagent.runtime.stores.files import FileLog
+
+Run = Callable[..., tuple[int, str, str]]
+APP = ("--app", f"{__name__}:build")
+SCRIPT = turns(calls(("s1", "send", {"to": "ann"})), text("It is sent."))
+WORLDS: list[World] = []
+
+
+def build(*, log: Any) -> Agent:
+    """Return an agent whose world is the last one made."""
+    world = WORLDS[-1]
+    return world.build(log, SCRIPT, [world.tool("send", "write")])
+
+
+@pytest.fixture
+def trip(tmp_path: Path) -> Path:
+    """A whole session in a folder."""
+    WORLDS.append(World())
+
+    async def record() -> None:
+        async with open_log(tmp_path / "trip", log_id=ID) as log:
+            await build(log=log).prompt("Send it")
+
+    asyncio.run(record())
+    return tmp_path / "trip"
+
+
+def killed_while_sending(trip: Path) -> Path:
+    """Return a copy that ends where the tool was running, as a kill leaves it."""
+    stored = list(load(trip).records)
+    last = next(record.seq for record in stored if record.event.kind == "tool.started")
+    lines = (trip / "00000001.jsonl").read_bytes().splitlines(keepends=True)
+    path = trip.with_name("killed")
+    path.mkdir()
+    (path / "00000001.jsonl").write_bytes(b"".join(lines[: 1 + last]))
+    return path
+
+
+def test_a_live_run_is_announced_and_needs_leave(run: Run, trip: Path, monkeypatch: Any) -> None:
+    code, _, err = run("rerun", str(trip), *APP)
+    assert code == 4
+    assert "live: m; send write" in err
+    assert "say --yes" in err
+    monkeypatch.setenv("TINYAGENT_LIVE", "0")
+    code, _, err = run("rerun", str(trip), *APP, "--yes")
+    assert code == 4
+    assert "TINYAGENT_LIVE=0 forbids" in err
+
+
+@pytest.mark.parametrize("app", ["nothing", "no_such_module:build", f"{__name__}:nobody"])
+def test_an_application_that_is_not_there_is_a_usage_error(run: Run, trip: Path, app: str) -> None:
+    code, _, err = run("resume", str(trip), "--app", app, "--yes")
+    assert code == 2
+    assert app in err
+
+
+def test_a_call_in_doubt_waits_until_somebody_says_what_became_of_it(run: Run, trip: Path) -> None:
+    path = killed_while_sending(trip)
+    WORLDS.append(World())
+    code, out, _ = run("resume", str(path), *APP, "--yes", "--json")
+    assert code == 1
+    assert json.loads(out)["status"] == "paused"
+    assert json.loads(out)["in_doubt"] == ["s1"]
+    code, out, _ = run("resume", str(path), *APP, "--yes", "--unknown", "done=sent before")
+    assert code == 0
+    assert "It is sent." in out
+    assert WORLDS[-1].effects["s1"] == 0
+    assert load(path).replay().ok
+
+
+def test_run_again_is_a_decision_that_can_be_made(run: Run, trip: Path) -> None:
+    path = killed_while_sending(trip)
+    WORLDS.append(World())
+    code, _, _ = run("resume", str(path), *APP, "--yes", "--unknown", "again")
+    assert (code, WORLDS[-1].effects["s1"]) == (0, 1)
+    code, _, err = run("resume", str(path), *APP, "--yes", "--unknown", "perhaps")
+    assert code == 2
+    assert "ask, wait, tell, again" in err
+
+
+def test_a_fork_says_what_it_shares_and_runs_from_there(run: Run, trip: Path) -> None:
+    code, _, err = run("fork", f"{trip}:2", "--prompt", "Send nothing")
+    assert code == 0
+    assert "of 4f6c0b6c:1, 1 records shared, 1 edited" in err
+    assert load(trip.with_name("trip-fork-1")).conversation.messages != []
+    end = next(r.seq for r in load(trip).records if r.event.kind == "tool.finished")
+    args = ("--tool-result", "s1=refused", *APP, "--run", "--yes", "--into")
+    code, out, _ = run("fork", f"{trip}:{end}", *args, str(trip.with_name("other")))
+    assert code == 0
+    assert "It is sent." in out
+    assert [r.content for r in load(trip.with_name("other")).tool_calls.values()] == ["refused"]
+
+
+def test_a_rerun_is_a_log_of_its_own(run: Run, trip: Path) -> None:
+    WORLDS.append(World())
+    code, out, _ = run("rerun", str(trip), *APP, "--yes")
+    assert code == 0
+    assert "It is sent." in out
+    assert WORLDS[-1].effects["s1"] == 1
+    again = load(trip.with_name("trip-rerun-1"))
+    assert again.meta.log != ID
+    assert again.diff(load(trip)).is_same
+
+
+def test_a_log_that_another_process_holds_is_told(run: Run, trip: Path) -> None:
+    held = FileLog(trip, now_us=lambda: 1)
+    try:
+        code, _, err = run("resume", str(trip), *APP, "--yes")
+        assert code == 3
+        assert "LogOwnedError" in err
+    finally:
+        asyncio.run(held.close())
