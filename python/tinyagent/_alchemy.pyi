@@ -29,8 +29,9 @@ def line(
     v: int,
     cause: int,
     payload: bytes,
+    before: str | None = None,
 ) -> bytes:
-    """One record as its line, newline included.
+    """One record as its line, newline included; with its chain hash, if *before* is the one before.
 
     Raises:
         ValueError: a field is not one that a record can have.
@@ -50,6 +51,7 @@ def header_line(
     origin: str | None = None,
     fork: ForkFields | None = None,
     prev: str | None = None,
+    redacted: str | None = None,
 ) -> bytes:
     """The first line of a segment."""
 
@@ -109,6 +111,37 @@ def write_packed(path: str | Path, body: bytes, blobs: list[tuple[str, bytes]]) 
         LogFailedError: the disk said no.
     """
 
+def write_folder(path: str | Path, body: bytes, blobs: list[tuple[str, bytes]]) -> None:
+    """Write *body*, a whole segment, and *blobs* into a folder without a log: durably.
+
+    Raises:
+        ValueError: there is a log in it. LogFailedError: the disk said no.
+    """
+
+def write_atomically(path: str | Path, body: bytes) -> None:
+    """Write the file *path* durably, whole or not at all; its folder is made if need be.
+
+    Raises:
+        LogFailedError: the disk said no.
+    """
+
+def verify_log(path: str | Path, key: KeyFields | None = None) -> dict[str, Any]:
+    """Read every byte of a log. Keys: as ``runtime.repair.Report`` but ``where``; segments as
+    tuples of the fields of ``SegmentReport``, lost values as ``(seq, digest)``.
+
+    Raises:
+        LogError: as ``verify``.
+    """
+
+def salvage_log(path: str | Path) -> dict[str, Any]:
+    """Read what can be read. Keys: ``log epoch parts``, and if a header can be read ``format level
+    name origin fork at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple of
+    the fields of ``Gap``.
+
+    Raises:
+        LogError: as ``salvage``.
+    """
+
 @final
 class LogWriter:
     """The writing end of a log in a folder; a thread of its own does the writing.
@@ -131,6 +164,7 @@ class LogWriter:
         fork: ForkFields | None = None,
         level: str | None = None,
         key: KeyFields | None = None,
+        accept_loss: bool = False,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,

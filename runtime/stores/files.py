@@ -57,7 +57,8 @@ class FileLog:
 
     Raises:
         LogOwnedError: another process, or another object of this one, is writing the log.
-        CorruptLogError: acknowledged records are damaged; nothing was changed.
+        CorruptLogError: acknowledged records are damaged; nothing was changed. Or the log was
+            repaired, and *accept_loss* does not say to go on without what was lost.
         LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
         ValueError: *log_id*, *fork* or *level* is not that of the log that is there, or no id.
     """
@@ -74,6 +75,7 @@ class FileLog:
         fork: ForkedFrom | None = None,
         level: Level | None = None,
         key: SealKey | None = None,
+        accept_loss: bool = False,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -95,6 +97,7 @@ class FileLog:
             fork=fork_fields(fork),
             level=level,
             key=key.fields() if key is not None else None,
+            accept_loss=accept_loss,
             segment_bytes_max=segment_bytes_max,
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,

@@ -35,6 +35,7 @@ pub(crate) fn options() -> OpenOptions {
         fork: None,
         level: None,
         key: None,
+        accepts_loss: false,
         by: "tinyagent 1.0.0".to_owned(),
         at: AT,
         holder: Holder {
