@@ -192,6 +192,9 @@ class LogWriter:
     def recovered(self) -> tuple[bool, int, int, int, int]:
         """``(is_unclean, torn_bytes, dropped, copied, segment)`` of what was found."""
     @property
+    def takeover(self) -> tuple[int, int, int] | None:
+        """``(count, copied, segment)`` of the last failed fsync of this opening."""
+    @property
     def seq(self) -> int:
         """The last record accepted."""
     @property

@@ -112,15 +112,27 @@ class FileLog:
         )
         self.epoch = writer.epoch
         torn_bytes, dropped, copied, segment = writer.recovered[1:]
-        self.recovered = (
+        self._recovered = (
             Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
             if torn_bytes or dropped or copied
             else None
         )
+        self._takeovers = 0
         self._append = writer.append
         self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
         self._is_notified = False
+
+    @property
+    def recovered(self) -> Recovered | None:
+        """What opening found, or the last failed fsync since; None if nothing."""
+        taken = self._writer.takeover
+        if taken is not None and taken[0] != self._takeovers:
+            self._takeovers, copied, segment = taken
+            self._recovered = Recovered(
+                torn_bytes=0, dropped=0, copied=copied, segment=segment, why="fsync"
+            )
+        return self._recovered
 
     @property
     def seq(self) -> int:

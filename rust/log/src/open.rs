@@ -335,7 +335,7 @@ impl Opening {
                 ..heads
             }),
             key: options.key.clone(),
-            takeovers: 0,
+            takeover: None,
             header: self.header,
         })
     }

@@ -161,6 +161,13 @@ impl LogWriter {
         (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment)
     }
 
+    /// `(count, copied, segment)` of the last failed fsync.
+    #[getter]
+    fn takeover(&self) -> Option<(u64, u64, u64)> {
+        let taken = self.queue.takeover()?;
+        Some((taken.count, taken.copied, taken.segment))
+    }
+
     #[getter]
     fn seq(&self) -> u64 {
         self.queue.head()
