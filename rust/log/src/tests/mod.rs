@@ -7,6 +7,8 @@ mod forks;
 mod golden;
 mod histories;
 mod integrity;
+mod rules;
+mod salvage;
 
 use std::sync::Arc;
 
