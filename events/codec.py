@@ -20,6 +20,7 @@ _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _DECODERS: dict[str, msgspec.json.Decoder[Fact]] = {}
 _INTEGER_MAX = 2**53
+_REDACTED = b'{"$redacted":'
 
 
 def encode(event: Event) -> bytes:
@@ -34,18 +35,25 @@ def encode(event: Event) -> bytes:
 def decode(kind: str, v: int, payload: bytes) -> Event:
     """Return the event of a payload; ``UnknownEvent`` if kind or version are not known.
 
+    Also if it was redacted, as a whole or so that it does not fit its kind any more.
+
     Raises:
         msgspec.ValidationError: a known kind whose payload does not fit it.
     """
     cls = KINDS.get(kind)
-    if cls is None or v > cls.v:
+    if cls is None or v > cls.v or payload.startswith(_REDACTED):
         return UnknownEvent(kind, v, payload)
     if v < cls.v:
         payload = upcast(kind, v, cls.v, payload)
     decoder = _DECODERS.get(kind)
     if decoder is None:
         decoder = _DECODERS[kind] = msgspec.json.Decoder(cls)
-    return decoder.decode(payload)
+    try:
+        return decoder.decode(payload)
+    except msgspec.ValidationError:
+        if _REDACTED in payload:
+            return UnknownEvent(kind, v, payload)
+        raise
 
 
 def record_of(

@@ -59,6 +59,16 @@ class LogRecovered(Fact, frozen=True):
     segment: int = 0
 
 
+class LogLost(Fact, frozen=True):
+    """Stands for the records *first*..*last*, which were lost, in a log that was repaired."""
+
+    kind = "log.lost"
+    emitter = "session"
+    first: int
+    last: int
+    bytes: int = 0
+
+
 class ConfigChanged(Fact, frozen=True):
     """Part of the configuration changed; ``set`` names only what did."""
 

@@ -14,6 +14,8 @@ import msgspec
 from tinyagent.runtime.stores import ForkedFrom, Log, LogMeta, Stored
 
 BATCH_RECORDS = 1024
+# The ends of a line: ``,"x":"9f3a1c02"}`` and a newline, before it ``,"h":"..."`` if chained.
+TAIL_BYTES, CHAIN_BYTES = 17, 39
 
 
 def line_of(meta: LogMeta, record: Stored) -> tuple[bytes, dict[str, bytes]]:
@@ -42,26 +44,49 @@ def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
     Raises:
         ValueError: records up to *upto* are missing.
     """
-    from tinyagent._alchemy import chain_origin, chain_over
+    from tinyagent._alchemy import chain_over
 
     fork = meta.fork
-    seq = 0
-    if fork is None:
-        head = chain_origin(meta.log)
-    elif upto < fork.at:
-        head = chain_origin(fork.root or fork.log)
-    else:
-        head, seq = fork.head, fork.at
+    seq = fork.at if fork is not None and upto >= fork.at else 0
+    head = chain_start(meta, seq)
     wanted = (record for record in records if seq < record.seq <= upto)
     while batch := list(islice(wanted, BATCH_RECORDS)):
         for record in batch:
-            if record.seq != seq + 1:
+            if record.seq != seq + 1 and lost_from(record) != seq + 1:
                 raise ValueError(f"log {meta.log}: record {seq + 1} is missing")
             seq = record.seq
         head = chain_over(head, [line_of(meta, record)[0] for record in batch])
     if seq != upto:
         raise ValueError(f"log {meta.log}: it ends at record {seq}, before {upto}")
     return head
+
+
+def chain_start(meta: LogMeta, before: int) -> str:
+    """Return the chain hash before the first record of *meta*; of a fork at *before* its cut."""
+    from tinyagent._alchemy import chain_origin
+
+    fork = meta.fork
+    if fork is not None and before == fork.at:
+        return fork.head
+    return chain_origin(meta.log if fork is None else fork.root or fork.log)
+
+
+def stored_payload(line: bytes) -> bytes:
+    """Return the payload that *line* holds, large values as references."""
+    end = -TAIL_BYTES - CHAIN_BYTES if line[-56:-50] == b',"h":"' else -TAIL_BYTES
+    # What comes before it holds no quotes of its own: the first is the one.
+    return line[line.index(b',"e":') + 5 : end]
+
+
+def lost_from(record: Stored) -> int:
+    """Return the first record that *record* stands for: itself, but for ``log.lost``."""
+    if record.kind != "log.lost":
+        return record.seq
+    return msgspec.json.decode(record.payload, type=_Lost).first
+
+
+class _Lost(msgspec.Struct):
+    first: int
 
 
 class Head(msgspec.Struct, frozen=True):

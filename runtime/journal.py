@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
+from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.stores import Log
 
@@ -39,6 +40,7 @@ class Journal:
         self.clock = clock
         self._readers: tuple[Reader, ...] = ()
         self._routes: dict[str, tuple[Callable[[Record], None], ...]] = {}
+        self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
         self.redactor: Redactor | None = None
 
@@ -120,3 +122,14 @@ class Journal:
                     await self.log.durable(record.seq)
             case _:
                 pass
+        self._report_recovery()
+
+    def _report_recovery(self) -> None:
+        """Put on record that an fsync failed, and what was done about it."""
+        found = self.log.recovered
+        if found is None or found is self._recovered:
+            return
+        self._recovered = found
+        self.append(
+            LogRecovered(found.why, found.torn_bytes, found.dropped, found.copied, found.segment)
+        )

@@ -11,7 +11,7 @@ import msgspec
 
 from tinyagent.events import Record, UnknownEvent
 from tinyagent.runtime.ancestry import beside
-from tinyagent.runtime.chain import chain_head
+from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
 
@@ -29,12 +29,19 @@ class LostValue(msgspec.Struct, frozen=True):
     digest: str
 
 
+class LostRecords(msgspec.Struct, frozen=True):
+    """Records that are gone, in a log that was repaired; one ``log.lost`` stands for them."""
+
+    first: int
+    last: int
+
+
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not as it should be, though nothing acknowledged is lost but *lost_values*.
+    """What is not as it should be, though nothing acknowledged is lost but what is named here.
 
     Attributes:
         verdict: ``unclean``: not closed in order, all is there. ``torn``: the end was never
-            acknowledged and cannot be read. ``clean``: only *lost_values* are missing.
+            acknowledged and cannot be read. ``clean``: only what is named here is missing.
         path, offset: file and byte where the torn end starts; the log's path and 0 otherwise.
         torn_bytes: bytes from there on.
         dropped: whole records among them.
@@ -50,6 +57,7 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     void_segments: int = 0
     void_lines: int = 0
     lost_values: tuple[LostValue, ...] = ()
+    lost_records: tuple[LostRecords, ...] = ()
 
 
 class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,8 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
         records: all that count, in order.
         durable_seq: the last one known to survive a power cut.
         damage: None if the log was closed in order and all is there.
+        base: the first record in the log's own files: 1, but for forks.
+        epoch: the last opening for append.
         at_us: when the log was begun, microseconds since 1970 UTC.
     """
 
@@ -67,6 +77,8 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
     records: list[Stored]
     durable_seq: int
     at_us: int
+    base: int = 1
+    epoch: int = 1
     damage: Damage | None = None
 
     @property
@@ -99,6 +111,15 @@ def read_log(where: str | Path) -> LoadedLog:
     return _read(Path(where), None, ())
 
 
+def read_own(where: str | Path) -> LoadedLog:
+    """Read the log at *where* alone: of a fork only what came after its cut.
+
+    Raises:
+        LogError: as ``read_log``.
+    """
+    return _read(Path(where), None, None)
+
+
 def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
     """Return the records that the fork in the folder *where* shares with its parent.
 
@@ -108,8 +129,11 @@ def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
     return _shared(Path(where), fork, ())[0]
 
 
-def _read(where: Path, upto: int | None, below: tuple[str, ...]) -> LoadedLog:
-    """Read *where* up to record *upto*; *below* are the forks that it is read for."""
+def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> LoadedLog:
+    """Read *where* up to record *upto*; *below* are the forks that it is read for.
+
+    None for *below*: without what it shares with its parent.
+    """
     from tinyagent._alchemy import LogReader
 
     reader = LogReader(where)
@@ -123,7 +147,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...]) -> LoadedLog:
     )
     records: list[Stored] = []
     lost: list[LostValue] = []
-    if meta.fork is not None and reader.base > meta.fork.at:
+    if below is not None and meta.fork is not None and reader.base > meta.fork.at:
         records, lost = _shared(where, meta.fork, (*below, meta.log))
     _read_own(reader, upto, records, lost)
     return LoadedLog(
@@ -132,7 +156,9 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...]) -> LoadedLog:
         records=records,
         durable_seq=reader.durable_seq,
         at_us=reader.at_us,
-        damage=_damage(reader, str(where), tuple(lost)),
+        base=reader.base,
+        epoch=reader.epoch,
+        damage=_damage(reader, str(where), tuple(lost), _lost_records(records)),
     )
 
 
@@ -240,9 +266,19 @@ def _shown(value: Any) -> Any:
             return value
 
 
-def _damage(reader: LogReader, where: str, lost: tuple[LostValue, ...]) -> Damage | None:
+def _lost_records(records: list[Stored]) -> tuple[LostRecords, ...]:
+    lost = [record for record in records if record.kind == "log.lost"]
+    return tuple(LostRecords(lost_from(record), record.seq) for record in lost)
+
+
+def _damage(
+    reader: LogReader,
+    where: str,
+    lost: tuple[LostValue, ...],
+    lost_records: tuple[LostRecords, ...],
+) -> Damage | None:
     verdict = cast("Verdict", reader.verdict)
-    if verdict == "clean" and not lost:
+    if verdict == "clean" and not lost and not lost_records:
         return None
     path, offset, torn_bytes, dropped = reader.torn or (where, 0, 0, 0)
     _, void_segments, void_lines, _ = reader.counts
@@ -255,4 +291,5 @@ def _damage(reader: LogReader, where: str, lost: tuple[LostValue, ...]) -> Damag
         void_segments=void_segments,
         void_lines=void_lines,
         lost_values=lost,
+        lost_records=lost_records,
     )

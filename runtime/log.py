@@ -49,6 +49,7 @@ def open_log_at(
     fork: ForkedFrom | None = None,
     level: Level | None = None,
     key: SealKey | None = None,
+    accept_loss: bool = False,
 ) -> Log:
     """Open the log at *where* for appending, or create it.
 
@@ -56,8 +57,8 @@ def open_log_at(
 
     *name* labels a new log. *log_id* is the id of a new log, drawn at random if not given; a log
     that is there must have it. *fork*, as ``forked_from`` gives it, makes a new log the fork of
-    another, which must lie beside it; a log that is there must be that fork. *level* and *key*
-    are as in ``FileLog``.
+    another, which must lie beside it; a log that is there must be that fork. *level*, *key*
+    and *accept_loss* are as in ``FileLog``.
 
     Raises:
         LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
@@ -88,6 +89,7 @@ def open_log_at(
         fork=fork,
         level=level,
         key=key,
+        accept_loss=accept_loss,
     )
 
 

@@ -15,7 +15,8 @@ FREE = (
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
 MACHINE = "actors.state actors.gate"
-DISK = "runtime/log.py runtime/load.py runtime/chain.py runtime/ancestry.py runtime/stores/files.py"
+ON_DISK = "ancestry chain load log redact repair snapshots stores/files"
+DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
@@ -70,7 +71,7 @@ HARMLESS = frozenset({"__main__", "_json", "mailbox"})
 ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
     " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
-    " edits.py provider_contracts.py"
+    " edits.py provider_contracts.py runtime/redact.py runtime/snapshots.py"
     " proxy.py proxy_event_handlers.py rust_binding_provider.py"
     " _handle.py"  # by the extension
 )

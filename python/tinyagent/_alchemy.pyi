@@ -29,8 +29,9 @@ def line(
     v: int,
     cause: int,
     payload: bytes,
+    before: str | None = None,
 ) -> bytes:
-    """One record as its line, newline included.
+    """One record as its line, newline included; with its chain hash, if *before* is the one before.
 
     Raises:
         ValueError: a field is not one that a record can have.
@@ -50,6 +51,7 @@ def header_line(
     origin: str | None = None,
     fork: ForkFields | None = None,
     prev: str | None = None,
+    redacted: str | None = None,
 ) -> bytes:
     """The first line of a segment."""
 
@@ -109,11 +111,43 @@ def write_packed(path: str | Path, body: bytes, blobs: list[tuple[str, bytes]]) 
         LogFailedError: the disk said no.
     """
 
+def write_folder(path: str | Path, body: bytes, blobs: list[tuple[str, bytes]]) -> None:
+    """Write *body*, a whole segment, and *blobs* into a folder without a log: durably.
+
+    Raises:
+        ValueError: there is a log in it. LogFailedError: the disk said no.
+    """
+
+def write_atomically(path: str | Path, body: bytes) -> None:
+    """Write the file *path* durably, whole or not at all; its folder is made if need be.
+
+    Raises:
+        LogFailedError: the disk said no.
+    """
+
+def verify_log(path: str | Path, key: KeyFields | None = None) -> dict[str, Any]:
+    """Read every byte of a log. Keys: as ``runtime.repair.Report`` but ``where``; segments as
+    tuples of the fields of ``SegmentReport``, lost values as ``(seq, digest)``.
+
+    Raises:
+        LogError: as ``verify``.
+    """
+
+def salvage_log(path: str | Path) -> dict[str, Any]:
+    """Read what can be read. Keys: ``log epoch parts``, and if a header can be read ``format level
+    name origin fork at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple of
+    the fields of ``Gap``.
+
+    Raises:
+        LogError: as ``salvage``.
+    """
+
 @final
 class LogWriter:
     """The writing end of a log in a folder; a thread of its own does the writing.
 
-    Dropping it unclosed leaves the log unsealed, with everything accepted written.
+    What ``Log``, ``LogMeta`` and ``FileLog`` have too is told there. Dropping it unclosed leaves
+    the log unsealed, with everything accepted written.
 
     Raises:
         LogError: see ``FileLog``. ValueError: an option is not one of those possible.
@@ -131,49 +165,40 @@ class LogWriter:
         fork: ForkFields | None = None,
         level: str | None = None,
         key: KeyFields | None = None,
+        accept_loss: bool = False,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
         interval_ms: int | None = None,
     ) -> None: ...
     @property
-    def log(self) -> str:
-        """The log's id."""
+    def log(self) -> str: ...
     @property
-    def name(self) -> str | None:
-        """Its label."""
+    def name(self) -> str | None: ...
     @property
-    def origin(self) -> str | None:
-        """Set if it was imported."""
+    def origin(self) -> str | None: ...
     @property
-    def level(self) -> str:
-        """Its integrity level."""
+    def level(self) -> str: ...
     @property
-    def fork(self) -> ForkFields | None:
-        """Where it left its parent."""
+    def fork(self) -> ForkFields | None: ...
     @property
-    def epoch(self) -> int:
-        """The number of this opening."""
+    def epoch(self) -> int: ...
     @property
     def recovered(self) -> tuple[bool, int, int, int, int]:
         """``(is_unclean, torn_bytes, dropped, copied, segment)`` of what was found."""
     @property
-    def seq(self) -> int:
-        """The last record accepted."""
+    def takeover(self) -> tuple[int, int, int] | None:
+        """``(count, copied, segment)`` of the last failed fsync of this opening."""
     @property
-    def written_seq(self) -> int:
-        """The last record that survives the death of this process."""
+    def seq(self) -> int: ...
     @property
-    def durable_seq(self) -> int:
-        """The last record that survives a power cut."""
+    def written_seq(self) -> int: ...
+    @property
+    def durable_seq(self) -> int: ...
     def append(
         self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
     ) -> int:
-        """Accept a record; return its watermark. Never waits.
-
-        Raises:
-            LogError: see ``FileLog.append``. ValueError: it cannot be a record.
-        """
+        """As ``FileLog.append``; return the watermark."""
     def append_keeping(
         self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
     ) -> tuple[int, bytes]:
@@ -200,39 +225,33 @@ class LogWriter:
 class LogReader:
     """A log, scanned and judged when this is made: a folder, or one packed file.
 
+    What ``LoadedLog`` has too is told there.
+
     Raises:
-        LogNotFoundError, LogVersionError, CorruptLogError, LogFailedError: as named.
+        LogError: see ``read_log``.
     """
 
     def __init__(self, path: str | Path) -> None: ...
     def __len__(self) -> int: ...
     @property
-    def log(self) -> str:
-        """The log's id."""
+    def log(self) -> str: ...
     @property
-    def format(self) -> int:
-        """Version of its format."""
+    def format(self) -> int: ...
     @property
-    def level(self) -> str:
-        """Its integrity level."""
+    def level(self) -> str: ...
     @property
-    def name(self) -> str | None:
-        """Its label."""
+    def name(self) -> str | None: ...
     @property
-    def origin(self) -> str | None:
-        """Set if it was imported."""
+    def origin(self) -> str | None: ...
     @property
-    def fork(self) -> ForkFields | None:
-        """Where it left its parent."""
+    def fork(self) -> ForkFields | None: ...
     @property
     def base(self) -> int:
         """The first record that its own files hold: 1, but for forks and pruned logs."""
     @property
-    def at_us(self) -> int:
-        """When its first segment was made."""
+    def at_us(self) -> int: ...
     @property
-    def epoch(self) -> int:
-        """The last opening."""
+    def epoch(self) -> int: ...
     @property
     def first(self) -> int:
         """Its first record; 0 if there is none."""
@@ -240,11 +259,9 @@ class LogReader:
     def last(self) -> int:
         """Its last record; 0 if there is none."""
     @property
-    def durable_seq(self) -> int:
-        """The last record known to be durable."""
+    def durable_seq(self) -> int: ...
     @property
-    def verdict(self) -> str:
-        """``clean``, ``unclean`` or ``torn``."""
+    def verdict(self) -> str: ...
     @property
     def torn(self) -> tuple[str, int, int, int] | None:
         """``(path, offset, bytes, dropped)`` of the end that cannot be read."""

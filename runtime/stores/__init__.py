@@ -130,9 +130,10 @@ def as_record(stored: Stored) -> Record:
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
-    """What opening a log after a crash found.
+    """What opening a log after a crash found, or what a failed fsync made necessary since.
 
     Attributes:
+        why: ``unclean``, or ``fsync``: it failed, and a new segment took the records over.
         torn_bytes: set aside, because they were never acknowledged. dropped: records in them.
         copied: records that were written but perhaps not on disk, taken over.
         segment: the segment that was opened for it.
@@ -142,6 +143,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     copied: int
     segment: int
+    why: Literal["unclean", "fsync"] = "unclean"
 
 
 class Log(Protocol):
@@ -171,7 +173,10 @@ class Log(Protocol):
 
     @property
     def recovered(self) -> Recovered | None:
-        """What this opening found to be torn or unsure; None if nothing."""
+        """What this opening found to be torn or unsure, or the last failed fsync; None if nothing.
+
+        The same object until there is something new.
+        """
         ...
 
     @property

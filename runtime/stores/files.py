@@ -58,7 +58,8 @@ class FileLog:
 
     Raises:
         LogOwnedError: another process, or another object of this one, is writing the log.
-        CorruptLogError: acknowledged records are damaged; nothing was changed.
+        CorruptLogError: acknowledged records are damaged; nothing was changed. Or the log was
+            repaired, and *accept_loss* does not say to go on without what was lost.
         LogVersionError: a newer version wrote it. LogFailedError: the disk said no.
         ValueError: *log_id*, *fork* or *level* is not that of the log that is there, or no id.
     """
@@ -75,6 +76,7 @@ class FileLog:
         fork: ForkedFrom | None = None,
         level: Level | None = None,
         key: SealKey | None = None,
+        accept_loss: bool = False,
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -96,6 +98,7 @@ class FileLog:
             fork=fork_fields(fork),
             level=level,
             key=key.fields() if key is not None else None,
+            accept_loss=accept_loss,
             segment_bytes_max=segment_bytes_max,
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
@@ -110,16 +113,28 @@ class FileLog:
         )
         self.epoch = writer.epoch
         torn_bytes, dropped, copied, segment = writer.recovered[1:]
-        self.recovered = (
+        self._recovered = (
             Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
             if torn_bytes or dropped or copied
             else None
         )
+        self._takeovers = 0
         self._append = writer.append
         self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
         self.options = LogOptions()
         self._is_notified = False
+
+    @property
+    def recovered(self) -> Recovered | None:
+        """What opening found, or the last failed fsync since; None if nothing."""
+        taken = self._writer.takeover
+        if taken is not None and taken[0] != self._takeovers:
+            self._takeovers, copied, segment = taken
+            self._recovered = Recovered(
+                torn_bytes=0, dropped=0, copied=copied, segment=segment, why="fsync"
+            )
+        return self._recovered
 
     @property
     def seq(self) -> int:

@@ -7,6 +7,7 @@ same bytes as a file has at watermark 0.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
@@ -51,7 +52,7 @@ class MemoryLog:
         self.where = where
         self._records: list[Stored] = list(records)
         cut = self.meta.fork.at if self.meta.fork is not None else 0
-        self._base = self._records[0].seq - 1 if self._records else cut
+        self._base = cut
         if self.seq < cut:
             raise ValueError(f"{where}: the records end at {self.seq}, before the fork at {cut}")
         self._closed: str | None = "was opened for reading" if read_only else None
@@ -63,7 +64,7 @@ class MemoryLog:
     @property
     def seq(self) -> int:
         """Number of the last record; in an empty fork that of its cut."""
-        return self._base + len(self._records)
+        return self._records[-1].seq if self._records else self._base
 
     @property
     def written_seq(self) -> int:
@@ -102,8 +103,8 @@ class MemoryLog:
 
     def _holds(self, record: Stored) -> bool:
         """Whether *record* is there: an append repeated after its answer was lost."""
-        at = record.seq - self._base - 1
-        return 0 <= at < len(self._records) and is_same(self._records[at], record)
+        at = self._index(record.seq)
+        return at < len(self._records) and is_same(self._records[at], record)
 
     async def written(self, seq: int) -> None:
         """Return at once."""
@@ -116,7 +117,7 @@ class MemoryLog:
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
         """Yield the records *first*..*last* in order; records appended meanwhile included."""
-        at = max(first - self._base - 1, 0)
+        at = self._index(first)
         while at < len(self._records):
             record = self._records[at]
             if last is not None and record.seq > last:
@@ -129,8 +130,12 @@ class MemoryLog:
         return self._followers.follow(first, lambda: self.seq, self._batch, in_thread=False)
 
     def _batch(self, first: int, count: int) -> list[Stored]:
-        at = max(first - self._base - 1, 0)
+        at = self._index(first)
         return self._records[at : at + count]
+
+    def _index(self, seq: int) -> int:
+        """Return where record *seq* is, or the first after it: a repaired log leaves some out."""
+        return bisect_left(self._records, seq, key=lambda record: record.seq)
 
     async def close(self, why: str = "close") -> None:
         """Take no more records; readers still may read. Safe to call twice."""

@@ -26,6 +26,7 @@ EXAMPLES: list[Event] = [
     k.SessionForked([["model", {"id": "m"}]], True, "why"),
     k.SessionResumed(2, {"tinyagent": "1"}, [7]),
     k.LogRecovered("unclean", 12, 1, 2, 3),
+    k.LogLost(3, 5, 120),
     k.ConfigChanged({"system": "T"}),
     k.SessionEnded("closed"),
     k.UserSaid("hi", "steer", 5),
@@ -144,3 +145,14 @@ def test_plain_json_is_restored_as_it_was(value: Any) -> None:
 def test_canonical_json_is_the_same_for_equal_values() -> None:
     assert canonical({"b": 1, "a": 2}) == canonical({"a": 2, "b": 1}) == b'{"a":2,"b":1}'
     assert len(digest(b"")) == 16
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"$redacted":"sha256:00","n":9}', b'{"content":{"$redacted":"","n":0}}']
+)
+def test_what_was_redacted_is_unknown_and_keeps_its_bytes(payload: bytes) -> None:
+    event = decode("user.said", 1, payload)
+    assert event == k.UnknownEvent("user.said", 1, payload)
+    assert encode(event) == payload
+    with pytest.raises(msgspec.ValidationError):
+        decode("user.said", 1, b'{"content":{"n":0}}')

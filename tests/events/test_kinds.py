@@ -13,7 +13,8 @@ from tinyagent.events import KINDS, Fact, UnknownEvent, barrier, kinds as k
 # Kinds are never renamed and never taken away: a name that is missing here may be added, and
 # that is all that may ever be done to this list.
 NAMES = (
-    "session.started session.forked session.resumed session.ended log.recovered config.changed"
+    "session.started session.forked session.resumed session.ended"
+    " log.recovered log.lost config.changed"
     " user.said user.continued user.withdrawn user.delivered cancel.requested"
     " host.asked host.answered host.failed"
     " model.requested model.delta model.retrying model.finished model.failed"

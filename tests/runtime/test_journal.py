@@ -11,7 +11,7 @@ from tinyagent.events import Event, Record, UnknownEvent, decode, kinds as k
 from tinyagent.runtime.errors import MailboxFullError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Durability
+from tinyagent.runtime.stores import Durability, Recovered
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
 
@@ -202,3 +202,23 @@ def test_the_clock_is_read_once_for_each_record() -> None:
     writing.append(k.UserContinued())
     writing.append(k.UserContinued())
     assert len(read) == 2
+
+
+async def test_a_failed_fsync_is_put_on_record_once_after_the_barrier() -> None:
+    log = Waiting("interval")
+    log.safe.set()
+    log.recovered = before = Recovered(torn_bytes=5, dropped=0, copied=0, segment=2)
+    writing = journal(log)
+    await writing.reached(writing.append(k.ModelRequested(1)))
+    assert (log.seq, log.recovered) == (1, before)
+    log.recovered = Recovered(torn_bytes=0, dropped=0, copied=3, segment=4, why="fsync")
+    for _ in range(2):
+        await writing.reached(writing.append(k.ModelRequested(1)))
+    records = list(log.read())
+    assert [record.kind for record in records] == [
+        "model.requested",
+        "model.requested",
+        "log.recovered",
+        "model.requested",
+    ]
+    assert records[2].payload == b'{"why":"fsync","copied":3,"segment":4}'

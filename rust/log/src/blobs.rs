@@ -11,7 +11,7 @@ use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use crate::json::{parse_string, push_string, push_u64, string_end, take_u64};
-use crate::vfs::{append_all, Vfs};
+use crate::vfs::{append_all, ordinals, segment_name, Vfs};
 
 /// What every reference starts with. A string cannot hold it: its quotes would be escaped.
 pub const REFERENCE: &[u8] = b"{\"$blob\":\"sha256:";
@@ -284,6 +284,29 @@ pub fn write_packed(
         vfs.sync_folder(&folder)?;
     }
     write_whole(vfs, name, body)?;
+    vfs.sync_folder("")
+}
+
+/// Writes a log of one segment, which is *body*, into a folder that is not there yet.
+///
+/// # Errors: what the file system says; `AlreadyExists` if the folder holds a log.
+pub fn write_folder(vfs: &dyn Vfs, body: &[u8], blobs: &[(String, Vec<u8>)]) -> io::Result<()> {
+    vfs.create_root()?;
+    if !ordinals(vfs)?.is_empty() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let mut dirty = BTreeSet::new();
+    for (digest, body) in blobs {
+        let blob = Blob {
+            digest: digest.clone(),
+            body: body.clone(),
+        };
+        store(vfs, &blob, &mut dirty)?;
+    }
+    for folder in dirty.iter().rev() {
+        vfs.sync_folder(folder)?;
+    }
+    write_whole(vfs, &segment_name(1), body)?;
     vfs.sync_folder("")
 }
 

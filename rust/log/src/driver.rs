@@ -175,6 +175,7 @@ impl Driver {
         let is_wanted = {
             let mut state = self.shared.lock();
             state.in_flight_bytes = 0;
+            state.takeover = self.writer.takeover;
             let has_room = state.queued_bytes() <= self.limits.queue_bytes_soft_max;
             let wants = &mut state.wants;
             let due = (wants.written != 0 && wants.written <= written)

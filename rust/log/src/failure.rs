@@ -37,6 +37,12 @@ pub enum Failure {
 impl Failure {
     /// An operation on a file failed.
     pub fn io(doing: &str, path: &str, error: &io::Error, durable: u64) -> Failure {
+        if is_full(error) {
+            return Failure::Full(format!(
+                "{path}: {doing} failed: the disk is full; records 1..{durable} are durable; \
+                 make room and reopen the log"
+            ));
+        }
         Failure::Failed(
             format!(
                 "{path}: {doing} failed: {error}; records 1..{durable} are durable; \
@@ -45,6 +51,14 @@ impl Failure {
             durable,
         )
     }
+}
+
+/// Whether *error* says that there is no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl fmt::Display for Failure {

@@ -1,13 +1,12 @@
 //! Follows the hash chain through a log, and compares what lines, headers and seals say of it.
 //!
 //! After a `log.lost` record the true hash is not known any more: the chain starts anew with that
-//! record, and what older lines say of theirs is passed over up to the first one that fits again,
-//! which is one that was written after the repair.
+//! record, and what older lines and marks say of theirs is passed over up to the first one that fits
+//! again, which is the seal of the repair.
 
 use std::collections::BTreeMap;
 
 use crate::chain::{self, Fork, Hash};
-use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::marks::Header;
 use crate::open::OpenOptions;
@@ -61,7 +60,6 @@ pub(crate) fn level_to_write(
 
 /// A walk along the chain, record by record.
 pub struct Walk {
-    id: LogId,
     /// The hash after the last record.
     pub hash: Hash,
     /// Its number.
@@ -69,7 +67,7 @@ pub struct Walk {
     has_chain: bool,
     fork: Option<Fork>,
     /// Between a `log.lost` and the first hash that fits again.
-    pub is_after_loss: bool,
+    is_after_loss: bool,
 }
 
 impl Walk {
@@ -84,7 +82,6 @@ impl Walk {
             (None, None) => (0, chain::origin(&header.log)),
         };
         Walk {
-            id: header.log,
             hash,
             seq,
             has_chain: header.level != PLAIN,
@@ -114,7 +111,7 @@ impl Walk {
             let (found, expected) = (chain::show(&self.hash), chain::show(&head));
             (self.hash != head).then(|| format!("chain hash {found} at the cut, not {expected}"))
         });
-        self.is_after_loss |= lost_from(line).is_some_and(|first| first < seq);
+        self.is_after_loss |= lost_from(line).is_some();
         complaint.map_or(Ok(()), Err)
     }
 
@@ -131,24 +128,20 @@ impl Walk {
     }
 
     /// What is wrong with *head*, which a mark says is the hash here; `None` if nothing is.
-    pub fn objection(&self, head: Option<&str>) -> Option<String> {
-        if !self.has_chain || self.is_after_loss {
+    fn claimed(&mut self, head: Option<&str>) -> Option<String> {
+        let expected = chain::show(&self.hash);
+        if !self.has_chain {
             return None;
         }
-        let expected = chain::show(&self.hash);
-        match head {
-            Some(head) if head == expected => None,
-            Some(head) => Some(format!(
-                "chain hash {head} at record {}, not {expected}",
-                self.seq
-            )),
-            None => Some(format!("no chain hash of record {}", self.seq)),
+        if head == Some(expected.as_str()) {
+            self.is_after_loss = false;
+            return None;
         }
-    }
-
-    /// The id of the log.
-    pub fn id(&self) -> &LogId {
-        &self.id
+        let what = match head {
+            Some(head) => format!("chain hash {head} at record {}, not {expected}", self.seq),
+            None => format!("no chain hash of record {}", self.seq),
+        };
+        (!self.is_after_loss).then_some(what)
     }
 }
 
@@ -171,7 +164,7 @@ pub(crate) fn check(reader: &mut Reader) -> Result<Option<(Hash, Hash)>, Failure
     let mut walk = Walk::start(&reader.header);
     let evidence = reader.analysis.evidence;
     let mut durable = walk.hash;
-    judge(reader, &walk, &claims)?;
+    judge(reader, &mut walk, &claims)?;
     for index in 0..reader.len() {
         let line = reader.line(index)?;
         let found = reader.analysis.records[index];
@@ -188,14 +181,18 @@ pub(crate) fn check(reader: &mut Reader) -> Result<Option<(Hash, Hash)>, Failure
         if walk.seq <= evidence {
             durable = walk.hash;
         }
-        judge(reader, &walk, &claims)?;
+        judge(reader, &mut walk, &claims)?;
     }
     Ok(Some((durable, walk.hash)))
 }
 
-fn judge(reader: &Reader, walk: &Walk, claims: &BTreeMap<u64, Vec<Claim>>) -> Result<(), Failure> {
+fn judge(
+    reader: &Reader,
+    walk: &mut Walk,
+    claims: &BTreeMap<u64, Vec<Claim>>,
+) -> Result<(), Failure> {
     for claim in claims.get(&walk.seq).into_iter().flatten() {
-        if let Some(what) = walk.objection(claim.head.as_deref()) {
+        if let Some(what) = walk.claimed(claim.head.as_deref()) {
             let what = format!("a mark names {what}");
             return Err(broken(reader, claim.file, walk.seq, claim.offset, &what));
         }

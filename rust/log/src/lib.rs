@@ -17,6 +17,7 @@
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
 //! - `reader`: a folder or a packed file, read.
+//! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
 //! - `open`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
@@ -42,10 +43,12 @@ pub mod queue;
 pub mod reader;
 pub mod record;
 pub mod recover;
+pub mod salvage;
 pub mod scan;
 mod segments;
 mod shared;
 pub mod sign;
+pub mod verify;
 pub mod vfs;
 pub mod writer;
 

@@ -31,6 +31,8 @@ pub struct Header {
     pub fork: Option<String>,
     /// Raw JSON of `pruned`, where records were removed on purpose.
     pub pruned: Option<String>,
+    /// Raw JSON of `redacted`, where texts were masked and the chain made anew.
+    pub redacted: Option<String>,
     /// Raw JSON of `need`: what a reader must know.
     pub need: Option<String>,
     /// A label for people.
@@ -77,6 +79,7 @@ impl Header {
         let raw = [
             ("fork", &self.fork),
             ("pruned", &self.pruned),
+            ("redacted", &self.redacted),
             ("need", &self.need),
         ];
         for (name, value) in raw {
@@ -112,6 +115,7 @@ impl Header {
             prev: text("prev"),
             fork: raw("fork"),
             pruned: raw("pruned"),
+            redacted: raw("redacted"),
             need: raw("need"),
             name: text("name"),
             origin: text("origin"),

@@ -41,6 +41,8 @@ pub struct OpenOptions {
     pub level: Option<String>,
     /// Signs the seals, at level `signed`.
     pub key: Option<Key>,
+    /// Goes on although records were lost and the log was repaired.
+    pub accepts_loss: bool,
     /// The library that writes.
     pub by: String,
     /// Now, in microseconds since 1970 UTC.
@@ -199,6 +201,7 @@ fn header(
         level,
         fork,
         pruned: known.and_then(|known| known.pruned.clone()),
+        redacted: known.and_then(|known| known.redacted.clone()),
         need: None,
         name: known.map_or(options.name.clone(), |known| known.name.clone()),
         origin: known.map_or(options.origin.clone(), |known| known.origin.clone()),
@@ -234,6 +237,7 @@ impl Opening {
         options: &OpenOptions,
     ) -> Result<(Writer, Recovered), Failure> {
         let mut recovered = self.judge(&reader)?;
+        self.check_losses(&reader, options)?;
         let last = reader.analysis.next - 1;
         let first = match planted("cached_lines_trusted_at_open") {
             true => last + 1,
@@ -263,6 +267,26 @@ impl Opening {
         let writer = self.begin(&copies, heads, options)?;
         tidy(&writer, &reader, first);
         Ok((writer, recovered))
+    }
+
+    /// A repaired log is not gone on with by accident.
+    fn check_losses(&self, reader: &Reader, options: &OpenOptions) -> Result<(), Failure> {
+        let mut records = reader.analysis.records.iter();
+        let lost = records.find(|found| found.place.is_lost);
+        let Some(found) = lost.filter(|_| !options.accepts_loss) else {
+            return Ok(());
+        };
+        let (first, last) = (found.place.from, found.place.seq);
+        let path = reader.path(found.file);
+        Err(Failure::Corrupt(
+            format!(
+                "{path}: records {first}..{last} are lost, the log was repaired; it can be read; \
+                 to go on without them, open it with accept_loss=True"
+            ),
+            path,
+            first,
+            found.place.offset,
+        ))
     }
 
     fn judge(&self, reader: &Reader) -> Result<Recovered, Failure> {
@@ -341,7 +365,7 @@ impl Opening {
                 ..heads
             }),
             key: options.key.clone(),
-            takeovers: 0,
+            takeover: None,
             header: self.header,
         })
     }

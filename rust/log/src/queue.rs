@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::marks::Header;
 use crate::record::{complaint, push_chained, push_line, Record};
 use crate::shared::{Shared, State};
-use crate::writer::Writer;
+use crate::writer::{Takeover, Writer};
 
 pub use crate::shared::{Durability, Limits};
 
@@ -262,6 +262,14 @@ impl Queue {
     /// Whether the thread has ended and the lock is free.
     pub fn is_closed(&self) -> bool {
         self.is_forked() || self.shared.lock().is_closed
+    }
+
+    /// What the last failed fsync made necessary; `None` if none has failed.
+    pub fn takeover(&self) -> Option<Takeover> {
+        if self.is_forked() {
+            return None;
+        }
+        self.shared.lock().takeover
     }
 
     /// What the thread failed of.

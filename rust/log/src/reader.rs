@@ -68,22 +68,8 @@ impl Reader {
     }
 
     fn folder_once(vfs: Arc<dyn Vfs>, below: u64) -> Result<Found, Failure> {
-        let failed = |name: &str, error: &io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::NotFound(format!(
-                "{}: there is no log here; check the path",
-                vfs.path(name)
-            )),
-            _ => Failure::io("reading", &vfs.path(name), error, 0),
-        };
         let lock = vfs.read(LOCK).unwrap_or_default();
-        let found = ordinals(vfs.as_ref()).map_err(|error| failed("", &error))?;
-        let mut named = Vec::new();
-        for ordinal in found.into_iter().filter(|&o| o < below).rev() {
-            let name = segment_name(ordinal);
-            let bytes = vfs.read(&name).map_err(|error| failed(&name, &error))?;
-            named.push((name, bytes));
-        }
-        named.reverse();
+        let named = read_segments(vfs.as_ref(), below)?;
         Reader::judge(vfs, "blobs", named, &lock)
     }
 
@@ -269,6 +255,27 @@ fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Names and bytes of the segments in a folder, in order, but for those from *below* on.
+pub(crate) fn read_segments(vfs: &dyn Vfs, below: u64) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let failed = |name: &str, error: &io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::NotFound(format!(
+            "{}: there is no log here; check the path",
+            vfs.path(name)
+        )),
+        _ => Failure::io("reading", &vfs.path(name), error, 0),
+    };
+    let found = ordinals(vfs).map_err(|error| failed("", &error))?;
+    let mut named = Vec::new();
+    // From the newest back: see `folder`.
+    for ordinal in found.into_iter().filter(|&o| o < below).rev() {
+        let name = segment_name(ordinal);
+        let bytes = vfs.read(&name).map_err(|error| failed(&name, &error))?;
+        named.push((name, bytes));
+    }
+    named.reverse();
+    Ok(named)
 }
 
 /// A header, and nothing else, is written when a log is created: no more bytes than this.

@@ -42,6 +42,8 @@ pub struct Place {
     pub d: u64,
     /// The first record that it stands for: `seq`, but for `log.lost`.
     pub from: u64,
+    /// Whether it is a `log.lost`.
+    pub is_lost: bool,
     /// First byte in its file.
     pub offset: u64,
     /// Bytes, newline included.
@@ -126,10 +128,12 @@ fn read_line(line: &[u8], offset: usize, id: &LogId) -> Option<Item> {
             return None;
         }
         let lost = memmem::find(&rest[..rest.len().min(256)], b"\"k\":\"log.lost\"");
+        let lost_first = lost.and_then(|_| lost_from(line));
         return Some(Item::Record(Place {
             seq,
             d,
-            from: lost.and_then(|_| lost_from(line)).unwrap_or(seq),
+            from: lost_first.unwrap_or(seq),
+            is_lost: lost_first.is_some(),
             offset,
             len: u32::try_from(line.len()).ok()?,
             crc: stored_crc(line)?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::chain::Hash;
 use crate::failure::Failure;
 use crate::queue::Notify;
-use crate::writer::Batch;
+use crate::writer::{Batch, Takeover};
 
 /// When records are synced without being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ pub(crate) struct State {
     pub is_closed: bool,
     pub is_abandoned: bool,
     pub failure: Option<Failure>,
+    pub takeover: Option<Takeover>,
 }
 
 impl State {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::blobs::{self, Blob};
 use crate::chain::{self, Hash};
 use crate::checksum::LogId;
-use crate::failure::Failure;
+use crate::failure::{is_full, Failure};
 use crate::garden::{planted, planted_nth};
 use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
@@ -42,6 +42,17 @@ pub(crate) struct Heads {
     pub durable: Hash,
 }
 
+/// A segment holds copies of records whose fsync failed in the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// How often that has happened in this opening.
+    pub count: u64,
+    /// Records copied.
+    pub copied: u64,
+    /// Ordinal of the segment that holds the copies.
+    pub segment: u64,
+}
+
 /// The open end of a log.
 pub struct Writer {
     pub(crate) vfs: Arc<dyn Vfs>,
@@ -61,8 +72,8 @@ pub struct Writer {
     pub(crate) heads: Option<Heads>,
     /// Signs the seals, at level `signed`.
     pub(crate) key: Option<Key>,
-    /// How often a segment had to take over from one whose fsync failed.
-    pub takeovers: u64,
+    /// What the last segment took over from one whose fsync failed.
+    pub takeover: Option<Takeover>,
 }
 
 impl Writer {
@@ -280,7 +291,11 @@ impl Writer {
         let (first, tail) = (self.durable + 1, self.written);
         match self.next_segment(first, tail, &lines) {
             Ok(()) => {
-                self.takeovers += 1;
+                self.takeover = Some(Takeover {
+                    count: self.takeover.map_or(0, |before| before.count) + 1,
+                    copied: tail + 1 - first,
+                    segment: self.header.seg,
+                });
                 Ok(())
             }
             Err(fenced @ Failure::Fenced(_)) => Err(fenced),
@@ -363,11 +378,4 @@ impl Writer {
         self.size += line.len() as u64;
         Ok(())
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }

@@ -9,6 +9,7 @@ use tinyagent_log::failure::Failure;
 mod chain;
 mod lines;
 mod reader;
+mod repair;
 mod writer;
 
 /// Adds the names of this file to the extension.
@@ -20,6 +21,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(chain::line_under, module)?)?;
     module.add_function(wrap_pyfunction!(chain::public_key, module)?)?;
     module.add_function(wrap_pyfunction!(chain::sign_head, module)?)?;
+    module.add_function(wrap_pyfunction!(repair::verify_log, module)?)?;
+    module.add_function(wrap_pyfunction!(repair::salvage_log, module)?)?;
+    module.add_function(wrap_pyfunction!(repair::write_folder, module)?)?;
+    module.add_function(wrap_pyfunction!(repair::write_atomically, module)?)?;
     module.add_function(wrap_pyfunction!(lines::crc32c, module)?)?;
     module.add_function(wrap_pyfunction!(lines::line, module)?)?;
     module.add_function(wrap_pyfunction!(lines::header_line, module)?)?;

@@ -1,12 +1,16 @@
 //! A disk that says no: at any operation, once or for good, or because it is full.
 
+use std::time::Duration;
+
 use super::{append, lines, open_on, read};
 use crate::failure::Failure;
+use crate::queue::{Durability, Limits, Queue};
+use crate::record::Record;
 use crate::recover::Verdict;
 use crate::vfs::fault::{FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::vfs::Vfs;
-use crate::writer::RESERVE_BYTES;
+use crate::writer::{Takeover, RESERVE_BYTES};
 
 /// Two openings with all that a writer does; returns what was acknowledged as durable, and what
 /// was accepted, before something failed.
@@ -111,7 +115,9 @@ fn a_failed_fsync_is_not_retried_but_taken_over_by_the_next_segment() {
         ..Plan::default()
     });
     writer.sync().expect("taken over");
-    assert_eq!((writer.takeovers, writer.durable()), (1, 5));
+    let taken = writer.takeover.expect("taken over");
+    assert_eq!((taken.count, taken.copied, taken.segment), (1, 3, 2));
+    assert_eq!(writer.durable(), 5);
     assert_eq!((writer.header().first, writer.header().tail), (3, 5));
     let synced: Vec<String> = vfs
         .asked()
@@ -268,4 +274,74 @@ fn a_file_that_another_has_changed_is_not_written_to() {
         "{failure}"
     );
     assert_eq!(disk.read("00000001.jsonl").expect("bytes"), before);
+}
+
+#[test]
+fn whoever_holds_the_handle_hears_of_a_failed_fsync_before_the_barrier_is_passed() {
+    let disk = MemoryVfs::new();
+    let vfs = FaultVfs::new(&disk, Plan::default());
+    let (writer, _) = open_on(&vfs).expect("opened");
+    let limits = Limits {
+        interval: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let record = Record {
+        seq: 1,
+        d: 0,
+        ts_us: super::AT,
+        actor: None,
+        kind: "user.said",
+        v: 1,
+        cause: 0,
+        payload: b"{\"text\":\"text 1\"}",
+    };
+    queue.append(&record, None).expect("accepted");
+    assert!(queue.block_written(Duration::from_secs(60)));
+    assert_eq!(queue.takeover(), None);
+    // The first thing that a sync asks for, as nothing lies in blobs, is the fsync.
+    vfs.plan(Plan {
+        fail_at: 1,
+        ..Plan::default()
+    });
+    while !queue.want_durable(1).expect("not poisoned") {
+        std::thread::yield_now();
+    }
+    let expected = Takeover {
+        count: 1,
+        copied: 1,
+        segment: 2,
+    };
+    assert_eq!(queue.takeover(), Some(expected));
+    queue.close("close", 1);
+    while !queue.is_closed() {
+        std::thread::yield_now();
+    }
+    check(&disk, 1, 1, "after the takeover");
+}
+
+#[test]
+fn no_room_for_the_next_segment_or_a_seal_is_a_full_disk_too() {
+    for steps in 0..2 {
+        let disk = MemoryVfs::new();
+        let vfs = FaultVfs::new(&disk, Plan::default());
+        let (mut writer, _) = open_on(&vfs).expect("opened");
+        append(&mut writer, 2, "text").expect("appended");
+        disk.remove("RESERVE").expect("removed");
+        vfs.plan(Plan {
+            room: Some(0),
+            ..Plan::default()
+        });
+        let failure = match steps {
+            0 => writer.rotate(),
+            _ => writer.close("close", 1),
+        };
+        let failure = failure.expect_err("full");
+        assert!(matches!(failure, Failure::Full(_)), "{failure}");
+        assert!(failure
+            .to_string()
+            .contains("records 1..2 are durable; make room"));
+        drop(writer);
+        check(&disk, 2, 2, "full");
+    }
 }

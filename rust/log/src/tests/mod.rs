@@ -10,6 +10,8 @@ mod histories;
 mod hurt;
 mod integrity;
 mod pauses;
+mod rules;
+mod salvage;
 mod tally;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ pub(crate) fn options() -> OpenOptions {
         fork: None,
         level: None,
         key: None,
+        accepts_loss: false,
         by: "tinyagent 1.0.0".to_owned(),
         at: AT,
         holder: Holder {

@@ -28,7 +28,8 @@ pub fn fork_fields(fork: Fork) -> ForkFields {
     (fork.log.to_string(), fork.at, chain::show(&fork.head), root)
 }
 
-fn hash_of(digits: &str) -> PyResult<Hash> {
+/// Reads 64 hexadecimal digits.
+pub fn hash_of(digits: &str) -> PyResult<Hash> {
     chain::parse_hash(digits.as_bytes()).ok_or_else(|| {
         PyValueError::new_err(format!(
             "chain hash {digits:?} is not 64 lower-case hexadecimal digits"

@@ -8,11 +8,11 @@ use pyo3::types::PyBytes;
 use tinyagent_log::checksum::{self, LogId};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::marks::{Header, Seal};
-use tinyagent_log::record::{complaint, push_line, Record};
+use tinyagent_log::record::{complaint, push_chained, push_line, Record};
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
-use super::chain::{fork_of, ForkFields};
+use super::chain::{fork_of, hash_of, ForkFields};
 use super::{id, raise};
 
 /// The CRC32C of *data*, without a log's id.
@@ -23,7 +23,7 @@ pub fn crc32c(data: &[u8]) -> u32 {
 
 /// One record as its line.
 #[pyfunction]
-#[pyo3(signature = (log_id, d, seq, ts_us, actor, kind, v, cause, payload))]
+#[pyo3(signature = (log_id, d, seq, ts_us, actor, kind, v, cause, payload, before=None))]
 #[allow(clippy::too_many_arguments)] // the fields of a line, in its order
 pub fn line<'py>(
     py: Python<'py>,
@@ -36,6 +36,7 @@ pub fn line<'py>(
     v: u16,
     cause: u64,
     payload: &[u8],
+    before: Option<&str>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let record = Record {
         seq,
@@ -51,14 +52,20 @@ pub fn line<'py>(
         return Err(PyValueError::new_err(format!("record {seq}: {complaint}")));
     }
     let mut out = Vec::new();
-    push_line(&mut out, &id(log_id)?, &record);
+    match before {
+        None => push_line(&mut out, &id(log_id)?, &record),
+        Some(before) => {
+            push_chained(&mut out, &id(log_id)?, &record, &hash_of(before)?);
+        }
+    }
     Ok(PyBytes::new(py, &out))
 }
 
 /// The first line of a segment.
 #[pyfunction]
 #[pyo3(signature = (log_id, *, seg, epoch, first, tail, at_us, by, level="crc", name=None,
-    origin=None, fork=None, prev=None))]
+    origin=None, fork=None, prev=None,
+    redacted=None))]
 #[allow(clippy::too_many_arguments)] // the fields of a header
 pub fn header_line<'py>(
     py: Python<'py>,
@@ -74,6 +81,7 @@ pub fn header_line<'py>(
     origin: Option<String>,
     fork: Option<ForkFields>,
     prev: Option<String>,
+    redacted: Option<String>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let header = Header {
         format: tinyagent_log::marks::FORMAT,
@@ -90,6 +98,7 @@ pub fn header_line<'py>(
             .transpose()?
             .map(|fork| fork.json()),
         pruned: None,
+        redacted: redacted.map(|head| format!("{{\"head\":\"{head}\"}}")),
         need: None,
         name,
         origin,

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::reader::{Found, Reader};
-use tinyagent_log::record::parse;
+use tinyagent_log::record::{parse, Record};
 use tinyagent_log::recover::Verdict;
 use tinyagent_log::vfs::real::RealVfs;
 
@@ -158,25 +158,12 @@ impl LogReader {
         let Some(record) = parse(&line) else {
             return Err(raise(py, &self.odd(index)));
         };
-        let (payload, lost) = if place.has_blob {
+        if place.has_blob {
             let (payload, lost) = self.reader.resolve(record.payload);
-            (PyBytes::new(py, &payload), lost)
+            fields(py, &record, &payload, &line, lost)
         } else {
-            (PyBytes::new(py, record.payload), Vec::new())
-        };
-        (
-            record.seq,
-            record.ts_us,
-            record.actor,
-            record.kind,
-            record.v,
-            record.cause,
-            payload,
-            record.d,
-            PyBytes::new(py, &line),
-            lost,
-        )
-            .into_pyobject(py)
+            fields(py, &record, record.payload, &line, Vec::new())
+        }
     }
 
     fn odd(&self, index: usize) -> Failure {
@@ -195,27 +182,54 @@ impl LogReader {
     }
 }
 
-fn find(path: &Path) -> Result<Reader, Failure> {
+/// What Python gets of a record.
+pub fn fields<'py>(
+    py: Python<'py>,
+    record: &Record<'_>,
+    payload: &[u8],
+    line: &[u8],
+    lost: Vec<String>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    (
+        record.seq,
+        record.ts_us,
+        record.actor,
+        record.kind,
+        record.v,
+        record.cause,
+        PyBytes::new(py, payload),
+        record.d,
+        PyBytes::new(py, line),
+        lost,
+    )
+        .into_pyobject(py)
+}
+
+/// The folder that a log at *path* lies in, and its name there if it is packed.
+pub fn place_of(path: &Path) -> (RealVfs, Option<String>) {
     if path.is_dir() {
-        let vfs = Arc::new(RealVfs::new(path));
-        return match Reader::folder(vfs, u64::MAX)? {
-            Found::Log(reader) => Ok(*reader),
-            Found::Nothing => Err(Failure::NotFound(format!(
-                "{}: a folder without a log (no segment with a header); check the path",
-                path.display()
-            ))),
-        };
+        return (RealVfs::new(path), None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new(""));
-    match Reader::packed(Arc::new(RealVfs::new(folder)), &name)? {
-        Found::Log(reader) => Ok(*reader),
-        Found::Nothing => Err(Failure::Corrupt(
-            format!(
-                "{}: byte 0 starts no header: an empty file, or a packed log cut short",
-                path.display()
-            ),
-            path.display().to_string(),
+    (RealVfs::new(folder), Some(name.into_owned()))
+}
+
+fn find(path: &Path) -> Result<Reader, Failure> {
+    let (vfs, name) = place_of(path);
+    let found = match &name {
+        Some(name) => Reader::packed(Arc::new(vfs), name)?,
+        None => Reader::folder(Arc::new(vfs), u64::MAX)?,
+    };
+    let path = path.display();
+    match (found, name) {
+        (Found::Log(reader), _) => Ok(*reader),
+        (Found::Nothing, None) => Err(Failure::NotFound(format!(
+            "{path}: a folder without a log (no segment with a header); check the path"
+        ))),
+        (Found::Nothing, Some(_)) => Err(Failure::Corrupt(
+            format!("{path}: byte 0 starts no header: an empty file, or a packed log cut short"),
+            path.to_string(),
             0,
             0,
         )),

@@ -64,6 +64,7 @@ impl LogWriter {
     #[new]
     #[pyo3(signature = (
         path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None, level=None, key=None,
+        accept_loss=false,
         segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
         interval_ms=None
     ))]
@@ -79,6 +80,7 @@ impl LogWriter {
         fork: Option<ForkFields>,
         level: Option<String>,
         key: Option<KeyFields>,
+        accept_loss: bool,
         segment_bytes_max: Option<u64>,
         queue_bytes_soft_max: Option<usize>,
         queue_bytes_hard_max: Option<usize>,
@@ -101,6 +103,7 @@ impl LogWriter {
             fork: fork.as_ref().map(fork_of).transpose()?,
             level,
             key: key.as_ref().map(key_of).transpose()?,
+            accepts_loss: accept_loss,
             by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).to_owned(),
             at: at_us,
             holder: holder(),
@@ -156,6 +159,13 @@ impl LogWriter {
     fn recovered(&self) -> (bool, u64, u64, u64, u64) {
         let r = &self.recovered;
         (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment)
+    }
+
+    /// `(count, copied, segment)` of the last failed fsync.
+    #[getter]
+    fn takeover(&self) -> Option<(u64, u64, u64)> {
+        let taken = self.queue.takeover()?;
+        Some((taken.count, taken.copied, taken.segment))
     }
 
     #[getter]
