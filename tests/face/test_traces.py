@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def scenario(*names: str) -> Callable[[Any], Any]:
 
     def put(build: Any) -> Any:
         for name in names:
-            SCENARIOS[name] = (lambda n=name: build(n)) if len(names) > 1 else build
+            SCENARIOS[name] = partial(build, name) if len(names) > 1 else build
         return build
 
     return put
