@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tinyagent.actors import agent
+from tinyagent.actors.closing import close_run
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
@@ -128,6 +130,7 @@ class Session:
             self.signal = asyncio.Event()
         cast = self._cast()
         self.is_running = True
+        first = self.log.seq + 1
         try:
             async with asyncio.TaskGroup() as stage:
                 for name, playing in cast.items():
@@ -135,6 +138,11 @@ class Session:
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
+        except asyncio.CancelledError:
+            # The loop is closed under the run. The agent may be used again, in another one.
+            with suppress(LogError):  # a log that takes nothing more cannot be told
+                await close_run(self.machine, self._mail, self.journal, first=first)
+            raise
         except BaseExceptionGroup as group:
             raise self._failed(group) from None
         finally:
@@ -212,7 +220,7 @@ class Session:
             ),
             Hooks(self._hooks),
         )
-        machine_box = Mailbox(self.machine.name, self.machine.inputs)
+        machine_box = self._mail = Mailbox(self.machine.name, self.machine.inputs)
         boxes = [machine_box]
         loops: dict[str, Any] = {
             self.machine.name: drive(self.machine, machine_box, self.journal, self.sync)

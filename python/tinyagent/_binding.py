@@ -357,10 +357,10 @@ class Binding:
         finally:
             if not playing.done():
                 await self._stop(playing)
-                while (record := await mailbox.get()) is not None:
-                    for event in self.projection.read(record):
-                        await show(event)
-                    self._mark_seen(record)
+            while (record := await mailbox.get()) is not None:
+                for event in self.projection.read(record):
+                    await show(event)
+                self._mark_seen(record)
 
     async def _stop(self, playing: asyncio.Task[None]) -> None:
         """Cancel the run and wait for its end, whatever else happens to this task."""
