@@ -157,7 +157,7 @@ class EventStream:
             if task is not None:
                 # Whoever waits for the result reads on when the reader is gone. By a weak
                 # reference: that a task once read a stream is no reason to keep it.
-                task.add_done_callback(partial(_wake, weakref.ref(self)))
+                task.add_done_callback(partial(_call, weakref.WeakMethod(self._wake)))
 
     def _is_read_elsewhere(self) -> bool:
         reader = self._reader
@@ -191,10 +191,10 @@ class EventStream:
                     loop.call_soon_threadsafe(_resolve, waiter)
 
 
-def _wake(stream: weakref.ref[EventStream], _: object) -> None:
-    known = stream()
-    if known is not None:
-        known._wake()
+def _call(method: weakref.WeakMethod[Callable[[], None]], _: object) -> None:
+    bound = method()
+    if bound is not None:
+        bound()
 
 
 def _abandon(task: asyncio.Task[None]) -> None:
