@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from tinyagent.actors.context import Contexts, given
-from tinyagent.actors.state import BATCH, KEY
+from tinyagent.actors.state import AFTER, BATCH, KEY
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
@@ -76,7 +76,7 @@ class Hooks:
             task.cancel()
         if not task.done():  # it swallowed its cancellation, and is left behind
             task.add_done_callback(_ignored)
-            yield k.HostFailed(event.hook, Failure("cancelled", "cancelled"), event.call_id)
+            yield k.HostFailed(event.hook, cancelled(event.hook), event.call_id)
             return
         try:
             answers = await task
@@ -84,13 +84,19 @@ class Hooks:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            yield k.HostFailed(event.hook, Failure("cancelled", "cancelled"), event.call_id)
+            yield k.HostFailed(event.hook, cancelled(event.hook), event.call_id)
         except Exception as error:
             failure = Failure("host", str(error) or type(error).__name__)
             yield k.HostFailed(event.hook, failure, event.call_id)
         else:
             for item in answers:
                 yield item
+
+
+def cancelled(hook: str) -> Failure:
+    """Return why *hook* gave no answer. That of an after-hook is told in the place of a result."""
+    told = f"{AFTER} was cancelled. The tool ran; its result was withheld."
+    return Failure("cancelled", told if hook == AFTER else "cancelled")
 
 
 def _ignored(late: asyncio.Future[Sequence[Event | Live]]) -> None:

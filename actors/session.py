@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tinyagent.actors import agent
+from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.reopening import Reopened, look_for_open, reopened
@@ -186,6 +187,7 @@ class Session:
         reopened, self.reopened = self.reopened, Reopened()
         cast = self._cast(reopened)
         self.is_running = True
+        began = reopened.began or self.log.seq + 1
         self._mirrors.start()
         try:
             async with asyncio.TaskGroup() as stage:
@@ -195,6 +197,11 @@ class Session:
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
+        except asyncio.CancelledError:
+            # The loop is closed under the run. The agent may be used again, in another one.
+            with suppress(LogError):  # a log that takes nothing more cannot be told
+                await close_run(self.machine, self._mail, self.journal, began)
+            raise
         except BaseExceptionGroup as group:
             raise self._failed(group) from None
         finally:
@@ -318,7 +325,7 @@ class Session:
                 frozenset(request.seq for request in reopened.requests),
             ),
         )
-        machine_box = Mailbox(self.machine.name, self.machine.inputs)
+        machine_box = self._mail = Mailbox(self.machine.name, self.machine.inputs)
         boxes = [machine_box]
         loops: dict[str, Any] = {
             self.machine.name: drive(self.machine, machine_box, self.journal, self.sync)

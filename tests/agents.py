@@ -33,8 +33,8 @@ def live(url: str, *tools: AgentTool, **options: Any) -> Agent:
     """Return an agent whose provider is at *url*, without a key."""
     model = OpenAICompatModel(provider="demo", id="m", base_url=url, auth="none")
     state = AgentState(model=model, tools=list(tools))
-    more: dict[str, Any] = {"retries_max": 0, **options}
-    return Agent(AgentOptions(initial_state=state, **more))
+    given: dict[str, Any] = {"retries_max": 0, **options}
+    return Agent(AgentOptions(initial_state=state, **given))
 
 
 def heard(agent: Agent) -> list[AgentEvent]:

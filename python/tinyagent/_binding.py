@@ -349,10 +349,10 @@ class Binding:
         finally:
             if not playing.done():
                 await self._stop(playing)
-                while (record := await mailbox.get()) is not None:
-                    for event in self.projection.read(record):
-                        await show(event)
-                    self._mark_seen(record)
+            while (record := await mailbox.get()) is not None:
+                for event in self.projection.read(record):
+                    await show(event)
+                self._mark_seen(record)
 
     async def _unheard(self, show: Callable[[AgentEvent], Any]) -> AsyncGenerator[AgentEvent]:
         """Yield what was decided of the run before, and not written."""

@@ -96,6 +96,9 @@ TurnStartEvent
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
+        if name == "__all__":  # asked for by a star import only, which is to get every name
+            for each in (*_TYPES.split(), *_HOME):
+                globals()[each] = globals().get(each) or __getattr__(each)
         home = "agent_types" if name in _TYPES.split() else _HOME.get(name)
         if home is None:
             raise AttributeError(f"module 'tinyagent.agent_loop' has no attribute {name!r}")

@@ -1,15 +1,8 @@
 """The options of an agent under the name that the documentation gives their module."""
 
 from tinyagent._options import (
-    AgentOptions,
-    ApiKeyResolverCallback,
-    ConvertToLlmCallback,
-    TransformContextCallback,
+    AgentOptions as AgentOptions,
+    ApiKeyResolverCallback as ApiKeyResolverCallback,
+    ConvertToLlmCallback as ConvertToLlmCallback,
+    TransformContextCallback as TransformContextCallback,
 )
-
-__all__ = [
-    "AgentOptions",
-    "ApiKeyResolverCallback",
-    "ConvertToLlmCallback",
-    "TransformContextCallback",
-]

@@ -6,63 +6,40 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from tinyagent._arguments import ToolArgumentsError, validate_tool_arguments
+from tinyagent._arguments import (
+    ToolArgumentsError as ToolArgumentsError,
+    validate_tool_arguments as validate_tool_arguments,
+)
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks
 from tinyagent._state import awaited
 from tinyagent.agent_types import (
-    AfterToolCallFn,
+    AfterToolCallFn as AfterToolCallFn,
     AgentEvent,
-    AgentMessage,
-    AgentTool,
-    AgentToolResult,
-    AssistantMessage,
+    AgentMessage as AgentMessage,
+    AgentTool as AgentTool,
+    AgentToolResult as AgentToolResult,
+    AssistantMessage as AssistantMessage,
     AssistantMessageEvent,
-    BeforeToolCallFn,
-    EventStream,
-    JsonObject,
-    MaybeAwaitable,
-    MessageEndEvent,
-    MessageStartEvent,
+    BeforeToolCallFn as BeforeToolCallFn,
+    EventStream as EventStream,
+    JsonObject as JsonObject,
+    MaybeAwaitable as MaybeAwaitable,
+    MessageEndEvent as MessageEndEvent,
+    MessageStartEvent as MessageStartEvent,
     Model,
-    TextContent,
-    ToolCallContent,
-    ToolExecutionEndEvent,
-    ToolExecutionResult,
-    ToolExecutionStartEvent,
-    ToolExecutionUpdateEvent,
-    ToolLoopControl,
-    ToolResultMessage,
+    TextContent as TextContent,
+    ToolCallContent as ToolCallContent,
+    ToolExecutionEndEvent as ToolExecutionEndEvent,
+    ToolExecutionResult as ToolExecutionResult,
+    ToolExecutionStartEvent as ToolExecutionStartEvent,
+    ToolExecutionUpdateEvent as ToolExecutionUpdateEvent,
+    ToolLoopControl as ToolLoopControl,
+    ToolResultMessage as ToolResultMessage,
 )
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.loops import Live
-
-__all__ = [
-    "AfterToolCallFn",
-    "AgentMessage",
-    "AgentTool",
-    "AgentToolResult",
-    "AssistantMessage",
-    "BeforeToolCallFn",
-    "EventStream",
-    "JsonObject",
-    "MaybeAwaitable",
-    "MessageEndEvent",
-    "MessageStartEvent",
-    "TextContent",
-    "ToolArgumentsError",
-    "ToolCallContent",
-    "ToolExecutionEndEvent",
-    "ToolExecutionResult",
-    "ToolExecutionStartEvent",
-    "ToolExecutionUpdateEvent",
-    "ToolLoopControl",
-    "ToolResultMessage",
-    "execute_tool_calls",
-    "skip_tool_call",
-    "validate_tool_arguments",
-]
 
 SKIPPED = "Skipped due to queued user message."
 _TOOL_EVENTS = (ToolExecutionStartEvent, ToolExecutionUpdateEvent, ToolExecutionEndEvent)

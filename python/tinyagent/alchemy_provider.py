@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -15,39 +16,21 @@ from tinyagent._resolve import (
 )
 from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import (
-    AgentTool,
-    Context,
-    Model,
-    SimpleStreamOptions,
+    AgentTool as AgentTool,
+    Context as Context,
+    Model as Model,
+    SimpleStreamOptions as SimpleStreamOptions,
     StreamResponse,
-    dump_model_dumpable,
+    dump_model_dumpable as dump_model_dumpable,
 )
 from tinyagent.provider_contracts import (
-    BindingStreamHandle,
-    BindingStreamResponseBase,
-    ProviderMetadataModel,
-    ReasoningEffort,
-    ReasoningMode,
-    resolve_model_metadata,
+    BindingStreamHandle as BindingStreamHandle,
+    BindingStreamResponseBase as BindingStreamResponseBase,
+    ProviderMetadataModel as ProviderMetadataModel,
+    ReasoningEffort as ReasoningEffort,
+    ReasoningMode as ReasoningMode,
+    resolve_model_metadata as resolve_model_metadata,
 )
-
-__all__ = [
-    "DEFAULT_OPENAI_COMPAT_CHAT_COMPLETIONS_URL",
-    "AgentTool",
-    "AlchemyStreamResponse",
-    "BindingStreamHandle",
-    "BindingStreamResponseBase",
-    "Context",
-    "Model",
-    "OpenAICompatModel",
-    "ProviderMetadataModel",
-    "ReasoningEffort",
-    "ReasoningMode",
-    "SimpleStreamOptions",
-    "dump_model_dumpable",
-    "resolve_model_metadata",
-    "stream_alchemy_openai_completions",
-]
 
 DEFAULT_OPENAI_COMPAT_CHAT_COMPLETIONS_URL = "https://api.openai.com/v1/chat/completions"
 
@@ -74,11 +57,11 @@ class OpenAICompatModel(ProviderMetadataModel):
             given["api"] = "minimax-completions"
 
 
+@dataclass
 class AlchemyStreamResponse(BindingStreamResponseBase):
     """An answer read from a blocking handle."""
 
-    def __init__(self, _handle: BindingStreamHandle) -> None:
-        super().__init__(_handle, "tinyagent._alchemy returned an invalid event")
+    invalid_event_message: str = "tinyagent._alchemy returned an invalid event"
 
 
 async def stream_alchemy_openai_completions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tinyagent._resolve import resolve_rust
@@ -92,11 +93,11 @@ class BindingOptionsPayload(Structure, forbid_unknown_fields=True):
     max_tokens: int | None = None
 
 
+@dataclass
 class RustBindingStreamResponse(BindingStreamResponseBase):
     """An answer read from a blocking handle."""
 
-    def __init__(self, _handle: BindingStreamHandle) -> None:
-        super().__init__(_handle, "tinyagent._alchemy returned an invalid event")
+    invalid_event_message: str = "tinyagent._alchemy returned an invalid event"
 
 
 async def stream_rust_binding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -73,5 +75,13 @@ def test_only_the_proxy_limits_a_star_import() -> None:
     exec("from tinyagent.proxy import *", space)
     expected = "ProxyStreamOptions ProxyStreamResponse stream_proxy create_proxy_stream"
     assert space.keys() - {"__builtins__"} == set(expected.split())
-    exec("from tinyagent.agent_types import *", space)
-    assert set(NAMES["agent_types"].split()) <= space.keys()
+
+
+@pytest.mark.parametrize("module", sorted(NAMES.keys() - {"proxy"}))
+def test_a_star_import_of_any_other_module_gives_every_name(module: str) -> None:
+    program = f"from tinyagent.{module} import *; print(*dir())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert set(NAMES[module].split()) <= set(done.stdout.split())
+    assert not hasattr(import_module(f"tinyagent.{module}"), "__all__")

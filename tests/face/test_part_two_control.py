@@ -128,7 +128,14 @@ async def test_row_23_cancelling_prompt_stops_everything_and_the_agent_is_usable
         assert await agent.prompt_text("again") == "Back."
 
 
-@pytest.mark.parametrize("way", ["aclose", "context", "break"])
+async def fails_in(stream: Any) -> None:
+    async with stream:
+        async for event in stream:
+            if isinstance(event, MessageUpdateEvent):
+                raise ValueError("of the host")
+
+
+@pytest.mark.parametrize("way", ["aclose", "context", "raise", "break"])
 async def test_row_23_leaving_a_stream_stops_the_run(way: str) -> None:
     async with ProviderServer([paced(chat(text="x" * 4000), 0.01)]) as server:
         agent = live(server.chat_url)
@@ -138,6 +145,10 @@ async def test_row_23_leaving_a_stream_stops_the_run(way: str) -> None:
                 async for event in stream:
                     if isinstance(event, MessageUpdateEvent):
                         break
+        elif way == "raise":
+            with pytest.raises(ValueError, match="of the host"):
+                await fails_in(stream)
+            assert not agent.state.is_streaming
         else:
             async for event in stream:
                 if isinstance(event, MessageUpdateEvent):

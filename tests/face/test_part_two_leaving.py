@@ -21,6 +21,7 @@ from tinyagent import (
     SimpleStreamOptions,
     agent_loop,
     agent_loop_continue,
+    load,
 )
 from tinyagent.agent_types import AgentEvent
 from tinyagent.alchemy_provider import stream_alchemy_openai_completions
@@ -185,3 +186,76 @@ def test_row_58_the_run_is_closed_and_then_it_propagates(fault: type[BaseExcepti
     agent.set_tools([tool("f", ok)])
     assert asyncio.run(agent.prompt_text("again")) == "Back."
     assert agent.state.messages[1].role == "assistant"
+
+
+# 23: the loop is closed under the run
+
+
+def closed_under(agent: Agent, ready: Any) -> None:
+    """Let the loop end while *agent* is in the middle of a run."""
+
+    async def main() -> None:
+        running = asyncio.create_task(agent.prompt("hi"))
+        await until(lambda: ready() or running.done())
+        assert not running.done()
+
+    asyncio.run(main())
+
+
+async def endless(*_: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+def held(effect: Any) -> tuple[Agent, Any]:
+    agent = make(calls(C1), text("Back."), tools=[tool("f", endless, effect=effect)])
+    return agent, lambda: agent.state.pending_tool_calls
+
+
+def held_by(hook: str) -> tuple[Agent, Any]:
+    asked: list[int] = []
+
+    async def waits(*_: Any) -> Any:
+        if not asked:
+            asked.append(1)
+            await asyncio.Event().wait()
+
+    options: dict[str, Any] = {hook: waits}
+    return make(calls(C1), text("Back."), **options), lambda: asked
+
+
+def held_in_an_answer() -> tuple[Agent, Any]:
+    agent = make(Scripted(text("Hello!"), deltas=3, gate=asyncio.Event()), text("Back."))
+    return agent, lambda: agent.state.stream_message
+
+
+DOUBT = "Tool execution cancelled. It may or may not have taken effect."
+WITHHELD = "after_tool_call was cancelled. The tool ran; its result was withheld."
+ABORTED = "Request was aborted"
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (held_in_an_answer(), ["hi", "Hel", "again", "Back."]),
+        (held("write"), ["hi", "", DOUBT, "", "again", "Back."]),
+        (held("read"), ["hi", "", "Tool execution cancelled", "", "again", "Back."]),
+        (
+            held_by("before_tool_call"),
+            ["hi", "", "Tool not run: the request was aborted", "", "again", "Back."],
+        ),
+        (held_by("after_tool_call"), ["hi", "", WITHHELD, "", "again", "Back."]),
+        (held_by("should_stop_after_turn"), ["hi", "", "ok c1", "", "again", "Back."]),
+    ],
+    ids=["answer", "write", "read", "before", "after", "stop"],
+)
+def test_row_23_a_run_whose_loop_is_closed_ends_and_the_agent_can_be_used_in_another(
+    given: Any, left: list[str]
+) -> None:
+    agent, ready = given
+    closed_under(agent, ready)
+    assert not agent.state.is_streaming
+    assert agent.state.messages[-1].stop_reason == "aborted"
+    assert agent.state.error == ABORTED
+    assert asyncio.run(asyncio.wait_for(agent.prompt_text("again"), 5)) == "Back."
+    assert [said(message) for message in agent.state.messages] == left
+    assert load(agent.log).replay().ok

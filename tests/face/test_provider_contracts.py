@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -232,6 +233,22 @@ async def test_the_two_bindings_have_one_complaint(cls: Any) -> None:
     with pytest.raises(RuntimeError) as caught:
         await anext(stream)
     assert str(caught.value) == "tinyagent._alchemy returned an invalid event"
+    assert stream.invalid_event_message == "tinyagent._alchemy returned an invalid event"
+
+
+@pytest.mark.parametrize("cls", [AlchemyStreamResponse, RustBindingStreamResponse])
+async def test_the_two_bindings_take_what_their_base_takes(cls: Any) -> None:
+    handle, known = Handle(5), AssistantMessage()
+    assert [field.name for field in fields(cls) if field.init] == [
+        "_handle",
+        "invalid_event_message",
+        "_final_message",
+    ]
+    stream = cls(handle, "what is this", known)
+    assert stream == cls(_handle=handle, invalid_event_message="what is this", _final_message=known)
+    with pytest.raises(RuntimeError, match="what is this"):
+        await anext(stream)
+    assert await stream.result() is known
 
 
 async def test_the_result_is_asked_for_once_and_must_carry_usage() -> None:

@@ -157,7 +157,7 @@ class EventStream:
             if task is not None:
                 # Whoever waits for the result reads on when the reader is gone. By a weak
                 # reference: that a task once read a stream is no reason to keep it.
-                task.add_done_callback(partial(self._wake_if_held, weakref.ref(self)))
+                task.add_done_callback(partial(_call, weakref.WeakMethod(self._wake)))
 
     def _is_read_elsewhere(self) -> bool:
         reader = self._reader
@@ -175,12 +175,6 @@ class EventStream:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
 
-    @staticmethod
-    def _wake_if_held(stream: weakref.ref[EventStream], _: object) -> None:
-        known = stream()
-        if known is not None:
-            known._wake()
-
     def _wake(self) -> None:
         self._changes += 1
         if not self._waiters:
@@ -195,6 +189,12 @@ class EventStream:
                 # A closed loop has nobody left who waits.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_resolve, waiter)
+
+
+def _call(method: weakref.WeakMethod[Callable[[], None]], _: object) -> None:
+    bound = method()
+    if bound is not None:
+        bound()
 
 
 def _abandon(task: asyncio.Task[None]) -> None:
