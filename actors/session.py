@@ -17,6 +17,7 @@ import msgspec
 from tinyagent.actors import agent
 from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts
+from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.reopening import Reopened, look_for_open, reopened
 from tinyagent.actors.state import State
@@ -334,7 +335,7 @@ class Session:
             box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
-        self._stage = [*boxes, _Curtain(boxes)]  # the curtain falls after all have their mail
+        self._stage = [*boxes, Curtain(boxes)]  # the curtain falls after all have their mail
         for reader in self._stage:
             self.journal.join(reader)
         return loops
@@ -355,7 +356,7 @@ class Session:
 
     def _failed(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
         """Put on record that an actor raised, if the log still takes it; return the error."""
-        error = _first(group)
+        error = first_error(group)
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
         if not isinstance(error, LogError):
@@ -380,24 +381,3 @@ def diverged(where: str, records: Sequence[Record]) -> str:
     """Return the report about where today's code leaves *records*."""
     report = replay(where, records, [agent_machine()])
     return f"{report.first_divergence}\nNothing was appended."
-
-
-class _Curtain:
-    """Ends the loops when the run has ended. The last reader to be posted it."""
-
-    kinds = frozenset({k.RunEnded.kind})
-
-    def __init__(self, boxes: Sequence[Mailbox]) -> None:
-        self._boxes = boxes
-
-    def post(self, record: Record) -> None:
-        """Close the mailboxes of the cast."""
-        for box in self._boxes:
-            box.close()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -253,6 +253,7 @@ class Tables:
 
 
 def _encoded(body: bytes, kind: bytes) -> bytes:
+    """Return a value as the payload had it: only strings of msgspec's escapes are moved out."""
     match kind:
         case b"text":
             return msgspec.json.encode(body.decode())
@@ -270,15 +271,7 @@ def blobs_of(payload: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     """
     from tinyagent._alchemy import take_out_blobs
 
-    left, taken = take_out_blobs(payload)
-    there = dict(taken)
-    back = _REFERENCE.sub(lambda found: _encoded(there[found[1].decode()], found[2]), left)
-    if taken and back != payload:
-        # Strings that are not escaped as our encoder does it: keep the payload in one piece.
-        sha = hashlib.sha256(payload).hexdigest()
-        whole = b'{"$blob":"sha256:%s","n":%d,"t":"json"}' % (sha.encode(), len(payload))
-        return whole, [(sha, payload)]
-    return left, taken
+    return take_out_blobs(payload)
 
 
 def read_sqlite(address: str) -> LoadedLog:

@@ -143,6 +143,21 @@ async def test_the_events_of_an_answer_agree_with_its_record() -> None:
     assert seen == f"So it is: {MASK}, clearly {MASK}."
 
 
+async def test_an_answer_that_ends_as_a_secret_begins_is_whole(place: str) -> None:
+    ends_alike = f"It begins with {KEY[:9]}"
+    async with open_log(place) as log:
+        agent = build(log)
+        agent.stream_fn = script(slowly(ends_alike, 2))
+        seen = ""
+        async for event in agent.stream("Go"):
+            if event.type == "message_update":
+                seen += getattr(event.assistant_message_event, "delta", None) or ""
+        assert said(agent.state.messages[-1]) == ends_alike
+    assert seen == ends_alike
+    assert said(load(place).messages[-1]) == ends_alike
+    assert (await replay(place)).ok
+
+
 async def test_a_key_that_the_host_gives_is_registered_before_it_is_used(tmp_path: Path) -> None:
     given = "key-from-the-vault-0001"
     async with open_log(tmp_path / "log") as log:

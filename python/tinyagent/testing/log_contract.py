@@ -11,6 +11,7 @@ import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tinyagent.runtime.errors import (
@@ -55,6 +56,7 @@ LARGE = (
     rb'{"content":"%s"}' % (rb"\/" * 50_000),
     b'{"many":[%s1]}' % (b'"small",' * 20_000),
     b'{"data":{"$b64":"%s"}}' % (b"QUJD" * 30_000),
+    msgspec.json.encode({"all": "".join(map(chr, (*range(0xD800), 0xFEFF, 0xFFFF, 0x1F600)))}),
     b'{"content":"%s"}' % (b"y" * (8 << 20)),
 )
 
