@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.closing import Closings
 from tinyagent.events.codec import plain, restored
 from tinyagent.events.messages import (
     Assistant,
@@ -67,6 +68,7 @@ class Conversation:
         settings: the configuration in force. messages: what was said.
         calls: every tool call of the log, by its id. given: arguments that a hook put in the
             place of the model's, by the same. queued: what waits for its delivery, by number.
+        closings: what is said of runs that did not end with an answer.
         asked: what the last ``model.requested`` asked the model to answer.
     """
 
@@ -80,6 +82,7 @@ class Conversation:
         self.asked = View(self.settings, self.messages, 0)
         self._ops: list[Any] = []
         self.queued: dict[int, Message] = {}
+        self.closings = Closings()
         self._answer: dict[int, _Draft] = {}
         self._asked_seq = 0
         self._batch: dict[str, Result | None] = {}
@@ -112,7 +115,7 @@ class Conversation:
             case k.ModelFailed(failure=failure, usage=usage):
                 outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
                 self._append_answer(record, outcome, "error", usage, failure)
-            case k.UserSaid() | k.UserDelivered() | k.UserWithdrawn():
+            case k.UserSaid() | k.UserContinued() | k.UserDelivered() | k.UserWithdrawn():
                 self._listen(record)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 self._return(record, event)
@@ -126,6 +129,8 @@ class Conversation:
                 self._show_results()  # the host ran the batch itself, and left out some
             case k.HostAnswered(hook="before_tool_call") as event:
                 self._gate(event)
+            case k.HostFailed() | k.BudgetExceeded() | k.RunEnded():
+                self.closings.evolve(record, self.messages, self.settings.model)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
@@ -178,7 +183,7 @@ class Conversation:
             failure=failure,
             at_ms=record.at_ns // 1_000_000,
         )
-        self._answer = {}
+        self._answer, self.closings.answer = {}, message
         self.messages.append(message)
         if not any(block.op == "call" for block in message.blocks):
             self._settle()
@@ -192,9 +197,12 @@ class Conversation:
 
     def _listen(self, record: k.Record) -> None:
         match record.event:
+            case k.UserContinued():
+                self.closings.begin(self.messages, goes_on=bool(self._missing))
             case k.UserSaid() as said:
                 message = said_in(record, said)
                 if said.via == "prompt":
+                    self.closings.begin(self.messages, goes_on=bool(self._missing))
                     # Behind the results of a run that was paused before it had them all.
                     (self._inserted if self._missing else self.messages).append(message)
                 else:
@@ -246,6 +254,7 @@ class Conversation:
         self.messages, self._viewed = messages, 0
 
     def _configure(self, record: k.Record) -> None:
+        self.closings.evolve(record, self.messages, self.settings.model)
         match record.event:
             case k.SessionStarted() as event:
                 self.settings = settings_of(event)

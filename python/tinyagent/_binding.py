@@ -292,7 +292,7 @@ class Binding:
         self.bodies.keep(conversation.queued)
         state = self.session.machine.state
         self._queued = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
-        self._recalled([self.bodies.of(message) for message in conversation.messages])
+        self._recalled(self.bodies.all())
 
     # The run
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tinyagent._bodies import Bodies, blocks_of, error_kind
+from tinyagent._bodies import Bodies, blocks_of
 from tinyagent._partial import Partial, public_usage
 from tinyagent.agent_types import (
     STREAM_UPDATE_EVENTS,
@@ -37,7 +37,6 @@ from tinyagent.events.codec import restored
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 AFTER = "after_tool_call"
-ABORTED = "Request was aborted"
 
 
 class Projection:
@@ -61,7 +60,6 @@ class Projection:
         self._started: set[str] = set()
         self._results: dict[str, Result] = {}
         self._shown: list[ToolResultMessage] = []
-        self._failure: k.Failure | None = None
         self.new_messages: list[AgentMessage] = []
 
     def read(self, record: Record) -> Iterator[AgentEvent]:
@@ -93,17 +91,12 @@ class Projection:
                 self._terminating.add(call_id)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 yield from self._revise(record.event)
-            case k.HostFailed(failure=failure):
-                self._failure = failure
-            case k.BudgetExceeded() as event:
-                told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
-                self._failure = k.Failure("limit", f"{told} ({event.limit})")
             case k.TurnEnded():
                 yield from self._end_turn()
             case k.SessionResumed() if self._in_run:
                 yield from self._reopen()
-            case k.RunEnded(outcome=outcome):
-                yield from self._end_run(outcome, record)
+            case k.RunEnded():
+                yield from self._end_run(record)
             case _:
                 pass
 
@@ -124,7 +117,7 @@ class Projection:
                 pass
 
     def _open_run(self) -> Iterator[AgentEvent]:
-        self._in_run, self.new_messages, self._failure = True, [], None
+        self._in_run, self.new_messages = True, []
         if not self._calls:  # else a paused run goes on, in the turn of that answer
             self._answer = None
         yield AgentStartEvent()
@@ -280,21 +273,11 @@ class Projection:
         yield TurnEndEvent(message=self._answer, tool_results=self._shown)
         self._calls, self._shown = [], []
 
-    def _end_run(self, outcome: str, record: Record) -> Iterator[AgentEvent]:
+    def _end_run(self, record: Record) -> Iterator[AgentEvent]:
         """A run that did not end with an answer ends with a message that says why."""
-        last = self._answer
-        unsaid = last is None or last.stop_reason not in ("error", "aborted")
-        tail = self.new_messages[-1] if self.new_messages else None
-        is_cut = outcome == "cancelled" and tail is not last
-        if (outcome in ("failed", "over_budget") and unsaid) or is_cut:
-            failure = self._failure or k.Failure("cancelled", ABORTED)
-            if is_cut:
-                failure = k.Failure("cancelled", ABORTED)
-            message = self._blank()
-            message.content = [TextContent(text="")]
-            message.stop_reason = "aborted" if is_cut else "error"
-            message.error_message, message.error_kind = failure.message, error_kind(failure)
-            message.timestamp = record.at_ns // 1_000_000
+        closing = self._conversation.closings.made.get(record.seq)
+        if closing is not None:
+            message = self._bodies.closing(record.seq, closing)
             yield from self._open_turn()
             yield from self._say(message)
             yield TurnEndEvent(message=message, tool_results=[])

@@ -101,8 +101,7 @@ class Recording:
         """The conversation as public messages."""
         from tinyagent._bodies import Bodies
 
-        bodies = Bodies(self.conversation)
-        return [bodies.of(message) for message in self.conversation.messages]
+        return Bodies(self.conversation).all()
 
     def events(self) -> Iterator[AgentEvent]:
         """Yield the public events of every run, as they once were delivered."""
