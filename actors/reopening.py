@@ -59,13 +59,14 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     for record in records:
         if record.event.kind not in machine.inputs or not isinstance(record.event, Fact):
             continue
-        if machine.state.phase == "idle":
-            found.began = record.seq
+        was_idle = machine.state.phase == "idle"
         try:
             decided = machine.take(record)
         except UnexpectedEventError:
             found.diverged = True
             return found
+        if was_idle and (decided or machine.state.phase != "idle"):
+            found.began = record.seq  # not by configuration that came behind an unwritten end
         kept = recorded.get(record.seq, [])
         if len(kept) > len(decided) or not all(map(_same, kept, decided)):
             found.diverged = True

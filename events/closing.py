@@ -20,8 +20,8 @@ class Closing(msgspec.Struct, frozen=True):
     """Why a run ended.
 
     Attributes:
-        is_cut: somebody asked it to stop. model: whose answer is missing. after: the message that it stands behind, as ``place_of``
-            says; None if there is none.
+        is_cut: somebody asked it to stop. model: whose answer is missing.
+        after: the message that it stands behind, as ``place_of`` says; None if there is none.
     """
 
     failure: k.Failure

@@ -1,7 +1,7 @@
 """A session with everything in it, and a host that takes it up wherever it was cut.
 
-Runs come in kinds: parallel tools of every effect class, steering and follow-ups, approvals given at
-once and later, a cancel, hooks that block and change, a stop, a failing provider. What the model
+Runs come in kinds: parallel tools of every effect class, steering and follow-ups, approvals given
+at once and later, a cancel, hooks that block and change, a stop, a failing provider. What the model
 answers depends on the conversation alone, what the host says on the log alone, so a second process
 meets the world that the first one met.
 """
@@ -65,7 +65,7 @@ def answers(run: int) -> list[Answer]:
             return [first]
         case "hooked":
             first = calls(call("send", 1, blocked=True), call("look", 1, "b", revised=True))
-            second = calls(call("look", 2, fails=True), ("r%dt2b" % run, "tides", {}))
+            second = calls(call("look", 2, fails=True), call("tides", 2, "b"))
             return [first, second, text("Hooked.")]
         case "stopped":
             return [calls(call("book", 1), call("add", 1, "b")), calls(call("look", 2, stops=True))]
@@ -79,14 +79,16 @@ class Host:
     """One process: an agent on *log*, and what an application does around it.
 
     Attributes:
-        effects: what tools did to the world. events: what a listener saw, if there is one.
+        effects: what tools did to the world. outcomes: of runs, paused ones too.
+        events: what a listener saw, if there is one.
     """
 
     def __init__(self, log: Log, *, listens: bool = False, decides: bool = True) -> None:
         self.log = log
         self.effects: list[Effect] = []
+        self.model_calls = 0
         self.events: list[AgentEvent] = []
-        self.asked: list[str] = []
+        self.outcomes: list[str] = []
         self.agent = Agent(
             AgentOptions(
                 initial_state=AgentState(model=MODEL, tools=[self._tool(n) for n in EFFECTS]),
@@ -129,25 +131,25 @@ class Host:
         for _ in range(8):
             if self.is_over:
                 return
-            await self._go_on(None)
+            await self.go_on(None)
         raise AssertionError("the run does not end")
 
     async def play(self, run: int) -> None:
         """Begin run number *run* and bring it to its end."""
         if KINDS[run % len(KINDS)] == "steered":
             self._once(self.agent.follow_up, f"Follow run {run}.")
-        await self._go_on(f"run {run}")
+        await self.go_on(f"run {run}")
         await self.finish()
 
-    async def _go_on(self, prompt: str | None) -> None:
+    async def go_on(self, prompt: str | None) -> None:
         from tinyagent import RunFailedError
 
         try:
-            done = await self.agent.run(prompt)
+            outcome = (await self.agent.run(prompt)).outcome
         except RunFailedError as error:
-            assert NO_ANSWER in str(error)
-            return
-        if done.outcome == "paused":
+            outcome = "failed" if NO_ANSWER in str(error) else str(error)
+        self.outcomes.append(outcome)
+        if outcome == "paused":
             for call_id, is_allowed in self._waiting():
                 (self.agent.approve if is_allowed else self.agent.deny)(call_id, by="ann")
 
@@ -170,6 +172,7 @@ class Host:
     # What the agent asks
 
     async def _model(self, model: Any, context: Any, options: Any) -> Any:
+        self.model_calls += 1
         prompts = [
             (at, message)
             for at, message in enumerate(context.messages)
@@ -214,7 +217,6 @@ class Host:
         )
 
     def _before(self, call: Any, tool: Any, args: Any) -> ToolLoopControl | None:
-        self.asked.append(call.id)
         return ToolLoopControl(result=result("Not now.")) if "blocked" in args else None
 
     def _after(self, call: Any, message: ToolResultMessage) -> ToolLoopControl | None:

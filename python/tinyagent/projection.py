@@ -24,7 +24,6 @@ from tinyagent.agent_types import (
     MessageEndEvent,
     MessageStartEvent,
     MessageUpdateEvent,
-    TextContent,
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
     ToolExecutionUpdateEvent,
@@ -122,6 +121,15 @@ class Projection:
             self._answer = None
         yield AgentStartEvent()
         yield from self._open_turn()
+        yield from self._start_again()
+
+    def _start_again(self) -> Iterator[AgentEvent]:
+        """Calls of a turn that goes on start once more, so that each end has its start."""
+        shown = {message.tool_call_id for message in self._shown}
+        again = [call for call in self._calls if call in self._started and call not in shown]
+        self._started.difference_update(again)
+        for call_id in again:
+            yield from self._start(call_id)
 
     def _reopen(self) -> Iterator[AgentEvent]:
         """A run that was cut off goes on, before listeners who have not seen its beginning."""
@@ -129,6 +137,7 @@ class Projection:
         self._partial, self._is_shown = None, False
         if self._in_turn:
             yield TurnStartEvent()
+            yield from self._start_again()
 
     def _open_turn(self) -> Iterator[AgentEvent]:
         if not self._in_turn:
