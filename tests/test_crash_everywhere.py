@@ -21,6 +21,7 @@ from tinyagent.runtime.stores import Log, Stored, as_record
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
 
+pytestmark = pytest.mark.replays_itself
 OTHER = "0123456789abcdef0123456789abcdef"
 TURNS = 100
 
