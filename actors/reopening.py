@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tinyagent.actors.state import State
-from tinyagent.events import Event, Fact, Record, encode, kinds as k
+from tinyagent.events import Event, Fact, Record, UnknownEvent, encode, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 from tinyagent.runtime.loops import Machine
 
@@ -59,13 +59,14 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     for record in records:
         if record.event.kind not in machine.inputs or not isinstance(record.event, Fact):
             continue
-        if machine.state.phase == "idle":
-            found.began = record.seq
+        was_idle = machine.state.phase == "idle"
         try:
             decided = machine.take(record)
         except UnexpectedEventError:
             found.diverged = True
             return found
+        if was_idle and (decided or machine.state.phase != "idle"):
+            found.began = record.seq  # not by configuration that came behind an unwritten end
         kept = recorded.get(record.seq, [])
         if len(kept) > len(decided) or not all(map(_same, kept, decided)):
             found.diverged = True
@@ -75,6 +76,25 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     if machine.state.phase == "idle" and not found.missing:
         found.began = 0
     return found
+
+
+def too_new(records: Sequence[Record], machine: Machine[State]) -> Record | None:
+    """Return the first record without which nobody can go on, and that this release cannot read.
+
+    That is one that says so (``"must": true``), and a newer version of what the machine reads or
+    writes. Any other unknown record is skipped, and kept.
+    """
+    needed = machine.inputs | machine.decisions
+    for record in records:
+        event = record.event
+        if isinstance(event, UnknownEvent) and (event.kind in needed or _is_must(event.raw)):
+            return record
+    return None
+
+
+def _is_must(raw: bytes) -> bool:
+    told = msgspec.json.decode(raw)
+    return isinstance(told, dict) and told.get("must") is True
 
 
 def look_for_open(

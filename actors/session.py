@@ -19,17 +19,18 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
-from tinyagent.actors.reopening import Reopened, look_for_open, reopened
+from tinyagent.actors.reopening import Reopened, look_for_open, reopened, too_new
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
-from tinyagent.events.conversation import changed
+from tinyagent.events.settings import changed
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import (
     DivergenceError,
     InvariantError,
     LogError,
+    LogVersionError,
     RunUnfinishedError,
 )
 from tinyagent.runtime.journal import Journal, Reader
@@ -119,6 +120,7 @@ class Session:
 
         Raises:
             DivergenceError: today's code decides otherwise than the log says; nothing is written.
+            LogVersionError: a newer release wrote what nobody may skip; nothing is written.
         """
         if self._is_open:
             return
@@ -263,6 +265,13 @@ class Session:
 
     def _restore(self) -> None:
         records = [as_record(stored) for stored in self.log.read()]
+        new = too_new(records, self.machine)
+        if new is not None:
+            raise LogVersionError(
+                f"{self.log.where}: record {new.seq} {new.event.kind} version {new.event.v} is of "
+                "a newer release and the session cannot go on without it; nothing was appended; "
+                "resume with that release (loading and forking before the record still work)"
+            )
         self.reopened = reopened(records, self.machine)
         if self.reopened.diverged:
             raise DivergenceError(diverged(self.log.where, records))

@@ -4,10 +4,11 @@ Pure data and pure functions. Read ``kinds`` first.
 """
 
 from tinyagent.events.codec import canonical, decode, digest, encode, plain, record_of
-from tinyagent.events.conversation import Conversation, Settings, View
+from tinyagent.events.conversation import Conversation, View
 from tinyagent.events.kinds import KINDS, Event, Fact, Failure, Record, UnknownEvent, barrier
 from tinyagent.events.messages import Message
 from tinyagent.events.redaction import Redact, Redactor
+from tinyagent.events.settings import Settings
 
 __all__ = [
     "KINDS",

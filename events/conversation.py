@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import kinds as k
-from tinyagent.events.codec import plain, restored
+from tinyagent.events.closing import Closings
 from tinyagent.events.messages import (
     Assistant,
     Block,
@@ -27,17 +27,7 @@ from tinyagent.events.messages import (
     revised,
     said_in,
 )
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """The configuration in force."""
-
-    model: dict[str, Any] = {}
-    system: str = ""
-    tools: tuple[k.ToolSpec, ...] = ()
-    hooks: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+from tinyagent.events.settings import Settings, changed, settings_of
 
 
 class View(msgspec.Struct, frozen=True):
@@ -68,6 +58,7 @@ class Conversation:
         settings: the configuration in force. messages: what was said.
         calls: every tool call of the log, by its id. given: arguments that a hook put in the
             place of the model's, by the same. queued: what waits for its delivery, by number.
+        closings: what is said of runs that did not end with an answer.
         asked: what the last ``model.requested`` asked the model to answer.
     """
 
@@ -81,6 +72,7 @@ class Conversation:
         self.asked = View(self.settings, self.messages, 0)
         self._ops: list[Any] = []
         self.queued: dict[int, Message] = {}
+        self.closings = Closings()
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
         self._asked_seq = 0
@@ -116,7 +108,7 @@ class Conversation:
             case k.ModelFailed(failure=failure, usage=usage):
                 outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
                 self._append_answer(record, outcome, "error", usage, failure)
-            case k.UserSaid() | k.UserDelivered() | k.UserWithdrawn():
+            case k.UserSaid() | k.UserContinued() | k.UserDelivered() | k.UserWithdrawn():
                 self._listen(record)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
                 self._return(record, event)
@@ -130,6 +122,8 @@ class Conversation:
                 self._show_results()  # the host ran the batch itself, and left out some
             case k.HostAnswered(hook="before_tool_call") as event:
                 self._gate(event)
+            case k.HostFailed() | k.BudgetExceeded() | k.RunEnded():
+                self.closings.evolve(record, self.messages, self.settings.model)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
@@ -191,6 +185,7 @@ class Conversation:
             at_ms=record.at_ns // 1_000_000,
         )
         self._begin()
+        self.closings.answer = message
         self.messages.append(message)
         calls = [block for block in message.blocks if block.op == "call"]
         if outcome != "ok":
@@ -207,9 +202,12 @@ class Conversation:
 
     def _listen(self, record: k.Record) -> None:
         match record.event:
+            case k.UserContinued():
+                self.closings.begin(self.messages, goes_on=bool(self._missing))
             case k.UserSaid() as said:
                 message = said_in(record, said)
                 if said.via == "prompt":
+                    self.closings.begin(self.messages, goes_on=bool(self._missing))
                     # Behind the results of a run that was paused before it had them all.
                     (self._inserted if self._missing else self.messages).append(message)
                 else:
@@ -261,6 +259,7 @@ class Conversation:
         self.messages, self._viewed = messages, 0
 
     def _configure(self, record: k.Record) -> None:
+        self.closings.evolve(record, self.messages, self.settings.model)
         match record.event:
             case k.SessionStarted() as event:
                 self.settings = settings_of(event)
@@ -312,50 +311,6 @@ def is_object(text: str) -> bool:
         return isinstance(msgspec.json.decode(text), dict)
     except msgspec.DecodeError:
         return False
-
-
-def settings_of(event: k.SessionStarted) -> Settings:
-    """Return the configuration that a session starts with."""
-    return Settings(
-        event.model,
-        event.system,
-        tuple(restored_tool(tool) for tool in event.tools),
-        tuple(event.hooks),
-        event.options,
-        event.limits,
-    )
-
-
-def changed(settings: Settings, changes: dict[str, Any]) -> Settings:
-    """Return *settings* with the fields in *changes* replaced."""
-    known = {
-        name: msgspec.convert(value, _SETTING_TYPES[name])
-        for name, value in changes.items()
-        if name in _SETTING_TYPES
-    }
-    if "tools" in known:
-        known["tools"] = tuple(restored_tool(tool) for tool in known["tools"])
-    return msgspec.structs.replace(settings, **known)
-
-
-def restored_tool(tool: k.ToolSpec) -> k.ToolSpec:
-    """Return *tool* with its schema as the user wrote it."""
-    return msgspec.structs.replace(tool, schema=restored(tool.schema))
-
-
-def logged_tool(tool: k.ToolSpec) -> k.ToolSpec:
-    """Return *tool* with its schema as a log holds it."""
-    return msgspec.structs.replace(tool, schema=plain(tool.schema))
-
-
-_SETTING_TYPES: dict[str, Any] = {
-    "model": dict[str, Any],
-    "system": str,
-    "tools": tuple[k.ToolSpec, ...],
-    "hooks": tuple[str, ...],
-    "options": dict[str, Any],
-    "limits": dict[str, Any],
-}
 
 
 def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Message]:

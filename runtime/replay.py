@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tinyagent.events import Event, Fact, Record, encode
+from tinyagent.events import Event, Fact, Record, UnknownEvent, encode
 from tinyagent.runtime.divergence import Difference, Divergence, Report, differences
 from tinyagent.runtime.errors import EffectInReplayError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
@@ -117,6 +117,9 @@ class _Replay:
         recorded = [
             r for r in self._decided.get(record.seq, ()) if r.event.kind in machine.decisions
         ]
+        if isinstance(record.event, UnknownEvent):
+            told = f"{record.event.kind} version {record.event.v} is of a newer release"
+            return self._divergence(machine, record, recorded, 1, None, cause=told)
         try:
             with _no_effects():
                 decided = machine.take(record)

@@ -25,8 +25,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tinyagent.actors.transports import HttpRequest
-from tinyagent.events.conversation import Settings
 from tinyagent.events.messages import Message
+from tinyagent.events.settings import Settings
 
 
 class Provider(Protocol):

@@ -35,9 +35,9 @@ from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import MessagesRow
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import Content, ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
+from tinyagent.events.settings import Settings
 
 VERSION = "2023-06-01"
 

@@ -12,9 +12,9 @@ from tinyagent.actors.providers.content import Mark
 from tinyagent.actors.providers.table import holds_schema
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest, text
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Message
+from tinyagent.events.settings import Settings
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode

@@ -37,9 +37,9 @@ from tinyagent.actors.providers.encoding import (
 )
 from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.transports import HttpRequest
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import Content, ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
+from tinyagent.events.settings import Settings
 
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576}
 """Tokens to think with, by level; 24,576 is the most that every model takes."""

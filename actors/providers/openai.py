@@ -41,9 +41,9 @@ from tinyagent.actors.providers.repair import repaired
 from tinyagent.actors.providers.table import ChatRow
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import Content, ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
+from tinyagent.events.settings import Settings
 
 FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Fields of a message that reasoning comes in. The one it came in is the block's ``sign``."""

@@ -28,7 +28,7 @@ from tinyagent.actors.tools import Find
 from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
 from tinyagent.events import Conversation, Event, Record, kinds as k
-from tinyagent.events.conversation import logged_tool
+from tinyagent.events.settings import logged_tool
 from tinyagent.projection import Projection
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
@@ -291,7 +291,7 @@ class Binding:
         self.bodies.keep(conversation.queued)
         state = self.session.machine.state
         self._queued = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
-        self._recalled([self.bodies.of(message) for message in conversation.messages])
+        self._recalled(self.bodies.all())
 
     # The run
 

@@ -19,6 +19,7 @@ from tinyagent.agent_types import (
     UserMessage,
 )
 from tinyagent.events import Record, kinds as k, plain
+from tinyagent.events.closing import Closing, place_of
 from tinyagent.events.codec import restored
 from tinyagent.events.conversation import Conversation
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User, said_in
@@ -52,6 +53,7 @@ class Bodies:
         self._answers: dict[int, Assistant] = {}
         self._said: dict[int, Message] = {}
         self._made: dict[tuple[int, str], AgentMessage] = {}
+        self._closings: dict[int, AssistantMessage] = {}
 
     def wants(self, record: Record) -> bool:
         """Whether *record* is for this reader."""
@@ -76,11 +78,31 @@ class Bodies:
 
     def of(self, message: Message) -> AgentMessage:
         """Return the public message of *message*, always the same one."""
-        about = (message.seq, message.call_id if isinstance(message, Result) else "")
+        about = place_of(message)
         made = self._made.get(about)
         if made is None:
             made = self._make(message)
             self.adopt(message, made)
+        return made
+
+    def all(self) -> list[AgentMessage]:
+        """Return the conversation as people see it: with what was said of failed runs."""
+        behind: dict[tuple[int, str] | None, list[AgentMessage]] = {}
+        closings = self._conversation.closings
+        for seq, closing in closings.made.items():
+            if seq not in closings.gone:
+                behind.setdefault(closing.after, []).append(self.closing(seq, closing))
+        shown = behind.get(None, [])
+        for message in self._conversation.messages:
+            shown += [self.of(message), *behind.get(place_of(message), ())]
+        return shown
+
+    def closing(self, seq: int, closing: Closing) -> AssistantMessage:
+        """Return the public message about the run that ended at *seq*, always the same one."""
+        made = self._closings.get(seq)
+        if made is None:
+            made = self._closings[seq] = closing_message(closing)
+            self._seqs[id(made)] = seq
         return made
 
     def said(self, seq: int) -> AgentMessage:
@@ -109,7 +131,7 @@ class Bodies:
 
     def adopt(self, message: Message, body: AgentMessage) -> None:
         """Let *body* be the public message of *message*."""
-        self._made[message.seq, message.call_id if isinstance(message, Result) else ""] = body
+        self._made[place_of(message)] = body
         self._seqs[id(body)] = message.seq
 
     def _make(self, message: Message) -> AgentMessage:
@@ -210,6 +232,22 @@ def assistant_message(answer: Assistant) -> AssistantMessage:
             message.error_kind = error_kind(answer.failure)
     elif is_overflow(message.usage, answer.model):
         message.error_kind = "overflow"
+    return message
+
+
+def closing_message(closing: Closing) -> AssistantMessage:
+    """Return the public message about a run that did not end with an answer."""
+    message = AssistantMessage(
+        content=[TextContent(text="")],
+        stop_reason="aborted" if closing.is_cut else "error",
+        error_message=closing.failure.message,
+        timestamp=closing.at_ms,
+        api=closing.model.get("api"),
+        provider=closing.model.get("provider"),
+        model=closing.model.get("id"),
+        usage=public_usage(None),
+    )
+    message.error_kind = error_kind(closing.failure)
     return message
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tinyagent._state import extract_text
-from tinyagent.agent_types import AgentEvent, AgentMessage, AssistantMessage, MessageEndEvent
+from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
 from tinyagent.runtime.errors import TinyAgentError
 
 if TYPE_CHECKING:
@@ -55,12 +55,10 @@ async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunR
         RunFailedError: the run failed.
     """
     added: list[AgentMessage] = []
-    last: AssistantMessage | None = None
     async for event in events:
-        if isinstance(event, MessageEndEvent) and event.message is not None:
-            added.append(event.message)
-            if isinstance(event.message, AssistantMessage):
-                last = event.message
+        if isinstance(event, AgentEndEvent):
+            added = list(event.messages)
+    last = next((m for m in reversed(added) if isinstance(m, AssistantMessage)), None)
     log = binding.session.log
     result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}")
     if result.outcome == "failed":

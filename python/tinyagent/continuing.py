@@ -43,6 +43,7 @@ class resume:
     Raises:
         LogNotFoundError: there is no log. LogOwnedError: another process is writing it.
         DivergenceError: today's code decides otherwise than the log says; nothing was appended.
+        LogVersionError: a newer release wrote what cannot be skipped; nothing was appended.
     """
 
     def __init__(

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tinyagent._bodies import Bodies, blocks_of, error_kind
+from tinyagent._bodies import Bodies, blocks_of
 from tinyagent._partial import Partial, public_usage
-from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.agent_types import (
     STREAM_UPDATE_EVENTS,
     AgentEndEvent,
@@ -25,7 +24,6 @@ from tinyagent.agent_types import (
     MessageEndEvent,
     MessageStartEvent,
     MessageUpdateEvent,
-    TextContent,
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
     ToolExecutionUpdateEvent,
@@ -62,7 +60,6 @@ class Projection:
         self._started: set[str] = set()
         self._results: dict[str, Result] = {}
         self._shown: list[ToolResultMessage] = []
-        self._failure: k.Failure | None = None
         self._instead: dict[str, Any] | None = None
         self.new_messages: list[AgentMessage] = []
 
@@ -97,19 +94,14 @@ class Projection:
                 self._terminating.add(call_id)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
                 yield from self._revise(record.event)
-            case k.HostFailed(failure=failure):
-                self._failure = failure
-            case k.BudgetExceeded() as event:
-                told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
-                self._failure = k.Failure("limit", f"{told} ({event.limit})")
             case k.DiagnosticReported() if record.live is not None:
                 yield record.live  # an event of the application's own
             case k.TurnEnded():
                 yield from self._end_turn()
             case k.SessionResumed() if self._in_run:
                 yield from self._reopen()
-            case k.RunEnded(outcome=outcome):
-                yield from self._end_run(outcome, record)
+            case k.RunEnded():
+                yield from self._end_run(record)
             case _:
                 pass
 
@@ -130,11 +122,20 @@ class Projection:
                 pass
 
     def _open_run(self) -> Iterator[AgentEvent]:
-        self._in_run, self.new_messages, self._failure = True, [], None
+        self._in_run, self.new_messages = True, []
         if not self._calls:  # else a paused run goes on, in the turn of that answer
             self._answer = None
         yield AgentStartEvent()
         yield from self._open_turn()
+        yield from self._start_again()
+
+    def _start_again(self) -> Iterator[AgentEvent]:
+        """Calls of a turn that goes on start once more, so that each end has its start."""
+        shown = {message.tool_call_id for message in self._shown}
+        again = [call for call in self._calls if call in self._started and call not in shown]
+        self._started.difference_update(again)
+        for call_id in again:
+            yield from self._start(call_id)
 
     def _reopen(self) -> Iterator[AgentEvent]:
         """A run that was cut off goes on, before listeners who have not seen its beginning."""
@@ -142,6 +143,7 @@ class Projection:
         self._partial, self._is_shown = None, False
         if self._in_turn:
             yield TurnStartEvent()
+            yield from self._start_again()
 
     def _open_turn(self) -> Iterator[AgentEvent]:
         if not self._in_turn:
@@ -292,21 +294,11 @@ class Projection:
         yield TurnEndEvent(message=self._answer, tool_results=self._shown)
         self._calls, self._shown = [], []
 
-    def _end_run(self, outcome: str, record: Record) -> Iterator[AgentEvent]:
+    def _end_run(self, record: Record) -> Iterator[AgentEvent]:
         """A run that did not end with an answer ends with a message that says why."""
-        last = self._answer
-        unsaid = last is None or last.stop_reason not in ("error", "aborted")
-        tail = self.new_messages[-1] if self.new_messages else None
-        is_cut = outcome == "cancelled" and tail is not last
-        if (outcome in ("failed", "over_budget") and unsaid) or is_cut:
-            failure = self._failure or k.Failure("cancelled", ABORTED)
-            if is_cut:
-                failure = k.Failure("cancelled", ABORTED)
-            message = self._blank()
-            message.content = [TextContent(text="")]
-            message.stop_reason = "aborted" if is_cut else "error"
-            message.error_message, message.error_kind = failure.message, error_kind(failure)
-            message.timestamp = record.at_ns // 1_000_000
+        closing = self._conversation.closings.made.get(record.seq)
+        if closing is not None:
+            message = self._bodies.closing(record.seq, closing)
             yield from self._open_turn()
             yield from self._say(message)
             yield TurnEndEvent(message=message, tool_results=[])

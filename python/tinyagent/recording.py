@@ -94,8 +94,7 @@ class Recording:
         """The conversation as public messages."""
         from tinyagent._bodies import Bodies
 
-        bodies = Bodies(self.conversation)
-        return [bodies.of(message) for message in self.conversation.messages]
+        return Bodies(self.conversation).all()
 
     @cached_property
     def tool_calls(self) -> dict[str, RecordedCall]:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from tests.corpus import APIS, folder
 
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
+from tinyagent.events.settings import Settings
 
 Json = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tinyagent.actors.providers import provider_for
-from tinyagent.events.conversation import Settings
 from tinyagent.events.messages import Message, User
+from tinyagent.events.settings import Settings
 
 PDF = {"type": "image", "url": "data:application/pdf;base64,JVBERi0="}
 BARE_PDF = {"type": "image", "url": "JVBERi0=", "mime_type": "application/pdf"}

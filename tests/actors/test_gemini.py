@@ -9,9 +9,9 @@ import pytest
 
 from tinyagent.actors.providers import provider_for
 from tinyagent.actors.providers.gemini import FOREIGN
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Outcome, Result, User
+from tinyagent.events.settings import Settings
 
 ADD = ToolSpec("add", "Add", {"type": "object", "properties": {"b": {}, "a": {}}})
 

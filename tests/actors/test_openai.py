@@ -10,9 +10,9 @@ import pytest
 from tinyagent.actors.providers import openai, provider_for
 from tinyagent.actors.providers.content import Mark
 from tinyagent.actors.providers.encoding import Memo
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Outcome, Result, User
+from tinyagent.events.settings import Settings
 
 ADD = ToolSpec("add", "Add", {"type": "object", "properties": {"b": {}, "a": {}}})
 DATA = "data:image/png;base64,AAAA"

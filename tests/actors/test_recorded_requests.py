@@ -15,8 +15,8 @@ from tests.corpus import APIS, Recording, folder, recordings
 from tinyagent._alchemy import Decoder
 from tinyagent.actors.providers import provider_for
 from tinyagent.events import Conversation, Event, Message, Record, kinds as k
-from tinyagent.events.conversation import Settings
 from tinyagent.events.messages import Assistant, Block
+from tinyagent.events.settings import Settings
 
 FAULTY = {"openrouter-kimi-chutes-parallel/1"}
 """Its recorder lost the first fragment of the reasoning; the stream is right."""

@@ -9,9 +9,9 @@ import pytest
 
 from tinyagent.actors.providers import provider_for, table
 from tinyagent.events.codec import plain
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
+from tinyagent.events.settings import Settings
 
 CHAT, MINIMAX = "openai-completions", "minimax-completions"
 RESPONSES, ANTHROPIC, GEMINI = "openai-responses", "anthropic-messages", "google-generative-ai"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tinyagent.actors.providers import provider_for
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Outcome, Result, User
+from tinyagent.events.settings import Settings
 
 ADD = ToolSpec("add", "Add", {"type": "object", "properties": {"b": {}, "a": {}}})
 SECRET = "gAAAA=="

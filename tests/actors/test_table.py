@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tinyagent.actors.providers import provider_for, table
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
+from tinyagent.events.settings import Settings
 
 OTHERS = (
     *("mistral", "xai", "cerebras", "groq", "featherless", "anthropic", "custom", "zai"),

@@ -15,9 +15,9 @@ from hypothesis import given, settings, strategies as st
 
 from tinyagent.actors.providers import provider_for
 from tinyagent.events.codec import plain
-from tinyagent.events.conversation import Settings
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Custom, Message, Result, User
+from tinyagent.events.settings import Settings
 
 MODEL: dict[str, Any] = {"provider": "p", "id": "m", "api": "a"}
 APIS = (

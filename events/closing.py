@@ -1,0 +1,103 @@
+"""What is said of a run that did not end with an answer. Pure.
+
+People are shown it as the run's last message; models are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.events import kinds as k
+from tinyagent.events.messages import Assistant, Message, Result
+
+ABORTED = "Request was aborted"
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """Why a run ended.
+
+    Attributes:
+        is_cut: somebody asked it to stop. model: whose answer is missing.
+        after: the message that it stands behind, as ``place_of`` says; None if there is none.
+    """
+
+    failure: k.Failure
+    is_cut: bool
+    model: dict[str, Any]
+    after: tuple[int, str] | None
+    at_ms: int
+
+
+class Closings:
+    """The part of the fold that knows how runs ended.
+
+    Attributes:
+        made: what is said of runs, by the number of their end. gone: numbers that were dropped.
+        answer: the last one of this run.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[int, Closing] = {}
+        self.gone: set[int] = set()
+        self.answer: Assistant | None = None
+        self._is_in_run = False
+        self._before: Message | None = None
+        self._failure: k.Failure | None = None
+
+    def begin(self, messages: Sequence[Message], *, goes_on: bool) -> None:
+        """A run begins behind *messages*, or one more thing is said that begins it.
+
+        *goes_on*: it is one that was paused amid the calls of its last answer.
+        """
+        if not self._is_in_run:
+            self._is_in_run, self._failure = True, None
+            self._before = messages[-1] if messages else None
+            self.answer = self.answer if goes_on else None
+
+    def evolve(self, record: k.Record, messages: Sequence[Message], model: dict[str, Any]) -> None:
+        """Take in what went wrong in a run, or its end."""
+        match record.event:
+            case k.HostFailed(failure=failure):
+                self._failure = failure
+            case k.BudgetExceeded() as event:
+                told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
+                self._failure = k.Failure("limit", f"{told} ({event.limit})")
+            case k.RunEnded(outcome=outcome):
+                self._is_in_run = False
+                tail = messages[-1] if messages else None
+                why = self._told(outcome, tail)
+                if why is not None:
+                    after = None if tail is None else place_of(tail)
+                    at_ms = record.at_ns // 1_000_000
+                    is_cut = outcome == "cancelled"
+                    self.made[record.seq] = Closing(why, is_cut, model, after, at_ms)
+            case k.ContextEdited(ops=ops):
+                for op in ops:
+                    match op:
+                        case ["clear"]:
+                            self.gone |= self.made.keys()
+                        case ["drop", int(seq)]:
+                            self.gone.add(seq)
+                        case _:
+                            pass
+            case _:
+                pass
+
+    def _told(self, outcome: str, tail: Message | None) -> k.Failure | None:
+        """Return what is to be said of a run that ended so behind the message *tail*."""
+        if outcome == "cancelled" and tail is not self.answer and tail is not self._before:
+            return k.Failure("cancelled", ABORTED)
+        is_said = self.answer is not None and (
+            self.answer.outcome != "ok" or self.answer.reason == "filtered"
+        )
+        if outcome in ("failed", "over_budget") and not is_said:
+            return self._failure or k.Failure("cancelled", ABORTED)
+        return None
+
+
+def place_of(message: Message) -> tuple[int, str]:
+    """Return what tells *message* from all others of its log."""
+    return message.seq, message.call_id if isinstance(message, Result) else ""
