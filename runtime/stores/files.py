@@ -7,6 +7,7 @@ this file that something was written or synced only while somebody waits for it.
 from __future__ import annotations
 
 import asyncio
+import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
@@ -33,11 +34,12 @@ from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
 
 if TYPE_CHECKING:
-    from tinyagent._alchemy import LogReader
+    from tinyagent._alchemy import LogReader, LogWriter
 
 Wish = Literal["written", "durable", "room", "closed"]
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
+RECORDS_WARN = 1_000_000
 
 
 class _Waiter(msgspec.Struct, eq=False):
@@ -112,13 +114,9 @@ class FileLog:
             fork=fork_of(writer.fork),
         )
         self.epoch = writer.epoch
-        torn_bytes, dropped, copied, segment = writer.recovered[1:]
-        self._recovered = (
-            Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
-            if torn_bytes or dropped or copied
-            else None
-        )
+        self._recovered = _recovered(writer)
         self._takeovers = 0
+        _warn_if_long(self.where, writer.seq)
         self._append = writer.append
         self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
@@ -317,6 +315,22 @@ class FileLog:
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure
+
+
+def _recovered(writer: LogWriter) -> Recovered | None:
+    torn_bytes, dropped, copied, segment = writer.recovered[1:]
+    if not (torn_bytes or dropped or copied):
+        return None
+    return Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
+
+
+def _warn_if_long(where: str, seq: int) -> None:
+    if seq >= RECORDS_WARN:
+        warnings.warn(
+            f"{where}: the log holds {seq} records, and every opening reads them all; "
+            "go on in a new session, or in a fork of this one",
+            stacklevel=3,
+        )
 
 
 def _weakly(method: Callable[[], None]) -> Callable[[], None]:

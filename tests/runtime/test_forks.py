@@ -255,3 +255,13 @@ async def test_a_fork_is_not_opened_where_another_log_is(tmp_path: Path) -> None
     await family(tmp_path)
     with pytest.raises(ValueError, match="open another folder for the fork"):
         opened(tmp_path / "parent", PARENT, ForkedFrom(log=CHILD, at=2, head="00" * 32))
+
+
+async def test_a_log_of_a_million_records_is_opened_with_a_warning(tmp_path: Path) -> None:
+    fork = ForkedFrom(log=PARENT, at=999_999, head="00" * 32)
+    log = opened(tmp_path / "child", CHILD, fork)
+    append(log, "the millionth")
+    await log.close()
+    with pytest.warns(UserWarning, match="the log holds 1000000 records"):
+        log = opened(tmp_path / "child", CHILD)
+    await log.close()
