@@ -20,7 +20,7 @@ from tinyagent.actors.replaying import verify
 from tinyagent.actors.session import Session
 from tinyagent.runtime.errors import LogError
 from tinyagent.runtime.load import LoadedLog, read_log
-from tinyagent.runtime.log import write_packed
+from tinyagent.runtime.log import pack, write_packed
 from tinyagent.runtime.stores import Log, as_record
 from tinyagent.runtime.stores.files import FileLog
 
@@ -75,7 +75,11 @@ class Recorded:
         """Put *log* aside for the end."""
         self.kept += 1
         named = "".join(c if c.isalnum() else "-" for c in test)[-80:]
-        write_packed(log, Path(self._folder.name) / f"{self.kept:05}-{named}.jsonl")
+        path = Path(self._folder.name) / f"{self.kept:05}-{named}.jsonl"
+        try:
+            path.write_bytes(pack(log))
+        except ValueError:
+            write_packed(log, path)  # with its large values; it syncs, which takes its time
 
     def finish(self) -> None:
         """Replay all of them in processes of their own, each under its hash seed."""
