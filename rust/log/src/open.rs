@@ -320,7 +320,16 @@ fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
 /// so that `cat` shows each record once. What the new segment says is durable: safe at any moment,
 /// and not needed, hence errors do not matter.
 fn tidy(writer: &Writer, reader: &Reader, first: u64) {
-    for file in &reader.files {
+    let mut void_above = writer.header.tail;
+    for file in reader.files.iter().rev() {
+        // Void lines too, which an interrupted tidying or a fenced writer left: should the header
+        // that voids them be damaged one day, they would count again.
+        let kept_last = void_above;
+        for item in &file.items {
+            if let Item::Header(header, _) = item {
+                void_above = void_above.min(header.tail);
+            }
+        }
         let has = |wanted: fn(&Item) -> bool| file.items.iter().any(wanted);
         let is_void = !has(|item| matches!(item, Item::Header(..)));
         if is_void || has(|item| matches!(item, Item::Seal(..))) {
@@ -329,7 +338,7 @@ fn tidy(writer: &Writer, reader: &Reader, first: u64) {
         // Whatever has a lower number stays, copy or not: it may be the only one on disk.
         let stays = |item: &Item| match item {
             Item::Header(..) => true,
-            Item::Record(place) => place.seq < first,
+            Item::Record(place) => place.seq < first && place.seq <= kept_last,
             _ => false,
         };
         let kept = file.items.iter().rposition(stays);
