@@ -3,6 +3,7 @@
 use super::{append, lines, open_on, read};
 use crate::blobs::{digests, take_out};
 use crate::failure::Failure;
+use crate::marks::Header;
 use crate::record::{push_line, Record};
 use crate::recover::Verdict;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
@@ -99,6 +100,25 @@ fn a_log_whose_only_segment_was_zeroed_is_not_called_nothing() {
         disk.put("00000001.jsonl", bytes);
         let failure = read(&disk).expect_err("refused");
         assert!(matches!(failure, Failure::Corrupt(..)), "{failure}");
+    }
+}
+
+#[test]
+fn a_header_behind_bad_bytes_names_its_log_also_when_no_record_is_left() {
+    let sample = super::golden::sample_lines();
+    let foreign = super::hurt::foreign_line(1);
+    let bytes = [b"{\"tinya", sample[0], &foreign].concat();
+    assert_eq!(crate::scan::find_id(&bytes), Some(super::id()));
+}
+
+#[test]
+fn a_header_that_begins_before_the_first_record_is_none() {
+    let mut header = Header::parse(super::golden::sample_lines()[0]).expect("a header");
+    for (first, tail) in [(0, 0), (1 << 53, 0), (1, 1 << 53)] {
+        (header.first, header.tail) = (first, tail);
+        let mut line = Vec::new();
+        header.push_line(&mut line);
+        assert_eq!(Header::parse(&line), None);
     }
 }
 

@@ -67,7 +67,7 @@ fn hurt_lines(bytes: &[u8], kind: usize, dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Record *seq* of another log.
-fn foreign_line(seq: u64) -> Vec<u8> {
+pub(crate) fn foreign_line(seq: u64) -> Vec<u8> {
     let other = crate::checksum::LogId::new(*b"another log's id");
     let mut line = Vec::new();
     let record = crate::record::Record {
