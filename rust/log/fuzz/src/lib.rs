@@ -54,13 +54,21 @@ fn flip(line: &mut [u8], dice: &mut Dice) {
 /// Puts another number in place of one: near it, or at an edge.
 fn change_number(line: &mut Vec<u8>, dice: &mut Dice) {
     let is_digit = |at: &usize| line[*at].is_ascii_digit();
-    let digits: Vec<usize> = (0..line.len().saturating_sub(TAIL_BYTES)).filter(is_digit).collect();
+    let digits: Vec<usize> = (0..line.len().saturating_sub(TAIL_BYTES))
+        .filter(is_digit)
+        .collect();
     let Some(&at) = digits.get(dice.roll(digits.len())) else {
         return;
     };
     let is_other = |b: &u8| !b.is_ascii_digit();
-    let start = line[..at].iter().rposition(is_other).map_or(0, |edge| edge + 1);
-    let end = line[at..].iter().position(is_other).map_or(line.len(), |edge| at + edge);
+    let start = line[..at]
+        .iter()
+        .rposition(is_other)
+        .map_or(0, |edge| edge + 1);
+    let end = line[at..]
+        .iter()
+        .position(is_other)
+        .map_or(line.len(), |edge| at + edge);
     let old: u64 = std::str::from_utf8(&line[start..end])
         .ok()
         .and_then(|digits| digits.parse().ok())

@@ -8,9 +8,30 @@ use tinyagent_log::blobs::{blob_name, digests, put_back, take_out, PAYLOAD_BYTES
 use tinyagent_log::vfs::memory::MemoryVfs;
 
 const PIECES: &[&str] = &[
-    "{", "}", "[", "]", ",", ":", "\"", "\\", "\"k\":", "\"$esc\":", "{\"$esc\":", "\"$b64\":",
-    "{\"$b64\":\"", "\"}", "null", "\\\"", "\\u0001", "\\/", "é", "\u{2028}", "=", "QUJD",
-    "\"n\":1,\"t\":\"text\"}", "\"n\":1,\"t\":\"json\"}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\"k\":",
+    "\"$esc\":",
+    "{\"$esc\":",
+    "\"$b64\":",
+    "{\"$b64\":\"",
+    "\"}",
+    "null",
+    "\\\"",
+    "\\u0001",
+    "\\/",
+    "é",
+    "\u{2028}",
+    "=",
+    "QUJD",
+    "\"n\":1,\"t\":\"text\"}",
+    "\"n\":1,\"t\":\"json\"}",
 ];
 
 fn payload_of(bytes: &[u8]) -> Vec<u8> {
@@ -42,7 +63,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // What looks like a reference in a user's own text has no blob, and stays.
     let (back, lost) = put_back(&disk, "blobs", &left);
-    assert!(lost.iter().all(|digest| *digest == "a".repeat(64)), "{lost:?}");
+    assert!(
+        lost.iter().all(|digest| *digest == "a".repeat(64)),
+        "{lost:?}"
+    );
     assert_eq!(back, payload);
     let named = digests(&left);
     assert!(blobs.iter().all(|blob| named.contains(&blob.digest)));

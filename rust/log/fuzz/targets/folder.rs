@@ -23,7 +23,8 @@ const HEADER: &[u8] = b"{\"tinyagent_log\":";
 fn disk_of(bytes: &[u8]) -> MemoryVfs {
     let disk = MemoryVfs::new();
     disk.put(RESERVE, b"");
-    let starts = |at: &usize| *at == 0 || (bytes[at - 1] == b'\n' && bytes[*at..].starts_with(HEADER));
+    let starts =
+        |at: &usize| *at == 0 || (bytes[at - 1] == b'\n' && bytes[*at..].starts_with(HEADER));
     let mut cuts: Vec<usize> = (0..bytes.len()).filter(starts).collect();
     cuts.push(bytes.len());
     for (index, pair) in cuts.windows(2).enumerate() {
@@ -45,9 +46,16 @@ fn read(disk: &MemoryVfs) -> Option<(Vec<Vec<u8>>, u64, LogId)> {
     let mut next = None;
     for index in 0..reader.len() {
         let place = reader.analysis.records[index].place;
-        assert!(next.is_none_or(|next| place.from == next), "a gap before {place:?}");
+        assert!(
+            next.is_none_or(|next| place.from == next),
+            "a gap before {place:?}"
+        );
         next = Some(place.seq + 1);
-        lines.push(reader.line(index).expect("it was there when it was scanned"));
+        lines.push(
+            reader
+                .line(index)
+                .expect("it was there when it was scanned"),
+        );
     }
     Some((lines, reader.analysis.next, reader.header.log))
 }
@@ -100,7 +108,12 @@ fuzz_target!(|bytes: &[u8]| {
     let seed = bytes.len() as u64;
     for after in [disk.clone(), disk.power_cut(&mut Dice::new(seed))] {
         let (found, _, _) = read(&after).expect("it was durable");
-        assert!(found.len() > lines.len(), "{} of {}", found.len(), lines.len());
+        assert!(
+            found.len() > lines.len(),
+            "{} of {}",
+            found.len(),
+            lines.len()
+        );
         assert_eq!(found[..lines.len()], lines);
         assert_eq!(parse(&found[lines.len()]).map(|it| it.seq), Some(next));
     }
@@ -110,6 +123,4 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed)
 });
 
-fuzz_crossover!(|one: &[u8], two: &[u8], out: &mut [u8], seed: u32| {
-    cross(one, two, out, seed)
-});
+fuzz_crossover!(|one: &[u8], two: &[u8], out: &mut [u8], seed: u32| { cross(one, two, out, seed) });
