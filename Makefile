@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test check demo replay crash bench wheel clean
+.PHONY: dev test check demo replay crash bench wheel fuzz torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -73,6 +73,15 @@ wheel: dev
 	mkdir $(ALONE)/here
 	cp -r $(wildcard tests replays docs README.md pyproject.toml) $(ALONE)/here
 	cd $(ALONE)/here && $(ALONE)/venv/bin/python -m pytest -q -m "not slow"
+
+# Each fuzz target for FUZZ_S seconds. Needs nothing but cargo and a C++ compiler.
+fuzz: dev
+	$(BIN)/python tests/fuzz/run.py
+
+# The long tier of the log's torture: hours. TA_SEED=... repeats what failed. The short one is a
+# part of `make test`.
+torture:
+	TORTURE=1 cargo test --package tinyagent-log --lib
 
 clean:
 	rm -rf $(VENV) target dist

@@ -18,7 +18,7 @@
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
 //! - `reader`: a folder or a packed file, read.
 //! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
-//! - `open`: a folder opened for appending: fence, take over, tidy.
+//! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
 //!   what they share.
@@ -48,6 +48,7 @@ pub mod scan;
 mod segments;
 mod shared;
 pub mod sign;
+mod tidying;
 pub mod verify;
 pub mod vfs;
 pub mod writer;

@@ -3,7 +3,7 @@
 use crate::chain::{parse_hash, Fork, Hash};
 use crate::checksum::LogId;
 use crate::json::{fields, parse_string, push_string, push_u64, take_u64};
-use crate::record::{is_sound, push_tail, TAIL_BYTES};
+use crate::record::{is_sound, push_tail, SEQ_MAX, TAIL_BYTES};
 
 /// The format that this library writes, and the newest that it reads.
 pub const FORMAT: u64 = 1;
@@ -109,8 +109,8 @@ impl Header {
             log,
             seg: number("seg")?,
             epoch: number("epoch")?,
-            first: number("first")?,
-            tail: number("tail")?,
+            first: number("first").filter(|first| (1..=SEQ_MAX).contains(first))?,
+            tail: number("tail").filter(|tail| *tail <= SEQ_MAX)?,
             level: text("level")?,
             prev: text("prev"),
             fork: raw("fork"),

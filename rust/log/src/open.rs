@@ -15,8 +15,8 @@ use crate::marks::{Header, FORMAT};
 use crate::reader::{Found, Reader};
 use crate::record::SEQ_MAX;
 use crate::recover::Verdict;
-use crate::scan::Item;
 use crate::sign::Key;
+use crate::tidying::tidy;
 use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
 use crate::writer::{Heads, Writer, RESERVE, RESERVE_BYTES};
 
@@ -377,42 +377,4 @@ fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
         append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error)?;
     }
     Ok(())
-}
-
-/// Moves what the new segment has copies of, or what was torn, out of older unsealed segments,
-/// so that `cat` shows each record once. What the new segment says is durable: safe at any moment,
-/// and not needed, hence errors do not matter.
-fn tidy(writer: &Writer, reader: &Reader, first: u64) {
-    for file in &reader.files {
-        let has = |wanted: fn(&Item) -> bool| file.items.iter().any(wanted);
-        let is_void = !has(|item| matches!(item, Item::Header(..)));
-        if is_void || has(|item| matches!(item, Item::Seal(..))) {
-            continue;
-        }
-        // Whatever has a lower number stays, copy or not: it may be the only one on disk.
-        let stays = |item: &Item| match item {
-            Item::Header(..) => true,
-            Item::Record(place) => place.seq < first,
-            _ => false,
-        };
-        let kept = file.items.iter().rposition(stays);
-        let cut = kept.and_then(|index| file.items.get(index + 1));
-        if let Some(cut) = cut {
-            let _ = set_aside(writer, &file.name, cut.offset());
-        }
-    }
-}
-
-fn set_aside(writer: &Writer, name: &str, cut: u64) -> io::Result<()> {
-    let vfs = writer.vfs.as_ref();
-    let bytes = vfs.read(name)?;
-    let tail = format!("{}.tail-{}", &name[..name.len() - 6], writer.header.epoch);
-    let mut aside = vfs.create_new(&tail)?;
-    let rest = bytes.get(cut as usize..).unwrap_or_default();
-    append_all(aside.as_mut(), rest).map_err(|(_, error)| error)?;
-    aside.sync()?;
-    vfs.sync_folder("")?;
-    let mut file = vfs.open(name)?;
-    file.truncate(cut)?;
-    file.sync()
 }

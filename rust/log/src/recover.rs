@@ -301,7 +301,7 @@ impl<'a> Walk<'a> {
     }
 
     fn finish(self, files: &[FileScan]) -> Result<Analysis, Damage> {
-        if self.evidence >= self.next {
+        if self.evidence >= self.next && !planted("corrupt_cut_as_torn") {
             let last = files.len().saturating_sub(1);
             return Err(Damage {
                 file: last as u32,

@@ -65,7 +65,12 @@ impl Place {
 /// lines agree with it.
 pub fn find_id(bytes: &[u8]) -> Option<LogId> {
     for line in bytes.split_inclusive(|&b| b == b'\n') {
-        if let Some(header) = Header::parse(line) {
+        // Bad bytes before it cost a header no more than they cost a record.
+        let starts = memmem::find_iter(line, b"{\"tinyagent_log\":");
+        let found = starts
+            .filter_map(|start| Header::parse(&line[start..]))
+            .last();
+        if let Some(header) = found {
             return Some(header.log);
         }
     }

@@ -4,19 +4,63 @@ use crate::Dice;
 
 /// What protocols say, and what has broken decoders before.
 const WORDS: &[&str] = &[
-    "\n\n", "\r\n", "\r", "data: ", "data:", "event: error\n", "event: message\n", ": ping\n",
-    "error: ", "[DONE]", "\u{feff}", "\u{2028}", "null", "{}", "[]", "\"\"", "0", "-1", "1e400",
-    "18446744073709551616", "\\ud83d", "\\ude00", "\\u0000", "<think>", "</think>", "\"index\":",
-    "\"id\":\"a\"", "\"choices\":[", "\"delta\":", "\"finish_reason\":\"stop\"", "\"usage\":",
+    "\n\n",
+    "\r\n",
+    "\r",
+    "data: ",
+    "data:",
+    "event: error\n",
+    "event: message\n",
+    ": ping\n",
+    "error: ",
+    "[DONE]",
+    "\u{feff}",
+    "\u{2028}",
+    "null",
+    "{}",
+    "[]",
+    "\"\"",
+    "0",
+    "-1",
+    "1e400",
+    "18446744073709551616",
+    "\\ud83d",
+    "\\ude00",
+    "\\u0000",
+    "<think>",
+    "</think>",
+    "\"index\":",
+    "\"id\":\"a\"",
+    "\"choices\":[",
+    "\"delta\":",
+    "\"finish_reason\":\"stop\"",
+    "\"usage\":",
     "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]",
-    "\"content_block_start\"", "\"content_block_delta\"", "\"content_block_stop\"",
-    "\"message_delta\"", "\"message_stop\"", "\"input_json_delta\"", "\"partial_json\":\"{\"",
-    "\"thinking_delta\"", "\"signature_delta\"", "\"response.output_item.added\"",
-    "\"response.output_item.done\"", "\"response.function_call_arguments.delta\"",
-    "\"response.completed\"", "\"response.incomplete\"", "\"output_index\":0",
-    "\"encrypted_content\":", "\"functionCall\":{\"name\":\"f\",\"args\":{}}", "\"parts\":[",
-    "\"partialArgs\":", "\"willContinue\":true", "\"thoughtSignature\":", "\"finishReason\":",
-    "\"promptFeedback\":", "\"error\":{\"code\":429,\"message\":\"m\"}", "\"type\":\"error\"",
+    "\"content_block_start\"",
+    "\"content_block_delta\"",
+    "\"content_block_stop\"",
+    "\"message_delta\"",
+    "\"message_stop\"",
+    "\"input_json_delta\"",
+    "\"partial_json\":\"{\"",
+    "\"thinking_delta\"",
+    "\"signature_delta\"",
+    "\"response.output_item.added\"",
+    "\"response.output_item.done\"",
+    "\"response.function_call_arguments.delta\"",
+    "\"response.completed\"",
+    "\"response.incomplete\"",
+    "\"output_index\":0",
+    "\"encrypted_content\":",
+    "\"functionCall\":{\"name\":\"f\",\"args\":{}}",
+    "\"parts\":[",
+    "\"partialArgs\":",
+    "\"willContinue\":true",
+    "\"thoughtSignature\":",
+    "\"finishReason\":",
+    "\"promptFeedback\":",
+    "\"error\":{\"code\":429,\"message\":\"m\"}",
+    "\"type\":\"error\"",
 ];
 
 /// Changes *text* in one way that keeps most of its events whole. *other* is spliced from.
@@ -71,8 +115,14 @@ fn change_inside(text: &[u8], dice: &mut Dice) -> Vec<u8> {
         1 => drop(text.splice(at..at, word)),
         2 => {
             let is_edge = |byte: &u8| b",:{}[]\n".contains(byte);
-            let start = text[..at].iter().rposition(is_edge).map_or(0, |edge| edge + 1);
-            let end = text[at..].iter().position(is_edge).map_or(text.len(), |edge| at + edge);
+            let start = text[..at]
+                .iter()
+                .rposition(is_edge)
+                .map_or(0, |edge| edge + 1);
+            let end = text[at..]
+                .iter()
+                .position(is_edge)
+                .map_or(text.len(), |edge| at + edge);
             drop(text.splice(start.min(end)..end, word));
         }
         _ => {

@@ -81,7 +81,11 @@ pub fn check_framer(bytes: &[u8]) {
     let Some((&limit, bytes)) = bytes.split_first() else {
         return;
     };
-    let bytes_max = if limit < 128 { usize::from(limit) } else { 1 << 20 };
+    let bytes_max = if limit < 128 {
+        usize::from(limit)
+    } else {
+        1 << 20
+    };
     let (whole, peak) = peak_of(|| frame(bytes_max, &[bytes]));
     let most = MEMORY_BYTES + MEMORY_FACTOR_MAX * bytes.len();
     assert!(peak <= most, "{peak} bytes of memory for {}", bytes.len());

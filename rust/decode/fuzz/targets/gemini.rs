@@ -15,6 +15,4 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed)
 });
 
-fuzz_crossover!(|one: &[u8], two: &[u8], out: &mut [u8], seed: u32| {
-    cross(one, two, out, seed)
-});
+fuzz_crossover!(|one: &[u8], two: &[u8], out: &mut [u8], seed: u32| { cross(one, two, out, seed) });

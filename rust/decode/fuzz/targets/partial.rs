@@ -16,14 +16,20 @@ fn grows(part: &Value, whole: &Value) -> bool {
             part.len() <= whole.len() && part.iter().zip(whole).all(|(p, w)| grows(p, w))
         }
         // A key that comes twice replaces what was there.
-        (Value::Object(part), Value::Object(whole)) => part.keys().all(|key| whole.contains_key(key)),
+        (Value::Object(part), Value::Object(whole)) => {
+            part.keys().all(|key| whole.contains_key(key))
+        }
         _ => part == whole,
     }
 }
 
 fuzz_target!(|text: &str| {
     let (shown, peak) = peak_of(|| parse(text));
-    assert!(peak <= (64 << 10) + 512 * text.len(), "{peak} bytes for {}", text.len());
+    assert!(
+        peak <= (64 << 10) + 512 * text.len(),
+        "{peak} bytes for {}",
+        text.len()
+    );
     let complete = serde_json::from_str::<Value>(text).ok();
     if complete.is_some() {
         assert_eq!(shown, complete);
@@ -35,7 +41,11 @@ fuzz_target!(|text: &str| {
     };
     for end in (1..text.len()).filter(|end| text.is_char_boundary(*end)) {
         if let Some(part) = parse(&text[..end]) {
-            assert!(grows(&part, &whole), "{:?}: {part} of {whole}", &text[..end]);
+            assert!(
+                grows(&part, &whole),
+                "{:?}: {part} of {whole}",
+                &text[..end]
+            );
         }
     }
 });

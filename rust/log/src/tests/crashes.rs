@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::record::{parse, push_line, Record};
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
-use crate::writer::{Batch, Writer, RESERVE};
+use crate::writer::{Batch, Writer};
 
 /// What a session does: `o`pens (the writer before it is killed), appends so many records,
 /// `s`yncs, `r`otates, `c`loses.
@@ -112,15 +112,9 @@ fn check(disk: &MemoryVfs, promised: u64, accepted: u64) -> Outcome {
     Ok(())
 }
 
-fn new_disk() -> MemoryVfs {
-    let disk = MemoryVfs::new();
-    disk.put(RESERVE, b"");
-    disk
-}
-
 /// *script* with *plan*, and then a kill and *cuts* power cuts.
 fn crash(script: &str, plan: &Plan, cuts: u64, dice: &mut Dice) -> Outcome {
-    let disk = new_disk();
+    let disk = MemoryVfs::new();
     let mut told = Told::default();
     let vfs = FaultVfs::new(&disk, plan.clone());
     if let Err(failure @ Failure::Corrupt(..)) = act(script, &vfs, &mut told) {
@@ -136,7 +130,7 @@ fn crash(script: &str, plan: &Plan, cuts: u64, dice: &mut Dice) -> Outcome {
 }
 
 fn operations(script: &str) -> Vec<&'static str> {
-    let vfs = FaultVfs::new(&new_disk(), Plan::default());
+    let vfs = FaultVfs::new(&MemoryVfs::new(), Plan::default());
     act(script, &vfs, &mut Told::default()).expect("nothing fails");
     vfs.asked().into_iter().map(|(what, _)| what).collect()
 }
@@ -196,7 +190,7 @@ fn whichever_operation_fails_in_whichever_way_no_survivor_lacks_what_was_acknowl
 /// the same file always; afterwards the disk is well.
 pub(crate) fn misread(seed: u64) -> Outcome {
     let mut dice = Dice::new(seed);
-    let disk = new_disk();
+    let disk = MemoryVfs::new();
     let mut told = Told::default();
     let script = ["o3s1sr2s2o3s2s", "o5s2so3sc", "o2sr1so1s", "o4s"][dice.roll(4)];
     let well = FaultVfs::new(&disk, Plan::default());

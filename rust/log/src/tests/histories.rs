@@ -10,8 +10,7 @@ use crate::failure::Failure;
 use crate::record::{parse, push_line, Record};
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
-use crate::vfs::Vfs;
-use crate::writer::{Batch, Writer, RESERVE};
+use crate::writer::{Batch, Writer};
 
 /// What an outside observer knows.
 #[derive(Default)]
@@ -133,10 +132,6 @@ impl World {
     /// One opening and what follows, until something fails or it ends.
     fn epoch(&mut self) -> Outcome {
         self.epochs += 1;
-        if !self.disk.exists(RESERVE).unwrap_or(true) {
-            // Instead of the megabyte that the opening would write.
-            self.disk.put(RESERVE, b"");
-        }
         let vfs = FaultVfs::new(&self.disk, Plan::default());
         if self.dice.roll(2) == 0 {
             vfs.plan(self.plan());

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::record::parse;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
-use crate::writer::{Writer, RESERVE};
+use crate::writer::Writer;
 
 /// What a writer does: `o`pens, appends so many, `s`yncs, `r`otates, `c`loses.
 const SCRIPTS: [&str; 4] = ["o2s1s2", "o2sr1s", "o1s2so1s1sc", "o3sc"];
@@ -103,7 +103,6 @@ fn check(disk: &MemoryVfs, told: &Told) -> Outcome {
 fn race(script: &str, at: u64, plan: Plan, dice: &mut Dice) -> Outcome {
     let mut disk = MemoryVfs::new();
     disk.lock_lies = true;
-    disk.put(RESERVE, b"");
     let (told, other) = (Shared::<Told>::default(), Shared::default());
     let vfs = FaultVfs::new(&disk, plan);
     let (its_disk, its_told, its) = (disk.clone(), told.clone(), other.clone());
@@ -131,7 +130,6 @@ fn race(script: &str, at: u64, plan: Plan, dice: &mut Dice) -> Outcome {
 fn operations(script: &str) -> u64 {
     let mut disk = MemoryVfs::new();
     disk.lock_lies = true;
-    disk.put(RESERVE, b"");
     let vfs = FaultVfs::new(&disk, Plan::default());
     act(script, &vfs, &Shared::default()).expect("nothing fails");
     vfs.asked().len() as u64

@@ -39,6 +39,11 @@ pub(crate) fn pass(outcome: Outcome, test: &str, seed: Option<u64>) {
     }
 }
 
+/// Says something past the test runner, which shows only what fails.
+pub(crate) fn say(lines: &str) {
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
 /// Counts the cases of one harness.
 pub(crate) struct Tally {
     what: &'static str,
@@ -66,12 +71,13 @@ impl Tally {
         self.done >= self.least
     }
 
-    /// Says the count, past the test runner, which shows only what fails.
+    /// Says the count, and fails if it is too low.
     pub fn end(self) {
         let seconds = self.began.elapsed().as_secs_f64();
         let (what, done, least) = (self.what, self.done, self.least);
-        let line = format!("torture: {what}: {done} of {least} in {seconds:.1} s\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        say(&format!(
+            "torture: {what}: {done} of {least} in {seconds:.1} s\n"
+        ));
         assert!(self.is_full(), "{what}: only {done} of {least} were run");
     }
 }
