@@ -46,11 +46,16 @@ class Client(NamedTuple):
 def ours() -> list[Client]:
     """Return ourselves: as one is told to use it, and with what costs more, or less."""
     command = (sys.executable, str(HERE / "client.py"))
-    imported = (sys.executable, "from tinyagent import Agent")
     tools = frozenset({"tools", "ptools", "burst"})
     bare = frozenset({"tools", "text"})
     return [
-        Client(OURS, "log on disk, tool that reads", command, {}, *imported),
+        Client(
+            OURS,
+            "log on disk, tool that reads",
+            command,
+            python=sys.executable,
+            statement="from tinyagent import Agent",
+        ),
         Client(
             f"{OURS}+write",
             "the same, tool that may change the world: its start is on disk first",
@@ -68,7 +73,7 @@ def ours() -> list[Client]:
     ]
 
 
-_PYTHON = (
+_PYTHON: tuple[tuple[str, str, str, dict[str, str], str, str], ...] = (
     ("rawasyncio", "floor", "rawasyncio", {}, "import asyncio, msgspec", "floor: asyncio, msgspec"),
     ("rawevents", "floor", "rawevents", {}, "", "floor: three actors, every delta in a log"),
     ("rawevents-fsync", "floor", "rawevents", {"FSYNC": "1"}, "", "floor: the same, synced"),
@@ -120,8 +125,8 @@ def peers() -> list[Client]:
             found.append(Client(name, about, command, env, str(python), statement))
     pi = root / "node/pi"
     if (pi / "node_modules").exists():
-        command = ("node", "--expose-gc", str(pi / "pi.mjs"))
-        found.append(Client("pi-agent-core", "Node, no log", command))
+        node = ("node", "--expose-gc", str(pi / "pi.mjs"))
+        found.append(Client("pi-agent-core", "Node, no log", node))
     return found
 
 

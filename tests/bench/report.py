@@ -101,7 +101,7 @@ def noise(runs: Runs) -> str:
     return (
         f"Our own runs of one scenario differed by {statistics.median(spans):.0%} in the median"
         f" (at most {max(spans):.0%}) from the least to the most; meanwhile"
-        f" {statistics.median(loads):.1f} cores of the machine were busy, the measured ones included."
+        f" {statistics.median(loads):.1f} cores of the machine were busy, these runs included."
         if spans
         else ""
     )
