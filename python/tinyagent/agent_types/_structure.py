@@ -7,7 +7,6 @@ metaclass takes the keywords, and every operation that must see the extras is wr
 
 import copy
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Set as AbstractSet
 from typing import (
@@ -182,6 +181,8 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
         Raises:
             ValidationError: no JSON, or not of this class.
         """
+        import json  # a part of what importing the package costs, and rarely needed
+
         try:
             value = cast("object", json.loads(json_data))
         except (ValueError, RecursionError) as error:
@@ -216,6 +217,8 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
 
     def model_dump_json(self, *, exclude_none: bool = False, indent: int | None = None) -> str:
         """Return the dump in JSON mode as text. A lone surrogate becomes U+FFFD."""
+        import json  # as above
+
         text = json.dumps(
             self.model_dump(mode="json", exclude_none=exclude_none),
             ensure_ascii=False,
