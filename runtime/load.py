@@ -197,7 +197,7 @@ def _shared(
     for place in found:
         try:
             parent = _read(place, fork.at, below)
-            _check_cut(where, fork, parent)
+            check_cut(where, fork, parent)
         except CorruptLogError as error:
             # A copy of the parent may be better than this one.
             complaints.append(error)
@@ -214,7 +214,7 @@ def _shared(
     )
 
 
-def _check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
+def check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
     if parent.seq < fork.at:
         raise CorruptLogError(
             f"{parent.where}: the log ends at record {parent.seq}, but {where} was forked from it "

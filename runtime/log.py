@@ -74,7 +74,11 @@ def open_log_at(
             "'interval', 'group', 'strict'"
         )
     if isinstance(where, str) and is_address(where):
-        return SqliteLog(where, now_us=now_us, durability=durability, name=name, log_id=log_id)
+        if level not in (None, "crc"):
+            raise ValueError(f"{where}: integrity level {level!r} needs a folder")
+        return SqliteLog(
+            where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork
+        )
     if Path(where).is_file():
         raise ValueError(
             f"{where}: a packed log takes no records; open a folder for appending, "

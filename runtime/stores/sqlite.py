@@ -11,7 +11,14 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from tinyagent.runtime.errors import ForkedProcessError, LogClosedError, OutOfOrderError
-from tinyagent.runtime.stores import Durability, LogMeta, LogOptions, Recovered, Stored
+from tinyagent.runtime.stores import (
+    Durability,
+    ForkedFrom,
+    LogMeta,
+    LogOptions,
+    Recovered,
+    Stored,
+)
 from tinyagent.runtime.stores.live import Followers
 from tinyagent.runtime.stores.memory import is_same
 from tinyagent.runtime.stores.sqlite_tables import Row, Tables, blobs_of, place_of
@@ -25,12 +32,14 @@ class SqliteLog:
     """A ``Log`` at an address ``sqlite:///FILE#NAME``; file and log are made if missing.
 
     Without ``#NAME`` it is the only log of that database. *name* labels a new log, which an
-    address with a name does already; *log_id* and *origin* are of a new log too.
+    address with a name does already; *log_id* and *origin* are of a new log too. With *fork* a new
+    log goes on after that record of its parent, which is in the same database.
 
     Raises:
         LogOwnedError: another process, or another object of this one, is writing the log.
         LogFailedError: SQLite said no.
-        ValueError: the address is none, or names several; *log_id* is not that of the log there.
+        ValueError: the address is none, or names several; *log_id* or *fork* is not that of the
+            log there.
     """
 
     recovered: Recovered | None = None
@@ -44,6 +53,7 @@ class SqliteLog:
         name: str | None = None,
         log_id: str | None = None,
         origin: str | None = None,
+        fork: ForkedFrom | None = None,
         queue_bytes_hard_max: int = QUEUE_BYTES_HARD_MAX,
     ) -> None:
         from tinyagent._alchemy import __version__, line
@@ -54,7 +64,8 @@ class SqliteLog:
         self.durability: Durability = durability
         line(log_id or "0" * 32, 0, 1, 0, None, "a", 1, 0, b"{}")  # refuses what is no id
         label = place.name if place.name != log_id else None
-        meta = LogMeta(log=log_id or os.urandom(16).hex(), name=label or None, origin=origin)
+        new_id = log_id or os.urandom(16).hex()
+        meta = LogMeta(log=new_id, name=label or None, origin=origin, fork=fork)
         fresh = Row(meta=meta, at=now_us(), by=f"tinyagent {__version__}")
         writer = Writer(place, fresh, address, hard_max=queue_bytes_hard_max)
         self._writer = writer
@@ -63,6 +74,9 @@ class SqliteLog:
         if log_id is not None and log_id != self.meta.log:
             self._end()
             raise ValueError(f"{address}: the log here has the id {self.meta.log}, not {log_id}")
+        if fork is not None and fork != self.meta.fork:
+            self._end()
+            raise ValueError(f"{address}: the log here is another fork, or none; name a new one")
         self.epoch = writer.row.epoch
         self._path = place.path
         self._seq = writer.committed_seq
@@ -160,7 +174,7 @@ class SqliteLog:
             CorruptLogError: a record is damaged or missing.
         """
         self._writer.block(self._seq, READ_WAIT_S)
-        return Tables(self._path, self.meta).read(first, last)
+        return Tables(self._path, self.meta).read(max(first, 1), last)
 
     def tail(self, first: int) -> AsyncIterator[Stored]:
         """Yield the records from *first* on, then new ones as they are accepted.

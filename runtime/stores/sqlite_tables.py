@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tinyagent.runtime.errors import CorruptLogError, LogFailedError, LogNotFoundError
-from tinyagent.runtime.load import Damage, LoadedLog, LostValue
-from tinyagent.runtime.stores import LogMeta, Stored
+from tinyagent.runtime.load import Damage, LoadedLog, LostValue, check_cut
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
 
 if TYPE_CHECKING:
     import sqlite3
@@ -143,12 +143,16 @@ def chosen(place: Place, there: dict[str, Row]) -> Row | None:
 
 
 class Tables:
-    """The records of one log, read from the database *path*. For one thread at a time."""
+    """The records of one log, read from the database *path*. For one thread at a time.
+
+    Of a fork those come first that it shares with its parent, a log of the same database.
+    """
 
     def __init__(self, path: Path, meta: LogMeta) -> None:
         self._path = path
         self._meta = meta
         self._salt = bytes.fromhex(meta.log)
+        self._shared: list[Stored] | None = None
         self.lost: list[LostValue] = []
 
     def read(self, first: int, last: int | None) -> Iterator[Stored]:
@@ -169,6 +173,7 @@ class Tables:
 
         Raises:
             CorruptLogError: a record is damaged or missing. LogFailedError: SQLite said no.
+            LogNotFoundError: the parent of a fork is not there.
         """
         import sqlite3
 
@@ -181,14 +186,45 @@ class Tables:
             connection = connected(self._path, read_only=True)
             try:
                 found = connection.execute(asked, (self._meta.log, first, count)).fetchall()
-                begin = "SELECT min(seq) FROM record WHERE log = ?"
-                # A fork begins behind what it shares with its parent.
-                lowest = connection.execute(begin, (self._meta.log,)).fetchone()[0] or 1
-                return self._checked(connection, max(first, lowest), found)
+                fork = self._fork_of(connection)
+                if fork is not None and first <= fork.at:
+                    return self._shared_with(connection, fork)[first - 1 : first - 1 + count]
+                return self._checked(connection, max(first, 1), found)
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
             raise unreadable(self._path, error) from None
+
+    def _fork_of(self, connection: sqlite3.Connection) -> ForkedFrom | None:
+        """Return where the parent's records are wanted; a mirror of a fork holds all of them."""
+        fork = self._meta.fork
+        if fork is None:
+            return None
+        begin = "SELECT min(seq) FROM record WHERE log = ?"
+        lowest = connection.execute(begin, (self._meta.log,)).fetchone()[0]
+        return fork if lowest is None or lowest > fork.at else None
+
+    def _shared_with(self, connection: sqlite3.Connection, fork: ForkedFrom) -> list[Stored]:
+        """Return the records that a fork has of its parent."""
+        if self._shared is not None:
+            return self._shared
+        child = f"{self._path}#{self._meta.name or self._meta.log}"
+        row = row_of(connection, fork.log) if fork.log != self._meta.log else None
+        if row is None:
+            raise LogNotFoundError(
+                f"{child}: a fork of log {fork.log} at record {fork.at}, which is not in this "
+                "database; put it back"
+            )
+        tables = Tables(self._path, row.meta)
+        records = list(tables.read(1, fork.at))
+        self.lost += tables.lost
+        where = f"{self._path}#{row.meta.name or row.meta.log}"
+        parent = LoadedLog(
+            where=where, meta=row.meta, records=records, durable_seq=len(records), at_us=row.at
+        )
+        check_cut(Path(child), fork, parent)
+        self._shared = records
+        return records
 
     def _checked(
         self, connection: sqlite3.Connection, expected: int, found: list[tuple[int, bytes]]
