@@ -284,6 +284,9 @@ class Session:
                 self._face.relive(record, is_open=bool(began) and record.seq >= began)
         if not began and self._face is not None:
             self._face.recall()
+        if self.journal.redactor is not None:
+            for record in records:
+                self.journal.redactor.remember(record.payload)
         self._append_recovery()
         self.sync()
         for record, decided in self.reopened.missing:

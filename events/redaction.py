@@ -29,13 +29,17 @@ _TOKENS = re.compile(
     r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"
 )
 
+_MASKED = "«secret:pattern:".encode()
+_NUMBERS = re.compile(re.escape(_MASKED) + rb"(\d{1,15})")
+
 
 class Redact(msgspec.Struct, frozen=True, kw_only=True):
     """What is masked in a log.
 
     Attributes:
         env: environment variables whose values are secrets, beside the providers' own.
-        values: more secrets, best by name: ``{"stripe": key}``.
+        values: more secrets, best by name: ``{"stripe": key}``. Masks of one name are numbered in
+            the order given, so keep it for as long as a log is written.
         patterns: whether text that has the form of a well known token is masked too. In an answer
             only if it arrives in one piece.
         rule: your own; pure, from text to text, applied last. Of an answer it gets piece by piece.
@@ -72,6 +76,7 @@ class Redactor:
         self._firsts: re.Pattern[str] | None = None
         self._longest = 0
         self._tokens: dict[str, str] = {}
+        self._tokens_before = 0
         self._patterns = patterns
         self._rule = rule
         self._answers: dict[int, _Answer] = {}
@@ -129,7 +134,14 @@ class Redactor:
         return self._rule(text) if self._rule is not None else text
 
     def _token(self, found: re.Match[str]) -> str:
-        return self._tokens.setdefault(found[0], f"«secret:pattern:{len(self._tokens) + 1}»")
+        number = self._tokens_before + len(self._tokens) + 1
+        return self._tokens.setdefault(found[0], f"«secret:pattern:{number}»")
+
+    def remember(self, payload: bytes) -> None:
+        """Take note of a record that is in the log: no other token gets the number of its mask."""
+        if self._patterns and _MASKED in payload:
+            numbers = map(int, _NUMBERS.findall(payload))
+            self._tokens_before = max(self._tokens_before, *numbers, 0)
 
     def take(self, event: k.Event, cause: int) -> Taken:
         """Return what is written in place of *event*, whose record is caused by *cause*."""

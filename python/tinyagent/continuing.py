@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyagent._redacting import redactor_for
 from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
 from tinyagent.runtime.clock import Clock, SystemClock
@@ -172,6 +173,7 @@ class fork:
     def _begin(self, plan: Plan) -> None:
         assert self._log is not None
         journal = Journal(self._log, self._clock)
+        journal.redactor = redactor_for(self._log.options.redact)
         journal.append(k.SessionForked(plan.edits, self._guarded, plan.because))
         for said in plan.said:
             journal.append(said.event, cause=said.cause, actor="host")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
 from tinyagent.recording import Recording as Recording
 from tinyagent.runtime.clock import Clock, SystemClock
@@ -88,6 +89,7 @@ class open_log:
     async def _mirrored(self, log: Log) -> None:
         """Let the sinks have everything; one that fails is put on record."""
         journal = Journal(log, self._clock)
+        journal.redactor = redactor_for(self._options.redact)
 
         def failed(name: str, seq: int, error: Exception) -> None:
             failure = k.Failure("host", f"{type(error).__name__}: {error}")

@@ -19,6 +19,7 @@ PLAIN = {
     "session.started": "model hooks options limits flags versions",
     "session.resumed": "epoch versions open",
     "log.recovered": "why torn_bytes dropped copied segment",
+    "log.lost": "first last bytes",
     "session.ended": "reason",
     "diagnostic.reported": "name",
     "actor.failed": "actor error at",
@@ -196,6 +197,15 @@ def test_text_that_has_the_form_of_a_token_is_masked_if_asked_for(token: str) ->
     assert masked(event, Redactor()) is event
     found = masked(event, Redactor(patterns=True))
     assert found.content == "use «secret:pattern:1», then «secret:pattern:1»"
+
+
+def test_a_token_gets_no_number_that_is_in_the_log_already() -> None:
+    by = Redactor(patterns=True)
+    by.remember('{"content":"«secret:pattern:2» and «secret:pattern:7»"}'.encode())
+    by.remember(b'{"content":"nothing"}')
+    assert by.mask(f"{TOKENS[0]} {TOKENS[2]} {TOKENS[0]}") == (
+        "«secret:pattern:8» «secret:pattern:9» «secret:pattern:8»"
+    )
 
 
 @pytest.mark.parametrize(

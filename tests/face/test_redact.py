@@ -18,6 +18,8 @@ from tinyagent import (
     Redact,
     SqliteSink,
     UserMessage,
+    edits,
+    fork,
     load,
     open_log,
     replay,
@@ -187,6 +189,27 @@ async def test_named_variables_values_and_a_rule_are_masked_as_asked(
         )
     started: Any = load(tmp_path / "log").records[0].event
     assert started.versions["redact"].endswith(".<lambda>")
+
+
+async def test_what_a_fork_changes_is_masked_too(tmp_path: Path) -> None:
+    async with open_log(tmp_path / "log") as log:
+        agent = build(log)
+        agent.stream_fn = script(text("ok"))
+        await agent.prompt("Hi")
+    edit = edits.user_said(f"What is {KEY}?")
+    async with fork(tmp_path / "log", at=2, edit=edit, into=tmp_path / "child") as log:
+        assert log.seq > 2
+    assert files_with(tmp_path, KEY) == []
+    assert MASK.encode() in (tmp_path / "child" / "00000001.jsonl").read_bytes()
+
+
+async def test_another_token_in_a_log_opened_again_has_another_number(tmp_path: Path) -> None:
+    for number, token in ((1, "AKIA" + "A" * 16), (2, "AKIA" + "B" * 16)):
+        async with open_log(tmp_path / "log", redact=Redact(patterns=True)) as log:
+            agent = build(log)
+            agent.stream_fn = script(text("ok"))
+            await agent.prompt(token)
+            assert said(agent.state.messages[-2]) == f"«secret:pattern:{number}»"
 
 
 async def test_provider_keys_can_be_left_as_they_are() -> None:
