@@ -81,14 +81,14 @@ def test_the_state_after_a_record_is_shown(run: Any) -> None:
 def test_a_decision_a_doubt_or_a_loss_is_never_folded(run: Any, tmp_path: Path) -> None:
     odd: list[k.Event] = [
         k.ApprovalRequested("c", "00"),
-        k.UnknownEvent("log.lost", 9, b'{"first":4}'),
+        k.LogLost(4, 4, 9),
         k.UnknownEvent("moon.risen", 9, b"{}"),
     ]
     path = written(tmp_path / "odd.jsonl", k.SessionStarted(), k.UserSaid("x"), *odd)
     _, out, _ = run("show", str(path))
     assert out.splitlines()[2:] == [
         '    3  note     approval.requested {"call_id":"c","args":"00"}',
-        '    4  note     log.lost {"first":4}',
+        '    4  note     log.lost {"first":4,"last":4,"bytes":9}',
         "       2 other records: --view events",
     ]
 
