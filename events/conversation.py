@@ -69,6 +69,7 @@ class Conversation:
         self.messages: list[Message] = []
         self.calls: dict[str, Call] = {}
         self.given: dict[str, dict[str, Any]] = {}
+        self._refusals: dict[str, str] = {}
         self.asked = View(self.settings, self.messages, 0)
         self._ops: list[Any] = []
         self.queued: dict[int, Message] = {}
@@ -114,6 +115,8 @@ class Conversation:
                 self._return(record, event)
             case k.ToolReconciled(outcome="done") as event:
                 self._return(record, event)
+            case k.ApprovalDecided(call_id=call_id, approved=False, why=why) if why:
+                self._refusals[call_id] = why
             case k.ToolRequested(call_id=call_id, arguments=dict(given)):
                 self.given[call_id] = given
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
@@ -226,13 +229,21 @@ class Conversation:
         if event.call_id is not None and event.arguments is not None:
             self.given[event.call_id] = event.arguments
 
+    def worded(self, event: CallEnd) -> CallEnd:
+        """Return *event*; where a person refused the call, with that person's words."""
+        if isinstance(event, k.ToolBlocked) and event.by == "approval":
+            why = self._refusals.get(event.call_id, event.content)
+            return msgspec.structs.replace(event, content=why)
+        return event
+
     def _return(self, record: k.Record, event: CallEnd) -> None:
         """Results join the conversation together, in call order, when the last one is there."""
         call = self.calls.get(event.call_id)
         if call is None or self._batch.get(event.call_id, call) is not None:
             return
         is_last = event.call_id in self._terminating
-        self._batch[event.call_id] = result_of(record, event, call.name, is_last=is_last)
+        told = self.worded(event)
+        self._batch[event.call_id] = result_of(record, told, call.name, is_last=is_last)
         self._missing -= 1
         if not self._missing:
             self._show_results()

@@ -86,6 +86,8 @@ def tool_calls(records: Iterable[Record]) -> dict[str, RecordedCall]:
                 found[ref.id] = _called(ref, record, conversation)
         call_id = field(event, "call_id")
         if isinstance(call_id, str) and event.kind.startswith("tool."):
+            if isinstance(event, k.ToolBlocked):
+                record = msgspec.structs.replace(record, event=conversation.worded(event))
             call = found.get(call_id) or RecordedCall(call_id=call_id, name="")
             found[call_id] = _evolved(call, record)
     return found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 from tinyagent import testing as provider
@@ -13,8 +14,10 @@ from tinyagent.agent import Agent, AgentOptions
 from tinyagent.agent_types import AgentState, AgentTool, AgentToolResult, TextContent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime.stores import Log
+from tinyagent.verbs import open_log
 
 QUESTION = "Plan a day in Paris for tomorrow, and book a table for two."
+SUNNY = "Paris: sunny all day, 24 °C"
 SYSTEM = "You plan trips. Look things up before you answer. Be brief."
 
 
@@ -62,6 +65,41 @@ def script() -> list[Any]:
             pace,
         ),
     ]
+
+
+def sunny_script() -> list[Any]:
+    """Return what the model says where the forecast was another one."""
+    calls = [("call_b1", "book_table", {"place": "Rosa Bonheur", "people": 2})]
+    return [
+        provider.chat(text="Sun all day: a garden table then.", calls=calls, usage=_usage(305, 30)),
+        provider.chat(
+            text="Start in the Tuileries, then Rosa Bonheur; the table is not booked.",
+            usage=_usage(340, 25),
+        ),
+    ]
+
+
+def doubt_answer() -> Any:
+    """Return what the model says when nobody knows whether the table is booked."""
+    told = "I do not know whether the table is booked: please call Le Petit Pont before you go."
+    return provider.chat(text=told, usage=_usage(360, 28))
+
+
+def book_for_ever(where: str, url: str) -> None:
+    """Run the planner on a log at *where*, with a booking that never comes back."""
+
+    async def booking(call_id: str, args: Any, signal: Any, on_update: Any) -> AgentToolResult:
+        print("booking", flush=True)
+        await asyncio.Event().wait()
+        return _text("never")
+
+    async def run() -> None:
+        async with open_log(where, name="demo-killed") as log:
+            agent = build(log=log, url=url)
+            agent.set_tools([FORECAST, MUSEUMS, dataclasses.replace(BOOK, execute=booking)])
+            await agent.prompt(QUESTION)
+
+    asyncio.run(run())
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

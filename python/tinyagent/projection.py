@@ -243,8 +243,9 @@ class Projection:
     def _return(self, record: Record, event: CallEnd) -> Iterator[AgentEvent]:
         name, _ = self._call(event.call_id)
         yield from self._start(event.call_id)
+        told = self._conversation.worded(event)
         self._results[event.call_id] = result_of(
-            record, event, name, is_last=event.call_id in self._terminating
+            record, told, name, is_last=event.call_id in self._terminating
         )
         if (
             len(self._results) == len(self._calls)

@@ -90,6 +90,7 @@ def test_a_decision_a_doubt_or_a_loss_is_never_folded(run: Any, tmp_path: Path) 
         '    3  note     approval.requested {"call_id":"c","args":"00"}',
         '    4  note     log.lost {"first":4,"last":4,"bytes":9}',
         "       2 other records: --view events",
+        "! 5 records usable; records 4 to 4 are lost, it was repaired",
     ]
 
 

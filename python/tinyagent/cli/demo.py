@@ -1,4 +1,5 @@
-"""``tinyagent demo``: a real agent turn over a real HTTP stream, recorded, shown and replayed.
+"""``tinyagent demo``: a real agent turn over a real HTTP stream: recorded, shown, replayed, forked,
+killed in the midst of a tool, and resumed.
 
 No key and no network but this machine's loopback.
 """
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinyagent import edits
+from tinyagent.agent import Agent
 from tinyagent.agent_types import (
     AgentEvent,
     MessageUpdateEvent,
@@ -17,8 +20,10 @@ from tinyagent.agent_types import (
     ToolExecutionStartEvent,
 )
 from tinyagent.cli import refs, show
-from tinyagent.demo import QUESTION, build, script
+from tinyagent.continuing import fork, resume
+from tinyagent.demo import QUESTION, SUNNY, build, doubt_answer, script, sunny_script
 from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.stores import Log
 from tinyagent.testing.provider import ProviderServer
 from tinyagent.verbs import load, open_log, replay
 
@@ -47,6 +52,8 @@ async def _demo(where: Path) -> int:
         print(f"\nDivergenceError: {report.first_divergence}")
         return 1
     print(f"\nreplayed with the server gone and no tool run\nsame: {report.records} records")
+    await _what_if(where)
+    await _killed(where.with_name(f"{where.name}-killed"))
     print(
         f"\nTry next:\n"
         f"  {_self()} show {where} --view events\n"
@@ -55,6 +62,51 @@ async def _demo(where: Path) -> int:
         f"  jq -c 'select(.k == \"tool.finished\")' {where}/*.jsonl"
     )
     return 0
+
+
+async def _what_if(parent: Path) -> None:
+    """Fork where the forecast came, with another one; the booking waits for a person there."""
+    into = parent.with_name(f"{parent.name}-fork")
+    edit = edits.tool_result("call_w1", SUNNY)
+    print(f"\nwhat if the forecast had been: {SUNNY}")
+    async with (
+        ProviderServer(sunny_script()) as server,
+        fork(parent, edit=edit, into=into) as child,
+    ):
+        agent = build(log=child, url=server.chat_url)
+        after = child.seq
+        await agent.run()
+        print("  book_table may change the world: in a fork it waits for an approval; refused")
+        agent.deny("call_b1", why="this is only a what-if")
+        await agent.run()
+    for line in show.transcript(load(into), after=after):
+        print(line)
+
+
+async def _killed(where: Path) -> None:
+    """Kill the process that runs the booking, and go on with its log."""
+    program = f"from tinyagent.demo import book_for_ever; book_for_ever({str(where)!r}, %r)"
+    async with ProviderServer([*script()[:2], doubt_answer()]) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program % server.chat_url, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        await process.stdout.readline()  # it says that it books
+        process.kill()
+        await process.wait()
+        after = load(where).records[-1].seq
+        print(f"\nkill -9 while the table was being booked; {where} ends with record {after}")
+        asked = len(server.requests)
+
+        def again(*, log: Log) -> Agent:
+            return build(log=log, url=server.chat_url)
+
+        async with resume(where, again, on_unknown=lambda call: call.tell()) as agent:
+            await agent.run()
+        paid = len(server.requests) - asked
+    for line in show.transcript(load(where), after=after):
+        print(line)
+    print(f"resumed: {paid} more request, no second booking, and nobody was told a falsehood")
 
 
 def _print(event: AgentEvent) -> None:

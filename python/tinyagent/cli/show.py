@@ -174,7 +174,8 @@ def told(recording: Recording) -> Iterator[tuple[int, str, str]]:
             case k.ToolFailed(failure=failure):
                 yield record.seq, "tool", f"{name} ✗ {failure.message}"
             case k.ToolBlocked(content=content, by=by):
-                yield record.seq, "blocked", f"{name} by {by}: {_content(content)}"
+                told = content if call is None or call.content is None else call.content
+                yield record.seq, "blocked", f"{name} by {by}: {_content(told)}"
             case k.ToolInDoubt(why=why):
                 yield record.seq, "in doubt", f"{name} ({why})"
             case k.CancelRequested(reason=reason):

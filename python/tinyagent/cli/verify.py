@@ -39,6 +39,9 @@ def worded(recording: Recording) -> str:
     damage = recording.damage
     assert damage is not None
     usable = f"{len(recording.records):,} records usable"
+    if damage.lost_records:
+        gone = ", ".join(f"{lost.first} to {lost.last}" for lost in damage.lost_records)
+        return f"{usable}; records {gone} are lost, it was repaired"
     if damage.lost_values:
         return f"{usable}; {len(damage.lost_values)} large values are missing"
     if damage.verdict == "torn":
