@@ -68,12 +68,12 @@ class Closings:
             case k.RunEnded(outcome=outcome):
                 self._is_in_run = False
                 tail = messages[-1] if messages else None
-                failure = self._told(outcome, tail)
-                if failure is not None:
+                why = self._told(outcome, tail)
+                if why is not None:
                     after = None if tail is None else place_of(tail)
                     at_ms = record.at_ns // 1_000_000
                     is_cut = outcome == "cancelled"
-                    self.made[record.seq] = Closing(failure, is_cut, model, after, at_ms)
+                    self.made[record.seq] = Closing(why, is_cut, model, after, at_ms)
             case k.ContextEdited(ops=ops):
                 for op in ops:
                     match op:

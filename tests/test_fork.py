@@ -61,8 +61,8 @@ async def test_an_edited_result_is_what_the_model_goes_on_from() -> None:
     async with fork(log, at=end, edit=edits.tool_result("a1", "something else")) as child:
         agent = World().build(child, SCRIPT, tools(World()))
         await agent.run()
-    said = [m for m in agent.state.messages if getattr(m, "tool_call_id", None) == "a1"]
-    assert [block.text for message in said for block in message.content] == ["something else"]
+    said = [m for m in conversation(agent) if m[1] == "a1"]
+    assert said == [("tool_result", "a1", ["something else"])]
 
 
 async def test_tools_that_change_the_world_wait_for_an_approval_in_a_fork() -> None:
