@@ -25,6 +25,7 @@ from tinyagent.events.messages import (
     message_of,
     result_of,
     revised,
+    reworded,
     said_in,
 )
 
@@ -347,6 +348,8 @@ def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Mess
                 out = []
             case ["drop", int(which)]:
                 out = [message for message in out if message.seq != which]
+            case ["replace", int(which), str(text)]:
+                out = [reworded(m, text, seq) if m.seq == which else m for m in out]
             case ["insert", dict(message)]:
                 out.append(message_of(message, seq))
             case _:
