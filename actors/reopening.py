@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tinyagent.actors.state import State
-from tinyagent.events import Event, Fact, Record, UnknownEvent, encode, kinds as k
+from tinyagent.events import Event, Record, UnknownEvent, encode, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 from tinyagent.runtime.loops import Machine
 
@@ -31,6 +31,7 @@ class Reopened(msgspec.Struct):
         began: number of the record that started the run that did not end; 0 if there is none.
         missing: inputs of the machine, each with what it decides after what is on record.
         diverged: today's code decides otherwise than the log says.
+        too_new: a record that nobody can do without, and that this release cannot read.
         requests: what was asked and not answered, in log order.
         started: calls whose tool had begun, by id.
         attempts: how often each open model call was made, by its number.
@@ -40,6 +41,7 @@ class Reopened(msgspec.Struct):
     began: int = 0
     missing: list[tuple[Record, tuple[Event, ...]]] = []
     diverged: bool = False
+    too_new: Record | None = None
     requests: list[Record] = []
     started: dict[str, Begun] = {}
     attempts: dict[int, int] = {}
@@ -53,12 +55,18 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     """
     found = Reopened()
     recorded: dict[int, list[Event]] = {}
+    inputs: list[Record] = []
     for record in records:
-        if record.event.kind in machine.decisions:
-            recorded.setdefault(record.cause, []).append(record.event)
-    for record in records:
-        if record.event.kind not in machine.inputs or not isinstance(record.event, Fact):
-            continue
+        event = record.event
+        if type(event) is UnknownEvent:
+            if _is_needed(event, machine):
+                found.too_new = record
+                return found
+        elif event.kind in machine.decisions:
+            recorded.setdefault(record.cause, []).append(event)
+        elif event.kind in machine.inputs:
+            inputs.append(record)
+    for record in inputs:
         was_idle = machine.state.phase == "idle"
         try:
             decided = machine.take(record)
@@ -67,7 +75,7 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
             return found
         if was_idle and (decided or machine.state.phase != "idle"):
             found.began = record.seq  # not by configuration that came behind an unwritten end
-        kept = recorded.get(record.seq, [])
+        kept = recorded.get(record.seq, ())
         if len(kept) > len(decided) or not all(map(_same, kept, decided)):
             found.diverged = True
             return found
@@ -78,22 +86,15 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     return found
 
 
-def too_new(records: Sequence[Record], machine: Machine[State]) -> Record | None:
-    """Return the first record without which nobody can go on, and that this release cannot read.
+def _is_needed(event: UnknownEvent, machine: Machine[State]) -> bool:
+    """Whether nobody can go on without *event*, which this release cannot read.
 
-    That is one that says so (``"must": true``), and a newer version of what the machine reads or
-    writes. Any other unknown record is skipped, and kept.
+    It says so (``"must": true``), or is a newer version of what the machine reads or writes. Any
+    other unknown record is skipped, and kept.
     """
-    needed = machine.inputs | machine.decisions
-    for record in records:
-        event = record.event
-        if isinstance(event, UnknownEvent) and (event.kind in needed or _is_must(event.raw)):
-            return record
-    return None
-
-
-def _is_must(raw: bytes) -> bool:
-    told = msgspec.json.decode(raw)
+    if event.kind in machine.inputs or event.kind in machine.decisions:
+        return True
+    told = msgspec.json.decode(event.raw)
     return isinstance(told, dict) and told.get("must") is True
 
 
@@ -151,3 +152,14 @@ def _is_awaited(request: Record, state: State) -> bool:
 
 def _same(recorded: Event, now: Event) -> bool:
     return recorded == now or encode(recorded) == encode(now)
+
+
+def newer(where: str, record: Record) -> str:
+    """Return why the log at *where* cannot be gone on with: *record* is of a newer release."""
+    event = record.event
+    assert isinstance(event, k.UnknownEvent)
+    return (
+        f"{where}: record {record.seq} {event.kind} version {event.v} is of a newer release and "
+        "the session cannot go on without it; nothing was appended; resume with that release "
+        "(loading and forking before the record still work)"
+    )

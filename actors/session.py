@@ -19,7 +19,7 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
-from tinyagent.actors.reopening import Reopened, look_for_open, reopened, too_new
+from tinyagent.actors.reopening import Reopened, look_for_open, newer, reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
@@ -46,7 +46,15 @@ BEHIND_MAX = 10_000
 
 
 class Face(Protocol):
-    """Who shows a session, and must know what happened in it before this process."""
+    """Who shows a session, and must know what happened in it before this process.
+
+    Of runs that have ended it is told the records of *kinds* alone.
+    """
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds that matter even when their run is over."""
+        ...
 
     def relive(self, record: Record, *, is_open: bool) -> None:
         """Take in a record of the past; *is_open*: of the run that did not end."""
@@ -265,24 +273,20 @@ class Session:
 
     def _restore(self) -> None:
         records = [as_record(stored) for stored in self.log.read()]
-        new = too_new(records, self.machine)
-        if new is not None:
-            raise LogVersionError(
-                f"{self.log.where}: record {new.seq} {new.event.kind} version {new.event.v} is of "
-                "a newer release and the session cannot go on without it; nothing was appended; "
-                "resume with that release (loading and forking before the record still work)"
-            )
-        self.reopened = reopened(records, self.machine)
-        if self.reopened.diverged:
+        found = self.reopened = reopened(records, self.machine)
+        if found.too_new is not None:
+            raise LogVersionError(newer(self.log.where, found.too_new))
+        if found.diverged:
             raise DivergenceError(diverged(self.log.where, records))
-        began = self.reopened.began
+        began = found.began or len(records) + records[0].seq
+        wanted = self._face.kinds if self._face is not None else frozenset()
         for record in records:
             if record.seq == began and self._face is not None:
                 self._face.recall()
             self.conversation.evolve(record)
-            if self._face is not None:
-                self._face.relive(record, is_open=bool(began) and record.seq >= began)
-        if not began and self._face is not None:
+            if self._face is not None and (record.seq >= began or record.event.kind in wanted):
+                self._face.relive(record, is_open=record.seq >= began)
+        if not found.began and self._face is not None:
             self._face.recall()
         if self.journal.redactor is not None:
             for record in records:

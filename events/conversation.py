@@ -20,11 +20,11 @@ from tinyagent.events.messages import (
     Message,
     Outcome,
     Result,
-    User,
     applied,
     message_of,
     result_of,
     revised,
+    reworded,
     said_in,
 )
 from tinyagent.events.settings import Settings, changed, settings_of
@@ -333,26 +333,10 @@ def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Mess
                 out = []
             case ["drop", int(which)]:
                 out = [message for message in out if message.seq != which]
+            case ["replace", int(which), str(text)]:
+                out = [reworded(m, text, seq) if m.seq == which else m for m in out]
             case ["insert", dict(message)]:
                 out.append(message_of(message, seq))
-            case ["replace", int(which), text]:
-                out = [
-                    _saying(message, text) if message.seq == which else message for message in out
-                ]
             case _:
                 pass
     return out
-
-
-def _saying(message: Message, text: str) -> Message:
-    """Return *message* with *text* in the place of what it says; calls and thoughts stay."""
-    match message:
-        case User() | Result():
-            return msgspec.structs.replace(message, content=text)
-        case Assistant(blocks=blocks):
-            kept = tuple(block for block in blocks if block.op != "text")
-            thoughts = tuple(block for block in kept if block.op != "call")
-            calls = tuple(block for block in kept if block.op == "call")
-            return msgspec.structs.replace(message, blocks=(*thoughts, Block("text", text), *calls))
-        case _:
-            return message

@@ -239,8 +239,8 @@ class ModelFailed(Fact, frozen=True):
 class ContextEdited(Fact, frozen=True):
     """The conversation was edited; the originals stay in the log.
 
-    Operations: ``["clear"]``, ``["drop", seq]``, ``["insert", message]`` (at the end),
-    ``["replace", seq, text]``.
+    Operations: ``["clear"]``, ``["drop", seq]``, ``["replace", seq, text]``,
+    ``["insert", message]`` (at the end).
     """
 
     kind = "context.edited"

@@ -132,6 +132,21 @@ def revised(result: Result, event: k.HostAnswered | k.HostFailed) -> Result:
     )
 
 
+def reworded(message: Message, text: str, seq: int) -> Message:
+    """Return *message* with *text* in the place of its own, as record *seq* says it.
+
+    What an answer calls stays, for its results follow.
+    """
+    match message:
+        case User() | Result():
+            return msgspec.structs.replace(message, content=text, seq=seq)
+        case Assistant(blocks=blocks):
+            kept = tuple(block for block in blocks if block.op == "call")
+            return msgspec.structs.replace(message, blocks=(Block("text", text), *kept), seq=seq)
+        case Custom():
+            return message
+
+
 def applied(messages: list[Message], ops: list[Any], seq: int) -> list[Message]:
     """Return *messages* as the answer of a context hook shapes them for one request.
 

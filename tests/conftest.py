@@ -39,7 +39,7 @@ class Recorded:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tinyagent-sessions-")
-        self._opened: list[Log] = []
+        self._opened: dict[int, Log] = {}
         self.kept = 0
         self.failures: list[str] = []
         self.told: list[str] = []
@@ -49,19 +49,18 @@ class Recorded:
         open_session = Session.open
 
         def opened(session: Session) -> None:
-            if all(log is not session.log for log in self._opened):
-                self._opened.append(session.log)
+            self._opened[id(session.log)] = session.log
             open_session(session)
 
-        Session.open = opened  # type: ignore[method-assign, assignment] # the one place that all sessions pass
+        setattr(Session, "open", opened)  # noqa: B010 - the one place that all sessions pass
 
     def forget(self) -> None:
         """A test begins."""
-        self._opened = []
+        self._opened = {}
 
     def logs(self) -> Iterator[Log | LoadedLog]:
         """Yield what the test recorded, as far as it can still be read."""
-        for log in self._opened:
+        for log in self._opened.values():
             if not isinstance(log, FileLog):
                 yield log
                 continue
@@ -69,7 +68,7 @@ class Recorded:
                 yield read_log(log.where)
             except (LogError, OSError):
                 continue  # a test of damage, or it has cleaned up
-        self._opened = []
+        self._opened = {}
 
     def keep(self, log: Log | LoadedLog, test: str) -> None:
         """Put *log* aside for the end."""

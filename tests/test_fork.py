@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.crashing import ID, World, calls, conversation, text, turns
 
-from tinyagent import edits, fork, load, open_log, rerun, resume
+from tinyagent import edits, extract_text, fork, load, open_log, rerun, resume
 from tinyagent.runtime.stores.memory import MemoryLog
 
 OTHER = "0123456789abcdef0123456789abcdef"
@@ -61,7 +61,21 @@ async def test_an_edited_result_is_what_the_model_goes_on_from() -> None:
     async with fork(log, at=end, edit=edits.tool_result("a1", "something else")) as child:
         agent = World().build(child, SCRIPT, tools(World()))
         await agent.run()
-    assert ("tool_result", "a1", ["something else"]) in conversation(agent)
+    said = [m for m in conversation(agent) if m[1] == "a1"]
+    assert said == [("tool_result", "a1", ["something else"])]
+
+
+async def test_a_message_is_replaced_or_dropped_in_a_fork_and_stays_in_its_parent() -> None:
+    _, log, whole = await parent()
+    asked = next(r.seq for r in load(log).records if r.event.kind == "user.said")
+    async with fork(log, edit=edits.replace(asked, "Stay")) as child:
+        assert conversation(World().build(child, SCRIPT, [])) == []  # not opened yet
+        assert extract_text(load(child).messages[0]) == "Stay"
+        assert len(load(child).messages) == len(whole)
+    last = next(r.seq for r in reversed(load(log).records) if r.event.kind == "model.requested")
+    async with fork(log, edit=edits.drop(last)) as child:
+        assert len(load(child).messages) == len(whole) - 1
+    assert extract_text(load(log).messages[0]) == "Go"
 
 
 async def test_tools_that_change_the_world_wait_for_an_approval_in_a_fork() -> None:

@@ -56,3 +56,37 @@ async def test_a_run_cut_after_any_record_comes_to_the_same_conversation_or_says
         assert conversation(agent) == whole, f"cut after {after}"
     # Only while ``send`` was running does nobody know.
     assert [kinds(log)[after - 1] for after in doubtful] == ["tool.started"]
+
+
+async def test_configuration_behind_an_unwritten_end_does_not_hide_the_run() -> None:
+    _, log, whole = await uncut()
+    last = next(s.seq for s in reversed(list(log.read())) if s.kind == "model.finished")
+    rest = cut(log, last)
+    rest.append(last + 1, 1_800_000_000_000_000, None, "config.changed", 1, 0, b'{"set":{}}')
+    world, seen = World(), []
+    agent = world.build(rest, SCRIPT, tools(world))
+    agent.subscribe(lambda event: seen.append(event.type))
+    result = await agent.run()
+    assert (result.outcome, result.text) == ("answered", "All done.")
+    assert [said.role for said in result.messages][:2] == ["user", "assistant"]
+    assert seen == ["agent_start", "turn_start", "turn_end", "agent_end"]
+    assert conversation(agent) == whole
+    assert world.model_calls == 0
+
+
+async def test_a_restart_shows_the_last_word_of_a_run_that_was_stopped() -> None:
+    world, log = World(), MemoryLog(log_id=ID)
+
+    async def stops(*_: object) -> str:
+        agent.abort()
+        return "stopped"
+
+    tool = world.tool("look", "read")
+    tool.execute = stops
+    agent = world.build(log, turns(calls(("a1", "look", {}))), [tool])
+    await agent.prompt("Go")
+    assert conversation(agent)[-1] == ("assistant", [""])
+    again = World().build(cut(log, log.seq), SCRIPT, [tool])
+    again.take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
+    assert conversation(again) == conversation(agent)
+    assert verbs.load(log).messages[-1].model_dump() == again.state.messages[-1].model_dump()

@@ -273,10 +273,14 @@ class Binding:
         session.open()
         self._seen = max(self._seen, session.log.seq)
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds that matter even when their run is over: who waits for whom, what is forced."""
+        return self.decisions.kinds | {k.SessionForked.kind}
+
     def relive(self, record: Record, *, is_open: bool) -> None:
         """Take in a record of the past."""
-        if record.event.kind in self.decisions.kinds:
-            self.decisions.post(record)
+        self.decisions.post(record)
         if isinstance(record.event, k.SessionForked):
             self._forced |= forced(record.event)
         if is_open:

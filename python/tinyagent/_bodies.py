@@ -222,8 +222,8 @@ def assistant_message(answer: Assistant) -> AssistantMessage:
         api=answer.model.get("api"),
         provider=answer.model.get("provider"),
         model=answer.model.get("id"),
-        usage=public_usage(answer.usage),
     )
+    message.usage = public_usage(answer.usage)  # assigned, for a constructor copies what it gets
     message_from(answer.blocks, message)
     if not ok:
         message.content = message.content or [TextContent(text="")]

@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -189,7 +189,7 @@ def on_core(core: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def provider() -> Iterator[str]:
+def provider() -> Generator[str]:
     """Run the provider and yield its URL."""
     command = [*on_core(PROVIDER_CORE), sys.executable, str(HERE / "provider.py"), "7200"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
