@@ -158,6 +158,8 @@ class fork:
             shared = [one for one in stored if one.seq <= plan.at]
             self._log = MemoryLog(log_id=self._log_id, name=self._name, fork=left, records=shared)
         else:
+            if isinstance(self._parent, MemoryLog):
+                raise ValueError(f"{self._into}: a fork of a log in memory can only be in memory")
             _check_place(parent.where, self._into)
             self._log = open_log_at(
                 self._into,
@@ -167,7 +169,11 @@ class fork:
                 now_us=self._clock.now_us,
                 fork=left,
             )
-        self._begin(plan)
+        try:
+            self._begin(plan)
+        except BaseException:
+            await self._log.close()
+            raise
         return self._log
 
     def _begin(self, plan: Plan) -> None:

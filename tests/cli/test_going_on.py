@@ -85,11 +85,11 @@ def test_a_call_in_doubt_waits_until_somebody_says_what_became_of_it(run: Run, t
 def test_run_again_is_a_decision_that_can_be_made(run: Run, trip: Path) -> None:
     path = killed_while_sending(trip)
     WORLDS.append(World())
-    code, _, _ = run("resume", str(path), *APP, "--yes", "--unknown", "again")
-    assert (code, WORLDS[-1].effects["s1"]) == (0, 1)
     code, _, err = run("resume", str(path), *APP, "--yes", "--unknown", "perhaps")
     assert code == 2
     assert "ask, wait, tell, again" in err
+    code, _, _ = run("resume", str(path), *APP, "--yes", "--unknown", "again")
+    assert (code, WORLDS[-1].effects["s1"]) == (0, 1)
 
 
 def test_a_fork_says_what_it_shares_and_runs_from_there(run: Run, trip: Path) -> None:
@@ -116,10 +116,17 @@ def test_a_rerun_is_a_log_of_its_own(run: Run, trip: Path) -> None:
     assert again.diff(load(trip)).is_same
 
 
+def test_there_is_nothing_to_resume_of_a_run_that_ended(run: Run, trip: Path) -> None:
+    code, _, err = run("resume", str(trip), *APP, "--yes")
+    assert code == 0
+    assert "nothing to resume, it is answered" in err
+
+
 def test_a_log_that_another_process_holds_is_told(run: Run, trip: Path) -> None:
-    held = FileLog(trip, now_us=lambda: 1)
+    path = killed_while_sending(trip)
+    held = FileLog(path, now_us=lambda: 1)
     try:
-        code, _, err = run("resume", str(trip), *APP, "--yes")
+        code, _, err = run("resume", str(path), *APP, "--yes")
         assert code == 3
         assert "LogOwnedError" in err
     finally:

@@ -34,6 +34,9 @@ def run(argv: Sequence[str]) -> int:
     factory = live.application(given.app)
     place = refs.place(given.ref, given.dir)
     before = load(place.path)
+    if before.status not in ("crashed", "paused", "running"):
+        print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
+        return live.report("resume", before, after=before.records[-1].seq, is_json=given.json)
     live.announce(f"resume {place.path}", before.settings, yes=given.yes)
     approve = {**dict.fromkeys(given.approve, True), **dict.fromkeys(given.deny, False)}
     decide = decided_by(given.unknown)
