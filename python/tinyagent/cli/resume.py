@@ -30,6 +30,9 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--approve", metavar="CALL", action="append", default=[])
     parser.add_argument("--deny", metavar="CALL", action="append", default=[])
+    parser.add_argument(
+        "--accept-loss", action="store_true", help="go on although a repair gave up records"
+    )
     given = parser.parse_args(argv)
     factory = live.application(given.app)
     place = refs.place(given.ref, given.dir)
@@ -39,7 +42,13 @@ def run(argv: Sequence[str]) -> int:
     decide = decided_by(given.unknown)
 
     async def go_on() -> None:
-        async with resume(place.path, factory, on_unknown=decide, approve=approve) as agent:
+        async with resume(
+            place.path,
+            factory,
+            on_unknown=decide,
+            approve=approve,
+            accept_loss=given.accept_loss,
+        ) as agent:
             try:
                 await agent.run()
             except RunFailedError as error:
