@@ -8,11 +8,12 @@ in the log is *open*.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
-from tinyagent.actors.state import State
-from tinyagent.events import Event, Record, UnknownEvent, encode, kinds as k
+from tinyagent.actors.state import State, digest_of
+from tinyagent.events import Event, Fact, Record, UnknownEvent, encode, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 from tinyagent.runtime.loops import Machine
 
@@ -54,6 +55,7 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     What is open is found later, by ``look_for_open``: what is missing may ask for more.
     """
     found = Reopened()
+    records = _behind_lost(records, machine, found)
     recorded: dict[int, list[Event]] = {}
     inputs: list[Record] = []
     for record in records:
@@ -84,6 +86,79 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     if machine.state.phase == "idle" and not found.missing:
         found.began = 0
     return found
+
+
+def _behind_lost(
+    records: Sequence[Record], machine: Machine[State], found: Reopened
+) -> Sequence[Record]:
+    """Take *machine* over the records that a repair gave up; return those to go on with.
+
+    Nobody knows what was decided there. The run that the last gap lies in is taken as over: where
+    the log says so, else it ends here, as failed. Behind it the agent is idle.
+    """
+    gaps = [at for at, record in enumerate(records) if isinstance(record.event, k.LogLost)]
+    if not gaps:
+        return records
+    gap, rest = records[gaps[-1]], records[gaps[-1] + 1 :]
+    ends = (at for at, record in enumerate(rest) if _ends(record.event))
+    end = next(ends, None)
+    behind = len(rest) if end is None else end + 1
+    before = [*records[: gaps[-1] + 1], *rest[:behind]]
+    _follow(before, machine)
+    if end is None and (start := _start(before, machine)):
+        found.began = start
+        found.missing.append((gap, _closing(before, machine.state)))
+    return rest[behind:]
+
+
+def _follow(records: Sequence[Record], machine: Machine[State]) -> None:
+    """Step through *records*, of which some are missing, and leave the machine idle."""
+    n = 0
+    for record in records:
+        if isinstance(record.event, k.ModelRequested):
+            n = max(n, record.event.n)
+        if record.event.kind in machine.inputs and isinstance(record.event, Fact):
+            with suppress(UnexpectedEventError):  # what would have made sense of it is lost
+                machine.take(record)
+    known = machine.state
+    machine.state = State(
+        n=max(n, known.n),
+        hooks=known.hooks,
+        modes=known.modes,
+        limits=known.limits,
+        guarded=known.guarded,
+        approving=known.approving,
+        effectful=known.effectful,
+    )
+
+
+def _ends(event: Event) -> bool:
+    return isinstance(event, k.RunEnded) and event.outcome != "paused"
+
+
+def _start(records: Sequence[Record], machine: Machine[State]) -> int:
+    """Return the first record of the run that has no end in *records*; 0 if there is none."""
+    start = 0
+    for record in records:
+        event = record.event
+        if _ends(event):
+            start = 0
+        elif not start and (
+            event.kind in machine.decisions
+            or isinstance(event, k.UserContinued)
+            or (isinstance(event, k.UserSaid) and event.via == "prompt")
+        ):
+            start = record.seq
+    return start
+
+
+def _closing(records: Sequence[Record], state: State) -> tuple[Event, ...]:
+    """Return what ends the run, and its turn if one is open."""
+    turns = [r.event for r in records if isinstance(r.event, k.ModelRequested | k.TurnEnded)]
+    ended = k.RunEnded("failed", digest_of(state))
+    if turns and isinstance(turns[-1], k.ModelRequested):
+        return k.TurnEnded(state.n), ended
+    return (ended,)
 
 
 def _is_needed(event: UnknownEvent, machine: Machine[State]) -> bool:

@@ -71,9 +71,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay found.
 
     Attributes:
-        records: how many there were. matched: decisions and requests that are the same.
+        records: how many were replayed. matched: decisions and requests that are the same.
         unverifiable: requests that cannot be rebuilt, because something was redacted.
         unfinished: decisions that a crash kept from being recorded, at the very end.
+        lost: the first and the last record that a repair gave up; the replay ended before them.
     """
 
     where: str
@@ -82,6 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     unverifiable: int = 0
     unfinished: int = 0
+    lost: tuple[int, int] | None = None
     first_divergence: Divergence | None = None
 
     @property

@@ -9,7 +9,7 @@ Delete the source yourself, when you are content with the outcome.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,11 @@ def redact(
     *,
     digest: bool = True,
     key: SealKey | None = None,
+    masked: Mapping[int, bytes] | None = None,
 ) -> None:
     """Write the log at *where* into the new folder *to*, without *what*.
 
+    *masked*: payloads that take the place of others, by number, with large values in them.
     Without *digest* no digest is left: for values that could be guessed. *key* signs the seal, if
     the log is of level ``signed``. Durable on return. A fork that was cut behind a record whose
     value, not payload, is redacted does not fit to this log any more.
@@ -56,11 +58,13 @@ def redact(
     paths: dict[int, list[str | None]] = {}
     for one in what:
         paths.setdefault(one.seq, []).append(one.path)
+    instead = masked or {}
     held = {record.seq for record in log.records}
-    if strange := sorted(paths.keys() - held):
+    if strange := sorted((paths.keys() | instead.keys()) - held):
         raise ValueError(f"{where}: there is no record {strange[0]} in this log's own files")
     before = log.base - 1
-    keeps_chain = log.meta.level == "crc" or (digest and all(None in p for p in paths.values()))
+    is_whole = digest and not instead and all(None in p for p in paths.values())
+    keeps_chain = log.meta.level == "crc" or is_whole
     segment = Segment(
         log.meta,
         before,
@@ -72,10 +76,14 @@ def redact(
     for record in log.records:
         asked = paths.get(record.seq)
         line = record.line or b""
+        is_new = asked is not None or record.seq in instead
         payload, taken = stored_payload(line), take_out_blobs(record.payload)[1]
+        if record.seq in instead:
+            record = msgspec.structs.replace(record, payload=instead[record.seq])
+            payload, taken = take_out_blobs(record.payload)
         if asked is not None:
             payload, taken = _without(log, record, asked, is_digested=digest)
-        if asked is not None or not keeps_chain:
+        if is_new or not keeps_chain:
             line = segment.build(record, payload)
         segment.add(line, record.seq, record.ts_us)
         blobs.update(taken)

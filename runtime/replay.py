@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tinyagent.events import Event, Fact, Record, UnknownEvent, encode
+from tinyagent.events.kinds import LogLost
 from tinyagent.runtime.divergence import Difference, Divergence, Report, differences
 from tinyagent.runtime.errors import EffectInReplayError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
@@ -54,20 +55,31 @@ def replay(
     """Step *machines* through *records* and compare; stop at the first divergence.
 
     *instead* puts today's events in the place of recorded ones, by number: a configuration.
+    Behind records that are lost nothing can be compared: there it ends.
 
     Raises:
         EffectInReplayError: a step touched a file, a socket or a process.
     """
-    run = _Replay(where, records, machines, checks, instead or {})
+    known, lost = _until_lost(records)
+    run = _Replay(where, known, machines, checks, instead or {})
     found = run.first_divergence()
     return Report(
         where=where,
-        records=len(records),
+        records=len(known),
         matched=run.matched,
         requests=sum(check.compared for check in checks),
         unfinished=run.unfinished,
+        lost=lost,
         first_divergence=found,
     )
+
+
+def _until_lost(records: Sequence[Record]) -> tuple[Sequence[Record], tuple[int, int] | None]:
+    """Return the records before the first gap, and what is lost there."""
+    for at, record in enumerate(records):
+        if isinstance(record.event, LogLost):
+            return records[:at], (record.event.first, record.event.last)
+    return records, None
 
 
 class _Replay:

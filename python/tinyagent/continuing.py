@@ -40,9 +40,12 @@ class resume:
         approve: call ids, each with whether it may run.
         on_interrupted: what becomes of a model call that was cut off: made again, or kept as far
             as it was heard.
+        accept_loss: go on with a log that was repaired, although records of it are lost. A run
+            that the last gap lies in is over: it ends as failed.
 
     Raises:
         LogNotFoundError: there is no log. LogOwnedError: another process is writing it.
+        CorruptLogError: it is damaged, or was repaired and *accept_loss* is not given.
         DivergenceError: today's code decides otherwise than the log says; nothing was appended.
         LogVersionError: a newer release wrote what cannot be skipped; nothing was appended.
     """
@@ -58,7 +61,9 @@ class resume:
         on_interrupted: Literal["retry", "keep"] = "retry",
         durability: Durability = "interval",
         clock: Clock | None = None,
+        accept_loss: bool = False,
     ) -> None:
+        self._accept_loss = accept_loss
         self._where = where
         self._factory = factory
         self._on_unknown = on_unknown
@@ -72,7 +77,12 @@ class resume:
     async def __aenter__(self) -> Agent:
         """Open both."""
         read_log(self._where)  # a log that is not there is not created
-        log = open_log_at(self._where, durability=self._durability, now_us=self._clock.now_us)
+        log = open_log_at(
+            self._where,
+            durability=self._durability,
+            now_us=self._clock.now_us,
+            accept_loss=self._accept_loss,
+        )
         try:
             agent = made_by(self._factory, log)
             agent.take_up(

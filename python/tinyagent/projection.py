@@ -222,7 +222,9 @@ class Projection:
     def _call(self, call_id: str) -> tuple[str, JsonObject]:
         from tinyagent._partial import arguments_of
 
-        call = self._conversation.calls[call_id]
+        call = self._conversation.calls.get(call_id)
+        if call is None:
+            return "(lost)", {}  # the answer that made it is, in a log that was repaired
         return call.name, arguments_of(call.arguments) or {}
 
     def _progress(self, event: k.ToolProgressed) -> Iterator[AgentEvent]:

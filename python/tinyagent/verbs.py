@@ -39,9 +39,11 @@ class open_log:
         sinks: mirrors of the log, as of ``AgentOptions.sinks``. They are given everything, and
             closed, when this is left.
         redact: what is masked in the log; without it, the keys of known providers.
+        accept_loss: go on with a log that was repaired, although records of it are lost.
 
     Raises:
-        LogOwnedError: another process is writing it. CorruptLogError: it is damaged.
+        LogOwnedError: another process is writing it. CorruptLogError: it is damaged, or was
+            repaired and *accept_loss* is not given.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class open_log:
         clock: Clock | None = None,
         sinks: Sequence[Sink | Subscribed] = (),
         redact: Redact | None = None,
+        accept_loss: bool = False,
     ) -> None:
         self._options = LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or SystemClock()
@@ -63,6 +66,7 @@ class open_log:
             name=name,
             log_id=log_id,
             now_us=self._clock.now_us,
+            accept_loss=accept_loss,
         )
         self._log: Log | None = None
 

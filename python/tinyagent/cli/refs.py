@@ -110,6 +110,17 @@ def resolve(ref: str, within: str | None = None) -> str | Path:
     raise LogNotFoundError(f"{ref}: there is no log ({there})")
 
 
+def on_disk(place: str | Path) -> Path:
+    """Return *place*, which must be a folder or a file.
+
+    Raises:
+        RefError: it is the address of a database.
+    """
+    if isinstance(place, str):
+        raise RefError(f"{place}: only for logs in folders and packed files")
+    return place
+
+
 def _is_named(header: _Header, ref: str) -> bool:
     if ref.startswith("@"):
         return header.name == ref[1:]

@@ -34,6 +34,9 @@ def run(argv: Sequence[str]) -> int:
         f"{report.matched} decisions and {report.requests} model requests are what today's code "
         "makes of them; no tool, no network, nothing written"
     )
+    if report.lost is not None:
+        first, last = report.lost
+        print(f"ended there: records {first}..{last} are lost, and none behind them is compared")
     if report.unfinished:
         print(f"{report.unfinished} decisions at the end were cut off before they were recorded")
     return 0

@@ -30,11 +30,15 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--approve", metavar="CALL", action="append", default=[])
     parser.add_argument("--deny", metavar="CALL", action="append", default=[])
+    parser.add_argument(
+        "--accept-loss", action="store_true", help="go on although a repair gave up records"
+    )
     given = parser.parse_args(argv)
     factory = live.application(given.app)
     place = refs.place(given.ref, given.dir)
     before = load(place.path)
-    if before.status not in ("crashed", "paused", "running"):
+    is_lossy = before.damage is not None and bool(before.damage.lost_records)
+    if before.status not in ("crashed", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
         return live.report("resume", before, after=before.records[-1].seq, is_json=given.json)
     live.announce(f"resume {place.path}", before.settings, yes=given.yes)
@@ -42,7 +46,13 @@ def run(argv: Sequence[str]) -> int:
     decide = decided_by(given.unknown)
 
     async def go_on() -> None:
-        async with resume(place.path, factory, on_unknown=decide, approve=approve) as agent:
+        async with resume(
+            place.path,
+            factory,
+            on_unknown=decide,
+            approve=approve,
+            accept_loss=given.accept_loss,
+        ) as agent:
             try:
                 await agent.run()
             except RunFailedError as error:

@@ -1,37 +1,161 @@
-"""``tinyagent verify REF...``: whether every byte, every record and every number is in place."""
+"""``tinyagent verify REF...``: whether every byte is in place; ``--deep``: and every step."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from tinyagent.cli.refs import resolve
+import msgspec
+
+from tinyagent.cli import refs
+from tinyagent.cli.render import document, safe
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError
+from tinyagent.runtime.load import read_own
+from tinyagent.runtime.repair import Report, verify
 from tinyagent.verbs import Recording, load
+
+
+class Deep(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading the records told.
+
+    Attributes:
+        records: with those of a fork's parent. unknown: of kinds that a newer release wrote.
+        matched: decisions and requests that today's code makes of them too.
+        lost: records that a repair gave up: first and last of each gap.
+        fault: where that code decides otherwise, or cannot read on; None if nowhere.
+    """
+
+    records: int
+    unknown: int = 0
+    matched: int = 0
+    lost: tuple[tuple[int, int], ...] = ()
+    fault: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One log: *report* is None where there is nothing to look at byte by byte: a database."""
+
+    path: str
+    verdict: str
+    message: str
+    report: Report | None = None
+    deep: Deep | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is damaged, or the records do not fit to each other."""
+        return self.verdict == "corrupt" or (self.deep is not None and self.deep.fault is not None)
 
 
 def run(argv: Sequence[str]) -> int:
     """Print a verdict for each log; return 1 if one is damaged."""
-    parser = argparse.ArgumentParser(prog="tinyagent verify")
+    parser = refs.parser("verify")
     parser.add_argument("refs", nargs="*", default=["last"], metavar="REF")
-    worst = 0
-    for ref in parser.parse_args(argv).refs:
-        path = resolve(ref)
-        try:
-            recording = load(path)
-        except CorruptLogError as error:
-            print(f"{path}   corrupt  {error}")
-            worst = 1
-            continue
-        unknown = sum(isinstance(record.event, UnknownEvent) for record in recording.records)
-        more = f", {unknown} of kinds from a newer release" if unknown else ""
-        if recording.damage is None:
-            print(f"{path}   ok       {len(recording.records):,} records{more}")
-        else:
-            print(f"{path}   {recording.damage.verdict:8} {worded(recording)}{more}")
-            worst = max(worst, int(bool(recording.damage.lost_values)))
-    return worst
+    parser.add_argument(
+        "--deep", action="store_true", help="also fold the records and decide all anew"
+    )
+    given = parser.parse_args(argv)
+    places = [refs.resolve(ref, given.dir) for ref in given.refs]
+    found = [verdict_on(place, is_deep=given.deep) for place in places]
+    if given.json:
+        print(document("verify", logs=found))
+    else:
+        wide = max(len(safe(one.path)) for one in found)
+        for one in found:
+            for line in told(one, wide):
+                print(line)
+    return int(any(one.is_bad for one in found))
+
+
+def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
+    """Return what there is to say of the log at *place*.
+
+    Raises:
+        LogError: there is none, or it cannot be read at all.
+    """
+    path = str(place)
+    if isinstance(place, str):
+        recording = load(place)
+        deep = deeply(recording) if is_deep else None
+        count = f"{len(recording.records):,} records"
+        return Verdict(path=path, verdict="ok", message=count, deep=deep)
+    try:
+        report = verify(place)
+    except CorruptLogError as error:
+        return Verdict(path=path, verdict="corrupt", message=str(error))
+    is_read = is_deep and report.verdict != "corrupt"
+    verdict = "ok" if report.verdict == "clean" else report.verdict
+    return Verdict(
+        path=path,
+        verdict=verdict,
+        message=_message(report, place),
+        report=report,
+        deep=deeply(load(place)) if is_read else None,
+    )
+
+
+def deeply(recording: Recording) -> Deep:
+    """Fold *recording* and hold every decision, request and digest in it against today's code."""
+    records, damage = recording.records, recording.damage
+    unknown = sum(isinstance(record.event, UnknownEvent) for record in records)
+    lost = damage.lost_records if damage is not None else ()
+    found: dict[str, Any] = {
+        "records": len(records),
+        "unknown": unknown,
+        "lost": tuple((gap.first, gap.last) for gap in lost),
+    }
+    if recording.meta.origin is not None or not recording.conversation.settings.model:
+        return Deep(**found)  # imported, or no session: nobody decided anything in it
+    report = recording.replay()
+    fault = report.first_divergence
+    told = str(fault).partition("\n")[0] if fault is not None else None
+    return Deep(matched=report.matched + report.requests, fault=told, **found)
+
+
+def told(one: Verdict, wide: int = 0) -> Iterator[str]:
+    """Yield the lines about one log: its segments too, unless all is well."""
+    yield f"{safe(one.path):{wide}}   {one.verdict:8} {safe(one.message)}"
+    if one.report is not None and one.verdict != "ok":
+        for segment in one.report.segments:
+            yield f"  {safe(segment.name)}   {segment.verdict:8} {segment.records:,} records"
+            yield from (f"    {safe(complaint)}" for complaint in segment.complaints)
+    deep = one.deep
+    if deep is None:
+        return
+    for first, last in deep.lost:
+        yield f"  records {first}..{last} are lost; the log was repaired"
+    if deep.unknown:
+        yield f"  {deep.unknown} records are of kinds from a newer release"
+    if deep.fault is not None:
+        yield f"  {safe(deep.fault)}"
+    else:
+        yield f"  {deep.matched:,} decisions and requests are what today's code makes of them"
+
+
+def _message(report: Report, place: Path) -> str:
+    if report.verdict == "corrupt":
+        to = f"{report.where}-repaired"
+        return f"{_first_hole(report)}; tinyagent repair {report.where} -o {to}"
+    count = f"{len(read_own(place).records):,} records"  # segments may hold a record twice
+    match report.verdict:
+        case "clean":
+            return count
+        case "torn":
+            return (
+                f"{count} usable; the end was never acknowledged; opening to append sets it aside"
+            )
+        case _:
+            return f"{count} usable; it was not closed, all is there"
+
+
+def _first_hole(report: Report) -> str:
+    complaints = [text for segment in report.segments for text in segment.complaints]
+    if report.lost_values:
+        complaints.append(f"{len(report.lost_values)} large values are missing")
+    complaints.sort(key=lambda text: " are lost" not in text)  # what is gone says most
+    return complaints[0] if complaints else "what was acknowledged is damaged"
 
 
 def worded(recording: Recording) -> str:
@@ -49,4 +173,7 @@ def worded(recording: Recording) -> str:
             f"{usable}; the {damage.torn_bytes:,} bytes from {damage.path} byte {damage.offset:,} "
             "on were never acknowledged; opening to append sets them aside"
         )
+    if damage.verdict == "clean":
+        gaps = ", ".join(f"{gap.first}..{gap.last}" for gap in damage.lost_records)
+        return f"{usable}; the log was repaired, records {gaps} are lost"
     return f"{usable}; it was not closed, all is there"
