@@ -62,6 +62,10 @@ fn read(disk: &MemoryVfs) -> Option<(Vec<Vec<u8>>, u64, LogId)> {
 
 fn options() -> OpenOptions {
     OpenOptions {
+        fork: None,
+        level: None,
+        key: None,
+        accepts_loss: false,
         log: None,
         fresh: LogId::new(*b"0123456789abcdef"),
         name: None,
