@@ -173,7 +173,4 @@ def worded(recording: Recording) -> str:
             f"{usable}; the {damage.torn_bytes:,} bytes from {damage.path} byte {damage.offset:,} "
             "on were never acknowledged; opening to append sets them aside"
         )
-    if damage.verdict == "clean":
-        gaps = ", ".join(f"{gap.first}..{gap.last}" for gap in damage.lost_records)
-        return f"{usable}; the log was repaired, records {gaps} are lost"
     return f"{usable}; it was not closed, all is there"
