@@ -13,7 +13,7 @@ from tinyagent.events import Record, UnknownEvent
 from tinyagent.runtime.ancestry import beside
 from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
-from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of, stored_of
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader
@@ -167,22 +167,11 @@ def _read_own(
 ) -> None:
     seq = 0
     while batch := reader.batch(seq + 1, BATCH_RECORDS):
-        for seq, ts_us, actor, kind, v, cause, payload, d, line, missing in batch:
+        for row in batch:
+            seq, missing = row[0], row[-1]
             if upto is not None and seq > upto:
                 return
-            records.append(
-                Stored(
-                    seq=seq,
-                    ts_us=ts_us,
-                    actor=actor,
-                    kind=kind,
-                    v=v,
-                    cause=cause,
-                    payload=payload,
-                    d=d,
-                    line=line,
-                )
-            )
+            records.append(stored_of(row))
             lost.extend(LostValue(seq, digest) for digest in missing)
 
 

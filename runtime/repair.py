@@ -16,7 +16,7 @@ import msgspec
 from tinyagent.events import encode, kinds as k
 from tinyagent.runtime.chain import chain_start
 from tinyagent.runtime.load import LostValue
-from tinyagent.runtime.stores import LogMeta, SealKey, Stored, fork_fields, fork_of
+from tinyagent.runtime.stores import LogMeta, SealKey, Stored, fork_fields, fork_of, stored_of
 
 BY = "tinyagent"
 
@@ -118,7 +118,7 @@ def salvage(where: str | Path) -> Salvaged:
     found = salvage_log(Path(where))
     parts: list[list[Stored] | Gap] = []
     for part in found["parts"]:
-        parts.append(Gap(*part) if isinstance(part, tuple) else [_stored(row) for row in part])
+        parts.append(Gap(*part) if isinstance(part, tuple) else [stored_of(row) for row in part])
     meta = LogMeta(
         log=found["log"],
         format=found.get("format", 1),
@@ -272,21 +272,3 @@ def _level_of(parts: list[list[Stored] | Gap]) -> str:
     """Return the level that lines show when no header can be read: a hash, or none."""
     lines = [part[0].line or b"" for part in parts if not isinstance(part, Gap)]
     return "chain" if lines and lines[0][-56:-50] == b',"h":"' else "crc"
-
-
-Row = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
-
-
-def _stored(row: Row) -> Stored:
-    seq, ts_us, actor, kind, v, cause, payload, d, line, _ = row
-    return Stored(
-        seq=seq,
-        ts_us=ts_us,
-        actor=actor,
-        kind=kind,
-        v=v,
-        cause=cause,
-        payload=payload,
-        d=d,
-        line=line,
-    )

@@ -116,6 +116,26 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     line: bytes | None = None
 
 
+Row = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
+"""A record as the extension reads it; last of all the digests of values that are lost."""
+
+
+def stored_of(row: Row) -> Stored:
+    """Return the record that *row* is."""
+    seq, ts_us, actor, kind, v, cause, payload, d, line, _ = row
+    return Stored(
+        seq=seq,
+        ts_us=ts_us,
+        actor=actor,
+        kind=kind,
+        v=v,
+        cause=cause,
+        payload=payload,
+        d=d,
+        line=line,
+    )
+
+
 def as_record(stored: Stored) -> Record:
     """Return *stored* with its event decoded."""
     return record_of(

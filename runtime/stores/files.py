@@ -25,10 +25,12 @@ from tinyagent.runtime.stores import (
     LogMeta,
     LogOptions,
     Recovered,
+    Row,
     SealKey,
     Stored,
     fork_fields,
     fork_of,
+    stored_of,
 )
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
@@ -166,11 +168,11 @@ class FileLog:
             d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
         except OutOfOrderError:
             # A retry after a lost answer is no error.
-            fields: Fields = (seq, ts_us, actor, kind, v, cause, payload, 0, b"", [])
-            if not any(is_same(there, _stored(fields)) for there in self.read(seq, seq)):
+            given: Row = (seq, ts_us, actor, kind, v, cause, payload, 0, b"", [])
+            if not any(is_same(there, stored_of(given)) for there in self.read(seq, seq)):
                 raise
             return
-        self._followers.post(_stored((seq, ts_us, actor, kind, v, cause, payload, d, line, [])))
+        self._followers.post(stored_of((seq, ts_us, actor, kind, v, cause, payload, d, line, [])))
 
     async def written(self, seq: int) -> None:
         """Wait until records 1..*seq* survive the death of this process.
@@ -345,23 +347,5 @@ def _weakly(method: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-Fields = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
-
-
-def _stored(fields: Fields) -> Stored:
-    seq, ts_us, actor, kind, v, cause, payload, d, line, _ = fields
-    return Stored(
-        seq=seq,
-        ts_us=ts_us,
-        actor=actor,
-        kind=kind,
-        v=v,
-        cause=cause,
-        payload=payload,
-        d=d,
-        line=line,
-    )
-
-
 def _batch(reader: LogReader, first: int, count: int) -> list[Stored]:
-    return [_stored(fields) for fields in reader.batch(first, count)]
+    return [stored_of(row) for row in reader.batch(first, count)]
