@@ -13,7 +13,8 @@ from contextlib import suppress
 import msgspec
 
 from tinyagent.actors.state import State, digest_of
-from tinyagent.events import Event, Fact, Record, UnknownEvent, encode, kinds as k
+from tinyagent.events import Event, Fact, Record, UnknownEvent, kinds as k
+from tinyagent.events.codec import is_same_event
 from tinyagent.runtime.errors import UnexpectedEventError
 from tinyagent.runtime.loops import Machine
 
@@ -78,7 +79,7 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
         if was_idle and (decided or machine.state.phase != "idle"):
             found.began = record.seq  # not by configuration that came behind an unwritten end
         kept = recorded.get(record.seq, ())
-        if len(kept) > len(decided) or not all(map(_same, kept, decided)):
+        if len(kept) > len(decided) or not all(map(is_same_event, kept, decided)):
             found.diverged = True
             return found
         if len(kept) < len(decided):
@@ -223,10 +224,6 @@ def _is_awaited(request: Record, state: State) -> bool:
         return True
     call = state.calls.get(request.event.call_id)
     return call is not None and call.phase == "open"
-
-
-def _same(recorded: Event, now: Event) -> bool:
-    return recorded == now or encode(recorded) == encode(now)
 
 
 def newer(where: str, record: Record) -> str:

@@ -79,6 +79,11 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def is_same_event(one: Event, other: Event) -> bool:
+    """Return whether two events say the same: equal, or equal as they are written."""
+    return one == other or encode(one) == encode(other)
+
+
 def canonical(value: object) -> bytes:
     """Return *value* as JSON with sorted keys and no blanks, equal for equal values."""
     return _CANONICAL.encode(value)

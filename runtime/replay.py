@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tinyagent.events import Event, Fact, Record, UnknownEvent, encode
+from tinyagent.events.codec import is_same_event
 from tinyagent.events.kinds import LogLost
 from tinyagent.runtime.divergence import Difference, Divergence, Report, differences
 from tinyagent.runtime.errors import EffectInReplayError, UnexpectedEventError
@@ -142,7 +143,7 @@ class _Replay:
             if at >= len(recorded) and record.seq >= self._last[machine.name]:
                 self.unfinished += len(decided) - at
                 return None
-            if at < len(recorded) and now is not None and _same(recorded[at].event, now):
+            if at < len(recorded) and now is not None and is_same_event(recorded[at].event, now):
                 self.matched += 1
                 continue
             return self._divergence(machine, record, recorded, at + 1, now)
@@ -197,10 +198,6 @@ class _Replay:
             agreed=finding.seq - 1,
             not_compared=self.records[-1].seq - finding.seq,
         )
-
-
-def _same(recorded: Event, now: Event) -> bool:
-    return recorded == now or encode(recorded) == encode(now)
 
 
 def _plain(event: Event) -> Any:
