@@ -15,7 +15,7 @@ FREE = (
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
 MACHINE = "actors.state actors.gate"
-ON_DISK = "ancestry chain load log redact repair snapshots stores/files"
+ON_DISK = "ancestry chain load log redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
     ("events/*", "events", ""),
@@ -71,7 +71,7 @@ HARMLESS = frozenset({"__main__", "_json", "mailbox"})
 ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
     " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
-    " edits.py provider_contracts.py runtime/snapshots.py"
+    " edits.py provider_contracts.py"
     " proxy.py proxy_event_handlers.py rust_binding_provider.py"
     " _handle.py"  # by the extension
 )
