@@ -87,6 +87,8 @@ async def test_tools_that_change_the_world_wait_for_an_approval_in_a_fork() -> N
         assert world.effects["c1"] == 0
         agent.approve("c1", by="ann")
         assert (await agent.run()).outcome == "paused"
+        with pytest.raises(LookupError, match=r"waits for no approval \(those that do: e1\)"):
+            agent.approve("c1")
         agent.deny("e1", by="ann", why="not now")
         assert (await agent.run()).outcome == "answered"
     assert world.effects["c1"] == 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.crashing import ID, World, calls, conversation, cut, text, turns
 
-from tinyagent import verbs
+from tinyagent import RunFailedError, resume, verbs
+from tinyagent.runtime.errors import LogNotFoundError
 from tinyagent.runtime.stores.memory import MemoryLog
 
 SCRIPT = turns(
@@ -90,3 +94,30 @@ async def test_a_restart_shows_the_last_word_of_a_run_that_was_stopped() -> None
     again.take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
     assert conversation(again) == conversation(agent)
     assert verbs.load(log).messages[-1].model_dump() == again.state.messages[-1].model_dump()
+
+
+async def test_the_options_say_what_becomes_of_an_interrupted_call_unless_resume_does() -> None:
+    _, log, whole = await uncut()
+    asked = next(s.seq for s in log.read() if s.kind == "model.requested")
+    world = World()
+    kept = world.build(cut(log, asked), SCRIPT, tools(world), on_interrupted="keep")
+    kept.take_up(on_unknown=None, on_approval=None, on_interrupted=None)
+    with pytest.raises(RunFailedError, match="the process stopped while the answer arrived"):
+        await kept.run()
+    assert world.model_calls == 0
+    again = world.build(cut(log, asked), SCRIPT, tools(world), on_interrupted="keep")
+    again.take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
+    assert (await again.run()).outcome == "answered"
+    assert conversation(again) == whole
+
+
+async def test_a_log_that_is_not_there_is_not_created(tmp_path: Path) -> None:
+    world = World()
+    (tmp_path / "empty").mkdir()
+    for place in (tmp_path / "nothing", tmp_path / "empty", f"sqlite:///{tmp_path}/x.db#a"):
+        with pytest.raises(LogNotFoundError):
+            async with resume(place, lambda log: world.build(log, SCRIPT, [])):
+                pass
+    assert [name for _, folders, files in os.walk(tmp_path) for name in (*folders, *files)] == [
+        "empty"
+    ]

@@ -75,7 +75,14 @@ OnApproval = Callable[[PendingApproval], Any]
 class Decisions:
     """The calls of one session that wait for a person; a reader of its journal."""
 
-    kinds = frozenset({k.ToolInDoubt.kind, k.ApprovalRequested.kind})
+    kinds = frozenset(
+        {
+            k.ToolInDoubt.kind,
+            k.ApprovalRequested.kind,
+            k.ApprovalDecided.kind,
+            k.ToolBlocked.kind,
+        }
+    )
 
     def __init__(self, conversation: Conversation, log_id: str) -> None:
         self.on_unknown: OnUnknown | None = None
@@ -86,12 +93,14 @@ class Decisions:
         self._approvals: dict[str, k.ApprovalRequested] = {}
 
     def post(self, record: Record) -> None:
-        """Take in a call that waits."""
+        """Take in a call that waits, or that waits no more."""
         match record.event:
             case k.ToolInDoubt(call_id=call_id) as event:
                 self._doubts[call_id] = event
             case k.ApprovalRequested(call_id=call_id) as event:
                 self._approvals[call_id] = event
+            case k.ApprovalDecided(call_id=call_id) | k.ToolBlocked(call_id=call_id):
+                self._approvals.pop(call_id, None)
             case _:
                 pass
 
@@ -99,12 +108,12 @@ class Decisions:
         """Return the event that decides about *call_id*.
 
         Raises:
-            LookupError: no approval was ever asked for it.
+            LookupError: it waits for none, or does no more.
         """
         asked = self._approvals.get(call_id)
         if asked is None:
             known = ", ".join(self._approvals) or "none"
-            raise LookupError(f"call {call_id!r} waits for no approval (those that did: {known})")
+            raise LookupError(f"call {call_id!r} waits for no approval (those that do: {known})")
         return k.ApprovalDecided(call_id, asked.args, approved, by, asked.attempt, why)
 
     async def ask_unknown(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:

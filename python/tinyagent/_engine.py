@@ -110,9 +110,10 @@ class Engine:
         finally:
             await events.aclose()
 
-    def take_up(self, on_interrupted: Literal["retry", "keep"]) -> None:
+    def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:
         """Open the session on what its log holds."""
-        self.binding.session.keeps_interrupted = on_interrupted == "keep"
+        if on_interrupted is not None:
+            self.binding.session.keeps_interrupted = on_interrupted == "keep"
         self.binding.open()
 
     def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:

@@ -226,7 +226,7 @@ class Agent(Settings):
         *,
         on_unknown: OnUnknown | None,
         on_approval: OnApproval | None,
-        on_interrupted: Literal["retry", "keep"],
+        on_interrupted: Literal["retry", "keep"] | None,
     ) -> None:
         """Open the log and take up what it holds; called by ``resume``.
 

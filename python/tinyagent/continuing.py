@@ -16,6 +16,7 @@ from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import forked_from, open_log_at
 from tinyagent.runtime.stores import Durability, Log, as_record
 from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.runtime.stores.sqlite_tables import is_address
 from tinyagent.verbs import Recording, load, made_by
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class resume:
         on_approval: decides whether a call may run that waits for an approval.
         approve: call ids, each with whether it may run.
         on_interrupted: what becomes of a model call that was cut off: made again, or kept as far
-            as it was heard.
+            as it was heard; if not given, what the agent's options say.
         accept_loss: go on with a log that was repaired, although records of it are lost. A run
             that the last gap lies in is over: it ends as failed.
 
@@ -58,7 +59,7 @@ class resume:
         on_unknown: OnUnknown | None = None,
         on_approval: OnApproval | None = None,
         approve: dict[str, bool] | None = None,
-        on_interrupted: Literal["retry", "keep"] = "retry",
+        on_interrupted: Literal["retry", "keep"] | None = None,
         durability: Durability = "interval",
         clock: Clock | None = None,
         accept_loss: bool = False,
@@ -69,14 +70,14 @@ class resume:
         self._on_unknown = on_unknown
         self._on_approval = on_approval
         self._approve = approve or {}
-        self._on_interrupted: Literal["retry", "keep"] = on_interrupted
+        self._on_interrupted: Literal["retry", "keep"] | None = on_interrupted
         self._durability: Durability = durability
         self._clock = clock or SystemClock()
         self._log: Log | None = None
 
     async def __aenter__(self) -> Agent:
         """Open both."""
-        read_log(self._where)  # a log that is not there is not created
+        _check_there(self._where)
         log = open_log_at(
             self._where,
             durability=self._durability,
@@ -205,6 +206,12 @@ class fork:
         """Write everything, seal and release the fork."""
         assert self._log is not None
         await self._log.close()
+
+
+def _check_there(where: str | Path) -> None:
+    """Raise as ``read_log`` does if there is no log: to open one would create it."""
+    if is_address(where) or not any(Path(where).glob("[0-9]*.jsonl")):
+        read_log(where)
 
 
 def _check_place(parent: str, into: str | Path) -> None:
