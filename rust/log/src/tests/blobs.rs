@@ -1,8 +1,7 @@
 //! Large values: moved out, put back to the same bytes, missed when they are gone.
 
-use super::{id, open_on, read};
+use super::{open_on, push, read};
 use crate::blobs::{blob_name, digests, put_back, take_out, PAYLOAD_BYTES_MAX, REFERENCE};
-use crate::record::{push_line, Record};
 use crate::recover::Verdict;
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::vfs::Vfs;
@@ -79,23 +78,11 @@ fn disk_with_blob() -> (MemoryVfs, String) {
     let disk = MemoryVfs::new();
     let (mut writer, _) = open_on(&disk).expect("opened");
     let payload = format!("{{\"a\":\"{}\"}}", "z".repeat(100_000));
-    let (left, blobs) = take_out(payload.as_bytes()).expect("within the limit");
-    let record = Record {
-        seq: 1,
-        d: 0,
-        ts_us: 1,
-        actor: None,
-        kind: "tool.finished",
-        v: 1,
-        cause: 0,
-        payload: &left,
-    };
     let mut batch = Batch {
         last: 1,
-        blobs,
         ..Batch::default()
     };
-    push_line(&mut batch.lines, &id(), &record);
+    push(&mut batch, 1, 0, payload.as_bytes());
     let digest = digests(&batch.lines).remove(0);
     writer.write(&batch).expect("written");
     writer.sync().expect("synced");

@@ -2,10 +2,9 @@
 //! the power cut, and the log is opened again.
 
 use super::tally::{ensure, first_seed, is_long, pass, Outcome, Tally};
-use super::{id, open_on, read};
-use crate::blobs::take_out;
+use super::{open_on, push, read};
 use crate::failure::Failure;
-use crate::record::{parse, push_line, Record};
+use crate::record::parse;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::writer::{Batch, Writer};
@@ -45,19 +44,7 @@ fn batch(writer: &Writer, count: u64) -> Batch {
         ..Batch::default()
     };
     for seq in first..first + count {
-        let (left, blobs) = take_out(&payload(seq)).expect("within the limit");
-        let record = Record {
-            seq,
-            d: writer.durable(),
-            ts_us: 1,
-            actor: None,
-            kind: "user.said",
-            v: 1,
-            cause: 0,
-            payload: &left,
-        };
-        push_line(&mut batch.lines, &id(), &record);
-        batch.blobs.extend(blobs);
+        push(&mut batch, seq, writer.durable(), &payload(seq));
     }
     batch
 }

@@ -1,10 +1,9 @@
 //! What torture found, each as small as it can be said.
 
-use super::{append, lines, open_on, read};
-use crate::blobs::{digests, take_out};
+use super::{append, lines, open_on, push, read};
+use crate::blobs::digests;
 use crate::failure::Failure;
 use crate::marks::Header;
-use crate::record::{push_line, Record};
 use crate::recover::Verdict;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
@@ -16,25 +15,14 @@ fn unsynced_blob() -> (MemoryVfs, String) {
     let disk = MemoryVfs::new();
     let (mut writer, _) = open_on(&disk).expect("opened");
     let payload = format!("{{\"a\":\"{}\"}}", "z".repeat(5_000));
-    let (left, blobs) = take_out(payload.as_bytes()).expect("within the limit");
-    let record = Record {
-        seq: 1,
-        d: 0,
-        ts_us: 1,
-        actor: None,
-        kind: "tool.finished",
-        v: 1,
-        cause: 0,
-        payload: &left,
-    };
     let mut batch = Batch {
         last: 1,
-        blobs,
         ..Batch::default()
     };
-    push_line(&mut batch.lines, &super::id(), &record);
+    push(&mut batch, 1, 0, payload.as_bytes());
+    let digest = digests(&batch.lines).remove(0);
     writer.write(&batch).expect("written");
-    (disk.clone(), digests(&left).remove(0))
+    (disk.clone(), digest)
 }
 
 #[test]

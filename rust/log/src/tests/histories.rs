@@ -4,10 +4,9 @@
 
 use super::hurt::{hurt, judge};
 use super::tally::{ensure, first_seed, pass, Outcome, Tally};
-use super::{id, open_on, read};
-use crate::blobs::take_out;
+use super::{open_on, push, read};
 use crate::failure::Failure;
-use crate::record::{parse, push_line, Record};
+use crate::record::parse;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::writer::{Batch, Writer};
@@ -101,19 +100,7 @@ impl World {
             let text = "x".repeat(size);
             let payload = format!("{{\"n\":{},\"text\":\"{text}\"}}", self.made).into_bytes();
             self.model.accepted.push(payload.clone());
-            let (left, blobs) = take_out(&payload).expect("within the limit");
-            let record = Record {
-                seq,
-                d: writer.durable(),
-                ts_us: 1,
-                actor: None,
-                kind: "user.said",
-                v: 1,
-                cause: 0,
-                payload: &left,
-            };
-            push_line(&mut batch.lines, &id(), &record);
-            batch.blobs.extend(blobs);
+            push(&mut batch, seq, writer.durable(), &payload);
         }
         batch
     }

@@ -19,6 +19,7 @@ mod tally;
 
 use std::sync::Arc;
 
+use crate::blobs::take_out;
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::lock::Holder;
@@ -81,6 +82,23 @@ pub(crate) fn batch(d: u64, first: u64, last: u64, text: &str) -> Batch {
         push_line(&mut batch.lines, &id(), &record);
     }
     batch
+}
+
+/// Adds record *seq* to *batch*; its large values lie in blobs.
+pub(crate) fn push(batch: &mut Batch, seq: u64, d: u64, payload: &[u8]) {
+    let (left, blobs) = take_out(payload).expect("within the limit");
+    let record = Record {
+        seq,
+        d,
+        ts_us: 1,
+        actor: None,
+        kind: "user.said",
+        v: 1,
+        cause: 0,
+        payload: &left,
+    };
+    push_line(&mut batch.lines, &id(), &record);
+    batch.blobs.extend(blobs);
 }
 
 pub(crate) fn append(writer: &mut Writer, count: u64, text: &str) -> Result<(), Failure> {
