@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.children import said_by_child
 
 from tinyagent._alchemy import LogReader
 from tinyagent.runtime.errors import ForkedProcessError, LogFencedError, LogOwnedError
@@ -88,19 +89,13 @@ def test_a_child_of_fork_may_read_but_not_append(tmp_path: Path) -> None:
     log = opened(tmp_path)
     append(log, 1)
     asyncio.run(log.durable(1))
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - the child has no coverage
-        try:
+
+    def act() -> str:
+        with pytest.raises(ForkedProcessError) as refused:
             append(log, 1)
-        except ForkedProcessError as error:
-            os.write(writing, f"{error} {len(list(log.read()))}".encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        said = answer.read()
-    os.waitpid(pid, 0)
+        return f"{refused.value} {len(list(log.read()))}"
+
+    pid, said = said_by_child(act)
     assert f"opened by process {os.getpid()}, this is its child {pid}" in said
     assert said.endswith(" 1")
     append(log, 1)

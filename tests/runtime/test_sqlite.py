@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.children import said_by_child
 
 from tinyagent.cli import main
 from tinyagent.runtime.errors import (
@@ -227,19 +228,13 @@ def test_a_child_of_fork_may_read_but_not_append(address: str) -> None:
     log = opened(address)
     append(log, 1)
     asyncio.run(log.durable(1))
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - the child has no coverage
-        try:
+
+    def act() -> str:
+        with pytest.raises(ForkedProcessError) as refused:
             append(log, 1)
-        except ForkedProcessError as error:
-            os.write(writing, f"{error} {read_log(address).seq}".encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        said = answer.read()
-    os.waitpid(pid, 0)
+        return f"{refused.value} {read_log(address).seq}"
+
+    pid, said = said_by_child(act)
     assert f"opened by process {os.getpid()}, this is its child {pid}" in said
     assert said.endswith(" 1")
     append(log, 1)
