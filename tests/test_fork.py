@@ -55,6 +55,14 @@ async def test_a_fork_at_any_record_calls_nobody_and_goes_on_to_the_same_end() -
     assert list(log.read()) == before
 
 
+@pytest.mark.parametrize("at", [0, -1, 1000])
+async def test_there_is_no_fork_at_a_record_that_is_not_there(at: int) -> None:
+    _, log, _ = await parent()
+    with pytest.raises(ValueError, match=f"there is no record {at} to fork at; the log has 1 to"):
+        async with fork(log, at=at):
+            pass
+
+
 async def test_an_edited_result_is_what_the_model_goes_on_from() -> None:
     _, log, _ = await parent()
     end = next(r.seq for r in load(log).records if r.event.kind == "tool.finished")

@@ -83,7 +83,7 @@ class Binding:
         self._seen = 0
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.outcome = ""
-        log = log or _memory_log()
+        log = log if log is not None else _memory_log()
         conversation = self._folds(log, transport)
         self.session = Session(
             log,

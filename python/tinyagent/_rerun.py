@@ -8,7 +8,7 @@ import msgspec
 
 from tinyagent._bodies import Bodies
 from tinyagent._runs import RunFailedError
-from tinyagent.agent_types import AgentEvent, AgentMessage
+from tinyagent.agent_types import AgentEvent, AgentMessage, AssistantMessage, MessageStartEvent
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.events.messages import said_in
 
@@ -64,8 +64,13 @@ class Inputs:
 
             def say(event: AgentEvent, waiting: list[tuple[int, str, Any]] = waiting) -> None:
                 nonlocal turn
-                turn += event.type == "turn_start"
-                while waiting and waiting[0][0] <= turn and event.type == "turn_start":
+                is_answer = isinstance(event, MessageStartEvent) and isinstance(
+                    event.message, AssistantMessage
+                )
+                if not is_answer:
+                    return  # before it, the queues of this turn are still to be polled
+                turn += 1
+                while waiting and waiting[0][0] <= turn:
                     _, how, message = waiting.pop(0)
                     _say(agent, how, message)
 

@@ -162,7 +162,8 @@ class fork:
             parent = MemoryLog(meta=found.meta, records=found.records, where=str(parent))
         stored = list(parent.read())
         records = [as_record(one) for one in stored]
-        self.plan = plan = planned(records, self._at or parent.seq, self._edits)
+        at = parent.seq if self._at is None else self._at
+        self.plan = plan = planned(records, at, self._edits)
         await parent.durable(plan.at)
         left = forked_from(parent, plan.at)
         if self._into is None:
@@ -235,8 +236,8 @@ async def rerun(
     """Run a recorded session again, live: its inputs from the log, all else anew, in a new log.
 
     Each prompt starts a run. What was said, queued or cancelled while a model call or its tools
-    were under way is said again when the same call of the run has begun. Approvals are not taken
-    over: calls have other ids.
+    were under way is said again when the answer to the same call of the run begins. Approvals are
+    not taken over: calls have other ids.
 
     Returns the new log, read.
 
