@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.crashing import ID, World, calls, conversation, text, turns
+from tests.crashing import ID, World, calls, conversation, cut, text, turns
 
-from tinyagent import edits, extract_text, fork, load, open_log, rerun, resume
+from tinyagent import Model, edits, extract_text, fork, load, open_log, rerun, resume
 from tinyagent.runtime.stores.memory import MemoryLog
 
 OTHER = "0123456789abcdef0123456789abcdef"
@@ -123,3 +123,37 @@ async def test_a_fork_in_a_folder_is_read_with_its_parent(tmp_path: Path) -> Non
     assert again.replay().ok
     with pytest.raises(ValueError, match="there already"):
         await rerun(tmp_path / "trip", build, into=tmp_path / "again")
+
+
+async def test_an_edited_setting_counts_before_the_factorys_and_in_every_later_run() -> None:
+    _, log, _ = await parent()
+    other = Model(provider="other", id="m2", api="test-api")
+    edit = [edits.system_prompt("Be terse."), edits.model(other)]
+    async with fork(log, at=2, edit=edit, log_id=OTHER, allow_effects=True) as child:
+        agent = World().build(child, SCRIPT, tools(World()))
+        await agent.run()
+        settings = load(child).settings
+        assert (settings.system, settings.model["id"]) == ("Be terse.", "m2")
+        again = World().build(cut(child, child.seq), SCRIPT, tools(World()))
+        again.take_up(on_unknown=None, on_approval=None, on_interrupted=None)
+        assert load(again.log).settings == settings
+    assert load(child).replay().ok
+    assert load(log).settings.system == ""
+
+
+async def test_an_approval_is_given_or_refused_in_another_process(tmp_path: Path) -> None:
+    world = World()
+
+    def build(*, log: Any) -> Any:
+        pay = world.tool("pay", "write", approval="always")
+        script = turns(calls(("p1", "pay", {}), ("p2", "pay", {})), text("Settled."))
+        return world.build(log, script, [pay])
+
+    async with open_log(tmp_path / "trip") as log:
+        assert (await build(log=log).run("Pay both")).outcome == "paused"
+    assert [call.call_id for call in load(tmp_path / "trip").approvals_pending] == ["p1", "p2"]
+    decided = {"p1": True, "p2": False}
+    async with resume(tmp_path / "trip", build, approve=decided) as agent:
+        assert (await agent.run()).outcome == "answered"
+    assert world.effects == {"p1": 1}
+    assert load(tmp_path / "trip").replay().ok

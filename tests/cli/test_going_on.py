@@ -105,6 +105,26 @@ def test_a_fork_says_what_it_shares_and_runs_from_there(run: Run, trip: Path) ->
     assert [r.content for r in load(trip.with_name("other")).tool_calls.values()] == ["refused"]
 
 
+def test_a_fork_has_another_model_and_prompt_and_its_approvals_are_given_by_name(
+    run: Run, trip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "system.txt").write_text("Be terse.")
+    into = trip.with_name("guarded")
+    edited = ("--system", f"@{tmp_path}/system.txt", "--model", "openai:gpt-4o-mini")
+    code, out, _ = run("fork", f"{trip}:1", *edited, "--into", str(into), "--json")
+    assert code == 0
+    assert json.loads(out)["at"] == 1
+    edits = next(r.event for r in load(into).records if r.event.kind == "session.forked").edits  # type: ignore[union-attr] # of that kind
+    assert edits == [["model", "openai:gpt-4o-mini"], ["system_prompt", "Be terse."]]
+    waiting = trip.with_name("waiting")
+    go = (*APP, "--run", "--yes", "--into", str(waiting))
+    assert run("fork", f"{trip}:2", *go)[0] == 1
+    assert [call.call_id for call in load(waiting).approvals_pending] == ["s1"]
+    WORLDS.append(World())
+    assert run("resume", str(waiting), *APP, "--yes", "--approve", "s1")[0] == 0
+    assert WORLDS[-1].effects == {"s1": 1}
+
+
 def test_a_rerun_is_a_log_of_its_own(run: Run, trip: Path) -> None:
     WORLDS.append(World())
     code, out, _ = run("rerun", str(trip), *APP, "--yes")
