@@ -23,7 +23,7 @@ from tinyagent.runtime.stores.sqlite_tables import (
     place_of,
     row_of,
 )
-from tinyagent.runtime.stores.sqlite_writer import beside, opened
+from tinyagent.runtime.stores.sqlite_writer import opened
 
 if TYPE_CHECKING:
     import sqlite3
@@ -60,8 +60,7 @@ class SqliteSink:
             LogFailedError: SQLite said no. ValueError: the log itself lives in this database.
         """
         if self._connection is None:
-            self._connection = opened(self._path, synchronous="NORMAL")
-            self._turn = FileLock(beside(self._path, "lock"))
+            self._connection, self._turn = opened(self._path, synchronous="NORMAL")
         assert self._turn is not None
         run = self._connection.execute
         self._turn.acquire()

@@ -81,8 +81,7 @@ class Writer:
         self._path = place.path
         self._pid = os.getpid()
         self._hard_max = hard_max
-        self._connection = opened(self._path)
-        self._turn = FileLock(beside(self._path, "lock"))
+        self._connection, self._turn = opened(self._path)
         self._owner: FileLock | None = None
         try:
             self.row = self._take(place, fresh)
@@ -327,8 +326,12 @@ def _bytes(item: Queued) -> int:
     return len(item.columns[-1]) + sum(len(body) for _, body in item.blobs)
 
 
-def opened(path: Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sqlite3.Connection:
-    """Return a connection that writes *path*, which is made readable by its owner only.
+def opened(
+    path: Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL"
+) -> tuple[sqlite3.Connection, FileLock]:
+    """Return a connection that writes *path*, and the lock of those who do, not held.
+
+    The file is made readable by its owner only.
 
     Raises:
         LogFailedError: it cannot be opened.
@@ -337,12 +340,19 @@ def opened(path: Path, *, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sq
 
     if sqlite3.sqlite_version_info < SAFE_VERSION:
         warn_of_old_sqlite(sqlite3.sqlite_version)
+    turn = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        turn = FileLock(beside(path, "lock"))
+        # SQLite does not wait for another that changes the journal mode: it says "locked" at once.
+        turn.acquire()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is beside it inherits that
         connection = connected(path, read_only=False)
         for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=1"):
             connection.execute(f"PRAGMA {pragma}")
+        turn.release()
     except (sqlite3.Error, OSError) as error:
+        if turn is not None:
+            turn.close()
         raise LogFailedError(f"{path}: {error}", durable_seq=0) from None
-    return connection
+    return connection, turn

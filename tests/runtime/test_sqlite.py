@@ -23,10 +23,10 @@ from tinyagent.runtime.errors import (
     CorruptLogError,
     ForkedProcessError,
     LogBehindError,
+    LogError,
     LogFailedError,
     LogFencedError,
     LogNotFoundError,
-    LogOwnedError,
 )
 from tinyagent.runtime.load import LostValue, read_log
 from tinyagent.runtime.log import open_log_at
@@ -372,21 +372,30 @@ async def test_an_sqlite_that_can_damage_its_log_is_warned_of_once(
     assert [record.name for record in caplog.records] == ["tinyagent"] * is_old
 
 
-def test_two_that_open_at_the_same_moment_are_one_owner_and_one_refused(address: str) -> None:
-    for _ in range(10):
-        outcomes: list[SqliteLog | LogOwnedError] = []
+def test_of_many_that_open_at_the_same_moment_one_is_the_owner(tmp_path: Path) -> None:
+    for number in range(40):
+        # A new database each time: its journal mode is changed at the first opening.
+        address = f"sqlite:///{tmp_path}/{number}.db#trip"
+        outcomes: list[SqliteLog | LogError] = []
+        start = threading.Barrier(4)
 
-        def attempt(into: list[SqliteLog | LogOwnedError]) -> None:
+        def attempt(
+            address: str, start: threading.Barrier, into: list[SqliteLog | LogError]
+        ) -> None:
+            start.wait()
             try:
                 into.append(opened(address))
-            except LogOwnedError as error:
+            except LogError as error:
                 into.append(error)
 
-        threads = [threading.Thread(target=attempt, args=(outcomes,)) for _ in range(4)]
+        threads = [
+            threading.Thread(target=attempt, args=(address, start, outcomes)) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        owners = [each for each in outcomes if isinstance(each, SqliteLog)]
-        assert (len(owners), len(outcomes)) == (1, 4)
-        asyncio.run(owners[0].close())
+        assert sorted(type(each).__name__ for each in outcomes) == ["LogOwnedError"] * 3 + [
+            "SqliteLog"
+        ]
+        asyncio.run(next(each for each in outcomes if isinstance(each, SqliteLog)).close())
