@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    aclosing,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,27 +94,42 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, An
 
 @asynccontextmanager
 async def serving(serve: Serve, context: ssl.SSLContext | None) -> AsyncGenerator[int]:
-    """Serve on a free port; yield it. Afterwards close what clients keep open."""
+    """Serve on a free port; yield it. Afterwards close what clients keep open.
+
+    Not ``asyncio.start_server``, which loses sight of connections that it is just accepting.
+    """
+    loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with suppress(OSError, asyncio.CancelledError):
+    async def answer(connection: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        with suppress(OSError, asyncio.CancelledError):
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=context
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            try:
                 await serve(reader, writer)
-        finally:
-            await closed(writer)
+            finally:
+                await closed(writer)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def accept() -> None:
+            connection = sockets.enter_context(listener.accept()[0])
+            connection.setblocking(False)
+            tasks.add(asyncio.create_task(answer(connection)))
+
+        loop.add_reader(listener, accept)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            loop.remove_reader(listener)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass

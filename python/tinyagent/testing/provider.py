@@ -111,7 +111,7 @@ class ProviderServer:
         else:
             self._script.extend(script)
         self._open: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._is_closing = False
         self._port = 0
 
     @property
@@ -129,17 +129,32 @@ class ProviderServer:
         self._script.extend(items)
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self._port = self._listener.getsockname()[1]
+        self._accepting = asyncio.create_task(self._accept(), name="tinyagent-provider-server")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server is None:
-            return
-        self._server.close()
+        self._is_closing = True
+        with self._listener, socket.socket() as last:
+            last.setblocking(False)
+            last.connect_ex(("127.0.0.1", self._port))
+            await asyncio.wait([self._accepting])
         await asyncio.gather(*(connection.aclose() for connection in list(self._open)))
-        await self._server.wait_closed()
+
+    async def _accept(self) -> None:
+        """Take connections until the first one while closing.
+
+        Not ``loop.create_server``: closed while it is accepting, it loses that connection.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            accepted, _ = await loop.sock_accept(self._listener)
+            if self._is_closing:
+                accepted.close()
+                return
+            await loop.connect_accepted_socket(lambda: _Connection(self), accepted)
 
     @classmethod
     @contextlib.contextmanager
@@ -203,6 +218,7 @@ class _Connection(asyncio.Protocol):
         self._room = asyncio.Event()
         self._room.set()
         self._gone = asyncio.Event()
+        self._lost = asyncio.Event()
         self._current: Received | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -216,9 +232,14 @@ class _Connection(asyncio.Protocol):
         self._news.set()
 
     def eof_received(self) -> None:
-        self.connection_lost(None)
+        self._left()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._left()
+        self._lost.set()
+        self._server.closed(self)
+
+    def _left(self) -> None:
         if self._current is not None:
             self._current.left(self._loop.time())
         self._gone.set()
@@ -235,6 +256,8 @@ class _Connection(asyncio.Protocol):
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        self._transport.abort()  # the task may not have begun, or what it wrote not be sent
+        await self._lost.wait()
 
     async def _serve(self) -> None:
         try:
@@ -245,7 +268,6 @@ class _Connection(asyncio.Protocol):
                 self._current = None
         finally:
             self._transport.abort() if self._gone.is_set() else self._transport.close()
-            self._server.closed(self)
 
     async def _request(self) -> Received | None:
         """Return the next request; None when there will be none."""
