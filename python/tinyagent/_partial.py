@@ -6,8 +6,9 @@ provider's answer is read by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -19,25 +20,33 @@ from tinyagent.agent_types import (
     ThinkingContent,
     ToolCallContent,
 )
-from tinyagent.agent_types._structure import defer
+from tinyagent.agent_types._structure import defer, make, snapshot
 from tinyagent.events.messages import Block
 
 AssistantBlock = TextContent | ThinkingContent | ToolCallContent
 
 
+class _About(NamedTuple):
+    """What is known of a block besides its text."""
+
+    op: str
+    id: str = ""
+    name: str = ""
+    sign: str = ""
+    closed: bool = False
+
+
 class _Growing:
     """One block: the parts that it has so far, and what the provider attached to it.
 
-    A snapshot joins its parts only when its text is read, so that an answer of n deltas costs n.
+    Parts are only appended and ``about`` is only replaced: what a snapshot saw never changes.
     """
 
-    __slots__ = ("closed", "id", "name", "op", "parts", "sign")
+    __slots__ = ("about", "at", "parts")
 
-    def __init__(self, op: str) -> None:
-        self.op = op
+    def __init__(self, about: _About, at: int) -> None:
+        self.about, self.at = about, at
         self.parts: list[str] = []
-        self.id = self.name = self.sign = ""
-        self.closed = False
 
     @property
     def text(self) -> str:
@@ -49,41 +58,75 @@ class _Growing:
     @property
     def is_waiting(self) -> bool:
         """Whether this is a call whose arguments are still to come."""
-        return self.op == "call" and not (self.text.strip() and arguments_of(self.text) is not None)
+        if self.about.op != "call":
+            return False
+        return not (self.text.strip() and arguments_of(self.text) is not None)
+
+    def attach(self, op: str, data: Any) -> None:
+        """Take what is no text, if the piece has any."""
+        about = self.about
+        if op == "call":
+            self.about = about._replace(
+                id=data.get("id") or about.id, name=data.get("name") or about.name
+            )
+        elif op == "sign":
+            self.about = about._replace(sign=data)
+
+
+class _Shown:
+    """A block as of one moment. Made when somebody looks at it: few look at every delta's."""
+
+    __slots__ = ("_about", "_count", "_made", "_parts")
+
+    def __init__(self, about: _About, parts: list[str]) -> None:
+        self._about, self._parts, self._count = about, parts, len(parts)
+        self._made: AssistantBlock | None = None
 
     def content(self) -> AssistantBlock:
-        """Return the block as it is now; it never changes afterwards."""
-        parts, count = self.parts, len(self.parts)
+        """Return the block; the same one for everybody who asks. It never changes."""
+        if self._made is None:
+            self._made = self._block()
+        return self._made
 
-        def text() -> str:
-            return "".join(parts[:count])
-
-        match self.op:
+    def _block(self) -> AssistantBlock:
+        match self._about.op:
             case "think":
-                thinking = ThinkingContent(thinking_signature=self.sign or None)
-                defer(thinking, "thinking", text)
+                thinking = ThinkingContent(thinking_signature=self._about.sign or None)
+                defer(thinking, "thinking", self._text)
                 return thinking
             case "call":
-                return self._call(text)
+                return self._call()
             case _:
                 said = TextContent()
-                defer(said, "text", text)
+                defer(said, "text", self._text)
                 return said
 
-    def _call(self, text: Callable[[], str]) -> ToolCallContent:
-        done = arguments_of(self.text) if self.closed else None
+    def _call(self) -> ToolCallContent:
+        about = self._about
+        done = arguments_of(self._text()) if about.closed else None
         if done is not None:
-            return ToolCallContent(id=self.id, name=self.name, arguments=done)
-        call = ToolCallContent(id=self.id, name=self.name)
-        defer(call, "partial_json", text)
-        defer(call, "arguments", lambda: previewed(text()))
+            return ToolCallContent(id=about.id, name=about.name, arguments=done)
+        call = ToolCallContent(id=about.id, name=about.name)
+        defer(call, "partial_json", self._text)
+        defer(call, "arguments", lambda: previewed(self._text()))
         return call
+
+    def _text(self) -> str:
+        return "".join(self._parts[: self._count])
 
 
 _STARTS = {"text": "text_start", "think": "thinking_start", "call": "tool_call_start"}
-_DELTAS = {"text": "text_delta", "think": "thinking_delta", "call": "tool_call_delta"}
+_DELTAS = {
+    "text": "text_delta",
+    "refuse": "text_delta",
+    "think": "thinking_delta",
+    "args": "tool_call_delta",
+}
 _ENDS = {"text": "text_end", "think": "thinking_end", "call": "tool_call_end"}
 _OPS = {"refuse": "text", "args": "call", "sign": "think"}
+
+# There is nothing to convert or to copy in what is given here.
+_made = cast("type[AssistantMessageEvent]", partial(make, AssistantMessageEvent))
 
 
 class Partial:
@@ -92,14 +135,14 @@ class Partial:
     def __init__(self, message: AssistantMessage) -> None:
         self._message = message
         self._blocks: dict[int, _Growing] = {}
-        self._places: dict[int, int] = {}
         self._open: list[int] = []
-        self._content: list[AssistantBlock] = []
+        self._shown: list[_Shown] = []
 
     @property
     def message(self) -> AssistantMessage:
         """The answer so far; never changes afterwards."""
-        return self._message.model_copy(update={"content": list(self._content)})
+        shown = tuple(self._shown)
+        return snapshot(self._message, "content", lambda: [block.content() for block in shown])
 
     def finish(self, stop_reason: Any, usage: dict[str, Any] | None) -> None:
         """Let the message say how the answer ended."""
@@ -132,32 +175,32 @@ class Partial:
         """Return the events that one piece makes."""
         if op == "keep":
             return []
-        kind = _OPS.get(op, op)
-        events: list[AssistantMessageEvent] = []
         growing = self._blocks.get(block)
+        if growing is not None and data and op in _DELTAS:
+            return [self._grown(growing, op, data)]
+        events: list[AssistantMessageEvent] = []
         if growing is None:
             events += self._close_others()
-            growing = self._blocks[block] = _Growing(kind)
-            self._places[block] = len(self._content)
-            self._open.append(block)
-            if op == "call":
-                growing.id, growing.name = data.get("id", ""), data.get("name", "")
-            elif op == "sign":
-                growing.sign = data
-            self._content.append(growing.content())
-            events.append(self._event(_STARTS[kind], block))
-        if op == "call":
-            growing.id = data.get("id") or growing.id
-            growing.name = data.get("name") or growing.name
-            self._show(block)
-        elif op == "sign":
-            growing.sign = data
-            self._show(block)
-        elif data or kind == "call":
-            growing.parts.append(data)
-            self._show(block)
-            events.append(self._event(_DELTAS[kind], block, delta=data))
+            growing = self._begun(block, op, data)
+            events.append(self._event(_STARTS[growing.about.op], growing))
+        else:
+            growing.attach(op, data)
+            self._show(growing)
+        if op == "args" or (data and op in _DELTAS):
+            events.append(self._grown(growing, op, data))
         return events
+
+    def _begun(self, block: int, op: str, data: Any) -> _Growing:
+        growing = self._blocks[block] = _Growing(_About(_OPS.get(op, op)), len(self._shown))
+        growing.attach(op, data)
+        self._open.append(block)
+        self._shown.append(_Shown(growing.about, growing.parts))
+        return growing
+
+    def _grown(self, growing: _Growing, op: str, data: str) -> AssistantMessageEvent:
+        growing.parts.append(data)
+        self._show(growing)
+        return self._event(_DELTAS[op], growing, delta=data)
 
     def close(self) -> list[AssistantMessageEvent]:
         """Return the ends of all blocks that are still open, in content order."""
@@ -178,20 +221,20 @@ class Partial:
 
     def _end(self, block: int) -> AssistantMessageEvent:
         growing = self._blocks[block]
-        growing.closed = True
-        self._show(block)
-        if growing.op == "call":
-            call = self._content[self._places[block]]
+        growing.about = growing.about._replace(closed=True)
+        self._show(growing)
+        op = growing.about.op
+        if op == "call":
+            call = self._shown[growing.at].content()
             assert isinstance(call, ToolCallContent)
-            return self._event("tool_call_end", block, tool_call=call)
-        return self._event(_ENDS[growing.op], block, content=growing.text)
+            return self._event("tool_call_end", growing, tool_call=call)
+        return self._event(_ENDS[op], growing, content=growing.text)
 
-    def _show(self, block: int) -> None:
-        self._content[self._places[block]] = self._blocks[block].content()
+    def _show(self, growing: _Growing) -> None:
+        self._shown[growing.at] = _Shown(growing.about, growing.parts)
 
-    def _event(self, kind: Any, block: int, **more: Any) -> AssistantMessageEvent:
-        index = self._places[block]
-        return AssistantMessageEvent(type=kind, content_index=index, partial=self.message, **more)
+    def _event(self, kind: Any, growing: _Growing, **more: Any) -> AssistantMessageEvent:
+        return _made(type=kind, content_index=growing.at, partial=self.message, **more)
 
 
 def arguments_of(text: str) -> dict[str, Any] | None:
@@ -221,10 +264,9 @@ def message_from(blocks: tuple[Block, ...], message: AssistantMessage) -> Assist
     for block in blocks:
         if block.op == "keep":
             continue
-        growing = _Growing(_OPS.get(block.op, block.op))
-        growing.parts, growing.id, growing.name = [block.text], block.id, block.name
-        growing.sign, growing.closed = block.sign, True
-        content.append(growing.content())
+        op = _OPS.get(block.op, block.op)
+        about = _About(op, block.id, block.name, block.sign, closed=True)
+        content.append(_Shown(about, [block.text]).content())
     message.content = content
     return message
 

@@ -168,7 +168,10 @@ class Projection:
             for _ in self._partial.read(each_delta(self._heard)):
                 pass  # shown already, as the host's own events
         for event in self._partial.read(each_delta(pieces)):
-            yield from self._update(event)
+            if self._is_shown:  # as for all but the first
+                yield MessageUpdateEvent("message_update", event.partial, event)
+            else:
+                yield from self._update(event)
 
     def _update(self, event: AssistantMessageEvent) -> Iterator[AgentEvent]:
         if not self._is_shown and event.partial is not None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +183,10 @@ async def parallel(n: int) -> Counter[str]:
     return await counted(recorded_agent(many, chat(text="Done.")).prompt("hi"))
 
 
-async def deltas(n: int) -> Counter[str]:
-    """One answer of *n* deltas, each shown to a listener that reads no text."""
+async def deltas(n: int, listener: Callable[[Any], None] = lambda event: None) -> Counter[str]:
+    """One answer of *n* deltas, each shown to a *listener*; this one reads no text."""
     agent = recorded_agent(chat(text="0123456789" * n, chunk_chars=10))
-    agent.subscribe(lambda event: None)
+    agent.subscribe(listener)
     return await counted(agent.prompt("hi"))
 
 
@@ -221,10 +221,14 @@ async def test_row_53_each_message_is_encoded_once_however_often_it_is_sent() ->
     assert made["_Dialect.message"] == 81
 
 
-async def test_row_53_text_is_joined_when_it_is_read_and_the_blocks_are_copied_once_a_delta() -> (
-    None
-):
-    made = await deltas(500)
-    # Of each of the text's snapshots the listener read nothing; the state and the end read it.
-    assert made["_Growing.content.<locals>.text"] <= 2
-    assert made["Partial.message"] <= 500 + 5
+async def test_row_53_a_snapshot_is_made_when_it_is_read() -> None:
+    def read(event: Any) -> None:
+        if event.type == "message_update":
+            assert event.message.content[0].text is not None
+
+    unread, made = await deltas(500), await deltas(500, read)
+    # Beside the deltas' there are the snapshots of the text's start and end.
+    assert unread["Partial.message"] == made["Partial.message"] == 502
+    assert (unread["_Shown._text"], made["_Shown._text"]) == (0, 502)
+    # The first snapshot begins the message; the answer as a whole is of the same make.
+    assert (unread["_Shown._block"], made["_Shown._block"]) == (2, 503)

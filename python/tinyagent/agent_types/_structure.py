@@ -25,7 +25,15 @@ import msgspec
 
 from tinyagent.agent_types._dump import dump_fields, dump_value, valid_text
 from tinyagent.agent_types._faults import Fault, validation_error
-from tinyagent.agent_types._later import LATER, defer as defer, make, own, waiting
+from tinyagent.agent_types._later import (
+    LATER,
+    bare_copy,
+    defer as defer,
+    make as make,
+    own,
+    snapshot as snapshot,
+    waiting,
+)
 from tinyagent.agent_types._shapes import Convert, shape_of
 
 S = TypeVar("S", bound="Structure")
@@ -248,7 +256,10 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
         return f"{type(self).__name__}({shown})"
 
     def __copy__(self) -> Self:
-        return _restored(type(self), _state(self))
+        extras = _extras(self)
+        result = bare_copy(self)
+        own(result).update(extras)
+        return result
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         result = copy.copy(self)
