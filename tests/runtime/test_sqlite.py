@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from tinyagent.runtime.errors import (
     LogFailedError,
     LogFencedError,
     LogNotFoundError,
+    LogOwnedError,
 )
 from tinyagent.runtime.load import LostValue, read_log
 from tinyagent.runtime.log import open_log_at
@@ -373,29 +375,23 @@ async def test_an_sqlite_that_can_damage_its_log_is_warned_of_once(
 
 
 def test_of_many_that_open_at_the_same_moment_one_is_the_owner(tmp_path: Path) -> None:
-    for number in range(40):
-        # A new database each time: its journal mode is changed at the first opening.
-        address = f"sqlite:///{tmp_path}/{number}.db#trip"
-        outcomes: list[SqliteLog | LogError] = []
-        start = threading.Barrier(4)
+    start = threading.Barrier(4)
 
-        def attempt(
-            address: str, start: threading.Barrier, into: list[SqliteLog | LogError]
-        ) -> None:
-            start.wait()
-            try:
-                into.append(opened(address))
-            except LogError as error:
-                into.append(error)
+    def attempt(address: str) -> SqliteLog | LogError:
+        start.wait()
+        try:
+            return opened(address)
+        except LogError as error:
+            return error
 
-        threads = [
-            threading.Thread(target=attempt, args=(address, start, outcomes)) for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(type(each).__name__ for each in outcomes) == ["LogOwnedError"] * 3 + [
-            "SqliteLog"
-        ]
-        asyncio.run(next(each for each in outcomes if isinstance(each, SqliteLog)).close())
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(40):
+            # A new database each time: its journal mode is changed at the first opening.
+            address = f"sqlite:///{tmp_path}/{number}.db#trip"
+            outcomes = sorted(
+                threads.map(attempt, [address] * 4), key=lambda each: each.__class__.__name__
+            )
+            *refused, owner = outcomes
+            assert [type(each) for each in refused] == [LogOwnedError] * 3
+            assert isinstance(owner, SqliteLog)
+            asyncio.run(owner.close())

@@ -30,6 +30,9 @@ from tinyagent.testing.answers import Item, Reply, reply, status
 REQUEST_BYTES_MAX = 64 * 1024 * 1024
 """A longer request, head and body together, is not read; the connection is closed."""
 
+_BACKLOG = 1024
+"""So many may connect at once; the system makes others try again a second later."""
+
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 429: "Too Many Requests"}
 
 
@@ -129,7 +132,7 @@ class ProviderServer:
         self._script.extend(items)
 
     async def __aenter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self._listener.setblocking(False)
         self._port = self._listener.getsockname()[1]
         self._accepting = asyncio.create_task(self._accept(), name="tinyagent-provider-server")
