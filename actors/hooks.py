@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from tinyagent.actors.context import Contexts, given
+from tinyagent.actors.flag import Flag
 from tinyagent.actors.state import AFTER, BATCH, KEY
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
@@ -43,7 +44,7 @@ class Hooks:
         self._hooks = hooks
         self._contexts = contexts
         self._reopened = reopened
-        self._cancelled = asyncio.Event()
+        self._cancelled = Flag()
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
@@ -63,16 +64,14 @@ class Hooks:
             return
         with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
             task = asyncio.ensure_future(self._hooks[event.hook](event, record.seq))
-        waiter = asyncio.ensure_future(self._cancelled.wait())
         try:
-            await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            await self._cancelled.or_done(task)
             if not task.done():
                 await asyncio.wait({task}, timeout=GRACE_S)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=GRACE_S)
         finally:
-            waiter.cancel()
             task.cancel()
         if not task.done():  # it swallowed its cancellation, and is left behind
             task.add_done_callback(_ignored)

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from tinyagent.actors.context import Contexts, Ctx, given
+from tinyagent.actors.flag import Flag
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
@@ -134,7 +135,7 @@ class Tools:
         self._slots = asyncio.Semaphore(parallel_max)
         self._report = report
         self._started = reopened.started if reopened is not None else {}
-        self._cancelled = asyncio.Event()
+        self._cancelled = Flag()
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
@@ -269,12 +270,7 @@ class Tools:
 
     async def _finished(self, task: asyncio.Future[Any], timeout_s: float | None) -> Any:
         """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
-        waiter = asyncio.ensure_future(self._cancelled.wait())
-        both: set[asyncio.Future[Any]] = {task, waiter}
-        try:
-            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiter.cancel()
+        await self._cancelled.or_done(task, timeout_s)
         if task.done():
             return None
         why = "cancelled" if self._cancelled.is_set() else "timeout"
