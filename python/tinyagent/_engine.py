@@ -84,10 +84,11 @@ class Engine:
         self._redactor = redactor_for(log.options.redact, agent.options.redact)
         self.binding.session.journal.redactor = self._redactor
 
-    async def run(
+    def run(
         self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
     ) -> AsyncGenerator[AgentEvent]:
-        """Run the agent on *messages*; without any it goes on from where it stands.
+        """Run the agent on *messages*, as its events are read; without any it goes on from where
+        it stands.
 
         *is_watched*: somebody may steer at any event, so the queues are asked when all events so
         far were delivered.
@@ -103,12 +104,7 @@ class Engine:
         else:
             self._adopt()
             inputs = inputs or [Live(k.UserContinued(), None)]
-        events = self.binding.run(inputs, show)
-        try:
-            async for event in events:
-                yield event
-        finally:
-            await events.aclose()
+        return self.binding.run(inputs, show)
 
     def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:
         """Open the session on what its log holds."""

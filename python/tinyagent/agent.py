@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent._options import (
@@ -337,12 +338,12 @@ class Agent(Settings):
     ) -> AsyncGenerator[AgentEvent]:
         self._running = True
         self._keeper.begin()
-        events = self._engine().run(messages, self._show, is_watched=is_watched)
         try:
-            async for event in events:
-                yield event
+            run = self._engine().run(messages, self._show, is_watched=is_watched)
+            async with aclosing(run) as events:
+                async for event in events:
+                    yield event
         finally:
-            await events.aclose()
             self._end()
 
     def _end(self) -> None:
