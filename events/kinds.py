@@ -284,12 +284,6 @@ KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}
 
 def barrier(event: Event) -> Barrier:
     """Return how safe the record of *event* must be before anything hangs on it."""
-    match event:
-        case ToolStarted(effect="idempotent" | "write"):
-            return "durable"
-        case ToolStarted():
-            return "written"
-        case Fact():
-            return event.barrier
-        case _:
-            return ""
+    if isinstance(event, ToolStarted):
+        return "durable" if event.effect in ("idempotent", "write") else "written"
+    return event.barrier if isinstance(event, Fact) else ""

@@ -24,6 +24,7 @@ from tinyagent.actors.providers.content import (
 from tinyagent.actors.providers.encoding import (
     Memo,
     bearer,
+    begun,
     closed,
     dump,
     extended,
@@ -77,7 +78,7 @@ class Messages:
         marks = breakpoints(sent, automatic=bool(settings.options.get("prompt_caching")))
         dialect = _Dialect(_row(settings.model), settings.model)
         encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
-        return closed(_head(settings, marked=bool(marks)), "messages", _joined(encoded))
+        return closed(begun(_head(settings, marked=bool(marks)), "messages"), _joined(encoded))
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

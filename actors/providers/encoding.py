@@ -154,10 +154,15 @@ def _unwrapped(value: Any) -> Any:
             return value
 
 
-def closed(head: dict[str, Any], name: str, items: Iterable[bytes]) -> bytes:
-    """Return *head* as JSON with one more field, a list of *items* that are JSON already."""
+def begun(head: dict[str, Any], name: str) -> bytes:
+    """Return *head* as JSON that goes on with the items of one more field, the list *name*."""
     # The field's value is encoded as `[]` at the end of the object, and opened again.
-    return b"".join((dump({**head, name: ()})[:-2], b",".join(items), b"]}"))
+    return dump({**head, name: ()})[:-2]
+
+
+def closed(head: bytes, items: Iterable[bytes]) -> bytes:
+    """Return what was ``begun``, ended with *items*, which are JSON already."""
+    return b"".join((head, b",".join(items), b"]}"))
 
 
 def request_of(

@@ -28,6 +28,7 @@ from tinyagent.actors.providers.content import (
 from tinyagent.actors.providers.encoding import (
     Memo,
     bearer,
+    begun,
     closed,
     dump,
     extended,
@@ -74,7 +75,7 @@ class GenerateContent:
         dialect = _Dialect(settings.model)
         sent = repaired(messages)
         encoded = self._memo.encoded(sent, {}, dialect.message, style=dialect.style)
-        return closed(_head(settings), "contents", _joined(encoded))
+        return closed(begun(_head(settings), "contents"), _joined(encoded))
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

@@ -29,6 +29,7 @@ from tinyagent.actors.providers.content import (
 from tinyagent.actors.providers.encoding import (
     Memo,
     bearer,
+    begun,
     cache_key,
     closed,
     dump,
@@ -72,10 +73,15 @@ class ChatCompletions:
 
     def __init__(self) -> None:
         self._memo: Memo[_Encoded] = Memo()
+        self._known: tuple[tuple[object, object], ChatRow] | None = None
+        self._begun: tuple[Settings, bool, bytes] | None = None
 
     def row(self, model: Mapping[str, Any]) -> ChatRow:
         """Return how the provider of *model* differs."""
-        return table.row(model, table.CHAT, table.CHAT_DEFAULT)
+        asked = model.get("base_url"), model.get("provider")
+        if self._known is None or self._known[0] != asked:
+            self._known = asked, table.row(model, table.CHAT, table.CHAT_DEFAULT)
+        return self._known[1]
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
@@ -88,8 +94,11 @@ class ChatCompletions:
         dialect = _Dialect(row, settings.model, reasons=level != "off")
         encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
         system = _system(row, settings.system, level, marked=bool(marks))
-        head = _head(row, settings, level, had_tools=any(isinstance(m, Result) for m in sent))
-        return closed(head, "messages", [*system, *_joined(encoded)])
+        had_tools = row.tools_always and any(isinstance(message, Result) for message in sent)
+        if self._begun is None or self._begun[0] is not settings or self._begun[1] != had_tools:
+            head = _head(row, settings, level, had_tools=had_tools)
+            self._begun = settings, had_tools, begun(head, "messages")
+        return closed(self._begun[2], [*system, *_joined(encoded)])
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

@@ -25,6 +25,7 @@ from tinyagent.actors.providers.content import (
 from tinyagent.actors.providers.encoding import (
     Memo,
     bearer,
+    begun,
     cache_key,
     closed,
     dump,
@@ -66,7 +67,7 @@ class Responses:
         row, items = _row(model), list(filter(None, encoded))
         if settings.system.strip() and "instructions" in row.without:
             items.insert(0, dump({"role": "system", "content": settings.system}))
-        return closed(_head(row, settings), "input", items)
+        return closed(begun(_head(row, settings), "input"), items)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

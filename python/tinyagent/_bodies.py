@@ -20,7 +20,7 @@ from tinyagent.agent_types import (
 )
 from tinyagent.events import Record, kinds as k, plain
 from tinyagent.events.closing import Closing, place_of
-from tinyagent.events.codec import restored
+from tinyagent.events.codec import restored, text
 from tinyagent.events.conversation import Conversation
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User, said_in
 
@@ -165,6 +165,10 @@ def blocks_of(content: k.Content) -> list[TextContent | ImageContent]:
 
 def content_of(blocks: Sequence[object]) -> k.Content:
     """Return public blocks as recorded content; a single plain text is a string."""
+    if isinstance(blocks, list) and len(blocks) == 1:
+        said = _plain_text(blocks[0])
+        if said is not None:
+            return said
     dumped: list[dict[str, Any]] = []
     for block in blocks:
         if isinstance(block, TextContent | ImageContent):
@@ -174,6 +178,15 @@ def content_of(blocks: Sequence[object]) -> k.Content:
     if len(dumped) == 1 and dumped[0].keys() == {"type", "text"} and dumped[0]["type"] == "text":
         return str(dumped[0]["text"])
     return dumped
+
+
+def _plain_text(block: object) -> str | None:
+    """Return the text of a block that is a text and nothing else, as most results are."""
+    if type(block) is not TextContent or vars(block) or block.type != "text":
+        return None
+    if block.text_signature is not None or block.cache_control is not None:
+        return None
+    return str(text(block.text)) if isinstance(block.text, str) else None
 
 
 def details_of(details: object) -> dict[str, Any] | None:

@@ -124,7 +124,8 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
                 "refused",
                 f"failed to start {api} stream: No API key provided for provider: {provider}",
             )
-    debug(f"{provider} {asked['id']} by {api}: POST {public_url(url)}")
+    if debugs():
+        debug(f"{provider} {asked['id']} by {api}: POST {public_url(url)}")
     return Granted(key or None, headers, url)
 
 
@@ -133,9 +134,15 @@ def _environment_key(provider: str) -> str | None:
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
+def debugs() -> bool:
+    """Say whether the environment asks for lines on standard error."""
+    asked = os.environ.get("TINYAGENT_ALCHEMY_DEBUG", "")
+    return asked.strip().lower() in ("1", "true", "yes", "on")
+
+
 def debug(text: str) -> None:
     """Write a line to standard error if the environment asks for it."""
-    if os.environ.get("TINYAGENT_ALCHEMY_DEBUG", "").strip().lower() in ("1", "true", "yes", "on"):
+    if debugs():
         sys.stderr.write(f"tinyagent: {text}\n")
 
 
