@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test check demo replay crash bench wheel fuzz torture clean
+.PHONY: dev test check demo replay crash bench bench-quick release wheel fuzz torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -54,12 +54,20 @@ replay: dev
 crash: dev
 	$(BIN)/python tests/crash_matrix.py
 
-# Numbers against the last agreed ones. A debug extension is refused, so a release is built first,
-# and the next button builds the other one again.
-bench: dev
+# What a turn and a delta cost, beside peers and floors, to docs/benchmarks.md. A debug extension is
+# refused, so a release is built first, and the next button builds the other one again.
+# TINYAGENT_PEERS names a folder with the peers, if there is one (tests/bench/peers.py).
+bench: release
+	$(BIN)/python tests/bench/beside.py --write
+
+# Ourselves alone, in two minutes.
+bench-quick: release
+	$(BIN)/python tests/bench/run.py
+	TINYAGENT_PEERS= $(BIN)/python tests/bench/beside.py --rounds 2 --only text,tools,ttfd,burst
+
+release: dev
 	rm -f $(READY)
 	$(MATURIN) develop --quiet --release
-	$(BIN)/python tests/bench/run.py
 
 # sdist and wheel into dist/; the tests against the wheel, in an environment of its own, with no
 # sources in sight.

@@ -9,6 +9,7 @@ Every run is kept in ``target/bench.jsonl``; ``--again`` adds to the runs that a
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -19,16 +20,18 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import report
+from tests.bench import floors, report
 from tests.bench.peers import OURS, Client, busy_s, ours, peers, provider, run
 from tests.bench.run import refuse_debug
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "target/bench.jsonl"
+BEGAN = int(time.time())
+"""Rounds of another call are other rounds."""
 
 
 class Scenario(NamedTuple):
-    """``slow``: clients that take long for it get fewer rounds."""
+    """What is measured, and how often each client does it."""
 
     name: str
     rounds: int
@@ -71,7 +74,8 @@ def main() -> None:
     runs = [json.loads(line) for line in RUNS.read_text().splitlines()]
     print("\n".join(report.tables(runs, clients)))
     if given.write:
-        report.write(ROOT / "docs", runs, clients, about_machine())
+        beside_floors = asyncio.run(floors.table(given.rounds or 5))
+        report.write(ROOT / "docs", runs, clients, about_machine(), beside_floors)
 
 
 def one_round(number: int, scenario: str, clients: list[Client], url: str) -> None:
@@ -82,7 +86,8 @@ def one_round(number: int, scenario: str, clients: list[Client], url: str) -> No
         if costs == "":
             continue
         took_s = time.monotonic() - start_s
-        kept: dict[str, Any] = {"client": client.name, "scenario": scenario, "round": number}
+        kept: dict[str, Any] = {"client": client.name, "scenario": scenario}
+        kept["round"] = f"{BEGAN} {number}"
         kept["load"] = round((busy_s() - busy) / took_s, 2)
         if isinstance(costs, str):
             kept["error"] = costs

@@ -39,10 +39,10 @@ COLUMNS = (
 )
 
 
-def of(runs: Runs, client: str, column: Column) -> dict[int, float]:
+def of(runs: Runs, client: str, column: Column) -> dict[str, float]:
     """Return what *client* cost, by round."""
     return {
-        run["round"]: run["costs"][column.cost]
+        str(run["round"]): run["costs"][column.cost]
         for run in runs
         if run["client"] == client and run["scenario"] == column.scenario and "costs" in run
         if column.cost in run["costs"]
@@ -125,13 +125,16 @@ keep none. How it is done: `tests/bench/`.
 """
 
 
-def write(folder: Path, runs: Runs, clients: Sequence[Client], machine: str) -> None:
+def write(
+    folder: Path, runs: Runs, clients: Sequence[Client], machine: str, floors: Sequence[str]
+) -> None:
     """Write ``benchmarks.md`` and ``benchmarks.svg`` into *folder*."""
     about = [f"- {client.name}: {client.about}" for client in clients]
     lines = [
         *(INTRODUCTION, f"{machine}. {noise(runs)}", "", *about, ""),
         *("![CPU beside ours](benchmarks.svg)", ""),
         *tables(runs, clients),
+        *("", "## Log and mailboxes beside the standard library", "", *floors),
     ]
     folder.joinpath("benchmarks.md").write_text("\n".join(lines) + "\n")
     folder.joinpath("benchmarks.svg").write_text(bars(list(_panels(runs, clients))))

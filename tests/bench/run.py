@@ -1,4 +1,4 @@
-"""What the hot path costs, beside the numbers last agreed on (``make bench``).
+"""What the hot path costs, beside the numbers last agreed on (``make bench-quick``).
 
 Every number is the median of rounds taken in turns, so that a busy moment of the machine meets
 all alike. ``--agree`` writes them to agreed.json: commit that when you know why they moved.
