@@ -131,7 +131,7 @@ def write(
     """Write ``benchmarks.md`` and ``benchmarks.svg`` into *folder*."""
     about = [f"- {client.name}: {client.about}" for client in clients]
     lines = [
-        *(INTRODUCTION, f"{machine}. {noise(runs)}", "", *about, ""),
+        *(INTRODUCTION, f"{machine}.", noise(runs), "", *about, ""),
         *("![CPU beside ours](benchmarks.svg)", ""),
         *tables(runs, clients),
         *("", "## Log and mailboxes beside the standard library", "", *floors),
