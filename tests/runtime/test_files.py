@@ -256,24 +256,6 @@ async def test_the_disk_being_behind_is_said_at_once(tmp_path: Path) -> None:
     await log.close()
 
 
-async def test_who_waits_for_a_few_lines_to_be_written_is_not_kept_waiting(tmp_path: Path) -> None:
-    log = opened(tmp_path)
-    at_once = 0
-    for _ in range(50):
-        append(log, 2)
-        waiting = log.written(log.seq)
-        try:
-            waiting.send(None)
-        except StopIteration:
-            at_once += 1
-            assert log.written_seq == log.seq
-            assert seqs(log)[-1] == log.seq
-        finally:
-            waiting.close()
-    assert at_once > 0  # the others met the thread at work
-    await log.close()
-
-
 async def test_lines_that_nobody_waits_for_are_written_all_the_same(tmp_path: Path) -> None:
     log = opened(tmp_path)
     append(log, 3)
