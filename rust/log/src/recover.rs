@@ -274,7 +274,9 @@ impl<'a> Walk<'a> {
         if segment.taken_from <= expected {
             return Ok(Gap::TakenOver);
         }
-        if is_bad && (self.evidence < expected || planted("corrupt_cut_as_torn")) {
+        // A bad copy costs nothing while the older segment still holds the record.
+        let in_hand = expected.max(self.next);
+        if is_bad && (self.evidence < in_hand || planted("corrupt_cut_as_torn")) {
             return Ok(Gap::Torn);
         }
         let what = if is_bad {

@@ -149,3 +149,45 @@ fn late_lines_of_a_fenced_writer_are_set_aside_by_the_opening_after_the_next() {
     assert_eq!((reader.len(), reader.analysis.void_lines), (2, 0));
     assert_eq!(reader.analysis.verdict, Verdict::Unclean);
 }
+
+#[test]
+fn a_torn_copy_of_a_durable_record_that_is_still_there_is_no_damage() {
+    let mut disk = MemoryVfs::new();
+    disk.lock_lies = true;
+    let (mut owner, _) = open_on(&disk).expect("opened");
+    append(&mut owner, 2, "first").expect("appended");
+    owner.sync().expect("synced");
+    // The next opening knows of nothing durable, copies both, and dies at its sync.
+    disk.put("LOCK", b"");
+    let well = FaultVfs::new(&disk.copy(), Plan::default());
+    drop(open_on(&well).expect("opened"));
+    let is_its_sync = |(what, name): &(&str, String)| *what == "sync" && name == "00000002.jsonl";
+    let at = well.asked().iter().position(is_its_sync).expect("synced");
+    let plan = Plan {
+        fail_at: at as u64 + 1,
+        is_sticky: true,
+        ..Plan::default()
+    };
+    open_on(&FaultVfs::new(&disk, plan))
+        .map(drop)
+        .expect_err("died");
+    // A late line says that both were durable: it is fenced, and right.
+    append(&mut owner, 1, "late").expect("written");
+    owner.sync().expect_err("fenced");
+    let (originals, copies) = (
+        disk.read("00000001.jsonl").expect("bytes"),
+        disk.read("00000002.jsonl").expect("bytes"),
+    );
+    let header = copies.iter().position(|byte| *byte == b'\n').expect("one");
+    for cut in header + 1..copies.len() {
+        let torn = disk.copy();
+        torn.put("00000002.jsonl", &copies[..cut]);
+        let mut reader = read(&torn).expect("nothing is lost");
+        let found = lines(&mut reader);
+        let there: Vec<&[u8]> = originals.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(found, there[1..3]);
+        let (writer, _) = open_on(&torn).expect("opened");
+        assert_eq!((writer.durable(), writer.written()), (2, 2));
+        assert_eq!(lines(&mut read(&torn).expect("a log")), there[1..3]);
+    }
+}
