@@ -144,6 +144,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
         name=reader.name,
         origin=reader.origin,
         fork=fork_of(reader.fork),
+        more=tuple(reader.more),
     )
     records: list[Stored] = []
     lost: list[LostValue] = []

@@ -169,6 +169,7 @@ def _packed(log: Log | LoadedLog, key: SealKey | None) -> tuple[bytes, dict[str,
         origin=meta.origin,
         fork=fork_fields(meta.fork),
         prev=chain_head(meta, records, before) if is_chained and before else None,
+        more=meta.more,
     )
     head = chain_head(meta, records, last) if is_chained else None
     seal = seal_line(

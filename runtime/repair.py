@@ -126,6 +126,7 @@ def salvage(where: str | Path) -> Salvaged:
         name=found.get("name"),
         origin=found.get("origin"),
         fork=fork_of(found.get("fork")),
+        more=tuple(found.get("more", ())),
     )
     return Salvaged(
         where=str(where),
@@ -239,6 +240,7 @@ class Segment:
             fork=fork_fields(meta.fork),
             prev=self._began if self._before else None,
             redacted=self._redacted,
+            more=meta.more,
         )
         sig: str | None = None
         if key is not None and head is not None and meta.level == "signed":

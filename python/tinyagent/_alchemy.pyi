@@ -1,6 +1,6 @@
 """The extension: the log's writer and scanner, the decoders of provider streams, and HTTP."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -52,8 +52,9 @@ def header_line(
     fork: ForkFields | None = None,
     prev: str | None = None,
     redacted: str | None = None,
+    more: Sequence[tuple[str, str]] = (),
 ) -> bytes:
-    """The first line of a segment."""
+    """The first line of a segment; *more* is as of ``LogMeta``."""
 
 def line_under(line: bytes, log_id: str) -> bytes:
     """*line* with its checksum as in the log *log_id*."""
@@ -135,7 +136,7 @@ def verify_log(path: str | Path, key: KeyFields | None = None) -> dict[str, Any]
 
 def salvage_log(path: str | Path) -> dict[str, Any]:
     """Read what can be read. Keys: ``log epoch parts``, and if a header can be read ``format level
-    name origin fork at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple of
+    name origin fork more at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple of
     the fields of ``Gap``.
 
     Raises:
@@ -166,6 +167,7 @@ class LogWriter:
         level: str | None = None,
         key: KeyFields | None = None,
         accept_loss: bool = False,
+        more: Sequence[tuple[str, str]] = (),
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -181,6 +183,8 @@ class LogWriter:
     def level(self) -> str: ...
     @property
     def fork(self) -> ForkFields | None: ...
+    @property
+    def more(self) -> list[tuple[str, str]]: ...
     @property
     def epoch(self) -> int: ...
     @property
@@ -245,6 +249,8 @@ class LogReader:
     def origin(self) -> str | None: ...
     @property
     def fork(self) -> ForkFields | None: ...
+    @property
+    def more(self) -> list[tuple[str, str]]: ...
     @property
     def base(self) -> int:
         """The first record that its own files hold: 1, but for forks and pruned logs."""

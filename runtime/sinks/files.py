@@ -40,6 +40,7 @@ class FileSink:
             log_id=meta.log,
             name=meta.name,
             origin=meta.origin,
+            more=meta.more,
         )
 
     def checkpoint(self) -> int:

@@ -72,6 +72,8 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
         name: a label for people.
         origin: set if the log was imported; such a log cannot be replayed.
         fork: where it left its parent, if it is a fork.
+        more: what else its header says and whoever writes the log again hands on, each field as
+            it was written, ``"name":value``, after the name of the one that it stands behind.
     """
 
     log: str
@@ -80,6 +82,7 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     origin: str | None = None
     fork: ForkedFrom | None = None
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):

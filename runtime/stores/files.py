@@ -56,6 +56,7 @@ class FileLog:
     With *fork* a new log goes on after that record of its parent, which lies beside the folder.
     *level* is chosen when it is created: ``crc`` if None; ``chain``: every record carries a hash of
     all before it; ``signed``: and every seal is signed with *key*, at least each 1,000 records.
+    *more* is what the header of a new log hands on of another (``LogMeta``).
     *now_us* dates the first and the last line of each segment. The keyword bounds are for tests
     and for those who know: bytes of a segment, bytes that may wait for the disk, milliseconds
     that a record may stay unsynced in mode ``interval``.
@@ -81,6 +82,7 @@ class FileLog:
         level: Level | None = None,
         key: SealKey | None = None,
         accept_loss: bool = False,
+        more: tuple[tuple[str, str], ...] = (),
         segment_bytes_max: int | None = None,
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
@@ -103,6 +105,7 @@ class FileLog:
             level=level,
             key=key.fields() if key is not None else None,
             accept_loss=accept_loss,
+            more=more,
             segment_bytes_max=segment_bytes_max,
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
@@ -114,6 +117,7 @@ class FileLog:
             name=writer.name,
             origin=writer.origin,
             fork=fork_of(writer.fork),
+            more=tuple(writer.more),
         )
         self.epoch = writer.epoch
         self._recovered = _recovered(writer)

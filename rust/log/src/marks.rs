@@ -43,7 +43,38 @@ pub struct Header {
     pub at: u64,
     /// The library that wrote it.
     pub by: String,
+    /// Fields that are not known here, in their order.
+    pub more: Vec<Kept>,
 }
+
+/// A field of a header as it was written, `"name":value`, and the known one that it stands behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Name of a field that is known.
+    pub behind: String,
+    /// Name and value.
+    pub raw: String,
+}
+
+/// The fields of a header that are known, in their order.
+const KNOWN: [&str; 16] = [
+    "tinyagent_log",
+    "log",
+    "seg",
+    "epoch",
+    "first",
+    "tail",
+    "level",
+    "prev",
+    "fork",
+    "pruned",
+    "redacted",
+    "need",
+    "name",
+    "origin",
+    "at",
+    "by",
+];
 
 /// The last line of a segment that was closed in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,29 +99,26 @@ impl Header {
     /// Appends the line to *out*.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        push_number(out, "{\"tinyagent_log\":", self.format);
-        push_text(out, ",\"log\":", &self.log.to_string());
-        push_number(out, ",\"seg\":", self.seg);
-        push_number(out, ",\"epoch\":", self.epoch);
-        push_number(out, ",\"first\":", self.first);
-        push_number(out, ",\"tail\":", self.tail);
-        push_text(out, ",\"level\":", &self.level);
-        push_known(out, ",\"prev\":", &self.prev);
-        let raw = [
-            ("fork", &self.fork),
-            ("pruned", &self.pruned),
-            ("redacted", &self.redacted),
-            ("need", &self.need),
-        ];
-        for (name, value) in raw {
-            if let Some(value) = value {
-                out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
-            }
-        }
-        push_known(out, ",\"name\":", &self.name);
-        push_known(out, ",\"origin\":", &self.origin);
-        push_number(out, ",\"at\":", self.at);
-        push_text(out, ",\"by\":", &self.by);
+        let mut line = HeaderLine {
+            out,
+            more: &self.more,
+        };
+        line.number("tinyagent_log", self.format);
+        line.text("log", Some(&self.log.to_string()));
+        line.number("seg", self.seg);
+        line.number("epoch", self.epoch);
+        line.number("first", self.first);
+        line.number("tail", self.tail);
+        line.text("level", Some(&self.level));
+        line.text("prev", self.prev.as_deref());
+        line.raw("fork", self.fork.as_deref());
+        line.raw("pruned", self.pruned.as_deref());
+        line.raw("redacted", self.redacted.as_deref());
+        line.raw("need", self.need.as_deref());
+        line.text("name", self.name.as_deref());
+        line.text("origin", self.origin.as_deref());
+        line.number("at", self.at);
+        line.text("by", Some(&self.by));
         push_tail(out, start, &self.log);
     }
 
@@ -121,7 +149,38 @@ impl Header {
             origin: text("origin"),
             at: number("at")?,
             by: text("by").unwrap_or_default(),
+            more: unknown(&found)?,
         })
+    }
+
+    /// What a tool that writes the log anew hands on unseen: what is not known here, and what was
+    /// removed or masked.
+    pub fn kept(&self) -> Vec<Kept> {
+        let removed = [("pruned", &self.pruned), ("redacted", &self.redacted)];
+        let removed = removed.into_iter().filter_map(|(name, value)| {
+            Some(Kept {
+                behind: "fork".to_owned(),
+                raw: format!("\"{name}\":{}", value.as_ref()?),
+            })
+        });
+        removed.chain(self.more.iter().cloned()).collect()
+    }
+
+    /// Takes what [`Header::kept`] gave; what it says itself stays.
+    pub fn keep(&mut self, kept: Vec<Kept>) {
+        for one in kept {
+            let known = [
+                ("\"pruned\":", &mut self.pruned),
+                ("\"redacted\":", &mut self.redacted),
+            ];
+            let known = known
+                .into_iter()
+                .find_map(|(name, place)| Some((one.raw.strip_prefix(name)?, place)));
+            match known {
+                Some((value, place)) => *place = place.take().or(Some(value.to_owned())),
+                None => self.more.push(one),
+            }
+        }
     }
 
     /// Where the log left its parent, if it is a fork.
@@ -213,6 +272,60 @@ impl Seal {
             at: number("at")?,
         })
     }
+}
+
+/// A header while it is built: each field, and what stands behind it.
+struct HeaderLine<'a> {
+    out: &'a mut Vec<u8>,
+    more: &'a [Kept],
+}
+
+impl HeaderLine<'_> {
+    fn number(&mut self, name: &str, value: u64) {
+        self.field(name, Some(value), push_u64);
+    }
+
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        self.field(name, value, push_string);
+    }
+
+    fn raw(&mut self, name: &str, value: Option<&str>) {
+        self.field(name, value, |out, value| {
+            out.extend_from_slice(value.as_bytes());
+        });
+    }
+
+    fn field<T>(&mut self, name: &str, value: Option<T>, push: impl FnOnce(&mut Vec<u8>, T)) {
+        if let Some(value) = value {
+            self.out.push(if name == KNOWN[0] { b'{' } else { b',' });
+            push_string(self.out, name);
+            self.out.push(b':');
+            push(self.out, value);
+        }
+        for kept in self.more.iter().filter(|kept| kept.behind == name) {
+            self.out.push(b',');
+            self.out.extend_from_slice(kept.raw.as_bytes());
+        }
+    }
+}
+
+/// The fields that are not known. `None` if they are no text.
+fn unknown(found: &Fields<'_>) -> Option<Vec<Kept>> {
+    let mut behind = KNOWN[0];
+    let mut more = Vec::new();
+    for (name, value) in found {
+        match KNOWN.into_iter().find(|known| known.as_bytes() == *name) {
+            Some(known) => behind = known,
+            None if *name == b"x" => {}
+            None => more.push(Kept {
+                behind: behind.to_owned(),
+                raw: String::from_utf8([b"\"", *name, b"\":", *value].concat()).ok()?,
+            }),
+        }
+    }
+    // In the order in which they are written.
+    more.sort_by_key(|kept| KNOWN.into_iter().position(|known| known == kept.behind));
+    Some(more)
 }
 
 type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::garden::planted;
 use crate::integrity::{self, Walk, PLAIN};
 use crate::lock::{read_holder, Hint, Holder, Lock};
-use crate::marks::{Header, FORMAT};
+use crate::marks::{Header, Kept, FORMAT};
 use crate::reader::{Found, Reader};
 use crate::record::SEQ_MAX;
 use crate::recover::Verdict;
@@ -34,6 +34,8 @@ pub struct OpenOptions {
     pub name: Option<String>,
     /// Set for an imported log, when it is created.
     pub origin: Option<String>,
+    /// Of the header of a log that is created: what [`Header::kept`] gave of another.
+    pub more: Vec<Kept>,
     /// Where a log that is created leaves its parent; an existing one must have left there.
     pub fork: Option<Fork>,
     /// Integrity level of a log that is created, `crc` if not given; an existing one must have
@@ -189,7 +191,7 @@ fn header(
     };
     // Of a log that is there, `take_over` says where it goes on.
     let shared = options.fork.as_ref().map_or(0, |fork| fork.at);
-    Ok(Header {
+    let mut header = Header {
         format: FORMAT,
         log: known.map_or(options.log.unwrap_or(options.fresh), |known| known.log),
         seg: ordinal,
@@ -200,14 +202,17 @@ fn header(
         prev: None,
         level,
         fork,
-        pruned: known.and_then(|known| known.pruned.clone()),
-        redacted: known.and_then(|known| known.redacted.clone()),
+        pruned: None,
+        redacted: None,
         need: None,
         name: known.map_or(options.name.clone(), |known| known.name.clone()),
         origin: known.map_or(options.origin.clone(), |known| known.origin.clone()),
         at: options.at,
         by: options.by.clone(),
-    })
+        more: Vec::new(),
+    };
+    header.keep(known.map_or(options.more.clone(), Header::kept));
+    Ok(header)
 }
 
 struct Opening {

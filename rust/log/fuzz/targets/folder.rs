@@ -70,6 +70,7 @@ fn options() -> OpenOptions {
         fresh: LogId::new(*b"0123456789abcdef"),
         name: None,
         origin: None,
+        more: Vec::new(),
         by: "fuzz".to_owned(),
         at: 1,
         holder: Holder::default(),

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod forks;
 mod found;
+mod future;
 mod garden;
 mod golden;
 mod golden_damage;
@@ -42,6 +43,7 @@ pub(crate) fn options() -> OpenOptions {
         fresh: id(),
         name: None,
         origin: None,
+        more: Vec::new(),
         fork: None,
         level: None,
         key: None,

@@ -43,6 +43,7 @@ fn header(seg: u64, first: u64, tail: u64) -> Header {
         origin: None,
         at: AT,
         by: "tinyagent 1.0.0".to_owned(),
+        more: Vec::new(),
     }
 }
 

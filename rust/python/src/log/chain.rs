@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tinyagent_log::chain::{self, Fork, Hash};
+use tinyagent_log::marks::{Header, Kept};
 use tinyagent_log::sign::Key;
 
 use super::id;
@@ -35,6 +36,21 @@ pub fn hash_of(digits: &str) -> PyResult<Hash> {
             "chain hash {digits:?} is not 64 lower-case hexadecimal digits"
         ))
     })
+}
+
+/// A field of a header as it was written, behind the name of the known one before it.
+pub type KeptFields = (String, String);
+
+/// What Python hands on of a header.
+pub fn kept_of(fields: Vec<KeptFields>) -> Vec<Kept> {
+    let kept = |(behind, raw)| Kept { behind, raw };
+    fields.into_iter().map(kept).collect()
+}
+
+/// The same for Python.
+pub fn kept_fields(header: &Header) -> Vec<KeptFields> {
+    let fields = |kept: Kept| (kept.behind, kept.raw);
+    header.kept().into_iter().map(fields).collect()
 }
 
 /// Algorithm and bytes of a key.

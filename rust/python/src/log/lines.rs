@@ -12,7 +12,7 @@ use tinyagent_log::record::{complaint, push_chained, push_line, Record};
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
-use super::chain::{fork_of, hash_of, ForkFields};
+use super::chain::{fork_of, hash_of, kept_of, ForkFields, KeptFields};
 use super::{id, raise};
 
 /// The CRC32C of *data*, without a log's id.
@@ -64,8 +64,7 @@ pub fn line<'py>(
 /// The first line of a segment.
 #[pyfunction]
 #[pyo3(signature = (log_id, *, seg, epoch, first, tail, at_us, by, level="crc", name=None,
-    origin=None, fork=None, prev=None,
-    redacted=None))]
+    origin=None, fork=None, prev=None, redacted=None, more=Vec::new()))]
 #[allow(clippy::too_many_arguments)] // the fields of a header
 pub fn header_line<'py>(
     py: Python<'py>,
@@ -82,8 +81,9 @@ pub fn header_line<'py>(
     fork: Option<ForkFields>,
     prev: Option<String>,
     redacted: Option<String>,
+    more: Vec<KeptFields>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let header = Header {
+    let mut header = Header {
         format: tinyagent_log::marks::FORMAT,
         log: id(log_id)?,
         seg,
@@ -104,7 +104,9 @@ pub fn header_line<'py>(
         origin,
         at: at_us,
         by: by.to_owned(),
+        more: Vec::new(),
     };
+    header.keep(kept_of(more));
     let mut out = Vec::new();
     header.push_line(&mut out);
     Ok(PyBytes::new(py, &out))

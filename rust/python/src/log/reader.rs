@@ -11,7 +11,7 @@ use tinyagent_log::record::{parse, Record};
 use tinyagent_log::recover::Verdict;
 use tinyagent_log::vfs::real::RealVfs;
 
-use super::chain::{fork_fields, ForkFields};
+use super::chain::{fork_fields, kept_fields, ForkFields, KeptFields};
 use super::raise;
 
 /// A log, scanned and judged when this is made.
@@ -57,6 +57,11 @@ impl LogReader {
     #[getter]
     fn fork(&self) -> Option<ForkFields> {
         self.reader.header.forked().map(fork_fields)
+    }
+
+    #[getter]
+    fn more(&self) -> Vec<KeptFields> {
+        kept_fields(&self.reader.header)
     }
 
     #[getter]

@@ -11,7 +11,7 @@ use tinyagent_log::verify::verify;
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
-use super::chain::{fork_fields, key_of, KeyFields};
+use super::chain::{fork_fields, kept_fields, key_of, KeyFields};
 use super::raise;
 use super::reader::{fields, place_of};
 
@@ -62,6 +62,7 @@ pub fn salvage_log<'py>(py: Python<'py>, path: std::path::PathBuf) -> PyResult<B
         out.set_item("name", &header.name)?;
         out.set_item("origin", &header.origin)?;
         out.set_item("fork", header.forked().map(fork_fields))?;
+        out.set_item("more", kept_fields(header))?;
         out.set_item("at_us", header.at)?;
     }
     let parts = PyList::empty(py);

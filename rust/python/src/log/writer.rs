@@ -16,7 +16,9 @@ use tinyagent_log::record::Record;
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
-use super::chain::{fork_fields, fork_of, key_of, ForkFields, KeyFields};
+use super::chain::{
+    fork_fields, fork_of, kept_fields, kept_of, key_of, ForkFields, KeptFields, KeyFields,
+};
 use super::lines::fresh_id;
 use super::{id, raise};
 
@@ -64,7 +66,7 @@ impl LogWriter {
     #[new]
     #[pyo3(signature = (
         path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None, level=None, key=None,
-        accept_loss=false,
+        accept_loss=false, more=Vec::new(),
         segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
         interval_ms=None
     ))]
@@ -81,6 +83,7 @@ impl LogWriter {
         level: Option<String>,
         key: Option<KeyFields>,
         accept_loss: bool,
+        more: Vec<KeptFields>,
         segment_bytes_max: Option<u64>,
         queue_bytes_soft_max: Option<usize>,
         queue_bytes_hard_max: Option<usize>,
@@ -100,6 +103,7 @@ impl LogWriter {
             fresh: id(&fresh_id()?)?,
             name,
             origin,
+            more: kept_of(more),
             fork: fork.as_ref().map(fork_of).transpose()?,
             level,
             key: key.as_ref().map(key_of).transpose()?,
@@ -147,6 +151,11 @@ impl LogWriter {
     #[getter]
     fn fork(&self) -> Option<ForkFields> {
         self.queue.header().forked().map(fork_fields)
+    }
+
+    #[getter]
+    fn more(&self) -> Vec<KeptFields> {
+        kept_fields(self.queue.header())
     }
 
     #[getter]

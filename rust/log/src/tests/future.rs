@@ -1,0 +1,51 @@
+//! Headers that a later release wrote.
+
+use super::id;
+use crate::marks::Header;
+use crate::record::push_tail;
+
+/// As a later release may write it: fields first, between and last, of every type.
+fn future(rest: &str) -> Vec<u8> {
+    let log = id();
+    let mut line = format!(
+        "{{\"tinyagent_log\":1,\"flags\":[1,\"}}\"],\"log\":\"{log}\",\"seg\":1,\"epoch\":1,\
+         \"first\":1,\"tail\":0,\"level\":\"crc\",\"key\":{{\"k\":\"\\u00e9\"}},\"m\":1.50{rest},\
+         \"at\":7,\"by\":\"tinyagent 9\",\"last\":null"
+    )
+    .into_bytes();
+    push_tail(&mut line, 0, &id());
+    line
+}
+
+#[test]
+fn what_a_header_says_in_unknown_fields_comes_back_byte_for_byte() {
+    for rest in ["", ",\"name\":\"trip\",\"n\":true"] {
+        let line = future(rest);
+        let header = Header::parse(&line).expect("a header");
+        let mut again = Vec::new();
+        header.push_line(&mut again);
+        let show = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+        assert_eq!(show(&again), show(&line));
+    }
+}
+
+#[test]
+fn what_is_handed_on_includes_what_was_removed_and_masked_but_overrules_nothing() {
+    let line = future(",\"pruned\":{\"upto\":3},\"redacted\":{\"head\":\"00\"},\"n\":true");
+    let header = Header::parse(&line).expect("a header");
+    let mut other = Header {
+        more: Vec::new(),
+        pruned: None,
+        redacted: None,
+        ..header.clone()
+    };
+    other.keep(header.kept());
+    assert_eq!(other, header);
+    let mut own = Header {
+        redacted: Some("{}".to_owned()),
+        more: Vec::new(),
+        ..header.clone()
+    };
+    own.keep(header.kept());
+    assert_eq!(own.redacted.as_deref(), Some("{}"));
+}
