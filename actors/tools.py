@@ -18,6 +18,7 @@ from tinyagent.actors.flag import Flag
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
+from tinyagent.runtime.errors import LiveEffectError
 from tinyagent.runtime.loops import Live, Say
 
 GRACE_S = 0.05
@@ -330,7 +331,8 @@ def _outcome(call_id: str, task: asyncio.Future[Returned]) -> Event | Live:
         given = task.result()
         finished = k.ToolFinished(call_id, given.content, given.details, given.terminate)
         return Live(finished, given.live)
-    if not isinstance(error, Exception | asyncio.CancelledError):
+    is_its_own = isinstance(error, Exception | asyncio.CancelledError)
+    if not is_its_own or isinstance(error, LiveEffectError):
         raise error
     kind: k.FailureKind = "invalid" if isinstance(error, Refused) else "host"
     return k.ToolFailed(call_id, Failure(kind, str(error) or type(error).__name__))

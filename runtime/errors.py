@@ -22,6 +22,7 @@
     ├── ProviderError             a model call failed: kind, status, what the provider said
     ├── DivergenceError           today's code decides otherwise than the record says
     ├── EffectInReplayError       a step touched a file, a socket or a process
+    ├── LiveEffectError           a test on recorded answers asked for what was not recorded
     ├── UnknownModelError         no provider of that name; carries the names there are
     ├── UnknownToolError          no tool of that name; carries the names there are
     ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
@@ -166,6 +167,13 @@ class DivergenceError(TinyAgentError):
 
 class EffectInReplayError(TinyAgentError):
     """Code that only decides touched a file, a socket or a process during replay."""
+
+
+class LiveEffectError(TinyAgentError):
+    """A model or a tool was asked for what is not recorded, where nothing live may be touched.
+
+    ``str()`` is the whole report: the nearest recorded request and where it differs.
+    """
 
 
 class UnknownModelError(TinyAgentError):

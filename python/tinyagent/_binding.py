@@ -26,6 +26,7 @@ from tinyagent.actors.session import Session
 from tinyagent.actors.streamer import KeyOf
 from tinyagent.actors.tools import Find
 from tinyagent.actors.transports import Transport
+from tinyagent.actors.understudy import cast
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.settings import logged_tool
@@ -88,12 +89,10 @@ class Binding:
         self.session = Session(
             log,
             self._clock,
-            source=self._sources,
-            find=find or self._find,
+            **cast(log, source=self._sources, find=find or self._find, key_of=key_of),
             hooks=self._questions(),
             configure=self.configuration,
             changes=self._changes,
-            key_of=key_of,
             tools_parallel_max=self.setup.tools_parallel_max,
             signal=signal,
             sinks=sinks,

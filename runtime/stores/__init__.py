@@ -90,10 +90,12 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sinks: mirrors of it, as of ``AgentOptions.sinks``. redact: what is masked in it.
+        understudy: answers for model and tools in their place; see ``actors.understudy``.
     """
 
     sinks: tuple[Any, ...] = ()
     redact: Redact | None = None
+    understudy: Any = None
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,81 @@
+"""One test on a recorded session: which answers it gets, what is checked, what is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from tinyagent.events import kinds as k
+from tinyagent.recording import Recording
+from tinyagent.runtime.log import write_packed
+from tinyagent.runtime.stores import LogOptions, as_record
+from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.testing.answering import RecordedAnswers
+from tinyagent.verbs import load
+
+Mode = Literal["none", "once", "new", "all"]
+
+
+class RecordedSession:
+    """The log of one test, answered from the file *path* as *mode* says.
+
+    ``none``: from the file alone. ``once``: so too, but recorded if there is no file. ``new``:
+    what the file does not hold is asked live, and the session recorded again. ``all``: everything
+    is asked live, and recorded.
+    """
+
+    def __init__(self, path: Path, shown: str, mode: Mode, *, allows_live: bool) -> None:
+        self.path = path
+        self.log = MemoryLog(name=path.stem)
+        is_there = path.is_file()
+        self._recording = load(path) if is_there and mode != "all" else None
+        records = mode in ("new", "all") or (mode == "once" and not is_there)
+        self._records = records
+        self._shown = shown
+        self.answers = RecordedAnswers(shown, self._recording, allows_live=records or allows_live)
+        self.log.options = LogOptions(understudy=self.answers)
+
+    def fault(self) -> str:
+        """Return what is wrong at the end of a test that passed, as a report; empty if nothing."""
+        return "\n\n".join(self._faults())
+
+    def _faults(self) -> Iterator[str]:
+        if self.answers.refused is not None:
+            yield str(self.answers.refused)
+            return
+        mine = load(self.log)
+        if self._recording is not None and not self.answers.lived:
+            today = next((as_record(one) for one in self.log.read(1, 1)), None)
+            event = today.event if today is not None else None
+            started = event if isinstance(event, k.SessionStarted) else None
+            report = self._recording.replay(started)
+            if report.first_divergence is not None:
+                yield str(report.first_divergence)
+            elif self.answers.unused:
+                yield (
+                    f"{self._shown} holds more than was asked for today: "
+                    f"{', '.join(self.answers.unused)}"
+                )
+        if mine.records and (found := mine.replay().first_divergence) is not None:
+            yield f"the session of this test does not replay\n{found}"
+
+    def write(self) -> bool:
+        """Write the session, if that is wanted and there is something new; say whether."""
+        is_new = self._recording is None or self.answers.lived > 0
+        if not (self._records and is_new and self.log.seq):
+            return False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_packed(self.log, self.path)
+        return True
+
+    @property
+    def session(self) -> Recording:
+        """What was recorded by this test so far."""
+        return load(self.log)
+
+
+def file_name(test: str) -> str:
+    """Return the name of a test as the name of a file."""
+    return re.sub(r"[^\w.-]+", "-", test).strip("-")

@@ -1,0 +1,394 @@
+"""Answers of a recorded session, given to today's code: for the model, for tools, for keys.
+
+A model call is answered by what it asks, a tool call by its name and arguments; nothing goes by
+order alone, so swapped results do not pass. What is not recorded is refused, with the nearest
+recorded question and every leaf in which it differs, or is asked live where that is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors.providers.hosted import HOSTED, described
+from tinyagent.actors.replaying import Requests
+from tinyagent.actors.standing import Walk
+from tinyagent.actors.streamer import Attempt, Heard, KeyOf, Source
+from tinyagent.actors.tools import (
+    Find,
+    Invocation,
+    Reconcile,
+    Reconciled,
+    Refused,
+    Returned,
+    Runnable,
+)
+from tinyagent.actors.transports import Answer, Failure, Timed
+from tinyagent.events import View, canonical, kinds as k, plain
+from tinyagent.events.codec import restored
+from tinyagent.recording import Recording
+from tinyagent.runtime.divergence import Difference, differences, shown
+from tinyagent.runtime.errors import LiveEffectError
+
+CUT_OFF_S = 5.0
+"""So long an answer that was cut off when recorded waits to be cut off again."""
+LEAVES_MAX = 8
+"""So many leaves that differ are shown."""
+_PLACES = ("seq", "at_ms", "usage")
+
+
+class _Told(msgspec.Struct):
+    """A recorded answer of a model: to what, in which pieces, and how it ended."""
+
+    seq: int
+    asked: Any
+    heard: list[list[Timed]] = []
+    end: k.ModelFinished | k.Failure | None = None
+    is_used: bool = False
+
+
+class _Done(msgspec.Struct):
+    """A recorded run of a tool."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    seq: int
+    progress: list[k.ToolProgressed] = []
+    end: k.ToolFinished | k.ToolFailed | k.ToolInDoubt | None = None
+    is_used: bool = False
+
+
+class RecordedAnswers:
+    """The understudy of a session: answers from *recording*; ``LogOptions.understudy`` takes it.
+
+    Args:
+        where: the place of the recording, for messages; *recording* is None if there is none yet.
+        allows_live: what is not recorded is asked live, not refused.
+
+    Attributes:
+        lived: how much was asked live. refused: the first question that was refused.
+    """
+
+    def __init__(
+        self, where: str, recording: Recording | None, *, allows_live: bool = False
+    ) -> None:
+        self.where = where
+        self.lived = 0
+        self.refused: LiveEffectError | None = None
+        self._is_there = recording is not None
+        self._allows_live = allows_live
+        self._told: list[_Told] = []
+        self._done: list[_Done] = []
+        self._reconciled: dict[str, k.ToolReconciled] = {}
+        if recording is not None:
+            self._told = list(_answers_in(recording))
+            self._done, self._reconciled = _runs_in(recording)
+
+    def source(self, live: Source) -> Source:
+        """Return who answers model calls."""
+        return _Model(self, live)
+
+    def find(self, live: Find) -> Find:
+        """Return who finds tools."""
+        return lambda name: _Tool(self, live(name), name)
+
+    def key_of(self, live: KeyOf | None) -> KeyOf | None:
+        """Return who finds keys: nobody needs one for what is recorded."""
+
+        async def key(provider: str) -> str | None:
+            return "recorded"
+
+        return live if live is None or self._allows_live else key
+
+    @property
+    def unused(self) -> list[str]:
+        """What is recorded and was not asked for."""
+        models = [f"the model call of record {t.seq}" for t in self._told if not t.is_used]
+        tools = [f"{d.name} of record {d.seq}" for d in self._done if not d.is_used]
+        return [*models, *tools]
+
+    def told(self, asked: View) -> _Told | None:
+        """Return the recorded answer to *asked*; None if it shall be asked live.
+
+        Raises:
+            LiveEffectError: there is none, and nothing live may be asked.
+        """
+        now = question(asked)
+        wanted = canonical(now)
+        same = [told for told in self._told if canonical(told.asked) == wanted]
+        for told in same:
+            if not told.is_used:
+                told.is_used = True
+                return told
+        near = [(told.seq, list(differences(told.asked, now))) for told in self._told]
+        self.miss("this request to the model", len(same), near)
+        return None
+
+    def done(self, live: Runnable, invocation: Invocation) -> _Done | None:
+        """Return the recorded run of a tool; None if it shall run.
+
+        Raises:
+            LiveEffectError: there is none, and nothing live may run.
+        """
+        named = [done for done in self._done if done.name == invocation.name]
+        now = plain(invocation.arguments)
+        same = [done for done in named if canonical(now) in _given(done, live)]
+        left = [done for done in same if not done.is_used]
+        for done in sorted(left, key=lambda done: done.call_id != invocation.call_id):
+            done.is_used = True
+            return done
+        near = [(done.seq, list(differences(done.arguments, now))) for done in named]
+        self.miss(f"this call of the tool {invocation.name}", len(same), near)
+        return None
+
+    def reconciled(self, call_id: str) -> Reconciled | None:
+        """Return what the tool said of a call in doubt; None if it shall be asked live."""
+        said = self._reconciled.get(call_id)
+        if said is not None:
+            return Reconciled(said.outcome, restored(said.content))
+        try:
+            self.miss(f"what became of call {call_id}", 0, [])
+        except LiveEffectError:
+            return Reconciled("unknown")  # raised at the end of the test, by ``refused``
+        return None
+
+    def miss(self, what: str, same: int, near: Sequence[tuple[int, list[Difference]]]) -> None:
+        """Count what is asked live.
+
+        Raises:
+            LiveEffectError: nothing may be.
+        """
+        if self._allows_live:
+            self.lived += 1
+            return
+        error = LiveEffectError("\n".join(self._refusal(what, same, near)))
+        self.refused = self.refused or error
+        raise error
+
+    def _refusal(
+        self, what: str, same: int, near: Sequence[tuple[int, list[Difference]]]
+    ) -> Iterator[str]:
+        if not self._is_there:
+            yield f"{what} needs a recording, and there is none at {self.where}"
+        elif same:
+            times = "once" if same == 1 else f"{same} times"
+            yield f"{what} is recorded {times} in {self.where}, and was made once more"
+        else:
+            yield f"{what} is not recorded in {self.where}, and nothing live may be touched"
+        if near and not same:
+            seq, leaves = min(near, key=lambda each: len(each[1]))
+            yield f"  nearest   record {seq}, {len(leaves)} leaves differ"
+            for leaf in leaves[:LEAVES_MAX]:
+                yield f"  recorded  {leaf.path}  {shown(leaf.recorded)}"
+                yield f"  now       {leaf.path}  {shown(leaf.now)}"
+        mode = "new" if self._is_there else "once"
+        yield f"  try       --ta-record={mode} asks live and records what is not there"
+
+
+def question(asked: View) -> Any:
+    """Return what a model is asked, as JSON: without numbers of records, times and costs."""
+    if asked.settings.options.get("source") == HOSTED:
+        given = msgspec.json.decode(described(asked))
+        for message in given["messages"]:
+            for name in _PLACES:
+                message.pop(name, None)
+        return given
+    try:
+        return msgspec.json.decode(Requests().body(asked))
+    except ValueError as error:
+        return {"fault": str(error)}
+
+
+def _answers_in(recording: Recording) -> Iterator[_Told]:
+    """Yield every answer; of a request that was sent again, what came last."""
+    walk = Walk(recording.records)
+    views: dict[int, View] = {}
+    told: dict[int, _Told] = {}
+    for record in recording.records:
+        event = record.event
+        match event:
+            case k.ModelRequested():
+                views[record.seq] = walk.asked(record.seq)
+                told[record.seq] = _Told(record.seq, question(views[record.seq]))
+            case k.ModelDelta() if record.cause in told:
+                told[record.cause].heard.append(list(_timed(event.pieces)))
+            case k.ModelRetrying() if record.cause in told:
+                told[record.cause].heard.clear()
+                if event.model is not None and event.request:  # another model is asked
+                    given_up = told[record.cause]
+                    given_up.end = event.failure
+                    yield given_up
+                    view = views[record.cause]
+                    settings = msgspec.structs.replace(view.settings, model=event.model)
+                    view = View(settings, view.messages, view.length)
+                    told[record.cause] = _Told(record.cause, question(view))
+            case k.ModelFinished() | k.ModelFailed() if record.cause in told:
+                answer = told.pop(record.cause)
+                answer.end = event.failure if isinstance(event, k.ModelFailed) else event
+                yield answer
+            case _:
+                pass
+
+
+def _timed(pieces: Sequence[k.Piece]) -> Iterator[Timed]:
+    """Yield each delta as it arrived: its boundaries and its gaps."""
+    for piece in pieces:
+        block, op, data, gaps_us = piece[:4]
+        if not isinstance(gaps_us, list):
+            yield block, op, restored(data), gaps_us
+            continue
+        at = 0
+        for gap_us, size in zip(gaps_us, piece[4], strict=True):
+            yield block, op, data[at : at + size], gap_us
+            at += size
+
+
+def _runs_in(recording: Recording) -> tuple[list[_Done], dict[str, k.ToolReconciled]]:
+    runs: list[_Done] = []
+    last: dict[str, _Done] = {}
+    reconciled: dict[str, k.ToolReconciled] = {}
+    for record in recording.records:
+        match record.event:
+            case k.ToolStarted(call_id=call_id):
+                call = recording.tool_calls[call_id]
+                last[call_id] = _Done(call_id, call.name, call.arguments, record.seq)
+                runs.append(last[call_id])
+            case k.ToolProgressed() as said if said.call_id in last:
+                last[said.call_id].progress.append(said)
+            case k.ToolFinished() | k.ToolFailed() | k.ToolInDoubt() as end if end.call_id in last:
+                last[end.call_id].end = end
+            case k.ToolReconciled() as said:
+                reconciled[said.call_id] = said
+            case _:
+                pass
+    return runs, reconciled
+
+
+def _given(done: _Done, live: Runnable) -> set[bytes]:
+    """Return the arguments of a recorded call: as on record, and as the tool converts them."""
+    if done.arguments is None:
+        return set()
+    text = msgspec.json.encode(done.arguments).decode()
+    given = {canonical(plain(done.arguments))}
+    try:
+        given.add(canonical(plain(live.arguments(k.CallRef(done.call_id, done.name), text))))
+    except Exception:  # today they do not fit: then it is no run of today's tool
+        return given
+    return given
+
+
+class _Model:
+    """The source of a session whose answers are recorded."""
+
+    def __init__(self, answers: RecordedAnswers, live: Source) -> None:
+        self._answers = answers
+        self._live = live
+
+    @property
+    def attempts_max(self) -> int:
+        return self._live.attempts_max
+
+    @property
+    def grace_s(self) -> float:
+        return self._live.grace_s
+
+    def digest(self, asked: View) -> str:
+        return self._live.digest(asked)
+
+    def attempt(self, asked: View, key: str | None) -> Attempt:
+        told = self._answers.told(asked)
+        return self._live.attempt(asked, key) if told is None else _Recalled(told)
+
+
+class _Recalled:
+    """A recorded answer, given again piece by piece; nothing waits in fact."""
+
+    def __init__(self, told: _Told) -> None:
+        self._told = told
+
+    async def __aiter__(self) -> AsyncIterator[Heard]:
+        for pieces in self._told.heard:
+            await asyncio.sleep(0)  # as a live answer does: others run meanwhile
+            yield Heard(pieces)
+        end = self._told.end
+        if isinstance(end, k.Failure):
+            if end.kind == "cancelled":
+                await asyncio.sleep(CUT_OFF_S)
+            raise Failure(end.kind, end.message, status=end.status, retry_after_s=end.retry_after_s)
+
+    def finish(self) -> tuple[Answer, object]:
+        end = self._told.end
+        if not isinstance(end, k.ModelFinished):
+            raise Failure("interrupted", "the recording ends in the middle of this answer")
+        blocks = {p[0] for heard in self._told.heard for p in heard if p[1] == "call"}
+        bad = [
+            block
+            for block, ref in zip(sorted(blocks), end.calls, strict=False)
+            if ref.args == "bad"
+        ]
+        answer = Answer(
+            reason=end.reason,
+            raw_reason=end.raw,
+            usage=end.usage,
+            response=end.response,
+            bad_calls=tuple(bad),
+        )
+        return answer, None
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class _Tool:
+    """A tool whose runs are recorded: its checks are today's, its results are not."""
+
+    def __init__(self, answers: RecordedAnswers, live: Runnable, name: str) -> None:
+        self._answers = answers
+        self._live = live
+        self._name = name
+        self.effect: k.Effect = live.effect
+        self.timeout_s = live.timeout_s
+
+    def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
+        return self._live.arguments(call, text)
+
+    async def run(self, invocation: Invocation) -> Returned:
+        done = self._answers.done(self._live, invocation)
+        if done is None:
+            return await self._live.run(invocation)
+        for said in done.progress:
+            invocation.progress(restored(said.content), restored(said.details))
+        await asyncio.sleep(0)  # as a tool does that waits: others run meanwhile
+        match done.end:
+            case k.ToolFinished(content=content, details=details, terminate=terminate):
+                return Returned(
+                    content=restored(content), details=restored(details), terminate=terminate
+                )
+            case k.ToolFailed(failure=failure) if failure.kind not in ("cancelled", "timeout"):
+                raise (Refused if failure.kind == "invalid" else RuntimeError)(failure.message)
+            case _:
+                await asyncio.sleep((self.timeout_s or 0.0) + CUT_OFF_S)
+                raise LiveEffectError(
+                    f"the tool {self._name} was cut off when it was recorded "
+                    f"({self._answers.where}, record {done.seq}), and today it is not"
+                )
+
+    @property
+    def reconcile(self) -> Reconcile | None:
+        live = self._live.reconcile
+        if live is None:
+            return None
+
+        def ask(invocation: Invocation) -> Awaitable[Reconciled]:
+            said = self._answers.reconciled(invocation.call_id)
+            return live(invocation) if said is None else _later(said)
+
+        return ask
+
+
+async def _later(said: Reconciled) -> Reconciled:
+    return said
