@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyagent.actors.providers.hosted import HOSTED
@@ -10,9 +11,17 @@ if TYPE_CHECKING:
     from tinyagent._sources import Setup
 
 
+def stream_fn_of(setup: Setup) -> Callable[..., Any] | None:
+    """Return the function that the host wants called: its own, or that of a model with one."""
+    if setup.stream_fn is not None:
+        return setup.stream_fn
+    own: Callable[..., Any] | None = getattr(setup.model, "__tinyagent_stream__", None)
+    return own
+
+
 def is_hosted(setup: Setup) -> bool:
     """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
-    stream_fn = setup.stream_fn
+    stream_fn = stream_fn_of(setup)
     if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
         return True
     from tinyagent.alchemy_provider import is_answered_by_user

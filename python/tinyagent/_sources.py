@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tinyagent._bodies import Bodies
-from tinyagent._configured import is_hosted
+from tinyagent._configured import is_hosted, stream_fn_of
 from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
 from tinyagent._options import model_of
@@ -103,7 +103,7 @@ class Sources:
     def _stream_fn(self) -> Callable[..., Any]:
         from tinyagent.alchemy_provider import stream_alchemy_openai_completions
 
-        return self.setup().stream_fn or stream_alchemy_openai_completions
+        return stream_fn_of(self.setup()) or stream_alchemy_openai_completions
 
     def _options(self, key: str | None) -> SimpleStreamOptions:
         named = SimpleStreamOptions.__struct_fields__

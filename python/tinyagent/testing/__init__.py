@@ -2,6 +2,7 @@
 
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
 ``RecordedTransport``: the same answers without a socket. ``VirtualClock``: time moved by hand.
+``scripted`` and ``echo``: models that answer by themselves.
 The contracts of stores, sinks and transports are test classes; they need pytest, and are
 imported when they are named.
 """
@@ -34,14 +35,24 @@ from tinyagent.testing.provider import ProviderServer, Received
 if TYPE_CHECKING:
     from tinyagent.testing._crashing import CrashHook as CrashHook, MakeLog as MakeLog
     from tinyagent.testing.log_contract import LogContract as LogContract
+    from tinyagent.testing.models import (
+        EchoModel as EchoModel,
+        ScriptedModel as ScriptedModel,
+        echo as echo,
+        scripted as scripted,
+    )
     from tinyagent.testing.sink_contract import MakeSink as MakeSink, SinkContract as SinkContract
 else:
     _HOME = {
         "CrashHook": "_crashing",
+        "EchoModel": "models",
         "LogContract": "log_contract",
         "MakeLog": "_crashing",
         "MakeSink": "sink_contract",
+        "ScriptedModel": "models",
         "SinkContract": "sink_contract",
+        "echo": "models",
+        "scripted": "models",
     }
 
     def __getattr__(name: str) -> object:
@@ -61,6 +72,7 @@ else:
 
 __all__ = [
     "CrashHook",
+    "EchoModel",
     "Item",
     "LogContract",
     "MakeLog",
@@ -69,16 +81,19 @@ __all__ = [
     "Received",
     "RecordedTransport",
     "Reply",
+    "ScriptedModel",
     "SinkContract",
     "VirtualClock",
     "chat",
     "close_after",
     "completion",
+    "echo",
     "json_reply",
     "kept_open",
     "paced",
     "rechunked",
     "reset",
+    "scripted",
     "sse",
     "stall",
     "status",
