@@ -1,10 +1,12 @@
 """Tools for testing what is built with tinyagent.
 
+``scripted`` and ``echo``: models that answer by themselves. ``crash_at_every_event``: a session
+cut after every record, and taken up. ``explore``: one scenario under many schedules, each a seed.
+``transcript``, ``event_text``: a log as text, for snapshots. ``VirtualClock``: time moved by hand.
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
-``RecordedTransport``: the same answers without a socket. ``VirtualClock``: time moved by hand.
-``scripted`` and ``echo``: models that answer by themselves.
-The contracts of stores, sinks and transports are test classes; they need pytest, and are
-imported when they are named.
+``RecordedTransport``: the same answers without a socket.
+The contracts of stores, sinks and transports are test classes; they need pytest. The plugin is
+``tinyagent.testing.plugin``. Everything is imported when it is named.
 """
 
 from __future__ import annotations
@@ -13,27 +15,25 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tinyagent.actors.transports.recorded import RecordedTransport
-from tinyagent.testing.answers import (
-    Item,
-    Reply,
-    chat,
-    close_after,
-    completion,
-    json_reply,
-    kept_open,
-    paced,
-    rechunked,
-    reset,
-    sse,
-    stall,
-    status,
-)
-from tinyagent.testing.clock import VirtualClock
-from tinyagent.testing.provider import ProviderServer, Received
-
 if TYPE_CHECKING:
+    from tinyagent.actors.transports.recorded import RecordedTransport as RecordedTransport
     from tinyagent.testing._crashing import CrashHook as CrashHook, MakeLog as MakeLog
+    from tinyagent.testing.answers import (
+        Item as Item,
+        Reply as Reply,
+        chat as chat,
+        close_after as close_after,
+        completion as completion,
+        json_reply as json_reply,
+        kept_open as kept_open,
+        paced as paced,
+        rechunked as rechunked,
+        reset as reset,
+        sse as sse,
+        stall as stall,
+        status as status,
+    )
+    from tinyagent.testing.clock import VirtualClock as VirtualClock
     from tinyagent.testing.log_contract import LogContract as LogContract
     from tinyagent.testing.models import (
         EchoModel as EchoModel,
@@ -41,18 +41,39 @@ if TYPE_CHECKING:
         echo as echo,
         scripted as scripted,
     )
+    from tinyagent.testing.provider import ProviderServer as ProviderServer, Received as Received
     from tinyagent.testing.sink_contract import MakeSink as MakeSink, SinkContract as SinkContract
+    from tinyagent.testing.texts import event_text as event_text, transcript as transcript
 else:
     _HOME = {
-        "CrashHook": "_crashing",
-        "EchoModel": "models",
-        "LogContract": "log_contract",
-        "MakeLog": "_crashing",
-        "MakeSink": "sink_contract",
-        "ScriptedModel": "models",
-        "SinkContract": "sink_contract",
-        "echo": "models",
-        "scripted": "models",
+        "CrashHook": "testing._crashing",
+        "EchoModel": "testing.models",
+        "Item": "testing.answers",
+        "LogContract": "testing.log_contract",
+        "MakeLog": "testing._crashing",
+        "MakeSink": "testing.sink_contract",
+        "ProviderServer": "testing.provider",
+        "Received": "testing.provider",
+        "RecordedTransport": "actors.transports.recorded",
+        "Reply": "testing.answers",
+        "ScriptedModel": "testing.models",
+        "SinkContract": "testing.sink_contract",
+        "VirtualClock": "testing.clock",
+        "chat": "testing.answers",
+        "close_after": "testing.answers",
+        "completion": "testing.answers",
+        "echo": "testing.models",
+        "event_text": "testing.texts",
+        "json_reply": "testing.answers",
+        "kept_open": "testing.answers",
+        "paced": "testing.answers",
+        "rechunked": "testing.answers",
+        "reset": "testing.answers",
+        "scripted": "testing.models",
+        "sse": "testing.answers",
+        "stall": "testing.answers",
+        "status": "testing.answers",
+        "transcript": "testing.texts",
     }
 
     def __getattr__(name: str) -> object:
@@ -65,8 +86,7 @@ else:
             for module in ("log_contract", "_log_reading", "sink_contract"):
                 if f"tinyagent.testing.{module}" not in sys.modules:
                     pytest.register_assert_rewrite(f"tinyagent.testing.{module}")
-        home = import_module(f"tinyagent.testing.{_HOME[name]}")
-        value = globals()[name] = getattr(home, name)
+        value = globals()[name] = getattr(import_module(f"tinyagent.{_HOME[name]}"), name)
         return value
 
 
@@ -88,6 +108,7 @@ __all__ = [
     "close_after",
     "completion",
     "echo",
+    "event_text",
     "json_reply",
     "kept_open",
     "paced",
@@ -97,4 +118,5 @@ __all__ = [
     "sse",
     "stall",
     "status",
+    "transcript",
 ]

@@ -109,7 +109,8 @@ def replay_path(request: pytest.FixtureRequest) -> Path:
     name = _name_in(marker) if marker is not None else None
     if name is not None:
         return folder / f"{name}.jsonl"
-    return folder / request.node.path.stem / f"{file_name(request.node.name)}.jsonl"
+    file = Path(request.node.path).stem
+    return folder / file / f"{file_name(request.node.name)}.jsonl"
 
 
 def _name_in(marker: pytest.Mark) -> str | None:
@@ -130,12 +131,9 @@ def recorded(request: pytest.FixtureRequest, replay_path: Path) -> MemoryLog:
 
     rootpath = request.config.rootpath
     shown = replay_path.relative_to(rootpath) if rootpath in replay_path.parents else replay_path
-    session = RecordedSession(
-        replay_path,
-        shown.as_posix(),
-        request.config.getoption("--ta-record"),
-        allows_live=request.config.getoption("--ta-allow-live"),
-    )
+    mode: Any = request.config.getoption("--ta-record")
+    is_live: Any = request.config.getoption("--ta-allow-live")
+    session = RecordedSession(replay_path, shown.as_posix(), mode, allows_live=is_live)
     request.node.stash[_SESSION] = session
     return session.log
 

@@ -62,7 +62,7 @@ def event_text(of: Source) -> str:
 def _lines(recording: Recording, names: _Names) -> Iterator[str]:
     numbers: dict[int, int] = {0: 0}
     heard: dict[int, tuple[int, Record, list[str]]] = {}
-    lines: list[tuple[Record, Any]] = []
+    lines: list[tuple[Record, dict[str, Any] | None]] = []
     for record in recording.records:
         event = record.event
         if isinstance(event, k.ModelDelta):
@@ -79,7 +79,7 @@ def _lines(recording: Recording, names: _Names) -> Iterator[str]:
         numbers[record.seq] = len(lines)
     said_in = {number: "".join(parts) for number, _, parts in heard.values()}
     for number, (record, said) in enumerate(lines, 1):
-        said = said if said is not None else {"text": said_in.get(number, "")}
+        said = dict[str, Any](said or {"text": said_in.get(number, "")})
         if isinstance(record.event, k.UserDelivered | k.UserWithdrawn):
             said["said"] = [numbers.get(seq, 0) for seq in record.event.said]
         text = msgspec.json.encode(said).decode()
@@ -88,15 +88,15 @@ def _lines(recording: Recording, names: _Names) -> Iterator[str]:
         yield safe(names.renamed(line)).removesuffix(" {}")
 
 
-def _said(record: Record) -> Any:
+def _said(record: Record) -> dict[str, Any]:
     """Return what the record says, without what differs from run to run."""
     event = record.event
     if isinstance(event, k.SessionStarted):
         model = {name: event.model.get(name) for name in ("provider", "id")}
         tools = [tool.name for tool in event.tools]
         return {"model": model, "tools": tools, "hooks": list(event.hooks)}
-    said = msgspec.json.decode(record.payload)
-    if not isinstance(event, Fact) or not isinstance(said, dict):
+    said: dict[str, Any] = msgspec.json.decode(record.payload)
+    if not isinstance(event, Fact):
         return said
     dropped = _DROPPED.get(event.kind, ())
     return {name: value for name, value in said.items() if name not in dropped}
