@@ -15,9 +15,9 @@ from tests.traces import MODEL, calls, text
 
 from tinyagent import Agent, AgentOptions, AgentState, current_ctx
 from tinyagent.agent_types import AgentMessage, AgentTool, AssistantMessage, TextContent
-from tinyagent.runtime.stores import Log, Stored
-from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.runtime.stores import Log
 from tinyagent.testing import VirtualClock
+from tinyagent.testing.crash import cut
 
 ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
 
@@ -94,12 +94,6 @@ def turns(
         return answers[said].model_copy()
 
     return script
-
-
-def cut(log: Log, after: int) -> MemoryLog:
-    """Return the log as a crash after record *after* leaves it."""
-    records: list[Stored] = list(log.read(1, after))
-    return MemoryLog(log_id=log.meta.log, records=records)
 
 
 def conversation(agent: Agent) -> list[Any]:

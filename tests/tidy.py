@@ -47,7 +47,7 @@ TABLE = (
 # These have one home, whatever the row above says.
 HOMES = {
     "time": "runtime/clock.py",
-    "random": "runtime/clock.py actors/context.py",
+    "random": "runtime/clock.py actors/context.py testing/schedules.py",
     "secrets": "runtime/clock.py",
     "uuid": "runtime/clock.py actors/context.py",
     "httpx": "actors/transports/portable.py",

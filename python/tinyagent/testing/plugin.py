@@ -5,7 +5,7 @@ It imports nothing but pytest until one of its fixtures is used, and none is use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinyagent.runtime.stores.memory import MemoryLog
     from tinyagent.testing._recorded import RecordedSession
     from tinyagent.testing.clock import VirtualClock
+    from tinyagent.testing.crash import CrashRun
     from tinyagent.testing.models import EchoModel, ScriptedModel
 
 MODES = ("none", "once", "new", "all")
@@ -185,6 +186,17 @@ def virtual_clock(request: pytest.FixtureRequest) -> VirtualClock:
 
     _check_at_the_end(request, is_over)
     return clock
+
+
+@pytest.fixture
+def crash_everywhere() -> Callable[..., AsyncIterator[CrashRun]]:
+    """Cut a session after every record, and take it up: ``async for run in crash_everywhere(...)``.
+
+    See ``tinyagent.testing.crash_runs``.
+    """
+    from tinyagent.testing.crash import crash_runs
+
+    return crash_runs
 
 
 @pytest.fixture
