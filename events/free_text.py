@@ -38,6 +38,7 @@ FREE: dict[str, tuple[str, ...]] = {
     k.ToolReconciled.kind: ("content",),
     k.ToolSettled.kind: ("content",),
     k.ContextEdited.kind: ("ops",),
+    k.Foreign.kind: ("raw",),
 }
 _NAMING = frozenset(
     {"type", "role", "id", "name", "tool_call_id", "tool_name", "api", "provider", "model"}

@@ -40,6 +40,7 @@ from tinyagent.events.lifecycle import (
     ActorFailed as ActorFailed,
     ConfigChanged as ConfigChanged,
     DiagnosticReported as DiagnosticReported,
+    Foreign as Foreign,
     LogLost as LogLost,
     LogRecovered as LogRecovered,
     SessionEnded as SessionEnded,

@@ -114,3 +114,15 @@ class SinkFailed(Fact, frozen=True):
     sink: str
     seq: int
     failure: Failure
+
+
+class Foreign(Fact, frozen=True):
+    """A record of another format, whole, that its importer did not understand; nothing hangs on it.
+
+    ``what``: the name that it has there.
+    """
+
+    kind = "foreign"
+    emitter = "import"
+    what: str
+    raw: Any = None

@@ -16,6 +16,8 @@
     │   ├── LogNotFoundError      there is no log at that path
     │   ├── RunUnfinishedError    a new run was started before the last one was ended
     │   ├── NotInLogError         the log has no such record, or no request there
+    │   ├── ImportedLogError      it was imported: there is nothing to hold a replay against
+    │   ├── ForeignFormatError    what is to be imported is not of that format
     │   ├── CorruptLogError       acknowledged records are damaged or missing
     │   └── ForkedProcessError    appended from a child of fork(2)
     ├── MailboxFullError          a reader is stuck: its name, its capacity
@@ -105,6 +107,14 @@ class LogNotFoundError(LogError):
 
 class NotInLogError(LogError):
     """What was asked for is not in the log: no record of that number, no request at it."""
+
+
+class ImportedLogError(LogError):
+    """The log was imported, so nothing in it was recorded that a replay could be held against."""
+
+
+class ForeignFormatError(LogError):
+    """What is to be imported cannot be read as the format that it was given as, or as any."""
 
 
 class CorruptLogError(LogError):

@@ -35,6 +35,7 @@ __all__ = [
     "open_log_at",
     "open_packed",
     "pack",
+    "packed",
     "write_packed",
 ]
 
@@ -113,7 +114,7 @@ def pack(log: Log | LoadedLog, key: SealKey | None = None) -> bytes:
     Raises:
         ValueError: values of it lie in blobs, which ``write_packed`` writes beside the file.
     """
-    body, blobs = _packed(log, key)
+    body, blobs = packed(log, key)
     if blobs:
         raise ValueError(
             f"{log.where}: {len(blobs)} large values do not fit into one file; use write_packed"
@@ -134,11 +135,12 @@ def write_packed(
     from tinyagent._alchemy import write_packed as write
 
     log = read_log(source) if isinstance(source, str | Path) else source
-    body, blobs = _packed(log, key)
+    body, blobs = packed(log, key)
     write(Path(path), body, list(blobs.items()))
 
 
-def _packed(log: Log | LoadedLog, key: SealKey | None) -> tuple[bytes, dict[str, bytes]]:
+def packed(log: Log | LoadedLog, key: SealKey | None = None) -> tuple[bytes, dict[str, bytes]]:
+    """Return *log* as the bytes of a packed log, and its large values by digest."""
     from tinyagent._alchemy import __version__, header_line, seal_line
 
     meta = log.meta

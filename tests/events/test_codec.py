@@ -61,6 +61,7 @@ EXAMPLES: list[Event] = [
     k.DiagnosticReported("x", "y", {"z": 1}),
     k.ActorFailed("tools", "ValueError", "x", "a.py:1"),
     k.SinkFailed("s", 3, FAILURE),
+    k.Foreign("progress", {"type": "progress", "n": [1, None]}),
 ]
 
 

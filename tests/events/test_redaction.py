@@ -50,6 +50,7 @@ PLAIN = {
     "turn.ended": "n state",
     "budget.exceeded": "limit seen max",
     "run.ended": "outcome state",
+    "foreign": "what",
 }
 
 
@@ -93,6 +94,7 @@ FAILURE = k.Failure("network", f"refused {KEY}")
         k.DiagnosticReported("x", KEY, {"a": [KEY]}),
         k.ActorFailed("agent", "ValueError", KEY),
         k.SinkFailed("s", 1, FAILURE),
+        k.Foreign("note", {"text": KEY}),
         k.UserSaid(KEY),
         k.UserSaid([{"type": "text", "text": KEY}], message={"role": "note", "said": {"a": KEY}}),
         k.CancelRequested(KEY),
