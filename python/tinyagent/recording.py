@@ -18,7 +18,7 @@ from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.work import Open, OpenWork
 from tinyagent.runtime.causes import Below, Causes
 from tinyagent.runtime.divergence import Difference, Report, differences
-from tinyagent.runtime.errors import NotInLogError
+from tinyagent.runtime.errors import ImportedLogError, NotInLogError
 from tinyagent.runtime.load import Damage, decoded
 from tinyagent.runtime.stores import LogMeta, Stored
 
@@ -165,7 +165,16 @@ class Recording:
             yield from projection.read(record)
 
     def replay(self, today: k.SessionStarted | None = None) -> Report:
-        """Run today's code over the records; *today* is the configuration to use instead."""
+        """Run today's code over the records; *today* is the configuration to use instead.
+
+        Raises:
+            ImportedLogError: nothing of it was recorded here.
+        """
+        if self.meta.origin is not None:
+            raise ImportedLogError(
+                f"{self.where}: imported from {self.meta.origin}, not recorded: there is nothing "
+                "to hold a replay against; show, diff, export and fork it"
+            )
         return verify(self.where, self.records, today)
 
     def state_at(self, n: int) -> Standing:

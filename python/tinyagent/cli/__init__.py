@@ -57,12 +57,17 @@ def _code(error: Exception) -> int | None:
     """Return the exit code that *error* has; None if it is our own bug."""
     from tinyagent.cli.live import RefusedError
     from tinyagent.cli.refs import RefError
-    from tinyagent.runtime.errors import CorruptLogError, DivergenceError, LogError
+    from tinyagent.runtime.errors import (
+        CorruptLogError,
+        DivergenceError,
+        ImportedLogError,
+        LogError,
+    )
 
     match error:
         case RefError():
             return 2
-        case RefusedError():
+        case RefusedError() | ImportedLogError():
             return 4
         case CorruptLogError() | DivergenceError():
             return 1

@@ -27,10 +27,12 @@ from tinyagent.verbs import load
 EXPORTERS: dict[str, str] = {
     "jsonl": "tinyagent.interchange.own:export",
     "md": "tinyagent.interchange.markdown:export",
+    "pi": "tinyagent.interchange.pi_export:export",
 }
 """Format to ``module:function``."""
 IMPORTERS: dict[str, str] = {
     "jsonl": "tinyagent.interchange.own:read",
+    "pi": "tinyagent.interchange.pi:read",
 }
 """The same; in the order in which ``auto`` tries them."""
 GROUP = "tinyagent.importers"

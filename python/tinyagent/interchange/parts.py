@@ -1,0 +1,74 @@
+"""What several formats need: times, lines, blocks of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tinyagent.runtime.errors import ForeignFormatError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+
+
+def us_of(stamp: Any) -> int:
+    """Return microseconds since 1970 of an ISO 8601 time, or of milliseconds; 0 if it is none."""
+    if isinstance(stamp, bool):
+        return 0
+    if isinstance(stamp, int | float):
+        return int(stamp * 1000)
+    if not isinstance(stamp, str):
+        return 0
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:
+        return 0
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _US
+
+
+def iso_of(at_us: int) -> str:
+    """Return a time as ISO 8601 in milliseconds."""
+    at = _EPOCH + timedelta(milliseconds=at_us // 1000)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def lines_of(body: bytes, name: str) -> Iterator[Any]:
+    """Yield the JSON value of each line; of one that is none, its text.
+
+    A torn last line is the normal end of a session that is being written.
+
+    Raises:
+        ForeignFormatError: not even the first line is JSON.
+    """
+    for number, line in enumerate(body.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield msgspec.json.decode(line)
+        except msgspec.DecodeError as error:
+            if number == 1:
+                raise ForeignFormatError(f"{name}: line 1 is no JSON: {error}") from error
+            yield line.decode("utf-8", "replace")
+
+
+def first_of(body: bytes) -> dict[str, Any]:
+    """Return the object in the first line of *body*; nothing if it is none."""
+    line = body[: 1 << 20].lstrip().partition(b"\n")[0]
+    try:
+        value = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def json_of(value: Any) -> bytes:
+    """Return *value* as one line of JSON, its keys in the order in which they are."""
+    return msgspec.json.encode(value) + b"\n"
+
+
+def image(mime: str, data: str) -> dict[str, Any]:
+    """Return an image as our messages hold it."""
+    return {"type": "image", "url": f"data:{mime};base64,{data}", "mime_type": mime}
