@@ -7,35 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.interchange.telling import conversation
 from tests.recordings import REPLAYS, agent
 
 from tinyagent.cli import main
 from tinyagent.continuing import fork
 from tinyagent.edits import tool_result
 from tinyagent.events import kinds as k
-from tinyagent.events.messages import Assistant, Custom, Message, Result, User
 from tinyagent.interchange import export, exported, import_
-from tinyagent.recording import Recording
 from tinyagent.runtime.errors import ForeignFormatError
 from tinyagent.testing import chat
 from tinyagent.verbs import load
 
 SESSION = Path(__file__).with_name("pi.jsonl")
-
-
-def shown(message: Message) -> str:
-    match message:
-        case User(content=content) | Result(content=content):
-            text = content if isinstance(content, str) else content[0].get("text")
-            return f"{type(message).__name__.lower()}: {text}"
-        case Assistant(blocks=blocks):
-            return "assistant: " + " ".join(f"{b.op}={b.text or b.keep}" for b in blocks)
-        case Custom():
-            return f"custom: {message.message.get('role')}"
-
-
-def conversation(recording: Recording) -> list[str]:
-    return [shown(message) for message in recording.conversation.messages]
 
 
 def test_a_session_becomes_a_log_and_its_branches_forks(tmp_path: Path) -> None:

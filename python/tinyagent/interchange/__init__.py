@@ -25,14 +25,18 @@ from tinyagent.runtime.stores import Log, as_record
 from tinyagent.verbs import load
 
 EXPORTERS: dict[str, str] = {
+    "atif": "tinyagent.interchange.atif_export:export",
     "jsonl": "tinyagent.interchange.own:export",
     "md": "tinyagent.interchange.markdown:export",
+    "openai-chat": "tinyagent.interchange.openai_chat:export",
     "pi": "tinyagent.interchange.pi_export:export",
+    "sharegpt": "tinyagent.interchange.sharegpt:export",
 }
 """Format to ``module:function``."""
 IMPORTERS: dict[str, str] = {
     "jsonl": "tinyagent.interchange.own:read",
     "pi": "tinyagent.interchange.pi:read",
+    "atif": "tinyagent.interchange.atif:read",
 }
 """The same; in the order in which ``auto`` tries them."""
 GROUP = "tinyagent.importers"

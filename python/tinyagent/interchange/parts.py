@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.events.fact import ToolSpec
 from tinyagent.runtime.errors import ForeignFormatError
 
+RAW = "_raw"
+"""The one argument of a call whose arguments, as the model wrote them, are no object."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -72,3 +75,24 @@ def json_of(value: Any) -> bytes:
 def image(mime: str, data: str) -> dict[str, Any]:
     """Return an image as our messages hold it."""
     return {"type": "image", "url": f"data:{mime};base64,{data}", "mime_type": mime}
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that *text* is; None if it is none. Empty text is an empty one."""
+    try:
+        value = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def function_of(tool: ToolSpec) -> dict[str, Any]:
+    """Return *tool* as the chat completions of OpenAI define one."""
+    told: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    return {"type": "function", "function": {**told, "parameters": tool.schema}}
+
+
+def written(arguments: Any) -> str:
+    """Return *arguments* as a model wrote them; what is wrapped in ``RAW`` as it is."""
+    raw = arguments.get(RAW) if isinstance(arguments, dict) and len(arguments) == 1 else None
+    return raw if isinstance(raw, str) else msgspec.json.encode(arguments).decode()

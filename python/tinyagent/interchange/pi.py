@@ -15,15 +15,13 @@ import msgspec
 from tinyagent.events import Failure, kinds as k
 from tinyagent.events.messages import Block
 from tinyagent.interchange import Source
-from tinyagent.interchange.parts import first_of, image, lines_of, us_of
+from tinyagent.interchange.parts import first_of, image, lines_of, us_of, written
 from tinyagent.interchange.scribe import Answer, Scribe
 from tinyagent.runtime.errors import ForeignFormatError
 from tinyagent.runtime.load import LoadedLog
 
 SETTINGS = "tinyagent.settings"
 """A custom entry, which Pi skips: the system prompt and the tools, for the way back."""
-RAW = "_raw"
-"""The one argument of a call whose arguments, as the model wrote them, are no object."""
 USAGE = {
     "input": "input",
     "output": "output",
@@ -221,9 +219,7 @@ def _block_in(part: dict[str, Any]) -> Block:
             sign = part.get("thinkingSignature") or ""
             return Block("think", part.get("thinking") or "", sign=sign)
         case "toolCall":
-            told = part.get("arguments") or {}
-            raw = told.get(RAW) if isinstance(told, dict) and len(told) == 1 else None
-            arguments = raw if isinstance(raw, str) else msgspec.json.encode(told).decode()
+            arguments = written(part.get("arguments") or {})
             sign = part.get("thoughtSignature") or ""
             return Block("call", arguments, str(part.get("id")), str(part.get("name")), sign)
         case _:

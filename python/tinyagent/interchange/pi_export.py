@@ -16,8 +16,8 @@ from tinyagent.events import canonical, digest, kinds as k
 from tinyagent.events.closing import place_of
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User
 from tinyagent.interchange import Exported
-from tinyagent.interchange.parts import iso_of, json_of
-from tinyagent.interchange.pi import RAW, SETTINGS, USAGE
+from tinyagent.interchange.parts import RAW, iso_of, json_of, object_of
+from tinyagent.interchange.pi import SETTINGS, USAGE
 from tinyagent.recording import Recording
 
 VERSION = 3
@@ -175,11 +175,8 @@ def _answer_out(message: Assistant, lost: Counter[str]) -> dict[str, Any]:
 
 
 def _arguments(text: str, lost: Counter[str]) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
-        value = None
-    if not isinstance(value, dict):
+    value = object_of(text)
+    if value is None:
         lost["arguments that are no object"] += 1
         return {RAW: text}
     return value

@@ -27,6 +27,7 @@ from tinyagent.events import (
     plain,
 )
 from tinyagent.events.messages import Block, User
+from tinyagent.events.settings import logged_tool
 from tinyagent.runtime.load import LoadedLog
 from tinyagent.runtime.log import forked_from
 from tinyagent.runtime.stores import LogMeta, Stored
@@ -80,7 +81,9 @@ class Scribe:
         self._ids: dict[str, str] = {}
         self._used: dict[str, None] = {}
         self.model = model or {}
-        self._start = k.SessionStarted(self.model, system, list(tools), options=MODES)
+        self._start = k.SessionStarted(
+            self.model, system, [logged_tool(tool) for tool in tools], options=MODES
+        )
         self._take(self._start)
 
     # What was said
