@@ -62,6 +62,7 @@ ON_FIRST_USE = (
 PURE = (
     "events/* actors/agent.py actors/gate.py actors/state.py actors/reopening.py"
     " actors/providers/* projection.py runtime/divergence.py runtime/causes.py"
+    " runtime/sinks/content.py runtime/sinks/spans.py runtime/sinks/tracing.py"
     " actors/standing.py actors/asked.py actors/sent.py actors/aligned.py actors/differing.py"
 )
 PRINTS = "cli/* demo* __main__.py"

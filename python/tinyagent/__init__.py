@@ -107,6 +107,10 @@ if TYPE_CHECKING:
     from tinyagent.runtime.sinks.files import FileSink as FileSink
     from tinyagent.runtime.sinks.sqlite import SqliteSink as SqliteSink
     from tinyagent.runtime.sinks.structured import StructlogSink as StructlogSink
+    from tinyagent.runtime.sinks.telemetry import (
+        DerivedIds as DerivedIds,
+        OpenTelemetrySink as OpenTelemetrySink,
+    )
     from tinyagent.verbs import (
         Recording as Recording,
         load as load,
@@ -135,6 +139,7 @@ else:
         "Ctx": "actors.context",
         "CustomAgentMessage": "agent_types",
         "Decision": "_decisions",
+        "DerivedIds": "runtime.sinks.telemetry",
         "Dropped": "runtime.sinks",
         "EventStream": "agent_types",
         "FileSink": "runtime.sinks.files",
@@ -145,6 +150,7 @@ else:
         "MessageStartEvent": "agent_types",
         "MessageUpdateEvent": "agent_types",
         "Model": "agent_types",
+        "OpenTelemetrySink": "runtime.sinks.telemetry",
         "PendingApproval": "_decisions",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",

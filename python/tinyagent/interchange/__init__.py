@@ -29,6 +29,7 @@ EXPORTERS: dict[str, str] = {
     "jsonl": "tinyagent.interchange.own:export",
     "md": "tinyagent.interchange.markdown:export",
     "openai-chat": "tinyagent.interchange.openai_chat:export",
+    "otel": "tinyagent.interchange.otlp:export",
     "pi": "tinyagent.interchange.pi_export:export",
     "sharegpt": "tinyagent.interchange.sharegpt:export",
 }

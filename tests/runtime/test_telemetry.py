@@ -1,0 +1,160 @@
+"""Spans and metrics while a log is written: the same as an export gives, and none of a replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.recordings import PARIS, REPLAYS, agent
+
+from tinyagent import DerivedIds, OpenTelemetrySink
+from tinyagent.runtime.sinks.spans import spans_of
+from tinyagent.testing import MakeSink, SinkContract, chat
+from tinyagent.verbs import load, open_log
+
+
+class Collector:
+    """A tracer provider and what it was sent, and a meter provider likewise."""
+
+    def __init__(self, ids: Any = None) -> None:
+        self.exporter = InMemorySpanExporter()
+        # The SDK asks for no more than the two methods.
+        given: Any = ids or DerivedIds()
+        self.tracers = TracerProvider(id_generator=given, shutdown_on_exit=False)
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
+
+    def sink(self, **options: Any) -> OpenTelemetrySink:
+        return OpenTelemetrySink(self.tracers, self.meters, **{"since_us": 0, **options})
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return list(self.exporter.get_finished_spans())
+
+    def metrics(self) -> dict[str, Any]:
+        found = self.reader.get_metrics_data()
+        assert found is not None
+        return {
+            metric.name: list(metric.data.data_points)
+            for resource in found.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+async def record(where: Path, collector: Collector, **options: Any) -> None:
+    async with open_log(where, sinks=[collector.sink(**options)]) as log:
+        answers = [chat(text="I look.", calls=[PARIS]), chat(text="Sunny.")]
+        await agent(log, answers).prompt("Weather in Paris?")
+
+
+async def test_live_spans_are_those_of_an_export(tmp_path: Path) -> None:
+    collector = Collector()
+    await record(tmp_path / "log", collector)
+    recording = load(tmp_path / "log")
+    told = {
+        f"{s.context.span_id:016x}": (
+            f"{s.context.trace_id:032x}",
+            s.name,
+            f"{s.parent.span_id:016x}" if s.parent is not None else "",
+            s.start_time,
+            s.end_time,
+            {n: list(v) if isinstance(v, tuple) else v for n, v in (s.attributes or {}).items()},
+        )
+        for s in collector.spans
+    }
+    assert told == {
+        s.span_id: (s.trace_id, s.name, s.parent_id, s.start_ns, s.end_ns, s.attributes)
+        for s in spans_of(recording.meta, recording.records)
+    }
+    assert len(told) == 4
+
+
+async def test_without_derived_ids_the_tree_is_the_same(tmp_path: Path) -> None:
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+    collector = Collector(RandomIdGenerator())
+    await record(tmp_path / "log", collector)
+    (run,) = (span for span in collector.spans if span.parent is None)
+    assert run.context is not None
+    assert [s.parent.span_id for s in collector.spans if s.parent] == [run.context.span_id] * 3
+
+
+async def test_a_replay_exports_nothing(tmp_path: Path) -> None:
+    collector = Collector()
+    await record(tmp_path / "log", collector)
+    sent = len(collector.spans)
+    assert load(tmp_path / "log").replay().ok
+    assert len(collector.spans) == sent
+
+
+async def test_what_another_process_has_sent_is_not_sent_again(tmp_path: Path) -> None:
+    await record(tmp_path / "log", Collector())
+    late = Collector()
+    async with open_log(tmp_path / "log", sinks=[late.sink(since_us=None)]):
+        pass
+    assert late.spans == []
+
+
+async def test_metrics_are_told_apart_by_names_and_never_by_ids(tmp_path: Path) -> None:
+    collector = Collector()
+    await record(tmp_path / "log", collector)
+    found = collector.metrics()
+    assert set(found) == {
+        "gen_ai.invoke_agent.duration",
+        "gen_ai.execute_tool.duration",
+        "gen_ai.client.inference.duration",
+        "gen_ai.client.inference.usage.input_tokens",
+        "gen_ai.client.inference.usage.output_tokens",
+        "gen_ai.client.inference.usage.cache_read_tokens",
+    }
+    (tokens,) = found["gen_ai.client.inference.usage.input_tokens"]
+    assert (tokens.count, tokens.sum) == (2, 20)
+    assert dict(tokens.attributes) == {
+        "gen_ai.provider.name": "demo",
+        "gen_ai.request.model": "planner-1",
+    }
+    (tool,) = found["gen_ai.execute_tool.duration"]
+    assert dict(tool.attributes) == {"gen_ai.tool.name": "weather"}
+    (run,) = found["gen_ai.invoke_agent.duration"]
+    assert dict(run.attributes) == {"tinyagent.outcome": "answered"}
+
+
+class TestContract(SinkContract):
+    survives = exactly_once = False
+
+    @pytest.fixture
+    def make_sink(self) -> MakeSink:
+        return Collector().sink
+
+
+@pytest.mark.parametrize("name", ["retry", "abort"])
+def test_events_and_errors_arrive(name: str) -> None:
+    collector = Collector()
+    sink, recording = collector.sink(), load(REPLAYS / f"{name}.jsonl")
+    sink.begin(recording.meta)
+    for each in recording.records:
+        sink.write(each)
+    told = {
+        s.name: (s.status.status_code.name, [e.name for e in s.events]) for s in collector.spans
+    }
+    assert (
+        told
+        == {
+            "retry": {
+                "chat planner-1": ("UNSET", ["tinyagent.model.retrying"] * 2),
+                "invoke_agent retry": ("UNSET", []),
+            },
+            "abort": {
+                "chat planner-1": ("ERROR", []),
+                "invoke_agent abort": ("UNSET", ["tinyagent.cancel.requested"]),
+            },
+        }[name]
+    )
