@@ -11,7 +11,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from tests.recordings import ALL, REPLAYS, recorded
 
-from tinyagent.cli.show import transcript
+from tinyagent.cli.transcript import transcript
 from tinyagent.events import decode, encode
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import pack

@@ -27,10 +27,10 @@ def test_the_transcript_of_a_log_up_to_a_record(run: Any) -> None:
     code, out, _ = run("show", f"{LOG}:9")
     assert code == 0
     assert out.splitlines() == [
-        f"{LOG} · 234df16d · planner-1 · 21 records",
-        "    2  user     Weather in Paris?",
-        '    6  model    I look. → weather(city="Paris")  [10 in, 4 out]',
-        "    9  tool     weather = Paris: 21 °C, “sunny”",
+        "one-tool · 234df16d · planner-1 · 3 turns · 0.02 s · 36 tokens",
+        "    2  user      Weather in Paris?",
+        '    3  model #1    3 ms      10 in    4 out  I look. → weather(city="Paris")',
+        "    9  tool        1 ms  weather   Paris: 21 °C, “sunny”",
         "       6 other records: --view events",
     ]
 
@@ -41,7 +41,18 @@ def test_the_transcript_is_json_with_status_usage_and_doubts(run: Any) -> None:
     assert (told["schema"], told["view"]) == ("tinyagent.show/1", "transcript")
     assert (told["status"], told["in_doubt"], told["damage"]) == ("answered", [], None)
     assert told["usage"]["total_tokens"] == 36
-    assert told["lines"][0] == {"seq": 2, "label": "user", "text": "Weather in Paris?"}
+    assert told["lines"][:2] == [
+        {"seq": 2, "until": 2, "label": "user", "text": "Weather in Paris?"},
+        {
+            "seq": 3,
+            "until": 6,
+            "label": "model #1",
+            "took_s": 0.003,
+            "text": 'I look. → weather(city="Paris")',
+            "input": 10,
+            "output": 4,
+        },
+    ]
 
 
 def test_records_of_one_kind_and_lines_that_match(run: Any) -> None:
@@ -49,7 +60,7 @@ def test_records_of_one_kind_and_lines_that_match(run: Any) -> None:
     assert (code, len(out.splitlines())) == (0, 1)
     assert '{"call_id":"call_p","content":"Paris: 21 °C, “sunny”"' in out
     _, out, _ = run("show", LOG, "--grep", "Th.nks")
-    assert out == "   16  user     Thanks.\n"
+    assert out == "   16  user      Thanks.\n"
     _, out, _ = run("show", f"{LOG}:3", "--view", "events", "--json")
     records = json.loads(out)["records"]
     assert [record["seq"] for record in records] == [1, 2, 3]
@@ -87,8 +98,8 @@ def test_a_decision_a_doubt_or_a_loss_is_never_folded(run: Any, tmp_path: Path) 
     path = written(tmp_path / "odd.jsonl", k.SessionStarted(), k.UserSaid("x"), *odd)
     _, out, _ = run("show", str(path))
     assert out.splitlines()[2:] == [
-        '    3  note     approval.requested {"call_id":"c","args":"00"}',
-        '    4  note     log.lost {"first":4,"last":4,"bytes":9}',
+        '    3  note      approval.requested {"call_id":"c","args":"00"}',
+        '    4  note      log.lost {"first":4,"last":4,"bytes":9}',
         "       2 other records: --view events",
         "! 5 records usable; records 4 to 4 are lost, it was repaired",
     ]
@@ -173,8 +184,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_a_log_is_named_by_path_prefix_or_name(run: Any, runs: Path, ref: str, path: str) -> None:
     for named in (ref, f"{ref}:2"):
-        code, out, err = run("show", named)
-        assert (code, out.split(" · ")[0], err) == (0, str(runs / path), "")
+        code, out, err = run("show", named, "--json")
+        assert (code, json.loads(out)["where"], err) == (0, str(runs / path), "")
 
 
 @pytest.mark.parametrize("ref", ["@twin", "@twin:2"])
@@ -234,13 +245,13 @@ def test_a_pipe_that_is_closed_ends_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
-@pytest.mark.parametrize("view", ["transcript", "events", "context", "state"])
+@pytest.mark.parametrize("view", ["transcript", "events", "timeline", "context", "state"])
 def test_lines_are_cut_on_a_terminal_and_whole_in_a_pipe(view: str) -> None:
     program = "from tinyagent.cli import main; raise SystemExit(main())"
     argv = [sys.executable, "-c", program, "show", f"{LOG}:9", "--view", view]
     piped = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     master, terminal = os.openpty()
-    env = {**os.environ, "COLUMNS": "40"}
+    env = {**os.environ, "COLUMNS": "40", "NO_COLOR": "1", "TINYAGENT_PAGER": ""}
     subprocess.run(argv, stdout=terminal, env=env, check=True)
     os.close(terminal)
     shown = os.read(master, 100_000).decode().splitlines()

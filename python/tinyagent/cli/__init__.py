@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each in a file of its own.
+"""The command line: a table of commands, each in a file of its own, imported when it is used.
 
 Exit codes: 0 fine, or the same; 1 the answer is no (diverged, damaged); 2 usage; 3 not found or
 unreadable; 4 refused; 70 our own bug; 130 interrupted.
@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 COMMANDS = {
     "show": "what was said and done in a log",
     "why": "the chain of causes that led to a record, or what it led to",
     "diff": "where two logs part, or two records, or a request and the one before",
-    "verify": "whether a log is whole; --deep: and what its records say",
-    "repair": "a new log of what can be read of a damaged one",
-    "redact": "a new log without what must not be in it",
     "replay": "today's code over a recorded log; nothing is run",
     "resume": "end the run that a crash cut off, live",
     "fork": "a log that shares another up to a record; with --run, live from there",
     "rerun": "all of a log again, live, in a new one",
+    "verify": "whether a log is whole; --deep: and what its records say",
+    "repair": "a new log of what can be read of a damaged one",
+    "redact": "a new log without what must not be in it",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
 }
+REF = (
+    "REF: a log's folder, a packed .jsonl file, `-`; in ./runs also `last`, `@name`, or the first "
+    "digits of an id. Then `:N` for record N."
+)
+EXTRA = ("cyclopts", "rich", "attrs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,27 +42,111 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"tinyagent {VERSION}")
         return 0
-    if not given or given[0] not in COMMANDS:
-        return _usage(given)
-    command = import_module(f"tinyagent.cli.{given[0]}")
+    is_json = "--json" in given or "--jsonl" in given
     try:
-        return int(command.run(given[1:]))
+        code = _run(given)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        code = _code(error)
-        if code is None:
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
             traceback.print_exc()
             return 70
-        _tell(error, is_json="--json" in given)
+        _tell("MissingExtraError", _missing(), is_json=is_json)
+        return 2
+    except Exception as error:
+        code = _code(error)
+        if code == 70:
+            traceback.print_exc()
+        else:
+            name = type(error).__name__ if code != 2 or _is_ours(error) else "UsageError"
+            _tell(name, str(error), is_json=is_json)
         return code
 
 
-def _code(error: Exception) -> int | None:
-    """Return the exit code that *error* has; None if it is our own bug."""
+def _run(given: list[str]) -> int:
+    app = application()
+    if given and given[0] not in (*COMMANDS, "-h", "--help"):
+        from tinyagent.cli.refs import RefError
+
+        near = _near(given[0], COMMANDS) or f"; there are: {', '.join(COMMANDS)}"
+        raise RefError(f"no command {given[0]!r}{near}")
+    if not given:
+        app.help_print([], console=app.error_console)
+        return 2
+    _check_options(app, given)
+    return int(app(given) or 0)
+
+
+def _check_options(app: App, given: list[str]) -> None:
+    """Name an option that is none: where `-` is taken, it would be taken for a log.
+
+    Raises:
+        RefError: there is one.
+    """
+    if given[0] not in COMMANDS:
+        return
+    command = app[given[0]]
+    known = {name for argument in command.assemble_argument_collection() for name in argument.names}
+    known.update(app.help_flags)
+    for word in given[1:]:
+        if word == "--":
+            return
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if word.startswith("-") and word != "-" and name not in known:
+            from tinyagent.cli.refs import RefError
+
+            raise RefError(f"unknown option {name}{_near(name, known)}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def application() -> App:
+    """Return the application, no command of which is imported yet.
+
+    Raises:
+        ModuleNotFoundError: the extra ``cli`` is not installed.
+    """
+    from cyclopts import App, Parameter
+    from rich.console import Console
+
+    app = App(
+        name="tinyagent",
+        help="Record, replay, debug: what an agent did, from its log.",
+        usage="tinyagent COMMAND [REF] ...",
+        help_epilogue=REF,
+        help_format="plaintext",
+        version_flags=(),
+        default_parameter=Parameter(negative=(), show_default=False),
+        console=Console(),
+        error_console=Console(stderr=True),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for at, (name, what) in enumerate(COMMANDS.items()):
+        app.command(f"tinyagent.cli.{name}:run", name=name, help=what, sort_key=at)
+    return app
+
+
+def _is_ours(error: Exception) -> bool:
+    return type(error).__module__.startswith("tinyagent.")
+
+
+def _code(error: Exception) -> int:
+    """Return the exit code that *error* has; 70 if it is our own bug."""
+    from cyclopts import CycloptsError
+
     from tinyagent.cli.live import RefusedError
     from tinyagent.cli.refs import RefError
     from tinyagent.runtime.errors import (
@@ -65,7 +157,7 @@ def _code(error: Exception) -> int | None:
     )
 
     match error:
-        case RefError():
+        case RefError() | CycloptsError():
             return 2
         case RefusedError() | ImportedLogError():
             return 4
@@ -74,30 +166,21 @@ def _code(error: Exception) -> int | None:
         case LogError():
             return 3
         case _:
-            return None
+            return 70
 
 
-def _tell(error: Exception, *, is_json: bool) -> None:
+def _tell(name: str, message: str, *, is_json: bool) -> None:
     from tinyagent.cli.render import document, safe
 
-    name, message = type(error).__name__, str(error)
     if is_json:
         print(document("error", error=name, message=message), file=sys.stderr)
     else:
         print(f"{name}: {safe(message)}", file=sys.stderr)
 
 
-def _usage(given: Sequence[str]) -> int:
-    asked = given[:1] in (["-h"], ["--help"])
-    out = sys.stdout if asked else sys.stderr
-    print("tinyagent COMMAND [REF] ...\n", file=out)
-    for name, what in COMMANDS.items():
-        print(f"  {name:8} {what}", file=out)
-    print(
-        "\nREF: a log's folder, a packed .jsonl file, `-`; in ./runs also `last`, `@name`, or the "
-        "first digits\nof an id. Then `:N` for record N.",
-        file=out,
-    )
-    if given and not asked:
-        print(f"\nno command {given[0]!r}", file=out)
-    return 0 if asked else 2
+def _missing() -> str:
+    """Return how to install the extra; the distribution's name is read from what is installed."""
+    from importlib.metadata import packages_distributions
+
+    found = packages_distributions().get("tinyagent") or ["tinyagent"]
+    return f"the command line needs the extra `cli`: pip install '{found[0]}[cli]'"

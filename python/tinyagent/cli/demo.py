@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tinyagent import edits
@@ -19,7 +18,10 @@ from tinyagent.agent_types import (
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
 )
-from tinyagent.cli import refs, show
+from tinyagent.cli import refs
+from tinyagent.cli.options import COMMON, Common
+from tinyagent.cli.render import emit
+from tinyagent.cli.transcript import transcript
 from tinyagent.continuing import fork, resume
 from tinyagent.demo import QUESTION, SUNNY, build, doubt_answer, script, sunny_script
 from tinyagent.runtime.clock import SystemClock
@@ -28,13 +30,13 @@ from tinyagent.testing.provider import ProviderServer
 from tinyagent.verbs import load, open_log, replay
 
 
-def run(argv: Sequence[str]) -> int:
+def run(*, common: Common = COMMON) -> int:
     """Run the demonstration; return 1 if the replay is not the same."""
-    where = _free(refs.folder())
-    return asyncio.run(_demo(where))
+    where = _free(refs.folder(common.dir))
+    return asyncio.run(_demo(where, common.color))
 
 
-async def _demo(where: Path) -> int:
+async def _demo(where: Path, color: str) -> int:
     clock = SystemClock()
     started_s = clock.monotonic_s()
     print(f"> {QUESTION}\n")
@@ -45,15 +47,14 @@ async def _demo(where: Path) -> int:
         asked = len(server.requests)
     took_s = clock.monotonic_s() - started_s
     print(f"\n\n{asked} requests over HTTP in {took_s:.1f} s; every event is in {where}:\n")
-    for line in show.transcript(load(where)):
-        print(line)
+    emit(transcript(load(where)), color=color)
     report = await replay(where, build)
     if report.first_divergence is not None:
         print(f"\nDivergenceError: {report.first_divergence}")
         return 1
     print(f"\nreplayed with the server gone and no tool run\nsame: {report.records} records")
-    await _what_if(where)
-    await _killed(where.with_name(f"{where.name}-killed"))
+    await _what_if(where, color)
+    await _killed(where.with_name(f"{where.name}-killed"), color)
     print(
         f"\nTry next:\n"
         f"  {_self()} show {where} --view events\n"
@@ -64,7 +65,7 @@ async def _demo(where: Path) -> int:
     return 0
 
 
-async def _what_if(parent: Path) -> None:
+async def _what_if(parent: Path, color: str) -> None:
     """Fork where the forecast came, with another one; the booking waits for a person there."""
     into = parent.with_name(f"{parent.name}-fork")
     edit = edits.tool_result("call_w1", SUNNY)
@@ -79,11 +80,10 @@ async def _what_if(parent: Path) -> None:
         print("  book_table may change the world: in a fork it waits for an approval; refused")
         agent.deny("call_b1", why="this is only a what-if")
         await agent.run()
-    for line in show.transcript(load(into), after=after):
-        print(line)
+    emit(transcript(load(into), after=after), color=color)
 
 
-async def _killed(where: Path) -> None:
+async def _killed(where: Path, color: str) -> None:
     """Kill the process that runs the booking, and go on with its log."""
     program = f"from tinyagent.demo import book_for_ever; book_for_ever({str(where)!r}, %r)"
     async with ProviderServer([*script()[:2], doubt_answer()]) as server:
@@ -104,8 +104,7 @@ async def _killed(where: Path) -> None:
         async with resume(where, again, on_unknown=lambda call: call.tell()) as agent:
             await agent.run()
         paid = len(server.requests) - asked
-    for line in show.transcript(load(where), after=after):
-        print(line)
+    emit(transcript(load(where), after=after), color=color)
     print(f"resumed: {paid} more request, no second booking, and nobody was told a falsehood")
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
 
 from tinyagent.actors.asked import RequestAt, compared
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
+from tinyagent.cli.options import COMMON, ONE, Common, NoPager
 from tinyagent.cli.refs import Place, RefError
-from tinyagent.cli.render import cut, document, width
+from tinyagent.cli.render import document, emit
 from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import differences
 from tinyagent.runtime.errors import NotInLogError
@@ -21,31 +23,39 @@ MORE_MAX = 20
 """So many places after the first are worded; ``--json`` has all of them."""
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    one: Annotated[str, Parameter(name="A", allow_leading_hyphen=True, help=f"{ONE}; or REF:N")],
+    other: Annotated[
+        str | None,
+        Parameter(
+            name="B", allow_leading_hyphen=True, help="left out: A against the call before it"
+        ),
+    ] = None,
+    /,
+    *,
+    state: Annotated[bool, Parameter(help="what the agent knew")] = False,
+    context: Annotated[bool, Parameter(help="what the model was sent")] = False,
+    no_pager: NoPager = False,
+    common: Common = COMMON,
+) -> int:
     """Print what differs; return 1 if something does."""
-    parser = refs.parser("diff")
-    parser.add_argument("a", metavar="A", help="REF, or REF:N")
-    parser.add_argument("b", metavar="B", nargs="?", help="left out: A against the call before it")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--state", action="store_true", help="what the agent knew")
-    how.add_argument("--context", action="store_true", help="what the model was sent")
-    given = parser.parse_args(argv)
-    a = refs.place(given.a, given.dir)
-    b = refs.place(given.b, given.dir) if given.b is not None else None
+    if state and context:
+        raise RefError("--state or --context, not both")
+    a = refs.place(one, common.dir)
+    b = refs.place(other, common.dir) if other is not None else None
     if b is not None and (a.n is None) is not (b.n is None):
         raise RefError("say a record of both logs, or of none")
-    if given.context or (b is None and not given.state):
+    if context or (b is None and not state):
         lines, told = _contexts(a, b)
-    elif given.state or a.n is not None:
+    elif state or a.n is not None:
         lines, told = _states(a, b)
     else:
         assert b is not None
         lines, told = _logs(load(a.path), load(b.path))
-    if given.json:
+    if common.json:
         print(document("diff", **told))
     else:
-        for line in lines:
-            print(line)
+        emit(lines, color=common.color, pager=not no_pager)
     return 0 if told["same"] else 1
 
 
@@ -71,9 +81,7 @@ def _plain(apart: Apart) -> dict[str, Any]:
 
 def worded(found: LogDiff) -> Iterator[str]:
     """Yield where two logs part."""
-    columns = width()
-    for line in found.summary(MORE_MAX, views.WHOLE).splitlines():
-        yield cut(line, columns)
+    yield from found.summary(MORE_MAX, views.WHOLE).splitlines()
 
 
 def _states(a: Place, b: Place | None) -> Told:

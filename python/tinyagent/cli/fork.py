@@ -4,47 +4,70 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tinyagent import edits
 from tinyagent._runs import RunFailedError
 from tinyagent.actors.forking import Edit
 from tinyagent.cli import live, refs
+from tinyagent.cli.options import COMMON, ONE, Common, Factory, Yes
 from tinyagent.cli.render import safe
 from tinyagent.continuing import fork
 from tinyagent.verbs import load, made_by
 
 
-def run(argv: Sequence[str]) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Edits:
+    """What shall be different."""
+
+    prompt: Annotated[str | None, Parameter(help="what the user says instead")] = None
+    tool_result: Annotated[
+        tuple[str, ...], Parameter(metavar="CALL=TEXT", help="what a call came to; CALL=@FILE")
+    ] = ()
+    model: Annotated[str | None, Parameter(help="a model by name, provider:model")] = None
+    system: Annotated[str | None, Parameter(help="the system prompt; @FILE reads it")] = None
+
+
+UNEDITED = Edits()
+
+
+def run(
+    ref: Annotated[
+        str, Parameter(name="REF:N", allow_leading_hyphen=True, help=f"{ONE}; without :N all of it")
+    ],
+    /,
+    *,
+    edit: Edits = UNEDITED,
+    into: Annotated[Path | None, Parameter(help="beside the parent; made")] = None,
+    allow_effects: Annotated[bool, Parameter(help="no approval for each effect")] = False,
+    go: Annotated[bool, Parameter(name="--run", help="go on from there, live")] = False,
+    app: Factory = None,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> int:
     """Make the fork, and with ``--run`` go on from it; return 0 if that reached an answer."""
-    parser = refs.parser("fork")
-    parser.add_argument("ref", metavar="REF:N")
-    live.add_arguments(parser)
-    parser.add_argument("--prompt", metavar="TEXT", help="what the user says instead")
-    parser.add_argument("--tool-result", metavar="CALL=TEXT", action="append", default=[])
-    parser.add_argument("--model", metavar="NAME", help="a model by name, provider:model")
-    parser.add_argument("--system", metavar="TEXT", help="the system prompt; @FILE reads it")
-    parser.add_argument("--into", metavar="DIR", type=Path, help="beside the parent; made")
-    parser.add_argument("--allow-effects", action="store_true", help="no approval for each effect")
-    parser.add_argument("--run", action="store_true", help="go on from there, live")
-    given = parser.parse_args(argv)
-    factory = live.application(given.app) if given.run else None
-    place = refs.place(given.ref, given.dir)
+    factory = live.application(app) if go else None
+    place = refs.place(ref, common.dir)
     parent = load(place.path)
-    into = given.into or live.free_name(Path(place.path), "fork")
+    into = into or live.free_name(Path(place.path), "fork")
     if factory is not None:
-        live.announce(f"fork {place.path}", parent.settings, yes=given.yes)
-    edit = _edits(given.prompt, given.tool_result, given.model, given.system)
+        live.announce(f"fork {place.path}", parent.settings, yes=yes)
+    wanted = list(_edits(edit))
 
     async def make() -> int:
-        made = fork(place.path, at=place.n, edit=edit, into=into, allow_effects=given.allow_effects)
+        made = fork(place.path, at=place.n, edit=wanted, into=into, allow_effects=allow_effects)
         async with made as child:
             assert made.plan is not None
             plan = made.plan
             moved = f"; not at {plan.wanted}: {plan.because}" if plan.because else ""
             told = f"fork {child.meta.log[:8]} of {parent.meta.log[:8]}:{plan.at}"
-            counted = f"{plan.at} records shared, {len(edit)} edited{moved}"
+            counted = f"{plan.at} records shared, {len(wanted)} edited{moved}"
             print(safe(f"{told}, {counted}; in {into}"), file=sys.stderr)
             if factory is not None:
                 try:
@@ -58,23 +81,19 @@ def run(argv: Sequence[str]) -> int:
     except ValueError as error:
         raise refs.RefError(str(error)) from error
     recording = load(into)
-    code = live.report("fork", recording, after=at, is_json=given.json, at=at, into=str(into))
+    code = live.report("fork", recording, common, after=at, at=at, into=str(into))
     return code if factory is not None else 0
 
 
-def _edits(
-    prompt: str | None, results: Sequence[str], model: str | None, system: str | None
-) -> list[Edit]:
-    found: list[Edit] = []
-    if prompt is not None:
-        found.append(edits.user_said(live.text_of(prompt)))
-    for given in results:
-        call_id, equals, text = given.partition("=")
+def _edits(given: Edits) -> Iterator[Edit]:
+    if given.prompt is not None:
+        yield edits.user_said(live.text_of(given.prompt))
+    for one in given.tool_result:
+        call_id, equals, text = one.partition("=")
         if not equals:
-            raise refs.RefError(f"--tool-result {given}: expected CALL=TEXT or CALL=@FILE")
-        found.append(edits.tool_result(call_id, live.text_of(text)))
-    if model is not None:
-        found.append(edits.model(model))
-    if system is not None:
-        found.append(edits.system_prompt(live.text_of(system)))
-    return found
+            raise refs.RefError(f"--tool-result {one}: expected CALL=TEXT or CALL=@FILE")
+        yield edits.tool_result(call_id, live.text_of(text))
+    if given.model is not None:
+        yield edits.model(given.model)
+    if given.system is not None:
+        yield edits.system_prompt(live.text_of(given.system))

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyagent.cli.refs import RefError
-from tinyagent.cli.render import document, safe
+from tinyagent.cli.render import document, emit, safe
+from tinyagent.cli.transcript import transcript
 from tinyagent.events import Settings
 from tinyagent.verbs import Recording
+
+if TYPE_CHECKING:
+    from tinyagent.cli.options import Common
 
 
 class RefusedError(Exception):
     """A live run was not allowed: by the environment, or by who was asked."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that runs an application."""
-    parser.add_argument("--app", metavar="MODULE:FACTORY", help="a callable that takes log=")
-    parser.add_argument("--yes", action="store_true", help="do not ask before running live")
 
 
 def application(spec: str | None) -> Callable[..., Any]:
@@ -64,19 +61,16 @@ def announce(what: str, settings: Settings, *, yes: bool) -> None:
         raise RefusedError(f"{what} was not allowed")
 
 
-def report(command: str, recording: Recording, *, after: int, is_json: bool, **told: Any) -> int:
+def report(command: str, recording: Recording, common: Common, *, after: int, **told: Any) -> int:
     """Print what came of a run behind record *after*; return 1 if no answer was reached."""
-    from tinyagent.cli.show import transcript
-
-    if is_json:
+    if common.json:
         waiting = {
             "in_doubt": [call.call_id for call in recording.in_doubt],
             "approvals": [call.call_id for call in recording.approvals_pending],
         }
         print(document(command, log=recording.meta.log, status=recording.status, **waiting, **told))
     else:
-        for line in transcript(recording, after=after):
-            print(line)
+        emit(transcript(recording, after=after), color=common.color)
     return int(recording.status not in ("answered", "stopped"))
 
 

@@ -3,52 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.render import document, safe
+from tinyagent.cli.options import COMMON, Common, Ref
+from tinyagent.cli.render import dim, document, emit, line
 from tinyagent.masking import masked_with_env
 from tinyagent.runtime.redact import Redaction, redact
 
 _WHAT = re.compile(r"([0-9]+)(?::(.*))?", re.DOTALL)
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    ref: Ref,
+    /,
+    *,
+    to: Annotated[str, Parameter(name=["-o", "--output"], help="a folder; made")],
+    known_env: Annotated[
+        bool, Parameter(help="mask the keys of providers that are set here")
+    ] = False,
+    seq: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="N[:PATH]",
+            help="the payload of record N; with a path such as /content, that value of it",
+        ),
+    ] = (),
+    no_digest: Annotated[bool, Parameter(help="leave no digest, of what could be guessed")] = False,
+    common: Common = COMMON,
+) -> int:
     """Write the new log, and say what was taken out; the source is its owner's to delete."""
-    parser = refs.parser("redact")
-    parser.add_argument("ref", metavar="REF")
-    parser.add_argument("-o", metavar="NEW", dest="to", required=True, help="a folder; made")
-    parser.add_argument(
-        "--known-env", action="store_true", help="mask the keys of providers that are set here"
-    )
-    parser.add_argument(
-        "--seq",
-        metavar="N[:PATH]",
-        action="append",
-        default=[],
-        help="the payload of record N; with a path such as /content, that value of it",
-    )
-    parser.add_argument(
-        "--no-digest", action="store_true", help="leave no digest, of what could be guessed"
-    )
-    given = parser.parse_args(argv)
-    what = [_asked(text) for text in given.seq]
-    if not what and not given.known_env:
+    what = [_asked(text) for text in seq]
+    if not what and not known_env:
         raise refs.RefError("say what: --seq N, --seq N:/path, or --known-env")
-    place = refs.on_disk(refs.resolve(given.ref, given.dir))
-    masked = masked_with_env(place) if given.known_env else {}
+    place = refs.on_disk(refs.resolve(ref, common.dir))
+    masked = masked_with_env(place) if known_env else {}
     try:
-        redact(place, Path(given.to), what, digest=not given.no_digest, masked=masked)
+        redact(place, Path(to), what, digest=not no_digest, masked=masked)
     except ValueError as error:
         raise refs.RefError(str(error)) from error
     named = [{"seq": one.seq, "path": one.path} for one in what]
-    if given.json:
-        told = {"where": str(place), "to": given.to}
+    if common.json:
+        told = {"where": str(place), "to": to}
         print(document("redact", **told, redacted=named, masked=sorted(masked)))
         return 0
-    print(f"{safe(given.to)}   {len(what):,} taken out, {len(masked):,} records written anew")
-    print(f"{safe(str(place))} still holds all of it: delete it yourself")
+    done = f"{to}   {len(what):,} taken out, {len(masked):,} records written anew"
+    left = line(dim(f"{place} still holds all of it: delete it yourself"))
+    emit([line(done), left], color=common.color)
     return 0
 
 

@@ -6,7 +6,6 @@ A REF is a path, ``last``, ``@name``, a prefix of a log's id, or ``-`` for stand
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import os
 import shutil
@@ -50,16 +49,6 @@ class _Header(msgspec.Struct):
     name: str | None = None
 
 
-def parser(command: str) -> argparse.ArgumentParser:
-    """Return a parser with what every command that reads a log takes."""
-    made = argparse.ArgumentParser(prog=f"tinyagent {command}")
-    made.add_argument("--json", action="store_true", help="one JSON document")
-    made.add_argument(
-        "--dir", metavar="DIR", help="where logs are; else TINYAGENT_LOG_DIR, else ./runs"
-    )
-    return made
-
-
 def folder(given: str | None = None) -> Path:
     """Return where logs are looked for: *given*, else ``TINYAGENT_LOG_DIR``, else ``./runs``."""
     return Path(given or os.environ.get("TINYAGENT_LOG_DIR") or "runs")
@@ -90,6 +79,8 @@ def resolve(ref: str, within: str | None = None) -> str | Path:
     logs = folder(within)
     if ref == "-":
         return _standard_input()
+    if ref.startswith("-"):
+        raise RefError(f"unknown option {ref}; a log of that name is ./{ref}")
     if ref == "last":
         found = sorted(logs.glob("*/00000001.jsonl"), key=lambda path: path.stat().st_mtime)
         if not found:

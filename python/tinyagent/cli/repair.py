@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.render import document, safe
+from tinyagent.cli.options import COMMON, Common, Ref
+from tinyagent.cli.render import dim, document, emit, line
 from tinyagent.runtime.repair import repair
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    ref: Ref,
+    /,
+    *,
+    to: Annotated[str, Parameter(name=["-o", "--output"], help="a folder; made")],
+    common: Common = COMMON,
+) -> int:
     """Write the new log, and say what is lost; the source stays as it is."""
-    parser = refs.parser("repair")
-    parser.add_argument("ref", metavar="REF")
-    parser.add_argument("-o", metavar="NEW", dest="to", required=True, help="a folder; made")
-    given = parser.parse_args(argv)
-    place = refs.on_disk(refs.resolve(given.ref, given.dir))
+    place = refs.on_disk(refs.resolve(ref, common.dir))
     try:
-        found = repair(place, Path(given.to))
+        found = repair(place, Path(to))
     except ValueError as error:
         raise refs.RefError(str(error)) from error
     kept = sum(len(part) for part in found.parts if isinstance(part, list))
     lost = sum(gap.last - gap.first + 1 for gap in found.gaps)
-    if given.json:
-        told = {"log": found.meta.log, "where": str(place), "to": given.to}
+    if common.json:
+        told = {"log": found.meta.log, "where": str(place), "to": to}
         print(document("repair", **told, records=kept, lost=lost, gaps=found.gaps))
         return 0
-    print(f"{safe(given.to)}   {kept:,} records kept, {lost:,} lost")
+    lines = [line(f"{to}   {kept:,} records kept, {lost:,} lost")]
     for gap in found.gaps:
         span = f"records {gap.first}..{gap.last}"
-        print(f"  {span}: {safe(gap.segment)}, {gap.bytes:,} bytes from byte {gap.offset:,} on")
+        text = f"  {span}: {gap.segment}, {gap.bytes:,} bytes from byte {gap.offset:,} on"
+        lines.append(line(text))
     if found.gaps:
-        print("It loads, and replays up to the first gap; tinyagent resume needs --accept-loss")
+        text = "It loads, and replays up to the first gap; tinyagent resume needs --accept-loss"
+        lines.append(line(dim(text)))
+    emit(lines, color=common.color)
     return 0

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 
+from tinyagent.cli import refs
 from tinyagent.cli.live import application
-from tinyagent.cli.refs import resolve
+from tinyagent.cli.options import COMMON, Common, Factory, Ref
+from tinyagent.cli.render import Line, bad, dim, document, emit, good, line
+from tinyagent.runtime.divergence import Report
 from tinyagent.verbs import replay
 
 
-def run(argv: Sequence[str]) -> int:
+def run(ref: Ref = "last", /, *, app: Factory = None, common: Common = COMMON) -> int:
     """Print what was compared; return 1 at the first divergence."""
-    parser = argparse.ArgumentParser(prog="tinyagent replay")
-    parser.add_argument("ref", nargs="?", default="last")
-    parser.add_argument("--app", metavar="MODULE:FACTORY", help="a callable that takes log=")
-    given = parser.parse_args(argv)
-    factory = application(given.app) if given.app else None
+    factory = application(app) if app else None
+    place = refs.place(ref, common.dir)
     try:
-        report = asyncio.run(replay(resolve(given.ref), factory))
+        report = asyncio.run(replay(place.path, factory))
     except TypeError as error:
         if factory is None:
             raise
-        print(f"--app {given.app}: {error}", file=sys.stderr)
-        return 2
+        raise refs.RefError(f"--app {app}: {error}") from error
+    if common.json:
+        print(document("replay", **plain(report)))
+    else:
+        emit(worded(report), color=common.color)
+    return int(report.first_divergence is not None)
+
+
+def plain(report: Report) -> dict[str, object]:
+    """Return *report* as JSON."""
+    fault = report.first_divergence
+    return {
+        "ok": fault is None,
+        "records": report.records,
+        "matched": report.matched,
+        "requests": report.requests,
+        "unfinished": report.unfinished,
+        "lost": report.lost,
+        "divergence": str(fault) if fault is not None else None,
+    }
+
+
+def worded(report: Report) -> Iterator[Line]:
+    """Yield what was compared, or where the first divergence is."""
     if report.first_divergence is not None:
-        print(f"DivergenceError: {report.first_divergence}")
-        return 1
-    print(f"same: {report.records} records")
-    print(
-        f"{report.matched} decisions and {report.requests} model requests are what today's code "
-        "makes of them; no tool, no network, nothing written"
+        first, *more = str(report.first_divergence).splitlines()
+        yield line(bad("DivergenceError"), f": {first}")
+        yield from map(line, more)
+        return
+    yield line(good("same"), f": {report.records} records")
+    yield line(
+        dim(
+            f"{report.matched} decisions and {report.requests} model requests are what today's "
+            "code makes of them; no tool, no network, nothing written"
+        )
     )
     if report.lost is not None:
-        first, last = report.lost
-        print(f"ended there: records {first}..{last} are lost, and none behind them is compared")
+        first_lost, last = report.lost
+        span = f"records {first_lost}..{last}"
+        yield line(f"ended there: {span} are lost, and none behind them is compared")
     if report.unfinished:
-        print(f"{report.unfinished} decisions at the end were cut off before they were recorded")
-    return 0
+        cut = f"{report.unfinished} decisions at the end were cut off before they were recorded"
+        yield line(cut)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tinyagent.cli import live, refs
+from tinyagent.cli.options import COMMON, Common, Factory, Ref, Yes
 from tinyagent.continuing import rerun
 from tinyagent.verbs import load
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    ref: Ref = "last",
+    /,
+    *,
+    app: Factory = None,
+    yes: Yes = False,
+    into: Annotated[Path | None, Parameter(help="the new log; made")] = None,
+    common: Common = COMMON,
+) -> int:
     """Say the inputs of the log again; return 0 if the last of them reached an answer."""
-    parser = refs.parser("rerun")
-    parser.add_argument("ref", nargs="?", default="last")
-    live.add_arguments(parser)
-    parser.add_argument("--into", metavar="DIR", type=Path, help="the new log; made")
-    given = parser.parse_args(argv)
-    factory = live.application(given.app)
-    place = refs.place(given.ref, given.dir)
+    factory = live.application(app)
+    place = refs.place(ref, common.dir)
     before = load(place.path)
-    into = given.into or live.free_name(Path(place.path), "rerun")
+    into = into or live.free_name(Path(place.path), "rerun")
     spent = before.usage.total_tokens
     what = f"rerun {place.path} into {into} ({spent:,} tokens the last time)"
-    live.announce(what, before.settings, yes=given.yes)
+    live.announce(what, before.settings, yes=yes)
     recording = asyncio.run(rerun(place.path, factory, into=into))
-    return live.report("rerun", recording, after=0, is_json=given.json, into=str(into))
+    return live.report("rerun", recording, common, after=0, into=str(into))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from tinyagent._decisions import Decision, UnknownOutcome
 from tinyagent._runs import RunFailedError
 from tinyagent.cli import live, refs
+from tinyagent.cli.options import COMMON, Common, Factory, Ref, Yes
 from tinyagent.cli.render import safe
 from tinyagent.continuing import resume
 from tinyagent.verbs import load
@@ -17,41 +20,45 @@ from tinyagent.verbs import load
 WORDS = "[d]one, give result  [f]ailed  [t]ell the model nobody knows  run [a]gain  [w]ait"
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    ref: Ref = "last",
+    /,
+    *,
+    app: Factory = None,
+    yes: Yes = False,
+    unknown: Annotated[
+        str | None,
+        Parameter(
+            metavar="ask|wait|tell|again|failed=WHY|done=RESULT",
+            help="what becomes of a call in doubt; @FILE reads the text; default: ask, else wait",
+        ),
+    ] = None,
+    approve: Annotated[
+        tuple[str, ...], Parameter(metavar="CALL", help="let this call run that waits for leave")
+    ] = (),
+    deny: Annotated[tuple[str, ...], Parameter(metavar="CALL", help="let it not run")] = (),
+    accept_loss: Annotated[bool, Parameter(help="go on although a repair gave up records")] = False,
+    common: Common = COMMON,
+) -> int:
     """Go on with the log; return 0 if an answer was reached."""
-    parser = refs.parser("resume")
-    parser.add_argument("ref", nargs="?", default="last")
-    live.add_arguments(parser)
-    parser.add_argument(
-        "--unknown",
-        metavar="ask|wait|tell|again|failed=WHY|done=RESULT",
-        default="ask" if sys.stdin.isatty() else "wait",
-        help="what becomes of a call in doubt; @FILE reads the text from there",
-    )
-    parser.add_argument("--approve", metavar="CALL", action="append", default=[])
-    parser.add_argument("--deny", metavar="CALL", action="append", default=[])
-    parser.add_argument(
-        "--accept-loss", action="store_true", help="go on although a repair gave up records"
-    )
-    given = parser.parse_args(argv)
-    factory = live.application(given.app)
-    place = refs.place(given.ref, given.dir)
+    factory = live.application(app)
+    place = refs.place(ref, common.dir)
     before = load(place.path)
     is_lossy = before.damage is not None and bool(before.damage.lost_records)
     if before.status not in ("crashed", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
-        return live.report("resume", before, after=before.records[-1].seq, is_json=given.json)
-    live.announce(f"resume {place.path}", before.settings, yes=given.yes)
-    approve = {**dict.fromkeys(given.approve, True), **dict.fromkeys(given.deny, False)}
-    decide = decided_by(given.unknown)
+        return live.report("resume", before, common, after=before.records[-1].seq)
+    live.announce(f"resume {place.path}", before.settings, yes=yes)
+    decisions = {**dict.fromkeys(approve, True), **dict.fromkeys(deny, False)}
+    decide = decided_by(unknown or ("ask" if sys.stdin.isatty() else "wait"))
 
     async def go_on() -> None:
         async with resume(
             place.path,
             factory,
             on_unknown=decide,
-            approve=approve,
-            accept_loss=given.accept_loss,
+            approve=decisions,
+            accept_loss=accept_loss,
         ) as agent:
             try:
                 await agent.run()
@@ -60,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
 
     asyncio.run(go_on())
     after = before.records[-1].seq if before.records else 0
-    return live.report("resume", load(place.path), after=after, is_json=given.json)
+    return live.report("resume", load(place.path), common, after=after)
 
 
 def decided_by(word: str) -> Callable[[UnknownOutcome], Decision]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.render import document, safe
+from tinyagent.cli.options import COMMON, ONE, Common
+from tinyagent.cli.render import Line, bad, dim, document, emit, good, line, safe
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError
 from tinyagent.runtime.load import read_own
@@ -49,23 +51,21 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict == "corrupt" or (self.deep is not None and self.deep.fault is not None)
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    *logs: Annotated[
+        str, Parameter(name="REF", allow_leading_hyphen=True, help=f"{ONE}; left out: last")
+    ],
+    deep: Annotated[bool, Parameter(help="also fold the records and decide all anew")] = False,
+    common: Common = COMMON,
+) -> int:
     """Print a verdict for each log; return 1 if one is damaged."""
-    parser = refs.parser("verify")
-    parser.add_argument("refs", nargs="*", default=["last"], metavar="REF")
-    parser.add_argument(
-        "--deep", action="store_true", help="also fold the records and decide all anew"
-    )
-    given = parser.parse_args(argv)
-    places = [refs.resolve(ref, given.dir) for ref in given.refs]
-    found = [verdict_on(place, is_deep=given.deep) for place in places]
-    if given.json:
+    places = [refs.resolve(ref, common.dir) for ref in logs or ("last",)]
+    found = [verdict_on(place, is_deep=deep) for place in places]
+    if common.json:
         print(document("verify", logs=found))
     else:
         wide = max(len(safe(one.path)) for one in found)
-        for one in found:
-            for line in told(one, wide):
-                print(line)
+        emit((text for one in found for text in told(one, wide)), color=common.color)
     return int(any(one.is_bad for one in found))
 
 
@@ -114,24 +114,27 @@ def deeply(recording: Recording) -> Deep:
     return Deep(matched=report.matched + report.requests, fault=told, **found)
 
 
-def told(one: Verdict, wide: int = 0) -> Iterator[str]:
+def told(one: Verdict, wide: int = 0) -> Iterator[Line]:
     """Yield the lines about one log: its segments too, unless all is well."""
-    yield f"{safe(one.path):{wide}}   {one.verdict:8} {safe(one.message)}"
+    verdict = f"{one.verdict:8} "
+    style = {"ok": good(verdict), "corrupt": bad(verdict)}.get(one.verdict, (verdict, "yellow"))
+    yield line(f"{safe(one.path):{wide}}   ", style, one.message)
     if one.report is not None and one.verdict != "ok":
         for segment in one.report.segments:
-            yield f"  {safe(segment.name)}   {segment.verdict:8} {segment.records:,} records"
-            yield from (f"    {safe(complaint)}" for complaint in segment.complaints)
+            yield line(f"  {segment.name}   {segment.verdict:8} {segment.records:,} records")
+            yield from (line(dim(f"    {complaint}")) for complaint in segment.complaints)
     deep = one.deep
     if deep is None:
         return
     for first, last in deep.lost:
-        yield f"  records {first}..{last} are lost; the log was repaired"
+        yield line(f"  records {first}..{last} are lost; the log was repaired")
     if deep.unknown:
-        yield f"  {deep.unknown} records are of kinds from a newer release"
+        yield line(f"  {deep.unknown} records are of kinds from a newer release")
     if deep.fault is not None:
-        yield f"  {safe(deep.fault)}"
+        yield line(bad(f"  {deep.fault}"))
     else:
-        yield f"  {deep.matched:,} decisions and requests are what today's code makes of them"
+        what = f"  {deep.matched:,} decisions and requests are what today's code makes of them"
+        yield line(dim(what))
 
 
 def _message(report: Report, place: Path) -> str:

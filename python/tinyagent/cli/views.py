@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyagent.actors.asked import Compared, Part, RequestAt
 from tinyagent.actors.standing import Standing
-from tinyagent.cli.render import cut, value, width
+from tinyagent.cli.render import value
 from tinyagent.runtime.divergence import ABSENT, Difference, shown
 
 _MESSAGE = re.compile(r"(messages|input|contents)\[")
@@ -27,7 +27,7 @@ def request(found: RequestAt) -> Iterator[str]:
         told.append(f"{found.usage.get('input', 0):,} tokens in")
         told.append(f"{found.usage.get('cache_read', 0):,} read from cache")
     told.append(f"{len(found.body):,} bytes, the first {found.unchanged_prefix:,} as before")
-    yield cut(" · ".join(told), width())
+    yield " · ".join(told)
     match found.is_verified:
         case True:
             yield f"  digest {found.digest}, as recorded"
@@ -41,39 +41,36 @@ def request(found: RequestAt) -> Iterator[str]:
 
 def changes(found: Compared, before: str) -> Iterator[str]:
     """Yield a line for each part of a request that stayed, came, went or changed."""
-    columns = width()
     if found.unchanged:
-        yield cut(f"  =  {', '.join(grouped(found.unchanged))}   byte for byte {before}", columns)
+        yield f"  =  {', '.join(grouped(found.unchanged))}   byte for byte {before}"
     for sign, parts in (("-", found.removed), ("+", found.added)):
         for part in parts:
-            yield cut(f"  {sign}  {part.path}  {_gist(part)}", columns)
+            yield f"  {sign}  {part.path}  {_gist(part)}"
     yield from differing(found.changed, indent="  ~  ")
 
 
 def state(found: Standing) -> Iterator[str]:
     """Yield how things stood after a record: a line for each thing known."""
-    columns = width()
     plain = found.plain()
     yield f"after record {found.seq}"
     if found.fault:
-        yield cut(f"  ! agent     unknown: {found.fault}", columns)
+        yield f"  ! agent     unknown: {found.fault}"
     for group in ("agent", "settings"):
         for name, known in (plain[group] or {}).items():
-            yield cut(f"  {group:9} {name}  {value(known)}", columns)
+            yield f"  {group:9} {name}  {value(known)}"
     for work in plain["open"]:
         about = " ".join(str(work[name]) for name in ("call_id", "hook") if work.get(name))
-        yield cut(f"  open      {work['seq']} {work['kind']} {about}".rstrip(), columns)
+        yield f"  open      {work['seq']} {work['kind']} {about}".rstrip()
     for index, message in enumerate(plain["messages"]):
-        yield cut(f"  message   [{index}]  {_said(message)}", columns)
+        yield f"  message   [{index}]  {_said(message)}"
 
 
 def differing(found: Iterable[Difference], indent: str = "  ") -> Iterator[str]:
     """Yield each leaf that differs: its path, what it was, what it is."""
-    columns = width()
     for change in found:
-        yield cut(f"{indent}{change.path}", columns)
-        yield cut(f"{' ' * len(indent)}- {shown(change.recorded, WHOLE)}", columns)
-        yield cut(f"{' ' * len(indent)}+ {shown(change.now, WHOLE)}", columns)
+        yield f"{indent}{change.path}"
+        yield f"{' ' * len(indent)}- {shown(change.recorded, WHOLE)}"
+        yield f"{' ' * len(indent)}+ {shown(change.now, WHOLE)}"
 
 
 def grouped(paths: Sequence[str]) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.render import cut, document, safe, width
+from tinyagent.cli.options import COMMON, Common, RefN
+from tinyagent.cli.render import document, emit, safe
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.work import field
 from tinyagent.recording import Why
@@ -18,20 +21,22 @@ INDENT_MAX = 20
 """A run is as deep as it is long: what is deeper stands at this depth, its own in front."""
 
 
-def run(argv: Sequence[str]) -> int:
+def run(
+    ref: RefN,
+    /,
+    *,
+    impact: Annotated[bool, Parameter(help="what N led to")] = False,
+    common: Common = COMMON,
+) -> int:
     """Print the chain, or with ``--impact`` the tree, and return 0."""
-    parser = refs.parser("why")
-    parser.add_argument("ref", metavar="REF:N")
-    parser.add_argument("--impact", action="store_true", help="what N led to")
-    given = parser.parse_args(argv)
-    place = refs.place(given.ref, given.dir)
+    place = refs.place(ref, common.dir)
     number = place.number
     recording = load(place.path)
     steps = Steps(recording)
-    if given.impact:
+    if impact:
         below = recording.impact(number)
         tree = [{"depth": branch.depth, **steps.told(branch.record)} for branch in below]
-        lines = impact(steps, below)
+        lines = tree_of(steps, below)
         told: dict[str, Any] = {"impact": tree}
     else:
         found = recording.why(number)
@@ -41,11 +46,10 @@ def run(argv: Sequence[str]) -> int:
             "request": found.request or None,
             "filled": [steps.told(record) for record in found.filled],
         }
-    if given.json:
+    if common.json:
         print(document("why", log=recording.meta.log, record=number, **told))
     else:
-        for line in lines:
-            print(line)
+        emit(lines, color=common.color)
     return 0
 
 
@@ -100,9 +104,8 @@ def chain(steps: Steps, found: Why) -> Iterator[str]:
         yield from _wrapped([f"request {found.request} was made of", *words])
 
 
-def impact(steps: Steps, below: Sequence[Below]) -> Iterator[str]:
+def tree_of(steps: Steps, below: Sequence[Below]) -> Iterator[str]:
     """Yield the tree, a line for each record; deltas are counted."""
-    columns = width()
     deltas = 0
     for at, (depth, record) in enumerate(below):
         text = steps.word(record)
@@ -112,7 +115,7 @@ def impact(steps: Steps, below: Sequence[Below]) -> Iterator[str]:
                 continue
             text, deltas = f"{record.seq} model.delta, the last of {deltas}", 0
         deep = f"[{depth}] " if depth > INDENT_MAX else ""
-        yield cut("  " * min(depth, INDENT_MAX) + deep + text, columns)
+        yield "  " * min(depth, INDENT_MAX) + deep + text
 
 
 def _wrapped(parts: Sequence[str]) -> Iterator[str]:
