@@ -75,6 +75,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         unverifiable: requests that cannot be rebuilt, because something was redacted.
         unfinished: decisions that a crash kept from being recorded, at the very end.
         lost: the first and the last record that a repair gave up; the replay ended before them.
+        cascade: what else differs, if the replay went on behind the first divergence.
     """
 
     where: str
@@ -85,6 +86,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: int = 0
     lost: tuple[int, int] | None = None
     first_divergence: Divergence | None = None
+    cascade: tuple[Divergence, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -52,10 +52,12 @@ def replay(
     checks: Sequence[Check] = (),
     *,
     instead: Mapping[int, Event] | None = None,
+    is_loose: bool = False,
 ) -> Report:
     """Step *machines* through *records* and compare; stop at the first divergence.
 
     *instead* puts today's events in the place of recorded ones, by number: a configuration.
+    *is_loose*: go on behind it; what else differs, most of it a consequence, is the cascade.
     Behind records that are lost nothing can be compared: there it ends.
 
     Raises:
@@ -63,7 +65,8 @@ def replay(
     """
     known, lost = _until_lost(records)
     run = _Replay(where, known, machines, checks, instead or {})
-    found = run.first_divergence()
+    found = run.divergences()
+    first = next(found, None)
     return Report(
         where=where,
         records=len(known),
@@ -71,7 +74,8 @@ def replay(
         requests=sum(check.compared for check in checks),
         unfinished=run.unfinished,
         lost=lost,
-        first_divergence=found,
+        first_divergence=first,
+        cascade=tuple(found) if is_loose else (),
     )
 
 
@@ -111,20 +115,19 @@ class _Replay:
             for machine in machines
         }
 
-    def first_divergence(self) -> Divergence | None:
+    def divergences(self) -> Iterator[Divergence]:
         for record in self.records:
             event = self.instead.get(record.seq)
             today = record if event is None else msgspec.structs.replace(record, event=event)
             for check in self.checks:
                 finding = check.see(record, today)
                 if finding is not None:
-                    return self._found(record, finding)
+                    yield self._found(record, finding)
             for machine in self.machines:
                 if today.event.kind in machine.inputs:
                     found = self._compare(machine, today)
                     if found is not None:
-                        return found
-        return None
+                        yield found
 
     def _compare(self, machine: Machine[Any], record: Record) -> Divergence | None:
         recorded = [

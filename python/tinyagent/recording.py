@@ -164,18 +164,32 @@ class Recording:
                 bodies.post(record)
             yield from projection.read(record)
 
-    def replay(self, today: k.SessionStarted | None = None) -> Report:
+    def replay(
+        self,
+        today: k.SessionStarted | None = None,
+        *,
+        until: int | None = None,
+        is_loose: bool = False,
+    ) -> Report:
         """Run today's code over the records; *today* is the configuration to use instead.
 
+        *until*: the last record to look at. *is_loose*: go on behind the first divergence, and
+        list what else differs as its cascade.
+
         Raises:
-            ImportedLogError: nothing of it was recorded here.
+            ImportedLogError: nothing of it was recorded here. NotInLogError: there is no record
+                *until*.
         """
         if self.meta.origin is not None:
             raise ImportedLogError(
                 f"{self.where}: imported from {self.meta.origin}, not recorded: there is nothing "
                 "to hold a replay against; show, diff, export and fork it"
             )
-        return verify(self.where, self.records, today)
+        if until is None:
+            return verify(self.where, self.records, today, is_loose=is_loose)
+        last = self._record(until).seq
+        upto = [record for record in self.records if record.seq <= last]
+        return verify(self.where, upto, today, is_loose=is_loose)
 
     def state_at(self, n: int) -> Standing:
         """Return how things stood after record *n*; 0 is before the first.

@@ -87,7 +87,7 @@ def test_two_requests_are_compared_to_the_byte(run: Any) -> None:
     code, out, _ = run("diff", f"{HOOKS}:6", f"{HOOKS}:30", "--context", "--json")
     told = json.loads(out)
     assert (code, told["of"], told["same"], told["records"]) == (1, "requests", False, [6, 30])
-    assert told["changed"] == [
+    assert told["changes"]["changed"] == [
         {
             "path": "messages[1].content[0].text",
             "recorded": "Paris and Rome?",

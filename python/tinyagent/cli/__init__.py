@@ -147,8 +147,7 @@ def _code(error: Exception) -> int:
     """Return the exit code that *error* has; 70 if it is our own bug."""
     from cyclopts import CycloptsError
 
-    from tinyagent.cli.live import RefusedError
-    from tinyagent.cli.refs import RefError
+    from tinyagent.cli.refs import RefError, RefusedError
     from tinyagent.runtime.errors import (
         CorruptLogError,
         DivergenceError,
@@ -170,11 +169,14 @@ def _code(error: Exception) -> int:
 
 
 def _tell(name: str, message: str, *, is_json: bool) -> None:
-    from tinyagent.cli.render import document, safe
-
     if is_json:
-        print(document("error", error=name, message=message), file=sys.stderr)
+        from tinyagent.cli.render import as_json
+
+        told = {"schema": "tinyagent.error/1", "error": name, "message": message}
+        print(as_json(told), file=sys.stderr)
     else:
+        from tinyagent.cli.render import safe
+
         print(f"{name}: {safe(message)}", file=sys.stderr)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from tinyagent import edits
@@ -19,8 +20,9 @@ from tinyagent.agent_types import (
     ToolExecutionStartEvent,
 )
 from tinyagent.cli import refs
+from tinyagent.cli.answers import Demo
 from tinyagent.cli.options import COMMON, Common
-from tinyagent.cli.render import emit
+from tinyagent.cli.render import answer, emit
 from tinyagent.cli.transcript import transcript
 from tinyagent.continuing import fork, resume
 from tinyagent.demo import QUESTION, SUNNY, build, doubt_answer, script, sunny_script
@@ -33,7 +35,12 @@ from tinyagent.verbs import load, open_log, replay
 def run(*, common: Common = COMMON) -> int:
     """Run the demonstration; return 1 if the replay is not the same."""
     where = _free(refs.folder(common.dir))
-    return asyncio.run(_demo(where, common.color))
+    with redirect_stdout(sys.stderr) if common.json else nullcontext():
+        code = asyncio.run(_demo(where, common.color))
+    if common.json:
+        left = [where, *(where.with_name(f"{where.name}-{word}") for word in ("fork", "killed"))]
+        answer(Demo(logs=[str(path) for path in left if path.exists()]))
+    return code
 
 
 async def _demo(where: Path, color: str) -> int:

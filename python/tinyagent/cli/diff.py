@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from tinyagent.actors.asked import RequestAt, compared
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
+from tinyagent.cli.answers import DiffLogs, PlainApart
 from tinyagent.cli.options import COMMON, ONE, Common, NoPager
 from tinyagent.cli.refs import Place, RefError
-from tinyagent.cli.render import document, emit
+from tinyagent.cli.render import answer, emit
 from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import differences
 from tinyagent.runtime.errors import NotInLogError
@@ -53,30 +54,30 @@ def run(
         assert b is not None
         lines, told = _logs(load(a.path), load(b.path))
     if common.json:
-        print(document("diff", **told))
+        answer(told)
     else:
         emit(lines, color=common.color, pager=not no_pager)
-    return 0 if told["same"] else 1
+    return 0 if told.same else 1
 
 
-Told = tuple[Iterator[str], dict[str, Any]]
+Told = tuple[Iterator[str], DiffLogs]
 
 
 def _logs(a: Recording, b: Recording) -> Told:
     found = a.diff(b)
-    told = {
-        "of": "logs",
-        "same": found.is_same,
-        "records": found.same,
-        "first": _plain(found.first) if found.first is not None else None,
-        "cascade": [_plain(apart) for apart in found.cascade],
-    }
+    told = DiffLogs(
+        of="logs",
+        same=found.is_same,
+        records=found.same,
+        first=_plain(found.first) if found.first is not None else None,
+        cascade=[_plain(apart) for apart in found.cascade],
+    )
     return worded(found), told
 
 
-def _plain(apart: Apart) -> dict[str, Any]:
+def _plain(apart: Apart) -> PlainApart:
     told: dict[str, Any] = msgspec.structs.asdict(apart)
-    return {**told, "paths": views.plain_leaves(apart.paths)}
+    return PlainApart(**{**told, "paths": views.plain_leaves(apart.paths)})
 
 
 def worded(found: LogDiff) -> Iterator[str]:
@@ -93,12 +94,7 @@ def _states(a: Place, b: Place | None) -> Told:
         other = first if b.path == a.path else load(b.path)
         n, m = (_last(log, place) for log, place in ((first, a), (other, b)))
     found = list(differences(first.state_at(n).plain(), other.state_at(m).plain()))
-    told = {
-        "of": "states",
-        "same": not found,
-        "records": [n, m],
-        "changed": views.plain_leaves(found),
-    }
+    told = DiffLogs(of="states", same=not found, records=[n, m], changed=views.plain_leaves(found))
 
     def lines() -> Iterator[str]:
         yield f"state after {n} and after {m}: " + ("the same" if not found else "not the same")
@@ -118,18 +114,19 @@ def _contexts(a: Place, b: Place | None) -> Told:
     first = load(a.path)
     found = first.request_at(request_near(first, a.n))
     if b is None:
-        told = {"of": "requests", "same": _is_same(found), **views.plain_request(found)}
+        plain = views.plain_request(found)
+        told = DiffLogs(of="requests", same=_is_same(found), request=plain)
         return views.request(found), told
     other = first if b.path == a.path else load(b.path)
     against = other.request_at(request_near(other, b.n))
     changes = compared(against.body, found.body)
     same = found.body == against.body
-    told = {
-        "of": "requests",
-        "same": same,
-        "records": [found.seq, against.seq],
-        **views.plain_changes(changes),
-    }
+    told = DiffLogs(
+        of="requests",
+        same=same,
+        records=[found.seq, against.seq],
+        changes=views.plain_changes(changes),
+    )
 
     def lines() -> Iterator[str]:
         yield f"request {found.seq} and request {against.seq}: " + (

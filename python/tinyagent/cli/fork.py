@@ -15,6 +15,7 @@ from tinyagent import edits
 from tinyagent._runs import RunFailedError
 from tinyagent.actors.forking import Edit
 from tinyagent.cli import live, refs
+from tinyagent.cli.answers import Fork
 from tinyagent.cli.options import COMMON, ONE, Common, Factory, Yes
 from tinyagent.cli.render import safe
 from tinyagent.continuing import fork
@@ -60,7 +61,7 @@ def run(
         live.announce(f"fork {place.path}", parent.settings, yes=yes)
     wanted = list(_edits(edit))
 
-    async def make() -> int:
+    async def make() -> tuple[int, str | None]:
         made = fork(place.path, at=place.n, edit=wanted, into=into, allow_effects=allow_effects)
         async with made as child:
             assert made.plan is not None
@@ -74,14 +75,15 @@ def run(
                     await made_by(factory, child).run()
                 except RunFailedError as error:
                     print(safe(f"RunFailedError: {error}"), file=sys.stderr)
-            return plan.at
+            return plan.at, plan.because or None
 
     try:
-        at = asyncio.run(make())
+        at, moved = asyncio.run(make())
     except ValueError as error:
         raise refs.RefError(str(error)) from error
     recording = load(into)
-    code = live.report("fork", recording, common, after=at, at=at, into=str(into))
+    told = {"at": at, "parent": parent.meta.log, "moved": moved}
+    code = live.report(Fork, recording, common, after=at, **told)
     return code if factory is not None else 0
 
 

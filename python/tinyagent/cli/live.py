@@ -9,18 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyagent.cli.refs import RefError
-from tinyagent.cli.render import document, emit, safe
+from tinyagent.cli.answers import WentOn
+from tinyagent.cli.refs import RefError, RefusedError
+from tinyagent.cli.render import answer, emit, safe
 from tinyagent.cli.transcript import transcript
 from tinyagent.events import Settings
 from tinyagent.verbs import Recording
 
 if TYPE_CHECKING:
     from tinyagent.cli.options import Common
-
-
-class RefusedError(Exception):
-    """A live run was not allowed: by the environment, or by who was asked."""
 
 
 def application(spec: str | None) -> Callable[..., Any]:
@@ -61,14 +58,21 @@ def announce(what: str, settings: Settings, *, yes: bool) -> None:
         raise RefusedError(f"{what} was not allowed")
 
 
-def report(command: str, recording: Recording, common: Common, *, after: int, **told: Any) -> int:
+def report(
+    told: type[WentOn], recording: Recording, common: Common, *, after: int, **more: Any
+) -> int:
     """Print what came of a run behind record *after*; return 1 if no answer was reached."""
     if common.json:
-        waiting = {
-            "in_doubt": [call.call_id for call in recording.in_doubt],
-            "approvals": [call.call_id for call in recording.approvals_pending],
-        }
-        print(document(command, log=recording.meta.log, status=recording.status, **waiting, **told))
+        document = told(
+            log=recording.meta.log,
+            where=recording.where,
+            status=recording.status,
+            in_doubt=[call.call_id for call in recording.in_doubt],
+            approvals=[call.call_id for call in recording.approvals_pending],
+            after=after,
+            **more,
+        )
+        answer(document)
     else:
         emit(transcript(recording, after=after), color=common.color)
     return int(recording.status not in ("answered", "stopped"))

@@ -9,8 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
+from tinyagent.cli.answers import Redact, Taken
 from tinyagent.cli.options import COMMON, Common, Ref
-from tinyagent.cli.render import dim, document, emit, line
+from tinyagent.cli.render import answer, dim, emit, line
 from tinyagent.masking import masked_with_env
 from tinyagent.runtime.redact import Redaction, redact
 
@@ -45,10 +46,10 @@ def run(
         redact(place, Path(to), what, digest=not no_digest, masked=masked)
     except ValueError as error:
         raise refs.RefError(str(error)) from error
-    named = [{"seq": one.seq, "path": one.path} for one in what]
+    named = [Taken(seq=one.seq, path=one.path) for one in what]
     if common.json:
         told = {"where": str(place), "to": to}
-        print(document("redact", **told, redacted=named, masked=sorted(masked)))
+        answer(Redact(**told, redacted=named, masked=sorted(masked)))
         return 0
     done = f"{to}   {len(what):,} taken out, {len(masked):,} records written anew"
     left = line(dim(f"{place} still holds all of it: delete it yourself"))

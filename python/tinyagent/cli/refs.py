@@ -26,6 +26,10 @@ class RefError(Exception):
     """The REF says too little, or fits more than one log."""
 
 
+class RefusedError(Exception):
+    """It was not allowed: by the environment, by who was asked, by what the log is."""
+
+
 class Place(NamedTuple):
     """A log, and the number of a record in it if one was given."""
 

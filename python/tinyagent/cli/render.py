@@ -98,9 +98,13 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def document(schema: str, **values: Any) -> str:
-    """Return *values* as one JSON document that names its *schema*, safe for a terminal."""
-    told = {"schema": f"tinyagent.{schema}/1", **values}
+def answer(document: msgspec.Struct) -> None:
+    """Print *document* as JSON, on one line."""
+    print(as_json(document))
+
+
+def as_json(told: object) -> str:
+    """Return *told* as JSON, safe for a terminal."""
     text = msgspec.json.encode(told).decode()
     return _SPECIAL.sub(lambda found: _written(found[0], json.dumps(found[0])[1:-1]), text)
 

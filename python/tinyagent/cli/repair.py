@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
+from tinyagent.cli.answers import Repair
 from tinyagent.cli.options import COMMON, Common, Ref
-from tinyagent.cli.render import dim, document, emit, line
+from tinyagent.cli.render import answer, dim, emit, line
 from tinyagent.runtime.repair import repair
 
 
@@ -30,7 +31,7 @@ def run(
     lost = sum(gap.last - gap.first + 1 for gap in found.gaps)
     if common.json:
         told = {"log": found.meta.log, "where": str(place), "to": to}
-        print(document("repair", **told, records=kept, lost=lost, gaps=found.gaps))
+        answer(Repair(**told, records=kept, lost=lost, gaps=found.gaps))
         return 0
     lines = [line(f"{to}   {kept:,} records kept, {lost:,} lost")]
     for gap in found.gaps:

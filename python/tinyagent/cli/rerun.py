@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tinyagent.cli import live, refs
+from tinyagent.cli.answers import Rerun
 from tinyagent.cli.options import COMMON, Common, Factory, Ref, Yes
 from tinyagent.continuing import rerun
 from tinyagent.verbs import load
@@ -32,4 +33,4 @@ def run(
     what = f"rerun {place.path} into {into} ({spent:,} tokens the last time)"
     live.announce(what, before.settings, yes=yes)
     recording = asyncio.run(rerun(place.path, factory, into=into))
-    return live.report("rerun", recording, common, after=0, into=str(into))
+    return live.report(Rerun, recording, common, after=0, parent=before.meta.log)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from tinyagent._decisions import Decision, UnknownOutcome
 from tinyagent._runs import RunFailedError
 from tinyagent.cli import live, refs
+from tinyagent.cli.answers import Resume
 from tinyagent.cli.options import COMMON, Common, Factory, Ref, Yes
 from tinyagent.cli.render import safe
 from tinyagent.continuing import resume
@@ -47,7 +48,7 @@ def run(
     is_lossy = before.damage is not None and bool(before.damage.lost_records)
     if before.status not in ("crashed", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
-        return live.report("resume", before, common, after=before.records[-1].seq)
+        return live.report(Resume, before, common, after=before.records[-1].seq)
     live.announce(f"resume {place.path}", before.settings, yes=yes)
     decisions = {**dict.fromkeys(approve, True), **dict.fromkeys(deny, False)}
     decide = decided_by(unknown or ("ask" if sys.stdin.isatty() else "wait"))
@@ -67,7 +68,7 @@ def run(
 
     asyncio.run(go_on())
     after = before.records[-1].seq if before.records else 0
-    return live.report("resume", load(place.path), common, after=after)
+    return live.report(Resume, load(place.path), common, after=after)
 
 
 def decided_by(word: str) -> Callable[[UnknownOutcome], Decision]:

@@ -10,10 +10,11 @@ import msgspec
 from cyclopts import Parameter
 
 from tinyagent.cli import refs, views
+from tinyagent.cli.answers import PlainRecord, Show
 from tinyagent.cli.diff import request_near
 from tinyagent.cli.options import COMMON, Common, NoPager, Ref
 from tinyagent.cli.refs import Place, RefError
-from tinyagent.cli.render import bad, document, emit, line
+from tinyagent.cli.render import answer, bad, emit, line
 from tinyagent.cli.transcript import events, rows, timeline, transcript
 from tinyagent.cli.verify import worded
 from tinyagent.events import Record
@@ -43,16 +44,18 @@ def run(
         raise RefError(f"--only picks records: leave out --view {view}")
     lines, told = _views(recording, place, chosen, only)
     if common.json:
-        about = {
-            "log": recording.meta.log,
-            "name": recording.meta.name,
-            "where": recording.where,
-            "status": recording.status,
-            "usage": recording.usage,
-            "in_doubt": [call.call_id for call in recording.in_doubt],
-            "damage": recording.damage,
-        }
-        print(document("show", view=chosen, **about, **told))
+        shown = Show(
+            view=chosen,
+            log=recording.meta.log,
+            name=recording.meta.name,
+            where=recording.where,
+            status=recording.status,
+            usage=recording.usage,
+            in_doubt=[call.call_id for call in recording.in_doubt],
+            damage=recording.damage,
+            **told,
+        )
+        answer(shown)
         return 0
     emit(_shown(recording, lines, pattern), color=common.color, pager=not no_pager)
     return 0
@@ -98,13 +101,13 @@ def _views(
     return lines(recording, place.n), {"lines": said}
 
 
-def plain_record(record: Record) -> dict[str, Any]:
+def plain_record(record: Record) -> PlainRecord:
     """Return *record* as JSON, its payload as it is written."""
-    return {
-        "seq": record.seq,
-        "at_ns": record.at_ns,
-        "cause": record.cause,
-        "actor": record.actor,
-        "kind": record.event.kind,
-        "event": msgspec.Raw(record.payload),
-    }
+    return PlainRecord(
+        seq=record.seq,
+        at_ns=record.at_ns,
+        cause=record.cause,
+        actor=record.actor,
+        kind=record.event.kind,
+        event=msgspec.Raw(record.payload),
+    )

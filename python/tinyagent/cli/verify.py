@@ -6,49 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
+from tinyagent.cli.answers import Deep, Verdict, Verify
 from tinyagent.cli.options import COMMON, ONE, Common
-from tinyagent.cli.render import Line, bad, dim, document, emit, good, line, safe
+from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError
 from tinyagent.runtime.load import read_own
 from tinyagent.runtime.repair import Report, verify
 from tinyagent.verbs import Recording, load
-
-
-class Deep(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading the records told.
-
-    Attributes:
-        records: with those of a fork's parent. unknown: of kinds that a newer release wrote.
-        matched: decisions and requests that today's code makes of them too.
-        lost: records that a repair gave up: first and last of each gap.
-        fault: where that code decides otherwise, or cannot read on; None if nowhere.
-    """
-
-    records: int
-    unknown: int = 0
-    matched: int = 0
-    lost: tuple[tuple[int, int], ...] = ()
-    fault: str | None = None
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """One log: *report* is None where there is nothing to look at byte by byte: a database."""
-
-    path: str
-    verdict: str
-    message: str
-    report: Report | None = None
-    deep: Deep | None = None
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether something is damaged, or the records do not fit to each other."""
-        return self.verdict == "corrupt" or (self.deep is not None and self.deep.fault is not None)
 
 
 def run(
@@ -62,7 +30,7 @@ def run(
     places = [refs.resolve(ref, common.dir) for ref in logs or ("last",)]
     found = [verdict_on(place, is_deep=deep) for place in places]
     if common.json:
-        print(document("verify", logs=found))
+        answer(Verify(logs=found))
     else:
         wide = max(len(safe(one.path)) for one in found)
         emit((text for one in found for text in told(one, wide)), color=common.color)

@@ -7,8 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+from msgspec import UNSET
+
 from tinyagent.actors.asked import Compared, Part, RequestAt
 from tinyagent.actors.standing import Standing
+from tinyagent.cli.answers import Changes, Leaf, PlainPart, PlainRequest
 from tinyagent.cli.render import value
 from tinyagent.runtime.divergence import ABSENT, Difference, shown
 
@@ -90,31 +94,41 @@ def grouped(paths: Sequence[str]) -> Iterator[str]:
             yield f"{name}[{first}]" if first == last else f"{name}[{first}..{last}]"
 
 
-def plain_request(found: RequestAt) -> dict[str, Any]:
+def plain_request(found: RequestAt) -> PlainRequest:
     """Return a request as JSON; the body as text, to the byte."""
-    told = plain_changes(found)
-    for name in ("seq", "n", "before", "model", "digest", "recorded", "usage", "is_verified"):
-        told[name] = getattr(found, name)
-    return {**told, "body": found.body.decode()}
+    return PlainRequest(
+        seq=found.seq,
+        n=found.n,
+        before=found.before,
+        model=found.model,
+        digest=found.digest,
+        recorded=found.recorded,
+        usage=found.usage,
+        is_verified=found.is_verified,
+        body=found.body.decode(),
+        **msgspec.structs.asdict(plain_changes(found)),
+    )
 
 
-def plain_changes(found: Compared) -> dict[str, Any]:
+def plain_changes(found: Compared) -> Changes:
     """Return as JSON what changed between two requests."""
-    return {
-        "unchanged": found.unchanged,
-        "unchanged_prefix": found.unchanged_prefix,
-        "added": found.added,
-        "removed": found.removed,
-        "changed": plain_leaves(found.changed),
-    }
+    return Changes(
+        unchanged=list(found.unchanged),
+        unchanged_prefix=found.unchanged_prefix,
+        added=[PlainPart(path=part.path, value=part.value) for part in found.added],
+        removed=[PlainPart(path=part.path, value=part.value) for part in found.removed],
+        changed=plain_leaves(found.changed),
+    )
 
 
-def plain_leaves(found: Iterable[Difference]) -> list[dict[str, Any]]:
+def plain_leaves(found: Iterable[Difference]) -> list[Leaf]:
     """Return leaves that differ as JSON; of one that is absent the value is left out."""
     return [
-        {"path": change.path}
-        | ({} if change.recorded is ABSENT else {"recorded": change.recorded})
-        | ({} if change.now is ABSENT else {"now": change.now})
+        Leaf(
+            path=change.path,
+            recorded=UNSET if change.recorded is ABSENT else change.recorded,
+            now=UNSET if change.now is ABSENT else change.now,
+        )
         for change in found
     ]
 

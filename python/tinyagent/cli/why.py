@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from msgspec import UNSET, UnsetType
 
 from tinyagent.cli import refs
+from tinyagent.cli.answers import Step, Why
 from tinyagent.cli.options import COMMON, Common, RefN
-from tinyagent.cli.render import document, emit, safe
+from tinyagent.cli.render import answer, emit, safe
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.work import field
-from tinyagent.recording import Why
+from tinyagent.recording import Why as Chain
 from tinyagent.runtime.causes import Below
 from tinyagent.verbs import Recording, load
 
@@ -35,7 +37,7 @@ def run(
     steps = Steps(recording)
     if impact:
         below = recording.impact(number)
-        tree = [{"depth": branch.depth, **steps.told(branch.record)} for branch in below]
+        tree = [steps.told(branch.record, branch.depth) for branch in below]
         lines = tree_of(steps, below)
         told: dict[str, Any] = {"impact": tree}
     else:
@@ -47,7 +49,7 @@ def run(
             "filled": [steps.told(record) for record in found.filled],
         }
     if common.json:
-        print(document("why", log=recording.meta.log, record=number, **told))
+        answer(Why(log=recording.meta.log, record=number, **told))
     else:
         emit(lines, color=common.color)
     return 0
@@ -64,15 +66,16 @@ class Steps:
         """Return number, kind, and what tells *record* from others of its kind."""
         return safe(f"{record.seq} {record.event.kind} {self._about(record)}".rstrip())
 
-    def told(self, record: Record) -> dict[str, Any]:
+    def told(self, record: Record, depth: int | UnsetType = UNSET) -> Step:
         """Return *record* without its payload."""
-        return {
-            "seq": record.seq,
-            "kind": record.event.kind,
-            "cause": record.cause,
-            "actor": record.actor,
-            "about": self._about(record),
-        }
+        return Step(
+            seq=record.seq,
+            kind=record.event.kind,
+            cause=record.cause,
+            actor=record.actor,
+            about=self._about(record),
+            depth=depth,
+        )
 
     def _about(self, record: Record) -> str:
         event = record.event
@@ -94,7 +97,7 @@ class Steps:
                 return str(field(event, "hook") or "")
 
 
-def chain(steps: Steps, found: Why) -> Iterator[str]:
+def chain(steps: Steps, found: Chain) -> Iterator[str]:
     """Yield the chain, wrapped, and what the request in it was made of."""
     words = [steps.word(record) for record in found.chain]
     yield from _wrapped([words[0], *(f" ← {word}" for word in words[1:])])

@@ -1,0 +1,278 @@
+"""What ``--json`` prints: a document per command, a schema per document. Part of the API.
+
+A field is added at the end; another meaning is another number behind the name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tinyagent._facts import Usage
+from tinyagent.cli.summary import Summary
+from tinyagent.cli.transcript import Row
+from tinyagent.runtime.load import Damage
+from tinyagent.runtime.repair import Gap, Report
+
+
+class Answer(msgspec.Struct, kw_only=True, tag_field="schema"):
+    """A document that says which it is."""
+
+
+class Error(Answer, kw_only=True, tag="tinyagent.error/1"):
+    """Why there is no answer; on standard error."""
+
+    error: str
+    message: str
+
+
+class Ls(Answer, kw_only=True, tag="tinyagent.ls/1"):
+    """The logs of a folder, the newest first, and what of it is no log that can be read."""
+
+    dir: str
+    logs: list[Summary]
+    unreadable: dict[str, str]
+
+
+class PlainRecord(msgspec.Struct, kw_only=True):
+    """A record, its payload as it is written."""
+
+    seq: int
+    at_ns: int
+    cause: int
+    actor: str
+    kind: str
+    event: msgspec.Raw
+
+
+class Leaf(msgspec.Struct, kw_only=True):
+    """A leaf that differs; of what is absent the value is left out."""
+
+    path: str
+    recorded: Any | UnsetType = UNSET
+    now: Any | UnsetType = UNSET
+
+
+class PlainPart(msgspec.Struct, kw_only=True):
+    """A part of a request."""
+
+    path: str
+    value: Any
+
+
+class Changes(msgspec.Struct, kw_only=True):
+    """A request against another."""
+
+    unchanged: list[str]
+    unchanged_prefix: int
+    added: list[PlainPart]
+    removed: list[PlainPart]
+    changed: list[Leaf]
+
+
+class PlainRequest(Changes, kw_only=True):
+    """A request, its body as text, to the byte."""
+
+    seq: int
+    n: int
+    before: int
+    model: dict[str, Any]
+    digest: str
+    recorded: str
+    usage: dict[str, Any] | None
+    is_verified: bool | None
+    body: str
+
+
+class Show(Answer, kw_only=True, tag="tinyagent.show/1"):
+    """A log, in one view: ``lines``, ``records``, ``request``, or ``state`` after ``record``."""
+
+    view: Literal["transcript", "events", "timeline", "context", "state"]
+    log: str
+    name: str | None
+    where: str
+    status: str
+    usage: Usage
+    in_doubt: list[str]
+    damage: Damage | None
+    lines: list[Row] | UnsetType = UNSET
+    records: list[PlainRecord] | UnsetType = UNSET
+    request: PlainRequest | UnsetType = UNSET
+    record: int | UnsetType = UNSET
+    state: dict[str, Any] | UnsetType = UNSET
+
+
+class Tail(Answer, kw_only=True, tag="tinyagent.tail/1"):
+    """The last records of a log."""
+
+    log: str
+    where: str
+    durable: int | None
+    records: list[PlainRecord]
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """A record without its payload."""
+
+    seq: int
+    kind: str
+    cause: int
+    actor: str
+    about: str
+    depth: int | UnsetType = UNSET
+
+
+class Why(Answer, kw_only=True, tag="tinyagent.why/1"):
+    """``chain``, ``request``, ``filled``: what led to ``record``; ``impact``: what it led to."""
+
+    log: str
+    record: int
+    chain: list[Step] | UnsetType = UNSET
+    request: int | UnsetType | None = UNSET
+    filled: list[Step] | UnsetType = UNSET
+    impact: list[Step] | UnsetType = UNSET
+
+
+class PlainApart(msgspec.Struct, kw_only=True):
+    """A place where two logs say different things."""
+
+    seq: int
+    other: int
+    after: int
+    grade: Literal["shape", "missing", "extra"]
+    here: tuple[str, Any] | None
+    there: tuple[str, Any] | None
+    paths: list[Leaf]
+
+
+class DiffLogs(Answer, kw_only=True, tag="tinyagent.diff/1"):
+    """Two logs (``first``, ``cascade``), states, or requests (``request``, ``changes``)."""
+
+    of: Literal["logs", "states", "requests"]
+    same: bool
+    records: int | list[int] | UnsetType = UNSET
+    first: PlainApart | UnsetType | None = UNSET
+    cascade: list[PlainApart] | UnsetType = UNSET
+    changed: list[Leaf] | UnsetType = UNSET
+    request: PlainRequest | UnsetType = UNSET
+    changes: Changes | UnsetType = UNSET
+
+
+class Replay(Answer, kw_only=True, tag="tinyagent.replay/1"):
+    """What was compared. ``divergence``: the first, in words, and where."""
+
+    where: str
+    ok: bool
+    records: int
+    matched: int
+    requests: int
+    unfinished: int
+    unverifiable: int
+    lost: tuple[int, int] | None
+    divergence: str | None
+    seq: int | None
+    cause: str | None
+    paths: list[Leaf]
+    cascade: list[int]
+
+
+class WentOn(Answer, kw_only=True):
+    """What came of a live run."""
+
+    log: str
+    where: str
+    status: str
+    in_doubt: list[str]
+    approvals: list[str]
+    after: int
+
+
+class Resume(WentOn, kw_only=True, tag="tinyagent.resume/1"):
+    """A run was ended."""
+
+
+class Fork(WentOn, kw_only=True, tag="tinyagent.fork/1"):
+    """A log that shares ``at`` records with its parent."""
+
+    at: int
+    parent: str
+    moved: str | None
+
+
+class Rerun(WentOn, kw_only=True, tag="tinyagent.rerun/1"):
+    """All of it again, in a new log."""
+
+    parent: str
+
+
+class Deep(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading the records told.
+
+    Attributes:
+        records: with those of a fork's parent. unknown: of kinds that a newer release wrote.
+        matched: decisions and requests that today's code makes of them too.
+        lost: records that a repair gave up: first and last of each gap.
+        fault: where that code decides otherwise, or cannot read on; None if nowhere.
+    """
+
+    records: int
+    unknown: int = 0
+    matched: int = 0
+    lost: tuple[tuple[int, int], ...] = ()
+    fault: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One log: *report* is None where there is nothing to look at byte by byte: a database."""
+
+    path: str
+    verdict: str
+    message: str
+    report: Report | None = None
+    deep: Deep | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is damaged, or the records do not fit to each other."""
+        return self.verdict == "corrupt" or (self.deep is not None and self.deep.fault is not None)
+
+
+class Verify(Answer, kw_only=True, tag="tinyagent.verify/1"):
+    """A verdict for each log."""
+
+    logs: list[Verdict]
+
+
+class Repair(Answer, kw_only=True, tag="tinyagent.repair/1"):
+    """A new log, and what is lost."""
+
+    log: str
+    where: str
+    to: str
+    records: int
+    lost: int
+    gaps: list[Gap]
+
+
+class Taken(msgspec.Struct, kw_only=True):
+    """A payload, or a value of it, that was taken out."""
+
+    seq: int
+    path: str | None
+
+
+class Redact(Answer, kw_only=True, tag="tinyagent.redact/1"):
+    """A new log; ``masked``: records with known keys in them."""
+
+    where: str
+    to: str
+    redacted: list[Taken]
+    masked: list[int]
+
+
+class Demo(Answer, kw_only=True, tag="tinyagent.demo/1"):
+    """The logs that the demonstration left; what it told is on standard error."""
+
+    logs: list[str]
