@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS = {
+    "ls": "the sessions of a folder, a line each",
     "show": "what was said and done in a log",
+    "tail": "the last records of a log; -f: and those that are still to come",
     "why": "the chain of causes that led to a record, or what it led to",
     "diff": "where two logs part, or two records, or a request and the one before",
     "replay": "today's code over a recorded log; nothing is run",
@@ -25,6 +27,9 @@ COMMANDS = {
     "verify": "whether a log is whole; --deep: and what its records say",
     "repair": "a new log of what can be read of a damaged one",
     "redact": "a new log without what must not be in it",
+    "stats": "calls, failures, durations and tokens by model, tool or day",
+    "doctor": "whether what is installed fits together, and whether logs are safe",
+    "schema": "the JSON schema of an event, or of what --json prints",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
 }
 REF = (

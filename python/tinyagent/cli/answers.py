@@ -113,6 +113,17 @@ class Tail(Answer, kw_only=True, tag="tinyagent.tail/1"):
     records: list[PlainRecord]
 
 
+class Streamed(Answer, kw_only=True, tag="tinyagent.record/1"):
+    """A record of ``tail --jsonl``, its fields named as in the log; ``ts`` in nanoseconds."""
+
+    seq: int
+    ts: int
+    k: str
+    c: int
+    actor: str
+    e: msgspec.Raw
+
+
 class Step(msgspec.Struct, kw_only=True):
     """A record without its payload."""
 
@@ -147,7 +158,7 @@ class PlainApart(msgspec.Struct, kw_only=True):
     paths: list[Leaf]
 
 
-class DiffLogs(Answer, kw_only=True, tag="tinyagent.diff/1"):
+class Diff(Answer, kw_only=True, tag="tinyagent.diff/1"):
     """Two logs (``first``, ``cascade``), states, or requests (``request``, ``changes``)."""
 
     of: Literal["logs", "states", "requests"]
@@ -272,7 +283,65 @@ class Redact(Answer, kw_only=True, tag="tinyagent.redact/1"):
     masked: list[int]
 
 
+class Share(msgspec.Struct, kw_only=True):
+    """What one model, tool or day had of the calls.
+
+    Attributes:
+        p50_s, p95_s: half of the calls, and 19 of 20, took no longer; None without an end.
+        tokens: 0 for a tool.
+    """
+
+    name: str
+    calls: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    p50_s: float | None = None
+    p95_s: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+
+
+class Stats(Answer, kw_only=True, tag="tinyagent.stats/1"):
+    """Calls, by model, tool or day, of all logs together."""
+
+    by: Literal["model", "tool", "day"]
+    logs: int
+    rows: list[Share]
+
+
+class Checked(msgspec.Struct, kw_only=True):
+    """One thing that was looked at; ``ok`` is False where a person should do something."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+class Doctor(Answer, kw_only=True, tag="tinyagent.doctor/1"):
+    """How the installation and the folder of logs are."""
+
+    ok: bool
+    checks: list[Checked]
+
+
+class Schema(Answer, kw_only=True, tag="tinyagent.schema/1"):
+    """The names that ``tinyagent schema`` knows."""
+
+    answers: list[str]
+    events: list[str]
+
+
 class Demo(Answer, kw_only=True, tag="tinyagent.demo/1"):
     """The logs that the demonstration left; what it told is on standard error."""
 
     logs: list[str]
+
+
+ANSWERS: dict[str, type[Answer]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        *(Ls, Show, Tail, Streamed, Why, Diff, Replay, Resume, Fork, Rerun, Verify, Repair, Redact),
+        *(Stats, Doctor, Demo, Schema, Error),
+    )
+}

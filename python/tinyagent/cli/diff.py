@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from tinyagent.actors.asked import RequestAt, compared
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
-from tinyagent.cli.answers import DiffLogs, PlainApart
+from tinyagent.cli.answers import Diff, PlainApart
 from tinyagent.cli.options import COMMON, ONE, Common, NoPager
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, emit
@@ -60,12 +59,12 @@ def run(
     return 0 if told.same else 1
 
 
-Told = tuple[Iterator[str], DiffLogs]
+Told = tuple[Iterator[str], Diff]
 
 
 def _logs(a: Recording, b: Recording) -> Told:
     found = a.diff(b)
-    told = DiffLogs(
+    told = Diff(
         of="logs",
         same=found.is_same,
         records=found.same,
@@ -76,8 +75,15 @@ def _logs(a: Recording, b: Recording) -> Told:
 
 
 def _plain(apart: Apart) -> PlainApart:
-    told: dict[str, Any] = msgspec.structs.asdict(apart)
-    return PlainApart(**{**told, "paths": views.plain_leaves(apart.paths)})
+    return PlainApart(
+        seq=apart.seq,
+        other=apart.other,
+        after=apart.after,
+        grade=apart.grade,
+        here=apart.here,
+        there=apart.there,
+        paths=views.plain_leaves(apart.paths),
+    )
 
 
 def worded(found: LogDiff) -> Iterator[str]:
@@ -94,7 +100,7 @@ def _states(a: Place, b: Place | None) -> Told:
         other = first if b.path == a.path else load(b.path)
         n, m = (_last(log, place) for log, place in ((first, a), (other, b)))
     found = list(differences(first.state_at(n).plain(), other.state_at(m).plain()))
-    told = DiffLogs(of="states", same=not found, records=[n, m], changed=views.plain_leaves(found))
+    told = Diff(of="states", same=not found, records=[n, m], changed=views.plain_leaves(found))
 
     def lines() -> Iterator[str]:
         yield f"state after {n} and after {m}: " + ("the same" if not found else "not the same")
@@ -115,13 +121,13 @@ def _contexts(a: Place, b: Place | None) -> Told:
     found = first.request_at(request_near(first, a.n))
     if b is None:
         plain = views.plain_request(found)
-        told = DiffLogs(of="requests", same=_is_same(found), request=plain)
+        told = Diff(of="requests", same=_is_same(found), request=plain)
         return views.request(found), told
     other = first if b.path == a.path else load(b.path)
     against = other.request_at(request_near(other, b.n))
     changes = compared(against.body, found.body)
     same = found.body == against.body
-    told = DiffLogs(
+    told = Diff(
         of="requests",
         same=same,
         records=[found.seq, against.seq],

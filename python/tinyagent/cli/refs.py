@@ -20,6 +20,8 @@ import msgspec
 from tinyagent.runtime.errors import LogNotFoundError
 
 HEADER_BYTES_MAX = 4096
+DEMO = Path(__file__).parent.parent / "demo.jsonl"
+"""A recorded session that is in the package."""
 
 
 class RefError(Exception):
@@ -86,20 +88,22 @@ def resolve(ref: str, within: str | None = None) -> str | Path:
     if ref.startswith("-"):
         raise RefError(f"unknown option {ref}; a log of that name is ./{ref}")
     if ref == "last":
-        found = sorted(logs.glob("*/00000001.jsonl"), key=lambda path: path.stat().st_mtime)
+        found = [path for path, _ in headers(logs)]
         if not found:
             raise LogNotFoundError(f"{logs}: no logs; record one, or name a path")
-        return found[-1].parent
+        return max(found, key=written_ns)
     if ref.startswith("sqlite:"):
         return ref
     for candidate in (Path(ref), logs / ref):
         if ref and candidate.exists():
             return candidate
-    named = [path for path, header in _headers(logs) if _is_named(header, ref)]
+    named = [path for path, header in headers(logs) if _is_named(header, ref)]
     if len(named) > 1:
         raise RefError(f"{ref}: which one? {', '.join(map(str, named))}")
     if named:
         return named[0]
+    if ref == "@demo":
+        return DEMO
     known = sorted(log.parent.name for log in logs.glob("*/00000001.jsonl"))
     there = f"in {logs}: {', '.join(known)}" if known else f"{logs} holds none"
     raise LogNotFoundError(f"{ref}: there is no log ({there})")
@@ -122,7 +126,7 @@ def _is_named(header: _Header, ref: str) -> bool:
     return bool(ref) and header.log.startswith(ref.lower())
 
 
-def _headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
+def headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
     """Yield every log in the folder with its first line; what is no log is passed over."""
     for path in sorted([*logs.glob("*/00000001.jsonl"), *logs.glob("*.jsonl")]):
         with path.open("rb") as file:
@@ -132,6 +136,12 @@ def _headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
         except msgspec.MsgspecError:
             continue
         yield (path if path.parent == logs else path.parent), header
+
+
+def written_ns(log: Path) -> int:
+    """Return when *log* was written to the last time."""
+    files = log.glob("*.jsonl") if log.is_dir() else [log]
+    return max(path.stat().st_mtime_ns for path in files)
 
 
 def _standard_input() -> Path:

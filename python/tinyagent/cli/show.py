@@ -15,7 +15,7 @@ from tinyagent.cli.diff import request_near
 from tinyagent.cli.options import COMMON, Common, NoPager, Ref
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, bad, emit, line
-from tinyagent.cli.transcript import events, rows, timeline, transcript
+from tinyagent.cli.transcript import event, rows, timeline, transcript
 from tinyagent.cli.verify import worded
 from tinyagent.events import Record
 from tinyagent.verbs import Recording, load
@@ -95,7 +95,7 @@ def _views(
         if (place.n is None or record.seq <= place.n) and (not only or record.event.kind in only)
     ]
     if view == "events":
-        return events(shown), {"records": [plain_record(record) for record in shown]}
+        return map(event, shown), {"records": [plain_record(record) for record in shown]}
     said = [row for row in rows(recording) if place.n is None or row.until <= place.n]
     lines = timeline if view == "timeline" else transcript
     return lines(recording, place.n), {"lines": said}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -189,14 +189,13 @@ def _said(record: Record) -> tuple[str, str]:
             return "", ""
 
 
-def events(records: Iterable[Record]) -> Iterator[Line]:
-    """Yield every record: number, kind, cause, payload."""
-    for record in records:
-        payload = record.payload.decode("utf-8", "replace")
-        number, cause = dim(f"{record.seq:>5}  "), dim(f" ← {record.cause:<5} ")
-        is_bad = record.event.kind.endswith((".failed", ".in_doubt", ".lost"))
-        kind = f"{record.event.kind:20}"
-        yield line(number, bad(kind) if is_bad else kind, cause, payload)
+def event(record: Record) -> Line:
+    """Return a record as a line: number, kind, cause, payload."""
+    payload = record.payload.decode("utf-8", "replace")
+    number, cause = dim(f"{record.seq:>5}  "), dim(f" ← {record.cause:<5} ")
+    is_bad = record.event.kind.endswith((".failed", ".in_doubt", ".lost"))
+    kind = f"{record.event.kind:20}"
+    return line(number, bad(kind) if is_bad else kind, cause, payload)
 
 
 def timeline(recording: Recording, until: int | None = None) -> Iterator[Line]:

@@ -1,0 +1,112 @@
+"""``tinyagent doctor``: whether what is installed fits together, and whether logs are safe."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from tinyagent._version import VERSION
+from tinyagent.cli import refs
+from tinyagent.cli.answers import Checked, Doctor
+from tinyagent.cli.options import COMMON, Common
+from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
+from tinyagent.runtime.errors import LogError
+from tinyagent.verbs import load
+
+EXTRAS = {
+    "cli": ("cyclopts", "rich"),
+    "testing": ("pytest", "syrupy", "hypothesis"),
+    "otel": ("opentelemetry",),
+    "mcp": ("mcp",),
+    "postgres": ("psycopg",),
+    "nats": ("nats",),
+    "objects": ("obstore",),
+    "crypto": ("cryptography",),
+}
+"""What each brings, by the name under which it is imported."""
+
+
+def run(*, common: Common = COMMON) -> int:
+    """Print what was looked at; return 1 if a person should do something."""
+    checks = list(looked_at(refs.folder(common.dir)))
+    is_well = all(check.ok for check in checks)
+    if common.json:
+        answer(Doctor(ok=is_well, checks=checks))
+    else:
+        emit(map(told, checks), color=common.color)
+    return int(not is_well)
+
+
+def told(check: Checked) -> Line:
+    """Return *check* as a line."""
+    return line(good("✓ ") if check.ok else bad("! "), dim(f"{check.name:10} "), check.found)
+
+
+def looked_at(folder: Path) -> Iterator[Checked]:
+    """Yield what there is to say of the installation and of the logs in *folder*."""
+    yield _owners()
+    yield Checked(
+        name="python",
+        ok=sys.version_info >= (3, 11),
+        found=f"{platform.python_implementation()} {platform.python_version()}",
+    )
+    yield _extension()
+    there = [name for name, needs in EXTRAS.items() if all(map(find_spec, needs))]
+    yield Checked(name="extras", ok=True, found=", ".join(there))
+    yield _live()
+    yield from _logs(folder)
+
+
+def _owners() -> Checked:
+    """Tell which distributions installed the package: two overwrite each other silently."""
+    owners = sorted(set(metadata.packages_distributions().get("tinyagent", ())))
+    if len(owners) > 1:
+        told = f"{len(owners)} owners of `tinyagent`: {', '.join(owners)}; uninstall all but one"
+        return Checked(name="package", ok=False, found=told)
+    name = owners[0] if owners else "tinyagent, not installed: run from its sources"
+    return Checked(name="package", ok=True, found=f"{name} {VERSION}")
+
+
+def _extension() -> Checked:
+    try:
+        from tinyagent import _alchemy
+    except ImportError as error:
+        told = f"{error}; install a wheel for this platform, or `make dev`"
+        return Checked(name="extension", ok=False, found=told)
+    is_same = _alchemy.__version__ == VERSION
+    told = "same version" if is_same else f"{_alchemy.__version__}: build it again"
+    return Checked(name="extension", ok=is_same, found=told)
+
+
+def _live() -> Checked:
+    is_forbidden = os.environ.get("TINYAGENT_LIVE") == "0"
+    told = "forbidden by TINYAGENT_LIVE=0" if is_forbidden else "allowed, after asking"
+    return Checked(name="live runs", ok=True, found=told)
+
+
+def _logs(folder: Path) -> Iterator[Checked]:
+    if not folder.is_dir():
+        yield Checked(name="logs", ok=True, found=f"{folder}: none yet")
+        return
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    is_private = os.name == "nt" or not mode & 0o077
+    told = f"{folder}/ {mode:04o}"
+    advice = "" if is_private else f"; others can look into it: chmod 700 {folder}"
+    yield Checked(name="folder", ok=is_private, found=told + advice)
+    formats: set[int] = set()
+    count = 0
+    for path, _ in refs.headers(folder):
+        try:
+            formats.add(load(path).meta.format)
+            count += 1
+        except LogError as error:
+            found = f"{path}: {type(error).__name__}: {error}"
+            yield Checked(name="log", ok=False, found=found)
+    written = f", format {', '.join(map(str, sorted(formats)))}" if formats else ""
+    yield Checked(name="logs", ok=True, found=f"{count:,} readable{written}")
