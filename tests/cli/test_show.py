@@ -30,7 +30,7 @@ def test_the_transcript_of_a_log_up_to_a_record(run: Any) -> None:
         "one-tool · 234df16d · planner-1 · 3 turns · 0.02 s · 36 tokens",
         "    2  user      Weather in Paris?",
         '    3  model #1    3 ms      10 in    4 out  I look. → weather(city="Paris")',
-        "    9  tool        1 ms  weather   Paris: 21 °C, “sunny”",
+        "    9  tool        1 ms  weather  Paris: 21 °C, “sunny”",
         "       6 other records: --view events",
     ]
 
@@ -132,6 +132,17 @@ def written(path: Path, *events: k.Event, log_id: str = "ab" * 16, name: str | N
         ["diff", "--json"],
         ["diff", "--state"],
         ["verify"],
+        ["replay"],
+        ["replay", "--loose"],
+        ["replay", "--json"],
+        ["show", "--view", "timeline"],
+        ["show", "--view", "timeline", "--json"],
+        ["tail"],
+        ["tail", "--jsonl"],
+        ["tail", "--json"],
+        ["stats", "--by", "tool"],
+        ["stats", "--by", "tool", "--json"],
+        ["stats", "--by", "model", "--format", "prom"],
     ],
 )
 def test_nothing_that_a_log_says_reaches_the_terminal_as_a_command(
@@ -147,14 +158,18 @@ def test_nothing_that_a_log_says_reaches_the_terminal_as_a_command(
         k.ModelRequested(1),
         k.ModelDelta([(0, "call", {"id": HOSTILE, "name": HOSTILE}, 0), (0, "args", HOSTILE, 0)]),
         k.ModelFinished("tools", [k.CallRef(HOSTILE, HOSTILE)]),
-        k.ToolRequested(HOSTILE, HOSTILE),
+        k.ToolRequested(HOSTILE, HOSTILE + "?" * (argv[0] == "replay")),  # not what is decided
         k.ToolFailed(HOSTILE, k.Failure("host", HOSTILE)),
     ]
     path = written(tmp_path / "hostile.jsonl", *events, name=HOSTILE)
-    place = str(path) if argv[0] == "verify" else f"{path}:{2 if '--impact' in argv else 7}"
+    seq = {"--impact": 2, "tail": 0}.get(argv[-1], 7) if argv[0] != "tail" else 0
+    place = str(path) if argv[0] in ("verify", "stats") else f"{path}:{seq}"
     code, out, err = run(argv[0], place, *argv[1:])
-    assert code == (1 if argv[0] == "diff" else 0), err
+    assert code == (1 if argv[0] in ("diff", "replay") else 0), err
+    assert out
     assert not set("\x1b\x07\u202e\u200b\u0085\x7f\r\U000e0041") & set(out + err)
+    if "--json" not in argv and "--jsonl" not in argv:
+        assert run(argv[0], place, *argv[1:], "--color", "always")[1].count("\x1b[2J") == 0
 
 
 @pytest.fixture

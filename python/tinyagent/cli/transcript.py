@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tinyagent.cli.render import Line, Piece, bad, bold, dim, line
+from tinyagent.cli.render import Line, Piece, bad, bold, dim, line, safe
 from tinyagent.cli.summary import SECOND_NS, counted, seconds, summary_of, text_of
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.messages import Assistant
@@ -34,6 +34,7 @@ NEVER_FOLDED = frozenset(
     }
 )
 """Kinds that a transcript shows although nobody said anything: errors, doubts, decisions."""
+NAME_MAX = 16
 BARS = 48
 """So wide is a timeline."""
 
@@ -61,11 +62,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def transcript(recording: Recording, until: int | None = None, *, after: int = 0) -> Iterator[Line]:
     """Yield what was said and done, one line each; behind record *after*, up to *until*."""
     yield head(recording)
+    wide = max((len(call.name) for call in recording.tool_calls.values()), default=0)
     shown = 0
     for row in rows(recording):
         if row.until > after and (until is None or row.until <= until):
             shown += 1
-            yield told(row)
+            yield told(row, min(wide, NAME_MAX))
     upto = sum(
         record.seq > after and (until is None or record.seq <= until)
         for record in recording.records
@@ -82,14 +84,14 @@ def head(recording: Recording) -> Line:
     return line(bold(of.name or of.where), dim(" · " + " · ".join(parts)))
 
 
-def told(row: Row) -> Line:
-    """Return *row* as a line, in columns."""
+def told(row: Row, wide: int = 0) -> Line:
+    """Return *row* as a line, in columns; that of tools is *wide* characters."""
     start: list[Piece] = [dim(f"{row.seq:>5}  "), (f"{row.label:9} ", STYLES.get(row.label, ""))]
     if row.label.startswith("model"):
         start.append(dim(f"{seconds(row.took_s):>6}  {_tokens(row)}"))
     elif row.name:
         start.append(dim(f"{seconds(row.took_s):>6}  "))
-        start.append(f"{row.name:9} ")
+        start.append(f"{safe(row.name):{wide}}  ")
     text = f"✗ {row.text}" if row.is_bad and row.label != "in doubt" else row.text
     return line(*start, bad(text) if row.is_bad else text)
 

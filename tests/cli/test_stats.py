@@ -1,0 +1,129 @@
+"""``tinyagent stats`` and ``tinyagent doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.recordings import REPLAYS
+
+from tinyagent import fork
+from tinyagent.cli.stats import quantile
+
+Run = Callable[..., tuple[int, str, str]]
+LOG = str(REPLAYS / "one-tool.jsonl")
+BYTES = Path(LOG).read_bytes()
+ERROR = str(REPLAYS / "tool-error.jsonl")
+
+
+def test_tools_have_calls_failures_doubts_and_times(run: Run) -> None:
+    code, out, err = run("stats", LOG, ERROR, str(REPLAYS / "unknown-tool.jsonl"), "--by", "tool")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "tides        1 call   1 failed   0 in doubt   p50   2 ms   p95   2 ms",
+        "weather     3 calls   2 failed   0 in doubt   p50   2 ms   p95   4 ms",
+    ]
+
+
+def test_models_have_tokens(run: Run) -> None:
+    _, out, _ = run("stats", LOG, ERROR)
+    assert out == (
+        "planner-1     5 calls   0 failed   p50   2 ms   p95   4 ms"
+        "          50 in        14 out         0 from cache\n"
+    )
+    told = json.loads(run("stats", LOG, "--json")[1])
+    assert (told["by"], told["logs"]) == ("model", 1)
+    assert told["rows"][0]["input_tokens"] == 30
+
+
+def test_days_are_counted(run: Run) -> None:
+    _, out, _ = run("stats", LOG, "--by", "day")
+    assert out.startswith("2026-01-01     3 calls")
+
+
+def test_prometheus_reads_it(run: Run) -> None:
+    _, out, _ = run("stats", ERROR, "--by", "tool", "--format", "prom", "--color", "always")
+    assert out.splitlines() == [
+        "# TYPE tinyagent_tool_calls_total counter",
+        'tinyagent_tool_calls_total{tool="weather"} 2',
+        "# TYPE tinyagent_tool_failed_total counter",
+        'tinyagent_tool_failed_total{tool="weather"} 2',
+        "# TYPE tinyagent_tool_in_doubt_total counter",
+        'tinyagent_tool_in_doubt_total{tool="weather"} 0',
+    ]
+
+
+async def test_what_a_fork_shares_is_counted_once(run: Run, tmp_path: Path) -> None:
+    parent = tmp_path / "parent.jsonl"
+    parent.write_bytes(BYTES)
+    async with fork(parent, at=14, into=tmp_path / "child"):
+        pass
+    told = json.loads(run("stats", "--dir", str(tmp_path), "--json")[1])
+    assert (told["logs"], told["rows"][0]["calls"]) == (2, 3)
+
+
+def test_nothing_was_called(run: Run, tmp_path: Path) -> None:
+    assert run("stats", "--dir", str(tmp_path), "--by", "tool") == (0, "no tool was called\n", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "told"),
+    [
+        ([], 50, None),
+        ([3.0], 95, 3.0),
+        ([4.0, 1.0, 3.0, 2.0], 50, 2.0),
+        ([1.0] * 19 + [9.0], 95, 1.0),
+    ],
+)
+def test_a_quantile_is_a_value_that_was_seen(
+    values: list[float], percent: int, told: float | None
+) -> None:
+    assert quantile(values, percent) == told
+
+
+def test_a_sound_installation_is_told(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    code, out, err = run("doctor", "--dir", str(folder))
+    assert (code, err) == (0, "")
+    assert "✓ extension  same version" in out
+    assert "✓ extras     cli, testing" in out
+    assert f"✓ logs       {folder}: none yet" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_a_folder_that_others_can_read_and_a_damaged_log_are_told(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "good.jsonl").write_bytes(BYTES)
+    (folder / "bad.jsonl").write_bytes(
+        Path(LOG).read_bytes().replace(b'"user.said"', b'"user.sand"')
+    )
+    code, out, _ = run("doctor", "--dir", str(folder))
+    assert code == 1
+    assert f"! folder     {folder}/ 0755; others can look into it: chmod 700 {folder}" in out
+    assert f"! log        {folder / 'bad.jsonl'}: CorruptLogError: " in out
+    assert "✓ logs       1 readable, format 1" in out
+    folder.chmod(0o700)
+    os.remove(folder / "bad.jsonl")
+    assert run("doctor", "--dir", str(folder))[0] == 0
+
+
+def test_two_owners_of_the_package_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another distribution of the same import package is installed beside this one."""
+    for name in ("tinyagent-one", "tinyagent-two"):
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "top_level.txt").write_text("tinyagent\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, out, _ = run("doctor", "--dir", str(tmp_path / "runs"))
+    assert code == 1
+    assert "owners of `tinyagent`: " in out
+    assert "tinyagent-one, tinyagent-two; uninstall all but one" in out

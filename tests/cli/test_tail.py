@@ -1,0 +1,104 @@
+"""``tinyagent tail``: the last records, and those that come while it looks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.crashing import ID, World, calls, text, turns
+from tests.recordings import REPLAYS
+
+from tinyagent import open_log
+from tinyagent.cli.tail import arriving
+
+Run = Callable[..., tuple[int, str, str]]
+LOG = str(REPLAYS / "one-tool.jsonl")
+LINES = Path(LOG).read_bytes().splitlines(keepends=True)
+SCRIPT = turns(calls(("s1", "send", {"to": "ann"})), text("It is sent."))
+
+
+def test_the_last_records_are_shown(run: Run) -> None:
+    code, out, err = run("tail", LOG, "-n", "2")
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["20", "turn.ended"],
+        ["21", "run.ended"],
+    ]
+    assert run("tail", LOG, "-n", "0") == (0, "", "")
+    assert len(run("tail", LOG, "-n", "99")[1].splitlines()) == 21
+    assert len(run("tail", LOG)[1].splitlines()) == 10
+
+
+def test_records_behind_one_that_is_named(run: Run) -> None:
+    _, out, _ = run("tail", f"{LOG}:19")
+    assert [line.split()[0] for line in out.splitlines()] == ["20", "21"]
+
+
+def test_a_stream_has_the_names_of_the_log(run: Run) -> None:
+    _, out, _ = run("tail", str(REPLAYS / "tool-error.jsonl"), "-n", "50", "--jsonl")
+    failed = [
+        line["seq"] for line in map(json.loads, out.splitlines()) if line["k"] == "tool.failed"
+    ]
+    assert failed == [11, 12]
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [(["-n", "-1"], "-1"), (["-f", "--json"], "--json is one document: --jsonl")],
+)
+def test_wrong_use_is_told(run: Run, argv: list[str], told: str) -> None:
+    code, out, err = run("tail", LOG, *argv)
+    assert (code, out, told in err) == (2, "", True), err
+
+
+async def test_records_are_seen_as_they_come_and_a_line_that_is_not_whole_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log" / "00000001.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b"".join(LINES[:4]) + LINES[4][:30])
+    seen = arriving(path.parent, 1)
+    first, _ = await anext(seen)
+    assert [record.seq for record in first] == [2, 3]
+    with path.open("ab") as file:
+        file.write(LINES[4][30:] + LINES[5] + LINES[6][:-1])
+    second, _ = await asyncio.wait_for(anext(seen), 30)
+    assert [record.seq for record in second] == [4, 5]
+    with path.open("ab") as file:
+        file.write(LINES[6][-1:])
+    third, _ = await asyncio.wait_for(anext(seen), 30)
+    assert [record.seq for record in third] == [6]
+    await seen.aclose()  # type: ignore[attr-defined] # it is a generator
+
+
+def test_what_is_not_yet_durable_is_told(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "00000001.jsonl").write_bytes(b"".join(LINES[:3]))  # nobody synced it
+    _, out, _ = run("tail", str(tmp_path / "log"))
+    assert [line.endswith("(not yet durable)") for line in out.splitlines()] == [True, True]
+    assert "not yet durable" not in run("tail", LOG)[1]
+
+
+async def test_a_run_is_followed_to_its_end_by_another_process(tmp_path: Path) -> None:
+    async with open_log(tmp_path / "trip", log_id=ID) as log:
+        world = World()
+        agent = world.build(log, SCRIPT, [world.tool("send", "write")])
+        first = asyncio.Event()
+        agent.subscribe(lambda event: first.set())
+        tail = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tinyagent", "tail", str(tmp_path / "trip")),
+            *("--until-end", "--jsonl", "-n", "999"),
+            stdout=subprocess.PIPE,
+            env=dict(os.environ),
+        )
+        await agent.prompt("Send it")
+        last = log.seq
+    out, _ = await asyncio.wait_for(tail.communicate(), 60)
+    assert tail.returncode == 0
+    assert [json.loads(line)["seq"] for line in out.splitlines()] == list(range(1, last + 1))
