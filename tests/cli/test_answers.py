@@ -43,6 +43,7 @@ READING = [
     (0, ["stats", LOG, OTHER, "--by", "tool"]),
     (0, ["stats", LOG, "--by", "day"]),
     (0, ["schema"]),
+    (0, ["completion", "bash"]),
 ]
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "stats": "calls, failures, durations and tokens by model, tool or day",
     "doctor": "whether what is installed fits together, and whether logs are safe",
     "schema": "the JSON schema of an event, or of what --json prints",
+    "completion": "a script that lets a shell complete commands and options",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
 }
 REF = (
@@ -122,7 +123,8 @@ def application() -> App:
         ModuleNotFoundError: the extra ``cli`` is not installed.
     """
     from cyclopts import App, Parameter
-    from rich.console import Console
+
+    from tinyagent.cli.render import console
 
     app = App(
         name="tinyagent",
@@ -132,8 +134,8 @@ def application() -> App:
         help_format="plaintext",
         version_flags=(),
         default_parameter=Parameter(negative=(), show_default=False),
-        console=Console(),
-        error_console=Console(stderr=True),
+        console=console(),
+        error_console=console(stderr=True),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,

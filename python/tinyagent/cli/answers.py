@@ -325,6 +325,13 @@ class Doctor(Answer, kw_only=True, tag="tinyagent.doctor/1"):
     checks: list[Checked]
 
 
+class Completion(Answer, kw_only=True, tag="tinyagent.completion/1"):
+    """What a shell reads to complete commands and options."""
+
+    shell: Literal["bash", "zsh", "fish", "powershell"]
+    script: str
+
+
 class Schema(Answer, kw_only=True, tag="tinyagent.schema/1"):
     """The names that ``tinyagent schema`` knows."""
 
@@ -342,6 +349,6 @@ ANSWERS: dict[str, type[Answer]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(Ls, Show, Tail, Streamed, Why, Diff, Replay, Resume, Fork, Rerun, Verify, Repair, Redact),
-        *(Stats, Doctor, Demo, Schema, Error),
+        *(Stats, Doctor, Completion, Demo, Schema, Error),
     )
 }

@@ -63,8 +63,10 @@ async def _demo(where: Path, color: str) -> int:
     await _what_if(where, color)
     await _killed(where.with_name(f"{where.name}-killed"), color)
     print(
-        f"\nTry next:\n"
-        f"  {_self()} show {where} --view events\n"
+        "\nTry next, on this log or on the one in the package, which is @demo:\n"
+        f"  {_self()} ls\n"
+        f"  {_self()} show {where} --view timeline\n"
+        f"  {_self()} why @demo:20\n"
         f"  {_self()} verify {where}\n"
         f"  {_self()} replay {where} --app tinyagent.demo:build\n"
         f"  jq -c 'select(.k == \"tool.finished\")' {where}/*.jsonl"

@@ -13,7 +13,7 @@ from tinyagent.cli import refs, views
 from tinyagent.cli.answers import Diff, PlainApart
 from tinyagent.cli.options import COMMON, ONE, Common, NoPager
 from tinyagent.cli.refs import Place, RefError
-from tinyagent.cli.render import answer, emit
+from tinyagent.cli.render import answer, emit, line
 from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import differences
 from tinyagent.runtime.errors import NotInLogError
@@ -88,7 +88,9 @@ def _plain(apart: Apart) -> PlainApart:
 
 def worded(found: LogDiff) -> Iterator[str]:
     """Yield where two logs part."""
-    yield from found.summary(MORE_MAX, views.WHOLE).splitlines()
+    for text in found.summary(MORE_MAX, views.WHOLE).splitlines():
+        sign = text[7:8] if text[:1] == " " else ""
+        yield line((text, {"-": "red", "+": "green"}.get(sign, "")))
 
 
 def _states(a: Place, b: Place | None) -> Told:

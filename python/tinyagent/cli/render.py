@@ -16,9 +16,12 @@ import sys
 import unicodedata
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DEFAULT_PAGER = "less -FRX"
 _HIDDEN = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
@@ -74,6 +77,17 @@ def emit(lines: Iterable[str], *, color: str = "auto", pager: bool = False) -> N
         for text in lines:
             pieces = text.pieces if isinstance(text, Line) else ((safe(text), ""),)
             write(pieces if columns is None else tuple(_cut(pieces, columns)))
+
+
+def console(**options: Any) -> Console:
+    """Return a console of rich that tells of a closed pipe, and does not end the process."""
+    from rich.console import Console
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(**options)
 
 
 def has_color(choice: str = "auto") -> bool:
@@ -148,10 +162,9 @@ def _plain(out: IO[str]) -> Any:
 
 
 def _colored(out: IO[str]) -> Any:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(
+    written = console(
         file=out,
         force_terminal=True,
         color_system="standard",
@@ -159,7 +172,7 @@ def _colored(out: IO[str]) -> Any:
         highlight=False,
         legacy_windows=False,
     )
-    return lambda pieces: console.print(Text.assemble(*pieces), soft_wrap=True)
+    return lambda pieces: written.print(Text.assemble(*pieces), soft_wrap=True)
 
 
 @contextmanager

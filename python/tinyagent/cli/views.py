@@ -13,7 +13,7 @@ from msgspec import UNSET
 from tinyagent.actors.asked import Compared, Part, RequestAt
 from tinyagent.actors.standing import Standing
 from tinyagent.cli.answers import Changes, Leaf, PlainPart, PlainRequest
-from tinyagent.cli.render import value
+from tinyagent.cli.render import Line, bad, bold, dim, line, value
 from tinyagent.runtime.divergence import ABSENT, Difference, shown
 
 _MESSAGE = re.compile(r"(messages|input|contents)\[")
@@ -23,7 +23,7 @@ WHOLE = sys.maxsize
 """Values are cut by the width of the terminal, and nowhere else."""
 
 
-def request(found: RequestAt) -> Iterator[str]:
+def request(found: RequestAt) -> Iterator[Line]:
     """Yield what a request is, and what changed since the one before it."""
     messages = sum(1 for path in _paths(found) if _MESSAGE.match(path))
     told = [f"request #{found.n} to {found.model.get('id', '?')}", f"{messages} messages"]
@@ -31,50 +31,54 @@ def request(found: RequestAt) -> Iterator[str]:
         told.append(f"{found.usage.get('input', 0):,} tokens in")
         told.append(f"{found.usage.get('cache_read', 0):,} read from cache")
     told.append(f"{len(found.body):,} bytes, the first {found.unchanged_prefix:,} as before")
-    yield " · ".join(told)
+    yield line(bold(told[0]), dim("".join(f" · {part}" for part in told[1:])))
     match found.is_verified:
         case True:
-            yield f"  digest {found.digest}, as recorded"
+            yield line(dim(f"  digest {found.digest}, as recorded"))
         case False:
-            yield f"  ! digest {found.digest}, recorded {found.recorded}: not the bytes sent then"
+            told_then = f"recorded {found.recorded}: not the bytes sent then"
+            yield line(bad(f"  ! digest {found.digest}, {told_then}"))
         case _:
-            yield f"  digest {found.digest}; none is recorded yet"
+            yield line(dim(f"  digest {found.digest}; none is recorded yet"))
     before = f"as in record {found.before}" if found.before else ""
     yield from changes(found, before)
 
 
-def changes(found: Compared, before: str) -> Iterator[str]:
+def changes(found: Compared, before: str) -> Iterator[Line]:
     """Yield a line for each part of a request that stayed, came, went or changed."""
     if found.unchanged:
-        yield f"  =  {', '.join(grouped(found.unchanged))}   byte for byte {before}"
-    for sign, parts in (("-", found.removed), ("+", found.added)):
+        same = ", ".join(grouped(found.unchanged))
+        yield line(dim(f"  =  {same}   byte for byte {before}"))
+    for sign, style, parts in (("-", "red", found.removed), ("+", "green", found.added)):
         for part in parts:
-            yield f"  {sign}  {part.path}  {_gist(part)}"
+            yield line((f"  {sign}  ", style), bold(part.path), f"  {_gist(part)}")
     yield from differing(found.changed, indent="  ~  ")
 
 
-def state(found: Standing) -> Iterator[str]:
+def state(found: Standing) -> Iterator[Line]:
     """Yield how things stood after a record: a line for each thing known."""
     plain = found.plain()
-    yield f"after record {found.seq}"
+    yield line(bold(f"after record {found.seq}"))
     if found.fault:
-        yield f"  ! agent     unknown: {found.fault}"
+        yield line(bad(f"  ! agent     unknown: {found.fault}"))
     for group in ("agent", "settings"):
         for name, known in (plain[group] or {}).items():
-            yield f"  {group:9} {name}  {value(known)}"
+            yield line(dim(f"  {group:9} "), name, "  ", value(known))
     for work in plain["open"]:
         about = " ".join(str(work[name]) for name in ("call_id", "hook") if work.get(name))
-        yield f"  open      {work['seq']} {work['kind']} {about}".rstrip()
+        told = f"{work['seq']} {work['kind']} {about}".rstrip()
+        yield line(dim("  open      "), (told, "yellow"))
     for index, message in enumerate(plain["messages"]):
-        yield f"  message   [{index}]  {_said(message)}"
+        yield line(dim(f"  message   [{index}]  "), _said(message))
 
 
-def differing(found: Iterable[Difference], indent: str = "  ") -> Iterator[str]:
+def differing(found: Iterable[Difference], indent: str = "  ") -> Iterator[Line]:
     """Yield each leaf that differs: its path, what it was, what it is."""
     for change in found:
-        yield f"{indent}{change.path}"
-        yield f"{' ' * len(indent)}- {shown(change.recorded, WHOLE)}"
-        yield f"{' ' * len(indent)}+ {shown(change.now, WHOLE)}"
+        space = " " * len(indent)
+        yield line(indent, bold(change.path))
+        yield line((f"{space}- {shown(change.recorded, WHOLE)}", "red"))
+        yield line((f"{space}+ {shown(change.now, WHOLE)}", "green"))
 
 
 def grouped(paths: Sequence[str]) -> Iterator[str]:

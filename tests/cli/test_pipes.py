@@ -1,0 +1,79 @@
+"""Every command at the other end of a pipe: closed early, interrupted, and as a shell meets it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.recordings import REPLAYS
+
+LOG = str(REPLAYS / "one-tool.jsonl")
+OTHER = str(REPLAYS / "tool-error.jsonl")
+TINYAGENT = [sys.executable, "-m", "tinyagent"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["ls", str(REPLAYS)],
+        ["show", LOG],
+        ["show", LOG, "--json"],
+        ["show", LOG, "--color", "always"],
+        ["tail", LOG],
+        ["why", f"{LOG}:11"],
+        ["diff", LOG, OTHER],
+        ["replay", LOG],
+        ["verify", LOG, "--deep"],
+        ["stats", LOG],
+        ["schema", "show"],
+        ["completion", "bash"],
+        ["--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*TINYAGENT, *argv], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interrupt_has_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "00000001.jsonl").write_bytes(Path(LOG).read_bytes()[:1500])
+    with subprocess.Popen(
+        [*TINYAGENT, "tail", str(tmp_path / "log"), "-f", "--jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        tail.stdout.readline()  # it follows
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(60) == 130
+        assert tail.stderr.read() == b""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes_commands_and_options() -> None:
+    program = (
+        'eval "$(cat)"; '
+        'COMP_WORDS=(tinyagent sh); COMP_CWORD=1; _tinyagent; echo "${COMPREPLY[@]}"; '
+        'COMP_WORDS=(tinyagent show --gr); COMP_CWORD=2; _tinyagent; echo "${COMPREPLY[@]}"'
+    )
+    script = subprocess.run([*TINYAGENT, "completion", "bash"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", program], input=script.stdout, capture_output=True, check=True
+    )
+    assert done.stdout.decode().split() == ["show", "--grep"]
