@@ -1,0 +1,258 @@
+"""What a page holds of a log: its records, each with what it changed and what it asked. Pure.
+
+Nothing is there twice: of a state what changed at a record, of a request what is not in the one
+before. The page folds them. What is alike stands close together, where compression sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tinyagent.events import Message, Record, kinds as k
+from tinyagent.events.messages import Assistant, Custom, Result, User
+from tinyagent.runtime.errors import NotInLogError
+from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
+
+if TYPE_CHECKING:
+    from tinyagent.recording import Recording
+    from tinyagent.runtime.load import Damage
+
+FORMAT = 1
+_ROLES: dict[type, str] = {User: "user", Assistant: "assistant", Result: "tool", Custom: "custom"}
+_TURN = ("model.", "tool.", "turn.", "run.", "host.")
+Json = dict[str, Any]
+
+
+def packed(recording: Recording, with_deltas: bool, content: bool, last: int | None) -> bytes:
+    """Return the data of a page as JSON."""
+    records = since(recording.records, last)
+    requests, states = _Requests(recording, content), _States(recording, content)
+    # Requests first, then states: either goes through the log once.
+    asked = {r.seq: requests.next(r) for r in records if isinstance(r.event, k.ModelRequested)}
+    first_ns = records[0].at_ns if records else 0
+    items: list[Json] = []
+    for group in grouped(records, with_deltas):
+        record = group[0]
+        item: Json = {
+            "s": record.seq,
+            "t": (record.at_ns - first_ns) // 1000,
+            "c": record.cause,
+            "a": record.actor,
+            "k": record.event.kind,
+            "e": _payload(record, content) if len(group) == 1 else _joined(group, content),
+        }
+        if len(group) > 1:
+            end = group[-1]
+            item |= {"l": end.seq, "n": len(group), "u": (end.at_ns - first_ns) // 1000}
+        if not isinstance(record.event, k.ModelDelta) and (patch := states.next(record.seq)):
+            item["p"] = patch
+        if record.seq in asked:
+            item["q"] = asked[record.seq]
+        items.append(item)
+    head = _head(recording, records, with_deltas, content)
+    return msgspec.json.encode({**head, "items": items})
+
+
+def since(records: list[Record], last: int | None) -> list[Record]:
+    """Return the *last* model calls of *records*, and what belongs to them; None: all records."""
+    asked = [at for at, r in enumerate(records) if isinstance(r.event, k.ModelRequested)]
+    if last is None or last >= len(asked):
+        return records
+    at = asked[-last] if last > 0 else len(records)
+    while at and not records[at - 1].event.kind.startswith(_TURN):
+        at -= 1
+    return records[at:]
+
+
+def grouped(records: Sequence[Record], with_deltas: bool) -> Iterator[list[Record]]:
+    """Yield records one by one, but the deltas of one attempt together, where the first stands."""
+    groups: list[list[Record]] = []
+    answers: dict[int, list[Record]] = {}
+    for record in records:
+        match record.event:
+            case k.ModelDelta() if not with_deltas:
+                if record.cause in answers:
+                    answers[record.cause].append(record)
+                    continue
+                answers[record.cause] = group = [record]
+                groups.append(group)
+            case k.ModelRetrying() | k.ModelFinished() | k.ModelFailed():
+                answers.pop(record.cause, None)
+                groups.append([record])
+            case _:
+                groups.append([record])
+    yield from groups
+
+
+def _joined(group: Sequence[Record], content: bool) -> Json:
+    """Return the pieces of several deltas, those of one block and operation as one."""
+    found: dict[tuple[Any, Any], list[Any]] = {}
+    for record in group:
+        assert isinstance(record.event, k.ModelDelta)
+        for block, op, data, *_ in record.event.pieces:
+            found.setdefault((block, op), []).append(data)
+    pieces: list[Any] = []
+    for (block, op), parts in found.items():
+        if all(isinstance(part, str) for part in parts):
+            text = "".join(parts)
+            pieces.append([block, op, text if content else length(text)])
+        else:
+            pieces.extend([block, op, part if content else blank(part)] for part in parts)
+    return {"pieces": pieces}
+
+
+def _payload(record: Record, content: bool) -> Any:
+    if not content:
+        return blanked(record)
+    try:
+        return msgspec.json.decode(record.payload)
+    except msgspec.DecodeError:  # of a kind that nobody here knows
+        return {"$bytes": record.payload.decode("utf-8", "replace")}
+
+
+def _head(
+    recording: Recording, records: Sequence[Record], with_deltas: bool, content: bool
+) -> Json:
+    meta, damage = recording.meta, recording.damage
+    return {
+        "format": FORMAT,
+        "log": meta.log,
+        "ref": recording.ref,
+        "name": meta.name,
+        "origin": meta.origin,
+        "fork": {"log": meta.fork.log, "at": meta.fork.at} if meta.fork else None,
+        "status": recording.status,
+        "damage": None if damage is None else _damaged(damage),
+        "at_us": records[0].at_ns // 1000 if records else 0,
+        "total": len(recording.records),
+        "before": len(recording.records) - len(records),
+        "deltas": with_deltas,
+        "content": content,
+    }
+
+
+def _damaged(damage: Damage) -> Json:
+    lost = sum(each.last - each.first + 1 for each in damage.lost_records)
+    return {
+        "verdict": damage.verdict,
+        "torn_bytes": damage.torn_bytes,
+        "dropped": damage.dropped,
+        "lost_values": len(damage.lost_values),
+        "lost_records": lost,
+    }
+
+
+class _Requests:
+    """The requests of a log in rising order, each by what is not in the one before."""
+
+    def __init__(self, recording: Recording, content: bool) -> None:
+        self._recording = recording
+        self._content = content
+        self._then: dict[str, list[bytes]] = {}
+        self._seq = 0
+
+    def next(self, record: Record) -> Json:
+        try:
+            found = self._recording.request_at(record.seq)
+        except NotInLogError as error:
+            return {"no": str(error).replace(f"{self._recording.where}: ", "")}
+        fields = msgspec.json.decode(found.body, type=dict[str, msgspec.Raw])
+        now = {name: _items(bytes(raw)) for name, raw in fields.items()}
+        told: Json = {
+            "n": found.n,
+            "b": self._seq,
+            "m": found.model,
+            "d": found.digest,
+            "r": found.recorded,
+            "u": found.usage,
+            "z": len(found.body),
+            "x": found.unchanged_prefix,
+            "f": [self._field(name, *items) for name, items in now.items()],
+        }
+        self._then, self._seq = {name: items for name, (items, _) in now.items()}, record.seq
+        return told
+
+    def _field(self, name: str, items: list[bytes], is_list: bool) -> list[Any]:
+        then = self._then.get(name, [])
+        kept = len(then)
+        if items[:kept] != then:
+            pairs = zip(items, then, strict=False)
+            kept = next(at for at, (a, b) in enumerate([*pairs, (b"", b"-")]) if a != b)
+        return [name, int(is_list), kept, [self._part(name, raw) for raw in items[kept:]]]
+
+    def _part(self, name: str, raw: bytes) -> list[Any]:
+        if self._content:
+            return [len(raw), raw.decode()]
+        return [len(raw), msgspec.json.encode(blank(msgspec.json.decode(raw), name)).decode()]
+
+
+def _items(raw: bytes) -> tuple[list[bytes], bool]:
+    if not raw.startswith(b"["):
+        return [raw], False
+    return [bytes(item) for item in msgspec.json.decode(raw, type=list[msgspec.Raw])], True
+
+
+class _States:
+    """How things stood, record by record, each by what changed since the one before."""
+
+    def __init__(self, recording: Recording, content: bool) -> None:
+        self._recording = recording
+        self._content = content
+        self._groups: dict[str, Json] = {"a": {}, "g": {}}
+        self._seen: dict[str, object] = {}
+        self._open: object = ()
+        self._fault = ""
+        self._messages: list[Message] = []
+        self._length = 0
+
+    def next(self, seq: int) -> Json:
+        now = self._recording.state_at(seq)
+        patch: Json = {}
+        for name, value in (("a", now.agent), ("g", now.settings)):
+            if (changes := self._group(name, value)) != {}:
+                patch[name] = changes
+        if now.open != self._open:
+            self._open = now.open
+            patch["o"] = msgspec.to_builtins(now.open)
+        if now.fault != self._fault:
+            self._fault = patch["f"] = now.fault
+        if (told := self._said(now.view.messages, now.view.length)) is not None:
+            patch["m"] = told
+        return patch
+
+    def _group(self, name: str, value: object) -> Json | None:
+        if value is self._seen.get(name, self):
+            return {}
+        self._seen[name] = value
+        if value is None:
+            self._groups[name] = {}
+            return None
+        now: Json = msgspec.to_builtins(value)
+        # A set of the machine is in another order in every process.
+        now |= {
+            key: sorted(v) for key, v in now.items() if isinstance(getattr(value, key), frozenset)
+        }
+        if name == "g" and not self._content:
+            now = blanked_settings(now)
+        then, self._groups[name] = self._groups[name], now
+        return {key: item for key, item in now.items() if key not in then or then[key] != item}
+
+    def _said(self, messages: list[Message], length: int) -> list[Any] | None:
+        kept = self._length
+        if messages is not self._messages:
+            now, then = messages[:length], self._messages[: self._length]
+            pairs = enumerate(zip(now, then, strict=False))
+            kept = next((at for at, (a, b) in pairs if a is not b), min(len(now), len(then)))
+        if kept == length == self._length:
+            return None
+        self._messages, self._length = messages, length
+        return [kept, [self._message(message) for message in messages[kept:length]]]
+
+    def _message(self, message: Message) -> Json:
+        told: Json = msgspec.to_builtins(message)
+        said = {"role": _ROLES[type(message)]}
+        said |= {name: item for name, item in told.items() if item not in (None, "", [], {})}
+        return said if self._content else blank(said)

@@ -1,0 +1,320 @@
+"""The page in a browser: every view, by keyboard and pointer, in light and dark, under attack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.viewer.chromium import Chromium
+from tests.viewer.logs import Written, attacked, long_session, trip
+
+from tinyagent.recording import Recording
+from tinyagent.viewer import to_html
+
+Open = Callable[..., None]
+VIEWS = ("transcript", "timeline", "context", "state", "causes")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "trip.html"
+    path.write_bytes(to_html(trip()))
+    return path
+
+
+@pytest.fixture
+def shown(browser: Chromium, page: Path) -> Open:
+    """Open the trip at a place; afterwards nothing was loaded and nothing complained."""
+
+    def at(place: str = "") -> None:
+        browser.open(page, place)
+
+    return at
+
+
+def write(recording: Recording, to: Path, **settings: bool) -> Path:
+    to.write_bytes(to_html(recording, **settings))
+    return to
+
+
+def place(browser: Chromium) -> dict[str, str]:
+    told: dict[str, str] = browser.run(
+        "Object.fromEntries(new URLSearchParams(location.hash.slice(1)))"
+    )
+    return told
+
+
+def rows(browser: Chromium) -> list[str]:
+    """Return the rows that are there, each as a line."""
+    return [" ".join(text.split()) for text in browser.texts(".row .top")]
+
+
+def test_the_transcript_tells_the_session_in_order(browser: Chromium, shown: Open) -> None:
+    shown()
+    told = rows(browser)
+    assert [line.split(" ")[3] for line in told[1:4]] == ["user", "model", "tool"]
+    assert "Plan a day in Paris for tomorrow" in told[1]
+    assert 'forecast(city="Paris", days=1)' in told[2]
+    assert browser.text("#stats").split() == [
+        "3",
+        "turns",
+        "6.3",
+        "s",
+        "3,147",
+        "tokens",
+        "1,782",
+        "from",
+        "cache",
+    ]
+    assert browser.text("h1") == "trip"
+    assert browser.said == []
+    assert all(url.startswith(("file:", "about:")) for url in browser.asked)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_has_its_address_and_its_key(browser: Chromium, shown: Open, view: str) -> None:
+    shown(f"#seq=22&view={view}")
+    assert browser.run("document.body.dataset.view") == view
+    assert place(browser) == {"seq": "22", "view": view}
+    browser.press("1" if view != "transcript" else "2")
+    assert place(browser)["view"] != view
+    browser.press(str(VIEWS.index(view) + 1))
+    assert place(browser) == {"seq": "22", "view": view}
+    browser.click("nav button", (VIEWS.index(view) + 1) % 5)
+    assert place(browser)["view"] == VIEWS[(VIEWS.index(view) + 1) % 5]
+    assert browser.said == []
+
+
+def test_the_context_says_what_is_new_since_the_call_before(browser: Chromium, shown: Open) -> None:
+    shown("#seq=34&view=context")
+    assert browser.text("#panel h2").startswith("Request #3 to planner-1")
+    parts = [" ".join(text.split()) for text in browser.texts("#panel > .part > summary")]
+    assert parts[0].startswith("=unchanged 12 parts unchanged, byte for byte: model")
+    assert parts[1].startswith("+added messages[5] assistant No forecast, so a museum first")
+    assert parts[2].startswith("+added messages[6] tool Le Petit Pont: table for 2")
+    assert "1,002 of 1,105 tokens read from cache (91 %)" in browser.text("#panel")
+    browser.click("#panel > .part > summary", 2)
+    assert "no. 4711" in browser.texts("#panel > .part")[2]
+
+
+def test_the_context_can_be_held_against_any_other_call(browser: Chromium, shown: Open) -> None:
+    shown("#seq=34&view=context")
+    browser.run(
+        "(() => { const s = document.querySelector('#panel select'); s.value = '0';"
+        " s.dispatchEvent(new Event('change')); })()"
+    )
+    assert browser.text("#panel .pair span").split()[:4] == ["+5", "−0", "~0", "=10"]
+
+
+def test_the_state_is_held_against_the_row_before_or_any_other(
+    browser: Chromium, shown: Open
+) -> None:
+    shown("#seq=34&view=state&vs=2")
+    assert browser.text("#panel h2") == "State after record 34"
+    told = [" ".join(text.split()) for text in browser.texts("#panel table.wide tr")]
+    assert "agent.n − 0 + 3" in told
+    assert place(browser) == {"seq": "34", "view": "state", "vs": "2"}
+
+
+def test_the_causes_light_what_led_to_a_record_and_what_it_led_to(
+    browser: Chromium, shown: Open
+) -> None:
+    shown("#seq=17&view=causes")
+    chain = [text.split()[0] for text in browser.texts("#panel ol.chain:first-of-type .seq")]
+    assert chain == ["2", "3", "8", "10", "17"]
+    lit = [text[:1] for text in rows(browser)]
+    assert lit[1:4] == ["▲", "▲", "▸"]
+    assert '"call_id": "call_m1"' in browser.text("#panel pre")
+    browser.click("#panel .chain button", 0)
+    assert place(browser) == {"seq": "2", "view": "causes"}
+
+
+def test_the_timeline_has_a_lane_per_actor_and_a_mark_per_failure(
+    browser: Chromium, shown: Open
+) -> None:
+    shown("#view=timeline")
+    assert browser.run(
+        "[...document.querySelectorAll('#chart svg text[x=\"12\"]')].map((n) => n.textContent)"
+    ) == ["host", "model", "tools"]
+    assert browser.run("document.querySelectorAll('#chart .hit.bad').length") == 1
+    line = next(t for t in browser.texts("#panel table tr") if t.startswith("forecast"))
+    assert line.split() == ["forecast", "1", "1", "551", "ms", "551", "ms", "551", "ms"]
+
+
+def test_keys_step_through_records_calls_turns_and_errors(browser: Chromium, shown: Open) -> None:
+    shown("#seq=1")
+    steps = [("j", "2"), ("m", "3"), ("t", "17"), ("n", "18"), ("N", "18"), ("]", "20"), ("[", "3")]
+    for key, seq in steps:
+        browser.press(key)
+        assert place(browser)["seq"] == seq, key
+    browser.press("k")
+    assert place(browser)["seq"] == "2"
+    browser.press("g", "3", "4", "Enter")
+    assert place(browser)["seq"] == "34"
+
+
+def test_rows_open_by_key_and_by_pointer(browser: Chromium, shown: Open) -> None:
+    shown("#seq=17")
+    browser.press("e")
+    assert "Louvre 9:00-21:00\nCluny closed" in browser.text(".row .body")
+    browser.press("e")
+    assert browser.texts(".row .body") == []
+    browser.click(".row .top", 1)
+    assert browser.texts(".row .body .text") == [
+        "Plan a day in Paris for tomorrow, and book a table for two."
+    ]
+    browser.press("E")
+    assert len(browser.texts(".row .body")) > 3
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("louvre cluny", ["17"]),
+        ("tool:book", ["32"]),
+        ("kind:model seq:10..40", ["20", "34"]),
+        ("is:error", ["18"]),
+        ("is:retry", ["21"]),
+        ("actor:tools took:>0.35", ["18", "32"]),
+        ('"no such words"', []),
+        ("tokens:>1000 no-forecast", []),
+    ],
+)
+def test_search_finds(browser: Chromium, shown: Open, query: str, found: list[str]) -> None:
+    shown()
+    browser.press("/")
+    browser.call("Input.insertText", text=query)
+    assert browser.run("[...document.querySelectorAll('.row')].map((r) => r.dataset.seq)") == found
+    assert place(browser)["q"] == query
+    browser.press("Escape")
+    assert len(rows(browser)) > 8
+
+
+def test_filters_hide_kinds_but_never_an_error_or_a_retry(browser: Chromium, shown: Open) -> None:
+    shown()
+    browser.click("[data-chip=tool]")
+    browser.click("[data-chip=model]")
+    seqs = "[...document.querySelectorAll('.row')].map((r) => r.dataset.seq)"
+    assert browser.run(seqs) == ["1", "2", "18", "21", "41"]
+    assert browser.text("#count") == "5 rows, 8 not shown · deltas joined"
+    assert place(browser)["chips"] == "model.tool"
+    browser.click("[data-chip=every]")
+    assert rows(browser)[0].split()[:4] == ["▸", "record", "1", "session.started"]
+
+
+def test_dark_and_light_follow_the_system_and_the_button(browser: Chromium, shown: Open) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    browser.dark()
+    shown()
+    assert browser.run(colour) == "rgb(18, 21, 27)"
+    browser.click("#tools button", 0)
+    assert browser.run(colour) == "rgb(246, 247, 249)"
+    browser.dark(False)
+
+
+def test_what_is_printed_is_the_whole_transcript(browser: Chromium, shown: Open) -> None:
+    shown()
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    printed = browser.run("document.getElementById('print').textContent")
+    assert "Bon voyage!" in printed
+    assert "Cluny closed for works" in printed
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run("document.getElementById('print').textContent") == ""
+
+
+def test_commands_are_copied_for_a_shell(browser: Chromium, shown: Open) -> None:
+    shown("#seq=17")
+    browser.press("f")
+    assert browser.text("#toast").endswith("tinyagent fork 7f3a9c00:17")
+    browser.press("3", "y")
+    assert browser.text("#toast").endswith("tinyagent show 7f3a9c00:17 --view context")
+
+
+def test_a_reader_of_the_screen_is_told_roles_and_places(browser: Chromium, shown: Open) -> None:
+    shown("#seq=18&view=context")
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    told = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if "role" in n}
+    assert ("tab", "context") in {(role, name.split(" ")[-1]) for role, name in told}
+    assert ("searchbox", "Search") in told
+    names = [name for role, name in told if role == "button"]
+    assert any("record 18" in name and "failed" in name for name in names)
+
+
+def test_an_attack_runs_nothing_and_loads_nothing(browser: Chromium, tmp_path: Path) -> None:
+    browser.open(write(attacked(), tmp_path / "attack.html"))
+    title = browser.run("document.title")
+    for view in "12345":
+        browser.press(view, "E")
+        browser.press("j", "j", "j", "j")
+        browser.run(
+            "document.querySelectorAll('#panel details').forEach((d) => { d.open = true; })"
+        )
+        browser.run("new Promise((done) => setTimeout(done, 20))")
+    assert browser.run("document.title") == title
+    assert "onerror=alert(2)" in title
+    assert browser.dialogs == []
+    assert browser.said == []
+    assert all(url.startswith(("file:", "about:")) for url in browser.asked), browser.asked
+    assert browser.run("({}).polluted") is None
+    assert browser.run("[...document.images].map((i) => i.src)") == []
+    assert browser.run("document.querySelectorAll('a, iframe, form, object, embed').length") == 0
+    assert "<script>document.title" in browser.run("document.body.textContent")
+
+
+def test_marks_that_turn_text_around_are_written_out(browser: Chromium, tmp_path: Path) -> None:
+    browser.open(write(attacked(), tmp_path / "attack.html"), "#seq=2")
+    browser.press("e")
+    seen = browser.text(".row .body .text")
+    assert "\\u202eevil\\u202c \\u200bzero\\ufeff \\u001b[31mred\\u0007 \\u0000nul" in seen
+    hidden = "/[\\u202a-\\u202e\\u2066-\\u2069\\u200b\\ufeff]/.test(document.body.innerText)"
+    assert browser.run(hidden) is False
+
+
+def test_ten_megabytes_in_one_line_are_shown_in_parts(browser: Chromium, tmp_path: Path) -> None:
+    browser.open(write(attacked(), tmp_path / "attack.html"), "#every=1&seq=9")
+    browser.press("e")
+    assert browser.run("document.body.textContent.length") < 400_000
+    assert "characters are left out" in browser.text(".row .body .more")
+
+
+def test_an_image_of_the_log_is_shown_from_its_own_bytes(browser: Chromium, tmp_path: Path) -> None:
+    from tinyagent.events import kinds as k
+
+    dot = (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5"
+        "ErkJggg=="
+    )
+    log = Written()
+    log.start("")
+    log.add(k.UserSaid(content=[{"type": "image", "mime_type": "image/png", "data": dot}]))
+    browser.open(write(log.recording(), tmp_path / "image.html"), "#seq=2")
+    browser.press("e")
+    assert browser.run("document.images[0].decode().then(() => document.images[0].naturalWidth)")
+    assert browser.said == []
+
+
+def test_a_thousand_turns_open_and_only_what_is_seen_is_built(
+    browser: Chromium, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    browser.open(write(long_session(1000), tmp_path / "long.html"), "#seq=5000")
+    opened_ms = browser.run("performance.now()")
+    record_property("opened_ms", opened_ms)
+    assert opened_ms < 20_000  # 2 s on a machine that does nothing else
+    assert len(rows(browser)) < 80
+    assert place(browser)["seq"] == "5000"
+    for view in "2345":
+        browser.press(view)
+    assert browser.said == []
+
+
+def test_without_a_script_the_transcript_is_there(browser: Chromium, page: Path) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.call("Page.navigate", url=page.as_uri())
+        root = browser.call("DOM.getDocument", depth=-1)
+        told = json.dumps(root, ensure_ascii=False)
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert "Plan a day in Paris for tomorrow" in told
