@@ -12,9 +12,40 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic
+
+import msgspec
 
 from tinyagent.events import Record, kinds as k
 from tinyagent.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # that of typing has no default before 3.13
+
+    D = TypeVar("D", default=Any)
+else:
+    from typing import TypeVar
+
+    D = TypeVar("D")
+
+
+def no_secret(name: str) -> str:
+    """Raise: a session that was given no secrets has none."""
+    raise LookupError(f"no secret is named {name!r}: give the agent secrets={{{name!r}: ...}}")
+
+
+class Provided(msgspec.Struct, frozen=True):
+    """What a host gives its own code beside time and randomness. Never on record.
+
+    Attributes:
+        deps: whatever it likes. secret: returns a secret by its name, masked from then on.
+    """
+
+    deps: Any = None
+    secret: Callable[[str], str] = no_secret
+
+
+NOTHING = Provided()
 
 
 def idempotency_key(log_id: str, call_id: str) -> str:
@@ -25,10 +56,11 @@ def idempotency_key(log_id: str, call_id: str) -> str:
     return "ta1-" + _digest("tinyagent-key-1", log_id, call_id).hex()[:32]
 
 
-class Ctx:
+class Ctx(Generic[D]):
     """The context of one run of a tool, or of one question to a hook.
 
     Attributes:
+        deps: what the agent was given as ``deps``; never on record.
         call_id: the call; in a hook, the number of its question.
         attempt: 1, or more if the call was begun before and cut off.
         idempotency_key: for services that take one; see ``idempotency_key``.
@@ -45,7 +77,9 @@ class Ctx:
         clock: Clock,
         signal: asyncio.Event,
         progress: Callable[[k.Content], None] = lambda content: None,
+        provided: Provided = NOTHING,
     ) -> None:
+        self.deps: D = provided.deps
         self.call_id = call_id
         self.attempt = attempt
         self.idempotency_key = idempotency_key(log_id, call_id)
@@ -55,6 +89,7 @@ class Ctx:
         self._clock = clock
         self._signal = signal
         self._progress = progress
+        self._secret = provided.secret
         self._uuids = 0
 
     @property
@@ -89,12 +124,27 @@ class Ctx:
         """Say something while the tool runs: a ``tool.progressed``."""
         self._progress(content)
 
+    def secret(self, name: str) -> str:
+        """Return a secret of the agent's; if the tool says it, it is masked on record.
+
+        Raises:
+            LookupError: the agent has none of that name.
+        """
+        return self._secret(name)
+
 
 class Contexts:
     """Makes the contexts of one run of a session. ``signal``: set when the run is cancelled."""
 
-    def __init__(self, log_id: str, clock: Clock, signal: asyncio.Event) -> None:
+    def __init__(
+        self,
+        log_id: str,
+        clock: Clock,
+        signal: asyncio.Event,
+        provided: Provided = NOTHING,
+    ) -> None:
         self.signal = signal
+        self._provided = provided
         self._log_id = log_id
         self._clock = clock
 
@@ -104,7 +154,7 @@ class Contexts:
         call_id: str,
         attempt: int,
         progress: Callable[[k.Content], None] = lambda content: None,
-    ) -> Ctx:
+    ) -> Ctx[Any]:
         """Return the context in which the request *asked* is answered."""
         return Ctx(
             log_id=self._log_id,
@@ -114,13 +164,14 @@ class Contexts:
             clock=self._clock,
             signal=self.signal,
             progress=progress,
+            provided=self._provided,
         )
 
 
-_current: ContextVar[Ctx] = ContextVar("tinyagent_ctx")
+_current: ContextVar[Ctx[Any]] = ContextVar("tinyagent_ctx")
 
 
-def current_ctx() -> Ctx:
+def current_ctx() -> Ctx[Any]:
     """Return the context of the tool or hook that runs here, in its task or its thread.
 
     Raises:
@@ -135,7 +186,7 @@ def current_ctx() -> Ctx:
 
 
 @contextmanager
-def given(ctx: Ctx) -> Generator[None]:
+def given(ctx: Ctx[Any]) -> Generator[None]:
     """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
     token = _current.set(ctx)
     try:

@@ -16,7 +16,7 @@ import msgspec
 
 from tinyagent.actors import agent
 from tinyagent.actors.closing import close_run
-from tinyagent.actors.context import Contexts
+from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.reopening import Reopened, look_for_open, newer, reopened
@@ -99,6 +99,7 @@ class Session:
         self.conversation = conversation or Conversation()
         self.machine = agent_machine()
         self.signal = signal or asyncio.Event()
+        self.provided = Provided()  # for tools and hooks; the host may set it between runs
         self._own_signal = signal is None
         self._is_cancelled = False
         self.behind_max = BEHIND_MAX
@@ -316,7 +317,7 @@ class Session:
 
     def _cast(self, reopened: Reopened) -> dict[str, Any]:
         """Open a mailbox for everyone, in the order of the flow, and return their loops."""
-        contexts = Contexts(self.log.meta.log, self.journal.clock, self.signal)
+        contexts = Contexts(self.log.meta.log, self.journal.clock, self.signal, self.provided)
         workers: tuple[Worker, ...] = (
             Streamer(
                 self._source,

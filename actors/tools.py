@@ -17,6 +17,7 @@ from tinyagent.actors.context import Contexts, Ctx, given
 from tinyagent.actors.flag import Flag
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.reopening import Begun, Reopened
+from tinyagent.actors.waiting import Patience, Slots, ended_or
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.errors import LiveEffectError
 from tinyagent.runtime.loops import Live, Say
@@ -47,7 +48,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     signal: asyncio.Event
     progress: Progress
-    ctx: Ctx
+    ctx: Ctx[Any]
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -84,6 +85,16 @@ class Runnable(Protocol):
     @property
     def timeout_s(self) -> float | None:
         """The longest that it may run, seconds."""
+        ...
+
+    @property
+    def idle_timeout_s(self) -> float | None:
+        """The longest that it may run without a word of progress, seconds."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other tool may run beside it."""
         ...
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
@@ -133,7 +144,7 @@ class Tools:
         self._find = find
         self._conversation = conversation
         self._contexts = contexts
-        self._slots = asyncio.Semaphore(parallel_max)
+        self._slots = Slots(parallel_max)
         self._report = report
         self._started = reopened.started if reopened is not None else {}
         self._cancelled = Flag()
@@ -177,7 +188,7 @@ class Tools:
                 )
                 return
             event = msgspec.structs.replace(event, attempt=began.attempt + 1)
-        async with self._slots:
+        async with self._slots.taken(alone=tool.alone):
             if self._cancelled.is_set():
                 yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
                 return
@@ -208,7 +219,7 @@ class Tools:
             arguments = self._arguments(doubt.call_id, None, tool)
             invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
             task = asyncio.ensure_future(_reconciled(tool, invocation))
-            if not await self._finished(task, tool.timeout_s):
+            if not await self._finished(task, Patience(tool.timeout_s, None, lambda: 0.0)):
                 said = task.result()
         except asyncio.CancelledError:
             if task is None or not task.cancelled():
@@ -248,8 +259,12 @@ class Tools:
         say: Say,
     ) -> Event | Live:
         running = True
+        now_s = asyncio.get_running_loop().time
+        heard_s = now_s()
 
         def progress(content: k.Content, details: dict[str, Any] | None) -> None:
+            nonlocal heard_s
+            heard_s = now_s()
             if running:
                 say(k.ToolProgressed(event.call_id, content, details))
 
@@ -259,7 +274,8 @@ class Tools:
         named = f"tool {event.name}, call {event.call_id}"
         task = asyncio.create_task(_awaited(tool, invocation), name=named)
         try:
-            cut = await self._finished(task, tool.timeout_s)
+            patience = Patience(tool.timeout_s, tool.idle_timeout_s, lambda: heard_s)
+            cut = await self._finished(task, patience)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -269,16 +285,17 @@ class Tools:
             return self._cut_off(event, tool, cut)
         return _outcome(event.call_id, task)
 
-    async def _finished(self, task: asyncio.Future[Any], timeout_s: float | None) -> Any:
+    async def _finished(self, task: asyncio.Future[Any], patience: Patience) -> str:
         """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
-        await self._cancelled.or_done(task, timeout_s)
+        why: str = await ended_or(task, self._cancelled, patience)
         if task.done():
-            return None
-        why = "cancelled" if self._cancelled.is_set() else "timeout"
+            return ""
+        if self._cancelled.is_set():
+            why = "cancelled"
         if why == "cancelled":
             await asyncio.wait({task}, timeout=GRACE_S)
             if task.done():
-                return None
+                return ""
         task.cancel()
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
@@ -288,17 +305,16 @@ class Tools:
             self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why
 
-    def _cut_off(self, event: k.ToolRequested, tool: Runnable, why: Any) -> Event:
-        timed_out = (
-            f"Tool {event.name} timed out after {tool.timeout_s:g} s"
-            if (why == "timeout")
-            else CANCELLED
-        )
+    def _cut_off(self, event: k.ToolRequested, tool: Runnable, cut: str) -> Event:
+        why: Literal["cancelled", "timeout"] = "cancelled" if cut == "cancelled" else "timeout"
+        timed_out = {
+            "run": f"Tool {event.name} timed out after {tool.timeout_s or 0:g} s",
+            "silence": f"Tool {event.name} timed out: silent for {tool.idle_timeout_s or 0:g} s",
+        }.get(cut, "")
         if tool.effect == "write":
-            told = timed_out if why == "timeout" else DOUBT
             asks = tool.reconcile is not None and why == "timeout"
-            return k.ToolInDoubt(event.call_id, why, event.attempt, told, asks)
-        return k.ToolFailed(event.call_id, Failure(why, timed_out))
+            return k.ToolInDoubt(event.call_id, why, event.attempt, timed_out or DOUBT, asks)
+        return k.ToolFailed(event.call_id, Failure(why, timed_out or CANCELLED))
 
 
 def _doubt(call_id: str, why: Any, attempt: int, *, asks: bool = False) -> k.ToolInDoubt:

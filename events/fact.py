@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
+
+REPR_CHARS_MAX = 80
+"""So long is one value in the ``repr`` of an event."""
 
 Content: TypeAlias = str | list[dict[str, Any]]
 Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
@@ -41,6 +45,21 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     v: ClassVar[int] = 1
     emitter: ClassVar[str]
     barrier: ClassVar[Barrier] = ""
+
+    def __repr__(self) -> str:
+        told = [f"{name}={_short(value)}" for name, value in self.__told__()]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    def __told__(self) -> Iterator[tuple[str, object]]:
+        """Yield what a ``repr`` says: each field that has not its default."""
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if field.default_factory is not msgspec.NODEFAULT:
+                default = field.default_factory()
+            else:
+                default = field.default
+            if value != default or type(value) is not type(default):
+                yield field.name, value
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,3 +123,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     payload: bytes = b""
     live: Any = None
+
+
+def _short(value: object) -> str:
+    told = repr(value)
+    if len(told) <= REPR_CHARS_MAX:
+        return told
+    return f"{told[: REPR_CHARS_MAX - 4]}...{told[-1]}"

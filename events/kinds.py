@@ -7,6 +7,7 @@ its default is not written. ``content`` is a string, or blocks as in the public 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from tinyagent.events.calls import (
@@ -186,6 +187,12 @@ class ModelDelta(Fact, frozen=True):
     def arguments(self) -> str:
         """The fragments of tool arguments in this batch."""
         return self._joined("args")
+
+    def __told__(self) -> Iterator[tuple[str, object]]:
+        """Yield what it says, joined."""
+        for name in ("text", "thinking", "arguments"):
+            if joined := getattr(self, name):
+                yield name, joined
 
     def _joined(self, op: str) -> str:
         return "".join(piece[2] for piece in self.pieces if piece[1] == op)

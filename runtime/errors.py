@@ -27,6 +27,7 @@
     ├── LiveEffectError           a test on recorded answers asked for what was not recorded
     ├── UnknownModelError         no provider of that name; carries the names there are
     ├── UnknownToolError          no tool of that name; carries the names there are
+    ├── ToolDefinitionError       a function cannot become a tool: where, why, what to write
     ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
     └── InvariantError            something that cannot be is: our bug
 """
@@ -213,6 +214,23 @@ class UnknownToolError(TinyAgentError):
         super().__init__(f"no tool named {name!r} (known: {', '.join(sorted(known)) or 'none'})")
         self.name = name
         self.known = known
+
+
+class ToolDefinitionError(TinyAgentError):
+    """A function cannot become a tool.
+
+    Attributes:
+        name: of the tool. path, line: where the function is defined; empty if nobody knows.
+    """
+
+    def __init__(self, name: str, path: str, line: int, why: str, instead: str) -> None:
+        where = f"{path}:{line}  {why}" if path else why
+        super().__init__(
+            f"`{name}` cannot become a tool\n  where     {where}\n  try       {instead}"
+        )
+        self.name = name
+        self.path = path
+        self.line = line
 
 
 class UnexpectedEventError(TinyAgentError):

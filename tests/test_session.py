@@ -30,6 +30,8 @@ class Add:
 
     effect: k.Effect = "read"
     timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    alone = False
     reconcile = None
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:

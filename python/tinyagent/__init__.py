@@ -18,14 +18,19 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
+    from tinyagent._opened import OpenLog as OpenLog
     from tinyagent._runs import (
+        Run as Run,
         RunFailedError as RunFailedError,
         RunResult as RunResult,
     )
-    from tinyagent.actors.context import (
-        Ctx as Ctx,
-        current_ctx as current_ctx,
+    from tinyagent._tool import (
+        FunctionTool as FunctionTool,
+        ToolReturn as ToolReturn,
+        tool as tool,
     )
+    from tinyagent._vocabulary import Event as Event
+    from tinyagent.actors.context import Ctx as Ctx, current_ctx as current_ctx
     from tinyagent.agent import (
         Agent as Agent,
         AgentOptions as AgentOptions,
@@ -92,7 +97,27 @@ if TYPE_CHECKING:
         rerun as rerun,
         resume as resume,
     )
-    from tinyagent.events import Redact as Redact
+    from tinyagent.events import Record as Record, Redact as Redact
+    from tinyagent.events.kinds import (
+        ApprovalDecided as ApprovalDecided,
+        ApprovalRequested as ApprovalRequested,
+        BudgetExceeded as BudgetExceeded,
+        ContextEdited as ContextEdited,
+        ModelDelta as ModelDelta,
+        ModelFailed as ModelFailed,
+        ModelFinished as ModelFinished,
+        ModelRequested as ModelRequested,
+        ModelRetrying as ModelRetrying,
+        RunEnded as RunEnded,
+        ToolFailed as ToolFailed,
+        ToolFinished as ToolFinished,
+        ToolInDoubt as ToolInDoubt,
+        ToolProgressed as ToolProgressed,
+        ToolRequested as ToolRequested,
+        TurnEnded as TurnEnded,
+        UnknownEvent as UnknownEvent,
+        UserSaid as UserSaid,
+    )
     from tinyagent.models import named_model as named_model
     from tinyagent.proxy import (
         ProxyStreamOptions as ProxyStreamOptions,
@@ -100,9 +125,8 @@ if TYPE_CHECKING:
         create_proxy_stream as create_proxy_stream,
         stream_proxy as stream_proxy,
     )
-    from tinyagent.proxy_event_handlers import (
-        parse_streaming_json as parse_streaming_json,
-    )
+    from tinyagent.proxy_event_handlers import parse_streaming_json as parse_streaming_json
+    from tinyagent.runtime.errors import ToolDefinitionError as ToolDefinitionError
     from tinyagent.runtime.sinks import Dropped as Dropped, subscribe as subscribe
     from tinyagent.runtime.sinks.files import FileSink as FileSink
     from tinyagent.runtime.sinks.sqlite import SqliteSink as SqliteSink
@@ -132,17 +156,23 @@ else:
         "AgentTool": "agent_types",
         "AgentToolResult": "agent_types",
         "AgentToolUpdateCallback": "agent_types",
+        "ApprovalDecided": "events.kinds",
+        "ApprovalRequested": "events.kinds",
         "AssistantMessage": "agent_types",
         "AssistantMessageEvent": "agent_types",
         "BeforeToolCallFn": "agent_types",
+        "BudgetExceeded": "events.kinds",
         "Context": "agent_types",
+        "ContextEdited": "events.kinds",
         "Ctx": "actors.context",
         "CustomAgentMessage": "agent_types",
         "Decision": "_decisions",
         "DerivedIds": "runtime.sinks.telemetry",
         "Dropped": "runtime.sinks",
+        "Event": "_vocabulary",
         "EventStream": "agent_types",
         "FileSink": "runtime.sinks.files",
+        "FunctionTool": "_tool",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
         "Message": "agent_types",
@@ -150,13 +180,22 @@ else:
         "MessageStartEvent": "agent_types",
         "MessageUpdateEvent": "agent_types",
         "Model": "agent_types",
+        "ModelDelta": "events.kinds",
+        "ModelFailed": "events.kinds",
+        "ModelFinished": "events.kinds",
+        "ModelRequested": "events.kinds",
+        "ModelRetrying": "events.kinds",
+        "OpenLog": "_opened",
         "OpenTelemetrySink": "runtime.sinks.telemetry",
         "PendingApproval": "_decisions",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
+        "Record": "events",
         "Recording": "verbs",
         "Redact": "events",
         "Retry": "agent",
+        "Run": "_runs",
+        "RunEnded": "events.kinds",
         "RunFailedError": "_runs",
         "RunResult": "_runs",
         "ShouldStopAfterTurnFn": "agent_types",
@@ -170,15 +209,25 @@ else:
         "Tool": "agent_types",
         "ToolCall": "agent_types",
         "ToolCallContent": "agent_types",
+        "ToolDefinitionError": "runtime.errors",
         "ToolExecutionEndEvent": "agent_types",
         "ToolExecutionStartEvent": "agent_types",
         "ToolExecutionUpdateEvent": "agent_types",
+        "ToolFailed": "events.kinds",
+        "ToolFinished": "events.kinds",
+        "ToolInDoubt": "events.kinds",
         "ToolLoopControl": "agent_types",
+        "ToolProgressed": "events.kinds",
+        "ToolRequested": "events.kinds",
         "ToolResultMessage": "agent_types",
+        "ToolReturn": "_tool",
         "TurnEndEvent": "agent_types",
+        "TurnEnded": "events.kinds",
         "TurnStartEvent": "agent_types",
+        "UnknownEvent": "events.kinds",
         "UnknownOutcome": "_decisions",
         "UserMessage": "agent_types",
+        "UserSaid": "events.kinds",
         "agent_loop_continue": "agent_loop",
         "create_agent_stream": "agent_loop",
         "create_proxy_stream": "proxy",
@@ -199,6 +248,7 @@ else:
         "stream_proxy": "proxy",
         "stream_simple": "agent_loop",
         "subscribe": "runtime.sinks",
+        "tool": "_tool",
         "validate_tool_arguments": "agent_tool_execution",
     }
 

@@ -63,6 +63,15 @@ def checked(
     """
     quick = _decoded(given) if isinstance(given, str) else None
     arguments = parsed(tool.name, given) if quick is None else quick
+    typed = getattr(tool, "__tinyagent_faults__", None)
+    if typed is not None:
+        # Its own types: nothing is converted. What the schema finds is told once.
+        faults = schema_faults(tool.parameters, arguments)
+        places = {pointer for pointer, _ in faults}
+        faults += [fault for fault in typed(arguments) if not _is_below(fault[0], places)]
+        if faults:
+            _refuse(tool.name, faults, given)
+        return arguments
     if not tool.parameters or (isinstance(tool, AgentTool) and not tool.validate):
         return arguments
     try:
@@ -163,6 +172,15 @@ def without_spare_nulls(
         if isinstance(holder, dict) and holder.get(name, "") is None and not shape.requires(name):
             del holder[name]
     return result
+
+
+def _is_below(pointer: str, places: set[str]) -> bool:
+    """Whether something is said already of *pointer*, of what holds it, or of what is in it."""
+    return any(
+        pointer == place or pointer.startswith(f"{place}/") or place.startswith(f"{pointer}/")
+        for place in places
+        if place
+    )
 
 
 def _refuse(name: str, faults: list[Fault], given: object) -> Never:

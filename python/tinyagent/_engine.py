@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from tinyagent._binding import Binding, Setup
 from tinyagent._fallback import described
 from tinyagent._host import HostHooks, dumped, said
+from tinyagent._opened import opened, store_of
 from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._redacting import redactor_for, register
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
+from tinyagent.actors.context import Provided, no_secret
 from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
 from tinyagent.events import kinds as k
@@ -67,8 +69,9 @@ class Engine:
         self._agent = agent
         self._keeper = keeper
         self._is_watched = False
+        log = agent.options.log
         self.binding = Binding(
-            agent.options.log,
+            store_of(log) if log is not None else None,
             self._setup,
             tools=lambda: agent.state.tools,
             prepare=self._prepare,
@@ -80,9 +83,10 @@ class Engine:
             relived=keeper.take,
         )
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
-        log = self.binding.session.log
-        self._redactor = redactor_for(log.options.redact, agent.options.redact)
+        self.log = opened(log or self.binding.session.log)
+        self._redactor = redactor_for(self.log.options.redact, agent.options.redact)
         self.binding.session.journal.redactor = self._redactor
+        self.binding.session.provided = Provided(agent.options.deps, self._secret)
 
     def run(
         self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
@@ -173,6 +177,19 @@ class Engine:
         key: str | None = await awaited(resolve(provider)) if resolve is not None else None
         register(self._redactor, provider or "key", key)
         return key
+
+    def _secret(self, name: str) -> str:
+        """Return a secret of the host's, masked on record from now on.
+
+        Raises:
+            LookupError: it has none of that name. ValueError: it is too short to be masked.
+        """
+        secrets = self._agent.options.secrets
+        value = secrets(name) if callable(secrets) else (secrets or {}).get(name)
+        if value is None:
+            return no_secret(name)
+        self._redactor.register(name, value)
+        return value
 
     def _setup(self) -> Setup:
         agent, options = self._agent, self._agent.options

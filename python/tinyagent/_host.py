@@ -37,7 +37,7 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
         schema=tool.parameters or {},
         effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
         reconcile=tool.reconcile is not None,
-        approval=tool.approval if tool.approval != "never" else None,
+        approval="always" if tool.approval != "never" else None,
         timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
     )
 
@@ -62,6 +62,8 @@ class HostTool:
         self._host = host
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
         self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
+        self.idle_timeout_s = tool.idle_timeout_s
+        self.alone = tool.alone
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
         """Return the call's arguments, checked and converted as the tool's schema wants them.
@@ -99,7 +101,7 @@ class HostTool:
             # It would leave the loop at once, with the run in the middle.
             self._host.interrupt(stop)
             raise RuntimeError(str(stop) or type(stop).__name__) from None
-        return returned(invocation.name, given, self._report)
+        return returned(invocation.name, given, self._report, self._tool.output_bytes_max)
 
     @property
     def reconcile(self) -> Reconcile | None:

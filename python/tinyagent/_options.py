@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -89,6 +89,8 @@ class AgentOptions:
         transport: carries requests; None for the one that the process shares.
         on_unknown: decides about a ``write`` tool of which nobody knows what came; without it the
             run is paused. on_approval: decides whether a call may run that needs an approval.
+        deps: what tools find as ``ctx.deps``; never on record. secrets: by name, or a function
+            that returns one by its name or None; see ``ctx.secret``.
         on_interrupted: what becomes of a model call during which the process ended: it is made
             again, or what was heard of it is kept and the run fails.
     """
@@ -130,6 +132,8 @@ class AgentOptions:
     on_unknown: OnUnknown | None = None
     on_approval: OnApproval | None = None
     on_interrupted: Literal["retry", "keep"] = "retry"
+    deps: Any = None
+    secrets: Mapping[str, str] | Callable[[str], str | None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse contradictions, and find the models by their names.
@@ -185,22 +189,26 @@ def options_of(
     *,
     model: Model | str | None,
     system_prompt: str | None,
-    tools: list[AgentTool] | None,
-    log: Log | None,
+    tools: Sequence[AgentTool] | None,
+    **own: Any,
 ) -> AgentOptions:
-    """Return *opts* with the settings that were given by keyword.
+    """Return *opts* with the settings that were given by keyword; *own* are options themselves.
 
     Raises:
         TypeError: a setting was given both ways.
         UnknownModelError: the model's name stands for none.
     """
+    if tools is not None and not isinstance(tools, list):
+        tools = list(tools)
     given = {"model": model, "system_prompt": system_prompt, "tools": tools}
     wanted = {name: value for name, value in given.items() if value is not None}
     options = replace(opts) if opts is not None else AgentOptions()
-    if log is not None:
-        if options.log is not None:
-            raise TypeError("Agent: log was given twice, as a keyword and in its options")
-        options.log = log
+    for name, value in own.items():
+        if value is None:
+            continue
+        if getattr(options, name) is not None:
+            raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
+        setattr(options, name, value)
     if not wanted:
         return options
     before: Any = options.initial_state

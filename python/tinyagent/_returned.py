@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tinyagent._bodies import content_of, json_of
@@ -14,11 +15,13 @@ Report = Callable[[str, str], object]
 """Takes the name and the text of something that a person may want to know."""
 
 
-def returned(name: str, given: object, report: Report | None = None) -> Returned:
+def returned(
+    name: str, given: object, report: Report | None = None, bytes_max: int | None = None
+) -> Returned:
     """Return what the tool *name* gave back as the log holds it.
 
-    A string is one text. Of the details, what JSON cannot say is told by its ``repr``, and
-    *report* is told.
+    A string is one text; of all texts together *bytes_max* bytes are kept, and it is said.
+    Of the details, what JSON cannot say is told by its ``repr``, and *report* is told.
 
     Raises:
         TypeError: it is nothing that a tool may give back.
@@ -29,6 +32,8 @@ def returned(name: str, given: object, report: Report | None = None) -> Returned
         kind = type(given).__name__
         raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
     shown = sayable(name, given, report)
+    if bytes_max is not None:
+        shown = replace(shown, content=cut(shown.content, bytes_max))
     return Returned(
         content=content_of(shown.content),
         details=plain(shown.details) or None,
@@ -62,3 +67,26 @@ def _blocks(name: str, content: Any) -> list[TextContent | ImageContent]:
             kind = type(item).__name__
             raise TypeError(f"Tool {name} returned {kind} in its content, expected blocks")
     return blocks
+
+
+def cut(
+    content: list[TextContent | ImageContent], bytes_max: int
+) -> list[TextContent | ImageContent]:
+    """Return *content* with at most *bytes_max* bytes of text; what was cut off is told."""
+    kept: list[TextContent | ImageContent] = []
+    left = bytes_max
+    total = 0
+    for block in content:
+        if not isinstance(block, TextContent):
+            kept.append(block)
+            continue
+        raw = (block.text or "").encode()
+        total += len(raw)
+        if len(raw) <= left:
+            kept.append(block)
+        elif left:
+            kept.append(TextContent(text=raw[:left].decode(errors="ignore")))
+        left = max(left - len(raw), 0)
+    if total > bytes_max:
+        kept.append(TextContent(text=f"[cut: the first {bytes_max} of {total} bytes]"))
+    return kept

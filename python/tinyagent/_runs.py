@@ -1,19 +1,29 @@
-"""What came of a run."""
+"""A run to watch, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
+from tinyagent._partial import arguments_of
 from tinyagent._state import extract_text
 from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
+from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.runtime.errors import TinyAgentError
 
 if TYPE_CHECKING:
     from tinyagent._binding import Binding
+    from tinyagent._engine import Engine
+    from tinyagent._vocabulary import Event
+    from tinyagent.runtime.mailbox import Mailbox
 
+T = TypeVar("T")
+CHILD = "agent:main/"
+"""How the actors of a child of the agent are called."""
 
 NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
 
@@ -64,3 +74,126 @@ async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunR
     if result.outcome == "failed":
         raise RunFailedError(result)
     return result
+
+
+class Run(Generic[T]):
+    """One run of an agent, to watch: an async iterator, and an async context manager.
+
+    It begins when it is entered, or when its first item is asked for. Leaving it early, by
+    ``break`` out of its context or by ``aclose``, cancels the run, on record, and waits for its
+    end. Who is slow to read slows the model down, and loses nothing.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[AsyncGenerator[AgentEvent]]],
+        engine: Callable[[], Engine],
+        pick: Callable[[Record, Conversation], T | None],
+    ) -> None:
+        self._begin = begin
+        self._engine = engine
+        self._pick = pick
+        self._mailbox: Mailbox | None = None
+        self._playing: asyncio.Task[None] | None = None
+        self._result: RunResult | None = None
+
+    @property
+    def result(self) -> RunResult:
+        """What came of the run, whatever it was.
+
+        Raises:
+            RuntimeError: it has not ended.
+        """
+        if self._result is None:
+            raise RuntimeError("the run has not ended: its result is there after the last event")
+        return self._result
+
+    def __aiter__(self) -> Run[T]:
+        """Return this run."""
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next item.
+
+        Raises:
+            RuntimeError: the run cannot begin: see ``Agent.run``.
+        """
+        await self._started()
+        assert self._mailbox is not None
+        assert self._playing is not None
+        session = self._engine().binding.session
+        while (record := await self._mailbox.get()) is not None:
+            if isinstance(record.event, k.RunEnded):
+                await session.journal.reached(record)
+            picked = self._pick(record, session.conversation)
+            if picked is not None:
+                return picked
+        await self._playing
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Cancel the run if it is under way, and wait for its end."""
+        playing = self._playing
+        if playing is None or playing.done():
+            return
+        binding = self._engine().binding
+        binding.cancel("closed")
+        try:
+            await asyncio.wait({playing})
+        except asyncio.CancelledError:
+            playing.cancel()
+            raise
+        await playing
+
+    async def __aenter__(self) -> Run[T]:
+        """Begin the run."""
+        await self._started()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Cancel the run if it is under way, and wait for its end."""
+        await self.aclose()
+
+    async def _started(self) -> None:
+        if self._playing is not None:
+            return
+        events = await self._begin()
+        binding = self._engine().binding
+        binding.open()
+        mailbox = self._mailbox = binding.session.watch("run")
+        self._playing = asyncio.create_task(self._play(events), name="tinyagent watched run")
+        self._playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
+
+    async def _play(self, events: AsyncGenerator[AgentEvent]) -> None:
+        try:
+            self._result = await result_of(events, self._engine().binding)
+        except RunFailedError as error:
+            self._result = error.result
+        finally:
+            await events.aclose()
+
+
+def event_of(record: Record, conversation: Conversation) -> Event | None:
+    """Return the event of *record*, if it is the agent's own and not a child's.
+
+    A call is shown with its arguments, which the log has in the answer that made it.
+    """
+    event = record.event
+    if record.actor.startswith(CHILD):
+        return None
+    if isinstance(event, k.ToolRequested):
+        given = event.arguments or conversation.given.get(event.call_id)
+        if given is None and event.call_id in conversation.calls:
+            given = arguments_of(conversation.calls[event.call_id].arguments)
+        event = msgspec.structs.replace(event, arguments=given)
+    return cast("Event", event)
+
+
+def whole(record: Record, conversation: Conversation) -> Record:
+    """Return *record* as it is."""
+    return record

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
     options_of,
 )
-from tinyagent._settings import Settings
+from tinyagent._running import BUSY, Input as Input, Running
 from tinyagent._state import (
     Idle,
     StateKeeper,
@@ -73,21 +73,15 @@ if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._engine import Engine
-    from tinyagent._runs import RunResult
+    from tinyagent._opened import OpenLog
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
 
 Listener: TypeAlias = Callable[[AgentEvent], Any]
-Input: TypeAlias = str | AgentMessage | list[AgentMessage]
-
-BUSY = (
-    "Agent is already processing a prompt. Use steer() or follow_up() to queue messages, "
-    "or wait for completion."
-)
 BUSY_CONTINUE = "Agent is already processing. Wait for completion before continuing."
 
 
-class Agent(Settings):
+class Agent(Running):
     """An agent: ``prompt`` it, ``stream`` it, ``subscribe`` to it.
 
     Needs no running loop; may serve several, one after the other.
@@ -99,20 +93,31 @@ class Agent(Settings):
         *,
         model: Model | str | None = None,
         system_prompt: str | None = None,
-        tools: list[AgentTool] | None = None,
+        tools: Sequence[AgentTool] | None = None,
         log: Log | None = None,
+        deps: Any = None,
+        secrets: Mapping[str, str] | Callable[[str], str | None] | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
         Args:
             model: a name like ``openai:gpt-4o-mini``, or a model object.
+            tools: functions under ``@tool``, and ``AgentTool`` objects.
+            deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
 
         Raises:
             TypeError: a setting was given both ways. UnknownModelError: the name stands for none.
         """
-        named = (model, system_prompt, tools, log)
-        if any(each is not None for each in named):
-            opts = options_of(opts, model=model, system_prompt=system_prompt, tools=tools, log=log)
+        named: dict[str, Any] = {
+            "model": model,
+            "system_prompt": system_prompt,
+            "tools": tools,
+            "log": log,
+            "deps": deps,
+            "secrets": secrets,
+        }
+        if any(each is not None for each in named.values()):
+            opts = options_of(opts, **named)
         self.options = opts or AgentOptions()
         given: Any = self.options.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
@@ -202,26 +207,6 @@ class Agent(Settings):
 
     # Running
 
-    async def run(self, input_data: Input | None = None) -> RunResult:
-        """Run the agent and return what came of it.
-
-        Without *input_data* it goes on from where its log stands: it ends the run that a crash
-        cut off or that was paused, or answers the last message.
-
-        Raises:
-            RunFailedError: the outcome is ``failed``; it carries the result.
-            RuntimeError: the agent is busy, has no model, or nothing to go on from.
-        """
-        from tinyagent._runs import NOTHING, result_of
-
-        await self._check(BUSY)
-        messages = [] if input_data is None else self._inputs(input_data)
-        engine = self._engine()
-        if not messages and not engine.goes_on:
-            raise RuntimeError(NOTHING)
-        events = self._run(messages, is_watched=bool(self._listeners))
-        return await result_of(events, engine.binding)
-
     def take_up(
         self,
         *,
@@ -304,7 +289,7 @@ class Agent(Settings):
 
     async def _finish(self, messages: Sequence[AgentMessage]) -> AgentMessage:
         last: AssistantMessage | None = None
-        async for event in self._run(messages, is_watched=bool(self._listeners)):
+        async for event in self._run(messages, is_watched=self._is_listened_to):
             if isinstance(event, MessageEndEvent) and isinstance(event.message, AssistantMessage):
                 last = event.message
         if last is None:
@@ -321,6 +306,10 @@ class Agent(Settings):
                 yield event
         finally:
             await run.aclose()  # so that closing this waits for the end of the run
+
+    @property
+    def _is_listened_to(self) -> bool:
+        return bool(self._listeners)
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
@@ -367,9 +356,9 @@ class Agent(Settings):
     # The session
 
     @property
-    def log(self) -> Log:
-        """The log that everything is recorded in."""
-        return self._engine().binding.session.log
+    def log(self) -> OpenLog:
+        """The log that everything is recorded in; it reads like a ``Recording``."""
+        return self._engine().log
 
     def configuration(self) -> SessionStarted:
         """Return the configuration that a new log of this agent would start with."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
@@ -154,9 +155,11 @@ class fork:
         self._edits = [edit] if isinstance(edit, Edit) else list(edit)
         self.plan: Plan | None = None
 
-    async def __aenter__(self) -> Log:
+    async def __aenter__(self) -> OpenLog:
         """Make it."""
         parent = self._parent
+        if isinstance(parent, OpenLog):
+            parent = parent.store
         if isinstance(parent, str | Path):
             found = read_log(parent)
             parent = MemoryLog(meta=found.meta, records=found.records, where=str(parent))
@@ -170,7 +173,7 @@ class fork:
             shared = [one for one in stored if one.seq <= plan.at]
             self._log = MemoryLog(log_id=self._log_id, name=self._name, fork=left, records=shared)
         else:
-            if isinstance(self._parent, MemoryLog):
+            if isinstance(parent, MemoryLog) and not isinstance(self._parent, str | Path):
                 raise ValueError(f"{self._into}: a fork of a log in memory can only be in memory")
             _check_place(parent.where, self._into)
             self._log = open_log_at(
@@ -186,7 +189,7 @@ class fork:
         except BaseException:
             await self._log.close()
             raise
-        return self._log
+        return OpenLog(self._log)
 
     def _begin(self, plan: Plan) -> None:
         assert self._log is not None

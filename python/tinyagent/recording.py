@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,18 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     filled: tuple[Record, ...]
 
 
+class Records(list[Record]):
+    """Records in order: a list, that called returns those that are wanted."""
+
+    def __call__(self, *, since: int = 0, kinds: Collection[str] | None = None) -> list[Record]:
+        """Return the records behind number *since*, of *kinds* alone if they are given."""
+        return [
+            record
+            for record in self
+            if record.seq > since and (kinds is None or record.event.kind in kinds)
+        ]
+
+
 class Recording:
     """What a log says. Reading it never runs anything; no file but the log is touched.
 
@@ -68,7 +80,7 @@ class Recording:
         self.where = where
         self.meta = meta
         self.damage = damage
-        self.records: list[Record] = decoded(stored, damage)
+        self.records = Records(decoded(stored, damage))
         self._is_open = is_live
 
     @property

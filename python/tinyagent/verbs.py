@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
 from tinyagent.recording import Recording as Recording
@@ -68,12 +69,13 @@ class open_log:
             now_us=self._clock.now_us,
             accept_loss=accept_loss,
         )
-        self._log: Log | None = None
+        self._log: OpenLog | None = None
 
-    async def __aenter__(self) -> Log:
+    async def __aenter__(self) -> OpenLog:
         """Open it."""
-        self._log = self._open()
-        self._log.options = self._options
+        log = self._open()
+        log.options = self._options
+        self._log = OpenLog(log)
         return self._log
 
     async def __aexit__(

@@ -40,6 +40,8 @@ class Tool:
     def __init__(self, run: Run, effect: k.Effect = "read", timeout_s: float | None = None) -> None:
         self.effect: k.Effect = effect
         self.timeout_s = timeout_s
+        self.idle_timeout_s: float | None = None
+        self.alone = False
         self.reconcile = None
         self._run = run
 

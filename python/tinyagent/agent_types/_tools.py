@@ -58,7 +58,11 @@ class AgentTool(Tool):
         reconcile: ``(ctx, args)``, asked after a crash during a ``write``: returns the result if
             it took effect, False if it did not, None if it cannot say.
         validate: whether arguments are checked against ``parameters``, and converted.
-        approval: ``always``, if each call waits until a person allows it; or ``never``.
+        approval: ``always``, if each call waits until a person allows it; ``never``; or a
+            function ``(ctx, args)`` that says whether this call does.
+        idle_timeout_s: the longest silence, seconds: without a word of progress.
+        alone: whether no other tool of the agent may run beside it.
+        output_bytes_max: so much of its text reaches the model; it is told of the rest.
     """
 
     label: str = ""
@@ -67,7 +71,10 @@ class AgentTool(Tool):
     timeout_s: float | None = None
     reconcile: Callable[..., Any] | None = None
     validate: bool = True
-    approval: str = "never"
+    approval: str | Callable[..., Any] = "never"
+    idle_timeout_s: float | None = None
+    alone: bool = False
+    output_bytes_max: int | None = None
 
     def __deepcopy__(self, memo: dict[int, object]) -> AgentTool:
         # The functions are what the tool can do, not data: they stay the same objects.

@@ -1,0 +1,107 @@
+"""The three ways to run an agent: for its answer, to watch, and (``agent``) the compatible one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from tinyagent._settings import Settings
+from tinyagent.agent_types import AgentEvent, AgentMessage, ImageContent
+
+if TYPE_CHECKING:
+    # Imported when the first run begins: to name an agent must cost next to nothing.
+    from tinyagent._engine import Engine
+    from tinyagent._runs import Run, RunResult
+    from tinyagent._vocabulary import Event
+    from tinyagent.events import Record
+
+Input: TypeAlias = str | AgentMessage | list[AgentMessage]
+
+BUSY = (
+    "Agent is already processing a prompt. Use steer() or follow_up() to queue messages, "
+    "or wait for completion."
+)
+
+
+class Running(Settings):
+    """What can be run."""
+
+    async def run(self, input_data: Input | None = None) -> RunResult:
+        """Run the agent and return what came of it.
+
+        Without *input_data* it goes on from where its log stands: it ends the run that a crash
+        cut off or that was paused, or answers the last message.
+
+        Raises:
+            RunFailedError: the outcome is ``failed``; it carries the result.
+            RuntimeError: the agent is busy, has no model, or nothing to go on from.
+        """
+        from tinyagent._runs import result_of
+
+        events = await self._begun(input_data)
+        return await result_of(events, self._engine().binding)
+
+    def run_sync(self, input_data: Input | None = None) -> RunResult:
+        """Run the agent in an event loop of its own, as ``run`` does, and return what came of it.
+
+        Raises:
+            RunFailedError: the outcome is ``failed``; it carries the result.
+            RuntimeError: an event loop is running here; or as ``run``.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run(input_data))
+        raise RuntimeError(
+            "run_sync() cannot wait inside of a running event loop\n"
+            "  try       await agent.run(...)"
+        )
+
+    def events(self, input_data: Input | None = None) -> Run[Event]:
+        """Return a run of the agent to watch: its events, in the log's own vocabulary.
+
+        Nothing happens before it is entered, or its first event is asked for. What goes wrong at
+        run time is not raised: the last event, ``RunEnded``, says it.
+        """
+        from tinyagent._runs import Run, event_of
+
+        return Run(lambda: self._begun(input_data), self._engine, event_of)
+
+    def records(self, input_data: Input | None = None) -> Run[Record]:
+        """Return a run to watch as ``events`` does: every record of the session, children too."""
+        from tinyagent._runs import Run, whole
+
+        return Run(lambda: self._begun(input_data), self._engine, whole)
+
+    async def _begun(self, input_data: Input | None) -> AsyncGenerator[AgentEvent]:
+        """Return a run of the agent, ready to begin.
+
+        Raises:
+            RuntimeError: the agent is busy, has no model, or nothing to go on from.
+        """
+        from tinyagent._runs import NOTHING
+
+        await self._check(BUSY)
+        messages = [] if input_data is None else self._inputs(input_data)
+        if not messages and not self._engine().goes_on:
+            raise RuntimeError(NOTHING)
+        return self._run(messages, is_watched=self._is_listened_to)
+
+    @property
+    def _is_listened_to(self) -> bool:
+        raise NotImplementedError
+
+    def _engine(self) -> Engine:
+        raise NotImplementedError
+
+    def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
+        raise NotImplementedError
+
+    async def _check(self, busy: str) -> None:
+        raise NotImplementedError
+
+    def _run(
+        self, messages: Sequence[AgentMessage], *, is_watched: bool
+    ) -> AsyncGenerator[AgentEvent]:
+        raise NotImplementedError

@@ -1,0 +1,274 @@
+"""``@tool``: a function with a typed signature, as a tool of an agent."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from tinyagent.actors.context import Ctx, current_ctx
+from tinyagent.actors.schema import Fault, signature_of
+from tinyagent.actors.tools import Refused
+from tinyagent.agent_types import AgentTool, AgentToolResult, ImageContent, TextContent
+from tinyagent.events.fact import Effect
+from tinyagent.runtime.errors import ToolDefinitionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+EFFECTS = ("pure", "read", "idempotent", "write")
+Approval = Literal["always", "never"] | Callable[[Ctx[Any], dict[str, Any]], Any]
+Reconciling = Callable[[Ctx[Any], dict[str, Any]], Any]
+
+
+class ToolReturn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool gives back when a value is not enough.
+
+    Attributes:
+        content: for the model: a string, blocks of text and images, or what msgspec encodes.
+        details: for the application, on record and never shown to the model.
+        terminate: no further model call after this batch.
+    """
+
+    content: Any = ""
+    details: dict[str, Any] | None = None
+    terminate: bool = False
+
+
+class FunctionTool(AgentTool, Generic[P, R]):
+    """A function that an agent can use as a tool, and everybody can still call.
+
+    A plain function runs in a thread of its own. No thread can be stopped: when its time is up, or
+    the run is cancelled, nobody waits for it any more, and a ``write`` is in doubt.
+    """
+
+    def __init__(self, function: Callable[P, R], **settings: Any) -> None:
+        """Make *function* a tool.
+
+        Raises:
+            ToolDefinitionError: it cannot become one.
+        """
+        name = settings.pop("name") or getattr(function, "__name__", "tool")
+        description = settings.pop("description")
+        signature = signature_of(function, name)
+        effect = settings["effect"]
+        if effect not in EFFECTS:
+            told = f"effect={effect!r} is none of {', '.join(EFFECTS)}"
+            raise ToolDefinitionError(name, "", 0, told, 'effect="write", if it may change things')
+        reconcile = settings.pop("reconcile")
+        super().__init__(
+            name=name,
+            description=signature.description if description is None else description,
+            parameters=signature.schema,
+            execute=self._execute,
+            reconcile=self._reconcile if reconcile is not None else None,
+            **settings,
+        )
+        self.function = function
+        self._signature = signature
+        self._asked = reconcile
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself."""
+        return self.function(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Return this; a tool of a class is one that takes no ``self``."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> FunctionTool[P, R]:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<tool {self.name} ({self.effect})>"
+
+    def __tinyagent_faults__(self, arguments: Mapping[str, Any]) -> list[Fault]:
+        """Return what in *arguments* does not fit the function, beyond what its schema says."""
+        return self._signature.decoded(arguments)[1]
+
+    async def _execute(
+        self, call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
+    ) -> AgentToolResult:
+        given = self._decoded(arguments)
+        ctx = current_ctx()
+        if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
+            said: Any = await self._called(ctx, given)
+        else:
+            said = await _in_thread(
+                self.name, functools.partial(self._called, _threaded(ctx), given)
+            )
+            if inspect.isawaitable(said):
+                said = await said
+        return result_of(self.name, said)
+
+    async def _reconcile(self, ctx: Ctx[Any], arguments: Mapping[str, Any]) -> object:
+        assert self._asked is not None
+        said = self._asked(ctx, self._decoded(arguments))
+        if inspect.isawaitable(said):
+            said = await said
+        return said if said is None or said is False else result_of(self.name, said)
+
+    def _called(self, ctx: Ctx[Any], given: dict[str, Any]) -> Any:
+        called: Callable[..., Any] = self.function
+        if self._signature.context:
+            given = {self._signature.context: ctx, **given}
+        return called(**given)
+
+    def _decoded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the function's own arguments; those that a hook changed are looked at here."""
+        values, faults = self._signature.decoded(arguments)
+        if faults:
+            told = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
+            raise Refused(f"Invalid arguments for tool {self.name}: {told}")
+        return values
+
+
+@overload
+def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    effect: Effect = "write",
+    name: str | None = None,
+    description: str | None = None,
+    timeout_s: float | None = None,
+    idle_timeout_s: float | None = None,
+    approval: Approval = "never",
+    reconcile: Reconciling | None = None,
+    alone: bool = False,
+    output_bytes_max: int | None = None,
+) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    effect: Effect = "write",
+    name: str | None = None,
+    description: str | None = None,
+    timeout_s: float | None = None,
+    idle_timeout_s: float | None = None,
+    approval: Approval = "never",
+    reconcile: Reconciling | None = None,
+    alone: bool = False,
+    output_bytes_max: int | None = None,
+) -> Any:
+    """Make a function a tool: ``@tool``, or ``@tool(effect="read", timeout_s=10)``.
+
+    The schema is the signature's, the texts are the docstring's. A first parameter annotated as
+    ``Ctx`` is given the call's context and is not in the schema.
+
+    Args:
+        effect: what a run may do to the world; whoever says nothing may have changed it.
+        name, description: instead of the function's own.
+        timeout_s, idle_timeout_s: the longest run, and the longest silence in it.
+        approval: whether a call waits for a person: always, never, or as ``(ctx, arguments)`` says.
+        reconcile: ``(ctx, arguments)``, asked after a crash in mid-run: the result if it took
+            effect, False if it did not, None if it cannot say.
+        alone: no other tool runs beside it.
+        output_bytes_max: so much of its text reaches the model.
+
+    Raises:
+        ToolDefinitionError: the function cannot become a tool; says where, and what to write.
+    """
+    make = functools.partial(
+        FunctionTool[..., Any],
+        effect=effect,
+        name=name,
+        description=description,
+        timeout_s=timeout_s,
+        idle_timeout_s=idle_timeout_s,
+        approval=approval,
+        reconcile=reconcile,
+        alone=alone,
+        output_bytes_max=output_bytes_max,
+    )
+    return make if function is None else make(function)
+
+
+def result_of(name: str, said: object) -> AgentToolResult:
+    """Return what the tool *name* gave back.
+
+    Raises:
+        TypeError: it cannot be encoded.
+    """
+    if isinstance(said, AgentToolResult):
+        return said
+    given = said if isinstance(said, ToolReturn) else ToolReturn(content=said)
+    content = given.content
+    blocks: list[Any]
+    if isinstance(content, TextContent | ImageContent):
+        blocks = [content]
+    elif _is_blocks(content):
+        blocks = list(content)
+    elif isinstance(content, str):
+        blocks = [TextContent(text=content)]
+    else:
+        blocks = [TextContent(text=_encoded(name, content))]
+    return AgentToolResult(blocks, given.details or {}, given.terminate)
+
+
+def _is_blocks(content: object) -> bool:
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(item, TextContent | ImageContent) for item in content)
+    )
+
+
+def _encoded(name: str, content: object) -> str:
+    try:
+        return msgspec.json.encode(content).decode()
+    except (TypeError, ValueError) as error:
+        told = f"Tool {name} ran; what it returned cannot be told to the model: {error}"
+        raise TypeError(told) from None
+
+
+def _threaded(ctx: Ctx[Any]) -> Ctx[Any]:
+    """Let *ctx* be told of progress by another thread."""
+    loop, progress = asyncio.get_running_loop(), ctx.progress
+
+    def later(content: Any) -> None:
+        loop.call_soon_threadsafe(progress, content)
+
+    ctx.progress = later  # type: ignore[method-assign] # the context of this one run
+    return ctx
+
+
+def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:
+    """Run *call* in a thread that nobody must wait for, not even the end of the process."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+    context = copy_context()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(value)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        value: Any = None
+        raised: BaseException | None = None
+        try:
+            value = context.run(call)
+        except StopIteration as error:  # no future takes one
+            raised = RuntimeError(f"the tool raised StopIteration: {error}")
+        except BaseException as error:
+            raised = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, value, raised)
+
+    threading.Thread(target=run, name=f"tinyagent tool {name}", daemon=True).start()
+    return done
