@@ -92,7 +92,10 @@ def signature_of(function: Callable[..., Any], name: str) -> Signature:
     required = [each.name for each in parameters if each.is_required]
     if required:
         schema["required"] = required
-    return Signature(context, tuple(parameters), {**schema, "additionalProperties": False}, text)
+    schema["additionalProperties"] = False
+    # As a log gives it back: without tuples among the defaults.
+    schema = msgspec.json.decode(msgspec.json.encode(schema))
+    return Signature(context, tuple(parameters), schema, text)
 
 
 class _Definition:
