@@ -171,6 +171,7 @@ class Tools:
         began = self._started.get(event.call_id)
         if began is not None and began.attempt < event.attempt:
             began = None
+        arguments: dict[str, Any] = {}
         try:
             tool = self._find(event.name)
             if began is None or "write" not in (began.effect, tool.effect):

@@ -15,7 +15,7 @@ import msgspec
 
 from tinyagent._bodies import Bodies
 from tinyagent._configured import model_of, options_of
-from tinyagent._decisions import Decisions
+from tinyagent._decisions import Decisions, rule_in, rule_of
 from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
 from tinyagent._replaced import replaced_execution
 from tinyagent._sources import Setup as Setup, Sources, forced
@@ -101,6 +101,7 @@ class Binding:
         )
         self.session.journal.join(self.bodies)
         self.session.journal.join(self.decisions)
+        self.decisions.rule_of = lambda name: rule_in(self._tools(), name)
 
     def _folds(self, log: Log, transport: Transport | None) -> Conversation:
         """Make everything that reads the one conversation, and return it."""
@@ -202,7 +203,7 @@ class Binding:
             machine.AFTER: hooks.after,
             machine.STOP: hooks.stop,
             machine.UNKNOWN: self.decisions.on_unknown,
-            machine.APPROVAL: self.decisions.on_approval,
+            machine.APPROVAL: self.decisions.on_approval or any(map(rule_of, self._tools() or ())),
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.

@@ -9,7 +9,8 @@ import msgspec
 
 from tinyagent._host import parsed_or_empty
 from tinyagent._state import awaited
-from tinyagent.actors.context import idempotency_key
+from tinyagent.actors.context import Ctx, current_ctx, idempotency_key
+from tinyagent.agent_types import AgentTool
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.runtime.loops import Live
 
@@ -71,6 +72,9 @@ OnUnknown = Callable[[UnknownOutcome], Any]
 OnApproval = Callable[[PendingApproval], Any]
 """Returns whether the call may run, or None to decide later; or a coroutine that does."""
 
+Rule = Callable[[Ctx[Any], dict[str, Any]], Any]
+"""A tool's own rule: returns whether the call waits for a person; or a coroutine that does."""
+
 
 class Decisions:
     """The calls of one session that wait for a person; a reader of its journal."""
@@ -87,6 +91,7 @@ class Decisions:
     def __init__(self, conversation: Conversation, log_id: str) -> None:
         self.on_unknown: OnUnknown | None = None
         self.on_approval: OnApproval | None = None
+        self.rule_of: Callable[[str], Rule | None] = lambda name: None
         self._conversation = conversation
         self._log_id = log_id
         self._doubts: dict[str, k.ToolInDoubt] = {}
@@ -152,6 +157,12 @@ class Decisions:
         """Ask whether a call may run; without an answer it waits."""
         assert asked.call_id is not None
         answer = k.HostAnswered(asked.hook, asked.call_id)
+        rule = self.rule_of(self._conversation.calls[asked.call_id].name)
+        if rule is not None:
+            call = self._call(asked.call_id)
+            if not await awaited(rule(current_ctx(), call["arguments"])):
+                decided = self.verdict(asked.call_id, approved=True, by="tool", why="")
+                return [decided, answer]
         if self.on_approval is None:
             return [answer]
         attempt = self._approvals[asked.call_id].attempt
@@ -168,3 +179,13 @@ class Decisions:
         if arguments is None:
             arguments = parsed_or_empty(call.arguments)
         return {"call_id": call_id, "name": call.name, "arguments": arguments}
+
+
+def rule_of(tool: AgentTool) -> Rule | None:
+    """Return the function that says which calls of *tool* wait for a person, if it has one."""
+    return tool.approval if callable(tool.approval) else None
+
+
+def rule_in(tools: Sequence[AgentTool] | None, name: str) -> Rule | None:
+    """Return the rule of the tool called *name*."""
+    return next((rule_of(tool) for tool in tools or () if tool.name == name), None)

@@ -61,6 +61,9 @@ class FunctionTool(AgentTool, Generic[P, R]):
             told = f"effect={effect!r} is none of {', '.join(EFFECTS)}"
             raise ToolDefinitionError(name, "", 0, told, 'effect="write", if it may change things')
         reconcile = settings.pop("reconcile")
+        self._waits: Any = settings["approval"]
+        if callable(self._waits):
+            settings["approval"] = self._rule
         super().__init__(
             name=name,
             description=signature.description if description is None else description,
@@ -113,6 +116,10 @@ class FunctionTool(AgentTool, Generic[P, R]):
         if inspect.isawaitable(said):
             said = await said
         return said if said is None or said is False else result_of(self.name, said)
+
+    def _rule(self, ctx: Ctx[Any], arguments: Mapping[str, Any]) -> Any:
+        given, faults = self._signature.decoded(arguments)
+        return False if faults else self._waits(ctx, given)  # nobody need allow what cannot run
 
     def _called(self, ctx: Ctx[Any], given: dict[str, Any]) -> Any:
         called: Callable[..., Any] = self.function
