@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors import gate
+from tinyagent.actors import gate, limits
 from tinyagent.actors.gate import Decided
 from tinyagent.actors.state import (
     AFTER,
@@ -51,11 +51,12 @@ INPUTS = (
     | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
     | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed)
     | _kinds(k.ToolInDoubt, k.ToolReconciled, k.ApprovalDecided)
+    | _kinds(k.ModelRetrying, k.TimerFired)
 )
 DECISIONS = (
     _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
     | _kinds(k.ApprovalRequested, k.ToolBlocked, k.ToolRequested, k.ToolSettled)
-    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded)
+    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded, k.TimerSet)
 )
 
 
@@ -75,11 +76,16 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
             return _spoken(state, event, record.seq)
         case k.CancelRequested():
             return _set(state, cancelled=not state.is_at_rest), ()
+        case k.TimerFired() as event:
+            return limits.fired(state, event)
+        case k.ModelRetrying(model=model):
+            return (state if model is None else _set(state, instead=model)), ()
         case k.HostAnswered() | k.HostFailed() as event:
             return _hooked(state, event, record)
         case k.ModelFinished() as event if state.phase == "thinking":
             return _answered(state, event)
         case k.ModelFailed() as event if state.phase == "thinking":
+            state = limits.charged(state, event.usage) if state.over else state
             return _end_turn(state, "cancelled" if state.cancelled else "failed")
         case k.ApprovalDecided() as event:
             state, decided = gate.approved(state, event)
@@ -115,6 +121,7 @@ def _configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> Stat
             "hooks": event.hooks,
             "options": event.options,
             "limits": event.limits,
+            "model": event.model,
             "tools": msgspec.to_builtins(event.tools),
         }
     else:
@@ -123,8 +130,7 @@ def _configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> Stat
         state = _with_tools(state, changes["tools"])
     if "hooks" in changes:
         state = _set(state, hooks=tuple(changes["hooks"]))
-    if "limits" in changes:
-        state = _set(state, limits=changes["limits"])
+    state = limits.configured(state, changes)
     if "options" in changes:
         modes = tuple(
             changes["options"].get(name, "one-at-a-time")
@@ -163,14 +169,18 @@ def _spoken(
         case k.UserSaid(via="follow_up"):
             return _set(state, follow_ups=(*state.follow_ups, seq)), ()
         case k.UserContinued() if state.phase == "paused":
-            return _onward(*gate.taken_up(_set(state, phase="acting")))
+            moved = gate.taken_up(_set(state, phase="acting"))
+            return _onward(*_joined(limits.begun(state), moved))
         case _ if state.phase == "paused":
-            return _onward(*gate.given_up(_set(state, phase="acting")))
+            moved = gate.given_up(_set(state, phase="acting"))
+            return _onward(*_joined(limits.begun(state), moved))
         case _ if state.phase != "idle":
             return state, ()  # one more prompt of the run that the prompt before it started
         case _:
-            started = _set(state, turns=0, tokens=0, tool_calls=0, calls={}, cancelled=False)
-            return _poll(started, "start")
+            goes_on = isinstance(event, k.UserContinued) and state.over
+            state = _set(state, calls={}, cancelled=False, over="")
+            started = state if goes_on else _set(state, **limits.UNUSED)
+            return _joined(limits.begun(started), _poll(started, "start"))
 
 
 # Queues
@@ -216,7 +226,7 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
     """Ask the model, unless a limit forbids it; *shaped*: the context hook has answered."""
     decided: Decided = ()
     if not shaped:
-        over = _over(state)
+        over = limits.crossed(state)
         if over is not None:
             return _end_run(state, "over_budget", over)
         if state.pending:
@@ -226,32 +236,20 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
             state, asked = _ask(state, CONTEXT)
             return state, decided + asked
     n = state.n + 1
-    state = _set(state, phase="thinking", asking="", n=n, turns=state.turns + 1, calls={})
+    state = _set(
+        state, phase="thinking", asking="", n=n, turns=state.turns + 1, calls={}, instead={}
+    )
     return state, (*decided, k.ModelRequested(n))
 
 
-def _over(state: State) -> k.BudgetExceeded | None:
-    for limit, seen in (
-        ("turns_max", state.turns),
-        ("tokens_max", state.tokens),
-        ("tool_calls_max", state.tool_calls),
-    ):
-        allowed = state.limits.get(limit)
-        if allowed is not None and seen >= allowed:
-            return k.BudgetExceeded(limit, seen, allowed)
-    return None
-
-
 def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
-    usage = event.usage or {}
-    tokens = state.tokens + usage.get("input", 0) + usage.get("output", 0)
-    state = _set(state, tokens=tokens, tool_calls=state.tool_calls + len(event.calls), calls={})
+    state, refused = limits.counted(state, event)
     if not event.calls:
         return _end_turn(state, "cancelled" if state.cancelled else "")
-    if BATCH in state.hooks and not state.cancelled:
+    if BATCH in state.hooks and not state.cancelled and not refused:
         calls = {ref.id: CallState(ref.id, ref.name) for ref in event.calls}
         return _ask(_set(state, calls=calls, left=len(calls)), BATCH)
-    state, decided = gate.answered(state, event)
+    state, decided = gate.answered(state, event, refused)
     if not state.cancelled:
         return _onward(state, decided)
     state, ended = _end_turn(state, "cancelled")
@@ -312,6 +310,8 @@ def _revised(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State,
 
 
 def _batch_over(state: State) -> tuple[State, Decided]:
+    if state.over:
+        return _end_turn(state, "over_budget", limits.told(state))
     if state.is_terminal:
         return _end_turn(state, "stopped")
     return _poll(state, "batch")
@@ -356,11 +356,11 @@ def _hooked(
             return _end_run(state, "stopped") if event.stop else _go_on(state)
 
 
-def _end_turn(state: State, outcome: str) -> tuple[State, Decided]:
+def _end_turn(state: State, outcome: str, *because: k.BudgetExceeded) -> tuple[State, Decided]:
     """Close the turn; with an *outcome* the run ends too, else the host may stop it."""
     if outcome:
         n = state.n
-        state, ended = _end_run(state, outcome)
+        state, ended = _end_run(state, outcome, *because)
         return state, (_turn_ended(state, n), *ended)
     if STOP in state.hooks:
         state, asked = _ask(state, STOP)
@@ -380,6 +380,8 @@ def _go_on(state: State) -> tuple[State, Decided]:
 
 def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[State, Decided]:
     """Go idle. Messages that were chosen but not delivered go back to the front of their queue."""
+    if outcome == "cancelled" and state.over == limits.SECONDS:
+        outcome = "over_budget"
     state = _set(
         state,
         phase="paused" if outcome == "paused" else "idle",
@@ -388,6 +390,7 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
         steering=state.pending + state.steering,
         pending=(),
         cancelled=False,
+        over=because[0].limit if because else state.over if outcome == "over_budget" else "",
     )
     if outcome != "paused":
         state = _set(state, calls={}, left=0, waiting=0)

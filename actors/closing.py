@@ -35,9 +35,10 @@ async def close_run(machine: Machine[State], mail: Mailbox, journal: Journal, be
     while not machine.state.is_at_rest:
         found = Reopened(began=began)
         look_for_open(found, list(map(as_record, journal.log.read(began))), machine.state)
-        if not found.requests:
+        requests = [r for r in found.requests if not isinstance(r.event, k.TimerSet)]
+        if not requests:
             raise InvariantError(f"the agent is {machine.state.phase}, and nothing is open")
-        for request in found.requests:
+        for request in requests:
             journal.append(_end(request.event, found.started), cause=request.seq)
         await _catch_up(machine, mail, journal)
 

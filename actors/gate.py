@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.actors import limits
 from tinyagent.actors.state import APPROVAL, BEFORE, UNKNOWN, CallState, State
 from tinyagent.events import Event, canonical, digest, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
@@ -37,20 +38,30 @@ def doubt_text(why: str) -> str:
     return _DOUBTS[why]
 
 
-def answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
-    """Take the calls of an answer; hooks are asked about them, or they go on at once."""
+def answered(
+    state: State, event: k.ModelFinished, refused: frozenset[str] = frozenset()
+) -> tuple[State, Decided]:
+    """Take the calls of an answer; hooks are asked about them, or they go on at once.
+
+    For the *refused* ones a limit left no room: they end here.
+    """
     calls = {ref.id: CallState(ref.id, ref.name, args=ref.args) for ref in event.calls}
     state = _set(state, phase="acting", calls=calls, left=len(calls), waiting=0)
     if state.cancelled:
         return state, tuple(k.ToolBlocked(call_id, "cancel", NOT_RUN) for call_id in calls)
-    if BEFORE in state.hooks:
-        return state, tuple(k.HostAsked(BEFORE, call_id) for call_id in calls)
     decided: list[Event] = []
     for call in calls.values():
-        calls[call.id], asked = _admitted(state, call)
-        decided += asked
+        if call.id in refused:
+            calls[call.id] = CallState(call.id, call.name, "ended")
+            decided.append(k.ToolBlocked(call.id, "limit", limits.not_run(state)))
+        elif BEFORE in state.hooks:
+            decided.append(k.HostAsked(BEFORE, call.id))
+        else:
+            calls[call.id], asked = _admitted(state, call)
+            decided += asked
     waiting = sum(call.phase == "waiting" for call in calls.values())
-    return _set(state, calls=calls, waiting=waiting), tuple(decided)
+    left = len(calls) - len(refused)
+    return _set(state, calls=calls, left=left, waiting=waiting), tuple(decided)
 
 
 def gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:

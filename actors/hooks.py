@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 
 from tinyagent.actors.context import Contexts, given
 from tinyagent.actors.flag import Flag
+from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import AFTER, BATCH, KEY
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
@@ -48,7 +49,7 @@ class Hooks:
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
-        if isinstance(record.event, k.CancelRequested):
+        if is_cut(record.event):
             self._cancelled.set()
 
     async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:

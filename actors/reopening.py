@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
+from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Event, Fact, Record, UnknownEvent, kinds as k
 from tinyagent.events.codec import is_same_event
@@ -128,6 +129,7 @@ def _follow(records: Sequence[Record], machine: Machine[State]) -> None:
         modes=known.modes,
         limits=known.limits,
         guarded=known.guarded,
+        model=known.model,
         approving=known.approving,
         effectful=known.effectful,
     )
@@ -193,7 +195,7 @@ def look_for_open(
             case k.ModelRequested():
                 asked[record.seq] = record
                 found.attempts[record.seq] = int(record.seq > shared)
-            case k.HostAsked() | k.ToolRequested():
+            case k.HostAsked() | k.ToolRequested() | k.TimerSet():
                 asked[record.seq] = record
             case k.ToolInDoubt(call_id=call_id, asks=asks):
                 asked.pop(record.cause, None)
@@ -204,14 +206,14 @@ def look_for_open(
                 found.attempts[record.cause] = attempt
             case k.ToolStarted(call_id=call_id, effect=effect, attempt=attempt):
                 found.started[call_id] = Begun(effect, attempt)
-            case k.CancelRequested():
+            case event if is_cut(event):
                 found.cancelled = record
             case k.ToolFinished(call_id=call_id) | k.ToolFailed(call_id=call_id):
                 asked.pop(record.cause, None)
                 found.started.pop(call_id, None)
             case k.ModelFinished() | k.ModelFailed() | k.HostAnswered() | k.HostFailed():
                 asked.pop(record.cause, None)
-            case k.ToolReconciled():
+            case k.ToolReconciled() | k.TimerFired():
                 asked.pop(record.cause, None)
             case _:
                 pass

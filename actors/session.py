@@ -22,6 +22,7 @@ from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.reopening import Reopened, look_for_open, newer, reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
+from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.settings import changed
@@ -41,7 +42,7 @@ from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log, as_record
 
-CONTROL = frozenset({k.CancelRequested.kind})
+CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
 BEHIND_MAX = 10_000
 
 
@@ -123,6 +124,7 @@ class Session:
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
         self._is_open = False
+        self._shared = log.meta.fork.at if log.meta.fork is not None else 0
 
     def open(self) -> None:
         """Write the configuration as record 1, or take up what the log holds.
@@ -298,13 +300,8 @@ class Session:
             for event in decided:
                 taken = self.journal.append(event, cause=record.seq, actor=self.machine.name)
                 self._unheard.append(taken)
-        fork = self.log.meta.fork
-        look_for_open(
-            self.reopened,
-            [*records, *self._unheard],
-            self.machine.state,
-            shared=fork.at if fork is not None else 0,
-        )
+        records += self._unheard
+        look_for_open(self.reopened, records, self.machine.state, shared=self._shared)
 
     def _append_recovery(self) -> None:
         found = self.log.recovered
@@ -342,6 +339,7 @@ class Session:
                 contexts,
                 frozenset(request.seq for request in reopened.requests),
             ),
+            Timers(self.journal.clock, self.signal, shared=self._shared),
         )
         machine_box = self._mail = Mailbox(self.machine.name, self.machine.inputs)
         boxes = [machine_box]

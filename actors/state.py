@@ -53,6 +53,9 @@ class State(msgspec.Struct, frozen=True):
         guarded: this is a fork, where tools that may change the world need an approval.
         approving, effectful: names of the tools that always need an approval; that may change the
             world.
+        cost_pusd, ran_s: counted in this run too: picodollars, seconds of timers that fired.
+        over: the limit that ends this run, or ended the last one.
+        model: who answers; instead: who answers this once, for the first did not.
     """
 
     phase: Literal["idle", "asking", "thinking", "acting", "paused"] = "idle"
@@ -76,6 +79,11 @@ class State(msgspec.Struct, frozen=True):
     guarded: bool = False
     approving: frozenset[str] = frozenset()
     effectful: frozenset[str] = frozenset()
+    cost_pusd: int = 0
+    ran_s: int | float = 0
+    over: str = ""
+    model: dict[str, Any] = {}
+    instead: dict[str, Any] = {}
 
     @property
     def is_terminal(self) -> bool:
@@ -88,8 +96,8 @@ class State(msgspec.Struct, frozen=True):
         return self.phase in ("idle", "paused")
 
 
-_DERIVED = ("approving", "effectful")
-_LATER = {"waiting": 0, "guarded": False}
+_DERIVED = ("approving", "effectful", "over", "model", "instead")
+_LATER = {"waiting": 0, "guarded": False, "cost_pusd": 0, "ran_s": 0}
 _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 """Fields that are younger than the first digests: without a value they are not digested."""
 

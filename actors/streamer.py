@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tinyagent.actors import transports
+from tinyagent.actors.limits import is_cut
 from tinyagent.actors.speech import Speech, logged
 from tinyagent.actors.transports import Answer, Timed
 from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
+from tinyagent.events.closing import limit_text
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.loops import Live, Say
 
@@ -119,6 +121,7 @@ class Streamer:
         self._reopened = reopened or {}
         self._keeps_interrupted = keeps_interrupted
         self._cancelled = False
+        self._why = ABORTED
         self._has_ended = False
         self._sent = 0
         self._given_up: transports.Failure | None = None
@@ -126,8 +129,10 @@ class Streamer:
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
-        if isinstance(record.event, k.CancelRequested):
+        if is_cut(record.event):
             self._cancelled = True
+            if isinstance(record.event, k.BudgetExceeded):
+                self._why = limit_text(record.event)
             asyncio.get_running_loop().call_later(self.source.grace_s, self._cut_off)
 
     def _cut_off(self) -> None:
@@ -141,7 +146,7 @@ class Streamer:
     async def _call(self, record: Record, asked: View) -> AsyncIterator[Event | Live]:
         request = self.source.digest(asked)
         if self._cancelled:
-            yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
+            yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
             return
         others: list[dict[str, Any]] = asked.settings.options.get("fallback") or []
         self._has_ended, self._sent = False, self._reopened.get(record.seq, 0)
@@ -179,7 +184,7 @@ class Streamer:
     ) -> AsyncIterator[Event | Live]:
         """Ask one model. *left*: how many others may be asked if it does not answer."""
         if self._cancelled:
-            yield k.ModelFailed(k.Failure("cancelled", ABORTED), request=request)
+            yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
             return
         self._task = asyncio.current_task()
         try:
@@ -199,7 +204,7 @@ class Streamer:
     ) -> tuple[k.HostAnswered | k.HostFailed, str | None]:
         """Ask for the key, unless the run was cancelled; return the host's answer, and the key."""
         if self._cancelled:
-            return k.HostFailed(KEY, k.Failure("cancelled", ABORTED)), None
+            return k.HostFailed(KEY, k.Failure("cancelled", self._why)), None
         self._task = asyncio.current_task()
         try:
             key = await key_of(provider)
@@ -222,7 +227,7 @@ class Streamer:
         if not self._cancelled:
             return None
         task.uncancel()
-        return k.Failure("cancelled", ABORTED)
+        return k.Failure("cancelled", self._why)
 
     async def _attempts(
         self, record: Record, asked: View, key: str | None, request: str, left: int

@@ -16,6 +16,7 @@ import msgspec
 from tinyagent.actors.context import Contexts, Ctx, given
 from tinyagent.actors.flag import Flag
 from tinyagent.actors.gate import NOT_RUN, doubt_text
+from tinyagent.actors.limits import is_cut
 from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.actors.waiting import Patience, Slots, ended_or
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
@@ -151,7 +152,7 @@ class Tools:
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
-        if isinstance(record.event, k.CancelRequested):
+        if is_cut(record.event):
             self._cancelled.set()
 
     async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:

@@ -63,8 +63,7 @@ class Closings:
             case k.HostFailed(failure=failure):
                 self._failure = failure
             case k.BudgetExceeded() as event:
-                told = f"Stopped after {event.max:g} {event.limit.removesuffix('_max')}"
-                self._failure = k.Failure("limit", f"{told} ({event.limit})")
+                self._failure = k.Failure("limit", limit_text(event))
             case k.RunEnded(outcome=outcome):
                 self._is_in_run = False
                 tail = messages[-1] if messages else None
@@ -96,6 +95,18 @@ class Closings:
         if outcome in ("failed", "over_budget") and not is_said:
             return self._failure or k.Failure("cancelled", ABORTED)
         return None
+
+
+def limit_text(event: k.BudgetExceeded) -> str:
+    """Return what people are told of a run that reached a limit."""
+    match event.limit:
+        case "run_s_max":
+            seen = f"{event.max:g} s"
+        case "cost_usd_max":
+            seen = f"${event.max:g}"
+        case limit:
+            seen = f"{event.max:g} {limit.removesuffix('_max').replace('_', ' ')}"
+    return f"Stopped after {seen} ({event.limit})"
 
 
 def place_of(message: Message) -> tuple[int, str]:

@@ -50,6 +50,7 @@ from tinyagent.events.lifecycle import (
     SessionStarted as SessionStarted,
     SinkFailed as SinkFailed,
 )
+from tinyagent.events.timing import TimerFired as TimerFired, TimerSet as TimerSet
 
 # Input: how a session starts and ends is in ``lifecycle``, what happens to a call in ``calls``
 

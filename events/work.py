@@ -39,6 +39,8 @@ REQUESTS: dict[str, Ends] = {
     "child.started": Ends(frozenset({"child.ended"}), ("child",)),
     "cancel.requested": Ends(frozenset({"run.ended"}), ()),
 }
+END_WITH_RUN = frozenset({"timer.set"})
+"""What nobody waits for any more when the run is over."""
 _ENDED: dict[str, list[str]] = {}
 for _request, _ends in REQUESTS.items():
     for _kind in _ends.kinds:
@@ -66,6 +68,10 @@ class OpenWork:
         if event.kind in _ENDED and is_end(event):
             for request in _ENDED[event.kind]:
                 self._open.pop(_key(request, record, record.cause), None)
+        if event.kind == "run.ended":
+            over = [key for key in self._open if key[0] in END_WITH_RUN]
+            for key in over:
+                del self._open[key]
         if event.kind in REQUESTS:
             key = _key(event.kind, record, record.seq)
             self._open.pop(key, None)

@@ -14,7 +14,7 @@ FREE = (
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
-MACHINE = "actors.state actors.gate"
+MACHINE = "actors.state actors.gate actors.limits"
 ON_DISK = "ancestry chain load log redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
@@ -27,7 +27,11 @@ TABLE = (
     # An audit hook, and the thread that it watches: what a decision must not do.
     ("runtime/replay.py", "events runtime", "sys threading"),
     ("runtime/*", "events runtime", ""),
-    ("actors/agent.py actors/gate.py actors/state.py", f"events runtime.errors {MACHINE}", ""),
+    (
+        "actors/agent.py actors/gate.py actors/limits.py actors/state.py",
+        f"events runtime.errors {MACHINE}",
+        "",
+    ),
     # Random things for user code are seeded by the log: attempts are alike.
     ("actors/context.py", "events runtime", "asyncio contextvars random uuid"),
     (
@@ -60,7 +64,7 @@ ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
 )
 PURE = (
-    "events/* actors/agent.py actors/gate.py actors/state.py actors/reopening.py"
+    "events/* actors/agent.py actors/gate.py actors/limits.py actors/state.py actors/reopening.py"
     " actors/providers/* projection.py runtime/divergence.py runtime/causes.py"
     " runtime/sinks/content.py runtime/sinks/spans.py runtime/sinks/tracing.py"
     " actors/standing.py actors/asked.py actors/sent.py actors/aligned.py actors/differing.py"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
+    from tinyagent._limits import Price as Price
     from tinyagent._opened import OpenLog as OpenLog
     from tinyagent._runs import (
         Run as Run,
@@ -188,6 +189,7 @@ else:
         "OpenLog": "_opened",
         "OpenTelemetrySink": "runtime.sinks.telemetry",
         "PendingApproval": "_decisions",
+        "Price": "_limits",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
         "Record": "events",

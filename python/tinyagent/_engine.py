@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from tinyagent._binding import Binding, Setup
 from tinyagent._fallback import described
 from tinyagent._host import HostHooks, dumped, said
+from tinyagent._limits import logged_limits
 from tinyagent._opened import opened, store_of
 from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._redacting import redactor_for, register
@@ -137,6 +138,8 @@ class Engine:
             return "end"
         if session.machine.state.phase == "paused":
             return "take up"
+        if session.machine.state.over:
+            return "answer"
         messages = self._agent.state.messages
         return "answer" if messages and messages[-1].role != "assistant" else ""
 
@@ -205,14 +208,13 @@ class Engine:
         fallback = tuple(model_of(each) for each in options.fallback)
         if fallback:
             sent["fallback"] = described(fallback, agent.stream_fn)
-        limits = options.limits
         return Setup(
             model=model,
             fallback=fallback,
             system=agent.state.system_prompt,
             stream_fn=agent.stream_fn,
             options=sent,
-            limits=limits.model_dump(exclude_none=True) if limits is not None else {},
+            limits=logged_limits(options.limits, options.prices),
             tool_timeout_s=options.tool_timeout_s,
             tools_parallel_max=options.tools_parallel_max,
             polls=POLLS if self._is_watched else (),

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks, dumped, said
+from tinyagent._limits import logged_limits
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
@@ -260,7 +261,7 @@ class Loop:
             stream_fn=self._stream_fn,
             api_key=config.api_key,
             options={**options, "steering_mode": "all", "follow_up_mode": "all"},
-            limits=config.limits.model_dump(exclude_none=True) if config.limits else {},
+            limits=logged_limits(config.limits, None, [config.model]),
             polls=tuple(name for name, poll in polls.items() if poll is not None),
         )
 

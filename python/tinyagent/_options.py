@@ -10,7 +10,6 @@ from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
     AgentState,
-    AgentTool,
     BeforeToolCallFn,
     Limits,
     Message,
@@ -23,6 +22,7 @@ from tinyagent.agent_types import (
 if TYPE_CHECKING:
     # Named only: what they need would make the package's import half as dear again.
     from tinyagent._decisions import OnApproval, OnUnknown
+    from tinyagent._limits import Prices
     from tinyagent.actors.transports import Transport
     from tinyagent.events import Redact
     from tinyagent.runtime.clock import Clock
@@ -33,6 +33,8 @@ ConvertToLlmCallback: TypeAlias = Callable[[list[AgentMessage]], Any]
 TransformContextCallback: TypeAlias = Callable[..., Any]
 ApiKeyResolverCallback: TypeAlias = Callable[[str], Any]
 ONE = "one-at-a-time"
+TURNS_MAX = 100
+"""Turns of a run of an agent that was made by keywords, if nobody says otherwise."""
 
 
 async def default_convert_to_llm(messages: list[AgentMessage]) -> list[Message]:
@@ -79,6 +81,8 @@ class AgentOptions:
         extra_body: fields of a provider's own for the request; they come last, and replace.
         fallback: models, or names of them, that are asked in turn when the one before does not
             answer: its network, its limits, its refusal; not what is wrong with the request.
+        limits: where a run ends although it is not done. prices: what ``cost_usd_max`` counts
+            with, by ``provider:id`` or id of the model.
         retry: how a failed request is sent again; ``retries_max`` is the compatible word for it.
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
@@ -111,6 +115,7 @@ class AgentOptions:
     temperature: float | None = None
     max_tokens: int | None = None
     limits: Limits | None = None
+    prices: Prices | None = None
     log: Log | None = None
     tool_timeout_s: float | None = None
     tools_parallel_max: int = 64
@@ -184,31 +189,26 @@ def _plain(value: dict[str, Any]) -> Any:
     return plain(value)
 
 
-def options_of(
-    opts: AgentOptions | None,
-    *,
-    model: Model | str | None,
-    system_prompt: str | None,
-    tools: Sequence[AgentTool] | None,
-    **own: Any,
-) -> AgentOptions:
-    """Return *opts* with the settings that were given by keyword; *own* are options themselves.
+_OF_STATE = frozenset({"model", "system_prompt", "tools"})
+
+
+def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOptions:
+    """Return *opts* with *named*, the settings that were given by keyword; None is not given.
 
     Raises:
         TypeError: a setting was given both ways.
         UnknownModelError: the model's name stands for none.
     """
-    if tools is not None and not isinstance(tools, list):
-        tools = list(tools)
-    given = {"model": model, "system_prompt": system_prompt, "tools": tools}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = {name: value for name, value in named.items() if value is not None}
+    if "tools" in wanted:
+        wanted["tools"] = list(wanted["tools"])
     options = replace(opts) if opts is not None else AgentOptions()
-    for name, value in own.items():
-        if value is None:
-            continue
+    for name in wanted.keys() - _OF_STATE:
         if getattr(options, name) is not None:
             raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
-        setattr(options, name, value)
+        setattr(options, name, wanted.pop(name))
+    if opts is None and options.limits is None:
+        options.limits = Limits(turns_max=TURNS_MAX)
     if not wanted:
         return options
     before: Any = options.initial_state
@@ -216,8 +216,8 @@ def options_of(
     for name in wanted:
         if state is not None and getattr(state, name):
             raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
-    if model is not None:
-        wanted["model"] = model_of(model)
+    if "model" in wanted:
+        wanted["model"] = model_of(wanted["model"])
     options.initial_state = (state or AgentState()).model_copy(update=wanted)
     return options
 

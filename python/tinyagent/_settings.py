@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tinyagent._options import ONE, model_of
-from tinyagent.agent_types import AgentState, AgentTool, Model, ThinkingLevel
+from tinyagent._options import ONE, AgentOptions, model_of
+from tinyagent.agent_types import AgentState, AgentTool, Limits, Model, ThinkingLevel
 
 
 class Settings:
     """The settings of an agent. Each counts from the next run on."""
+
+    options: AgentOptions
 
     def __init__(self, steering_mode: str, follow_up_mode: str) -> None:
         self._modes = [steering_mode or ONE, follow_up_mode or ONE]
@@ -32,6 +34,27 @@ class Settings:
     def set_tools(self, tools: list[AgentTool]) -> None:
         """Set the tools; the list itself is kept and read at every model call."""
         self.state.tools = tools
+
+    def set_limits(self, limits: Limits | None) -> None:
+        """Set where a run ends although it is not done, from the next run on.
+
+        A run that a limit has ended is gone on with by ``run()`` under larger ones: what it has
+        used by then counts.
+
+        Raises:
+            ValueError: money is limited, and the price of the model is not given.
+        """
+        self.options.limits = limits
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        limits = self.options.limits
+        if limits is not None and limits.cost_usd_max is not None:
+            # Imported here: to name an agent must cost next to nothing.
+            from tinyagent._limits import logged_limits
+
+            models = [self.state.model, *map(model_of, self.options.fallback)]
+            logged_limits(limits, self.options.prices, models)
 
     def set_steering_mode(self, mode: str) -> None:
         """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""

@@ -46,6 +46,7 @@ from tinyagent.agent_types import (
     AssistantMessageEvent as AssistantMessageEvent,
     BeforeToolCallFn as BeforeToolCallFn,
     ImageContent as ImageContent,
+    Limits as Limits,
     MaybeAwaitable as MaybeAwaitable,
     Message as Message,
     MessageEndEvent as MessageEndEvent,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._engine import Engine
+    from tinyagent._limits import Prices
     from tinyagent._opened import OpenLog
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
@@ -97,6 +99,8 @@ class Agent(Running):
         log: Log | None = None,
         deps: Any = None,
         secrets: Mapping[str, str] | Callable[[str], str | None] | None = None,
+        limits: Limits | None = None,
+        prices: Prices | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
@@ -104,20 +108,18 @@ class Agent(Running):
             model: a name like ``openai:gpt-4o-mini``, or a model object.
             tools: functions under ``@tool``, and ``AgentTool`` objects.
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
+            limits: where a run ends although it is not done; without *opts* after 100 turns, if
+                nobody says otherwise. prices: see ``AgentOptions``.
 
         Raises:
             TypeError: a setting was given both ways. UnknownModelError: the name stands for none.
+            ValueError: money is limited, and the price of the model is not given.
         """
-        named: dict[str, Any] = {
-            "model": model,
-            "system_prompt": system_prompt,
-            "tools": tools,
-            "log": log,
-            "deps": deps,
-            "secrets": secrets,
-        }
+        named: dict[str, Any] = {"model": model, "system_prompt": system_prompt, "tools": tools}
+        named |= {"log": log, "limits": limits, "prices": prices}
+        named |= {"deps": deps, "secrets": secrets}
         if any(each is not None for each in named.values()):
-            opts = options_of(opts, **named)
+            opts = options_of(opts, named)
         self.options = opts or AgentOptions()
         given: Any = self.options.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
@@ -135,6 +137,7 @@ class Agent(Running):
         self._made: Engine | None = None
         self._idle = Idle()
         self._running = self._is_resetting = False
+        self._check_limits()
 
     @property
     def state(self) -> AgentState:
@@ -321,6 +324,7 @@ class Agent(Running):
             raise RuntimeError(busy)
         if self.state.model is None:
             raise RuntimeError("No model configured")
+        self._check_limits()
 
     async def _run(
         self, messages: Sequence[AgentMessage], *, is_watched: bool

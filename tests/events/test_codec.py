@@ -58,6 +58,8 @@ EXAMPLES: list[Event] = [
     k.TurnEnded(16, "aa"),
     k.BudgetExceeded("turns_max", 3, 3),
     k.RunEnded("answered", "aa"),
+    k.TimerSet(30),
+    k.TimerFired(7, 30.5),
     k.DiagnosticReported("x", "y", {"z": 1}),
     k.ActorFailed("tools", "ValueError", "x", "a.py:1"),
     k.SinkFailed("s", 3, FAILURE),

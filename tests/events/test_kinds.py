@@ -20,6 +20,7 @@ NAMES = (
     " model.requested model.delta model.retrying model.finished model.failed"
     " tool.blocked tool.requested tool.started tool.progressed tool.finished tool.failed"
     " tool.in_doubt tool.reconciled tool.settled approval.requested approval.decided"
+    " timer.set timer.fired"
     " context.edited turn.ended budget.exceeded run.ended"
     " diagnostic.reported actor.failed sink.failed foreign"
 )
@@ -47,7 +48,8 @@ def test_an_event_is_frozen_and_does_not_write_its_defaults(cls: type[Fact]) -> 
 
 @pytest.mark.parametrize("cls", KINDS.values(), ids=list(KINDS))
 def test_every_kind_names_who_usually_writes_it(cls: type[Fact]) -> None:
-    assert cls.emitter in {"host", "session", "agent", "model", "tools", "hooks", "import"}
+    emitters = {"host", "session", "agent", "model", "tools", "hooks", "import", "timers"}
+    assert cls.emitter in emitters
 
 
 def test_what_the_agent_decides_is_the_agents_and_nobody_elses() -> None:

@@ -51,6 +51,8 @@ PLAIN = {
     "budget.exceeded": "limit seen max",
     "run.ended": "outcome state",
     "foreign": "what",
+    "timer.set": "after_s purpose",
+    "timer.fired": "timer seen_s",
 }
 
 

@@ -80,6 +80,10 @@ def test_a_timer_is_ended_by_the_record_that_it_caused() -> None:
     assert opened(*timers, causes=[0, 0, 1]) == [(2, "timer.set")]
 
 
+def test_a_timer_ends_with_its_run() -> None:
+    assert opened(k.TimerSet(30), k.RunEnded("answered")) == []
+
+
 def test_what_is_open_names_its_call_and_its_hook() -> None:
     work = OpenWork()
     event = k.HostAsked("before_tool_call", "c")

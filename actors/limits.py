@@ -1,0 +1,155 @@
+"""Where a run ends although it is not done: turns, tokens, money, seconds, tool calls. Pure.
+
+Looked at before each model call and before each tool; seconds at any time, for they come as a
+record: a run with such a limit sets a timer when it begins. What a run has used goes on counting
+when it is gone on with after a limit ended it; a new prompt counts from zero.
+
+Money is counted in whole picodollars, so that the sum is the same wherever it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors.state import State
+from tinyagent.events import Event, kinds as k
+
+MTOK = 1_000_000
+"""Prices are for a million tokens, as providers print them."""
+USD = 1_000_000_000_000
+SECONDS, TOOL_CALLS = "run_s_max", "tool_calls_max"
+UNUSED: dict[str, Any] = {"turns": 0, "tokens": 0, "tool_calls": 0, "cost_pusd": 0, "ran_s": 0}
+"""What a run has used when it begins."""
+_APART = frozenset({"anthropic-messages"})
+"""Protocols that count cached tokens beside the input, not in it."""
+Decided = tuple[Event, ...]
+
+
+def configured(state: State, changes: Mapping[str, Any]) -> State:
+    """Return *state* with the limits in *changes*, and with the name of the model."""
+    if "limits" in changes:
+        state = _set(state, limits=changes["limits"])
+    if "model" in changes:
+        given = changes["model"]
+        named = {name: given[name] for name in ("provider", "id", "api") if name in given}
+        state = _set(state, model=named)
+    return state
+
+
+def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None:
+    """Return which limit forbids to go on, if one does: to a model call, or to the tools.
+
+    The tools of the last turn still run. Tool calls are looked at in ``counted``.
+    """
+    for limit, seen in (
+        ("turns_max", state.turns),
+        ("tokens_max", state.tokens),
+        ("cost_usd_max", state.cost_pusd / USD),
+    ):
+        allowed = state.limits.get(limit)
+        if allowed is not None and seen >= allowed and not (for_tools and limit == "turns_max"):
+            return k.BudgetExceeded(limit, seen, allowed)
+    return None
+
+
+def charged(state: State, usage: Mapping[str, Any] | None) -> State:
+    """Return *state* after an answer with *usage*; one that tells nothing counts for nothing."""
+    usage = usage or {}
+    tokens = state.tokens + usage.get("input", 0) + usage.get("output", 0)
+    spent = cost_pusd(usage, state.instead or state.model, state.limits.get("prices") or {})
+    return _set(state, tokens=tokens, cost_pusd=state.cost_pusd + (spent or 0))
+
+
+def cost_pusd(
+    usage: Mapping[str, Any], model: Mapping[str, Any], prices: Mapping[str, Any]
+) -> int | None:
+    """Return what an answer cost, in picodollars; None if the table has no price of *model*."""
+    price = price_of(model, prices)
+    if price is None:
+        return None
+    read, written = usage.get("cache_read", 0), usage.get("cache_write", 0)
+    fresh = usage.get("input", 0)
+    if model.get("api") not in _APART:
+        fresh = max(fresh - read - written, 0)
+    per_token = {name: round(usd * USD / MTOK) for name, usd in price.items() if usd is not None}
+    full = per_token["input_usd"]
+    return int(
+        fresh * full
+        + read * per_token.get("cache_read_usd", full)
+        + written * per_token.get("cache_write_usd", full)
+        + usage.get("output", 0) * per_token["output_usd"]
+    )
+
+
+def price_of(model: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the price of *model*: under ``provider:id``, else under its id alone."""
+    name = str(model.get("id") or "")
+    found: Mapping[str, Any] | None = prices.get(f"{model.get('provider')}:{name}")
+    return prices.get(name) if found is None else found
+
+
+def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]]:
+    """Return *state* after an answer, and its calls that no limit leaves room for.
+
+    If there are any, ``over`` is the limit: the run ends when the others have ended.
+    """
+    state = _set(charged(state, event.usage), calls={})
+    over = crossed(state, for_tools=True)
+    before = state.tool_calls
+    state = _set(state, tool_calls=before + len(event.calls))
+    if over is not None:
+        refused = event.calls
+    else:
+        allowed = state.limits.get(TOOL_CALLS)
+        refused = [] if allowed is None else event.calls[max(allowed - before, 0) :]
+    if refused and not state.cancelled:
+        state = _set(state, over=over.limit if over is not None else TOOL_CALLS)
+    return state, frozenset(ref.id for ref in refused)
+
+
+def not_run(state: State) -> str:
+    """Return what the model is told about a call that there was no room for."""
+    return f"Tool not run: the run has reached its limit ({state.over})"
+
+
+def told(state: State) -> k.BudgetExceeded:
+    """Return why not all calls of the last answer were run."""
+    over = crossed(state, for_tools=True)
+    if over is None or state.over == TOOL_CALLS:
+        return k.BudgetExceeded(TOOL_CALLS, state.tool_calls, state.limits.get(TOOL_CALLS, 0))
+    return over
+
+
+def begun(state: State) -> Decided:
+    """Return what a run begins with, or is taken up with: the timer of its seconds, if limited."""
+    allowed = state.limits.get(SECONDS)
+    if allowed is None:
+        return ()
+    return (k.TimerSet(max(allowed - state.ran_s, 0)),)
+
+
+def fired(state: State, event: k.TimerFired) -> tuple[State, Decided]:
+    """The seconds are over: what is under way ends as if it was cancelled."""
+    if state.is_at_rest or state.cancelled:
+        return state, ()
+    ran_s = state.ran_s + event.seen_s
+    over = k.BudgetExceeded(SECONDS, ran_s, state.limits.get(SECONDS, ran_s))
+    return _set(state, cancelled=True, over=SECONDS, ran_s=ran_s), (over,)
+
+
+def is_cut(event: Event) -> bool:
+    """Whether *event* ends what is under way: somebody asked for it, or the seconds are over."""
+    match event:
+        case k.CancelRequested():
+            return True
+        case k.BudgetExceeded(limit=limit):
+            return limit == SECONDS
+        case _:
+            return False
+
+
+def _set(state: State, **changes: Any) -> State:
+    return msgspec.structs.replace(state, **changes)

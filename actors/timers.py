@@ -1,0 +1,61 @@
+"""Tells the agent when a time is over. It waits on the session's clock, and ends with the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tinyagent.actors.limits import SECONDS
+from tinyagent.events import Event, Record, kinds as k
+from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.loops import Live, Say
+
+
+class Timers:
+    """The worker that answers ``timer.set``.
+
+    After a crash the time goes on from the record: what is over by then fires at once.
+
+    Args:
+        signal: set when the seconds of a run are over, as when it is cancelled.
+        shared: records up to this one are a parent's, whose time does not count here.
+    """
+
+    name = "timers"
+    requests = frozenset({k.TimerSet.kind})
+
+    def __init__(self, clock: Clock, signal: asyncio.Event, *, shared: int = 0) -> None:
+        self._clock = clock
+        self._signal = signal
+        self._shared = shared
+        self._is_over = asyncio.Event()
+
+    def fold(self, record: Record) -> None:
+        """Wait for nothing any more when the run is over, or out of time."""
+        match record.event:
+            case k.RunEnded():
+                self._is_over.set()
+            case k.BudgetExceeded(limit=limit) if limit == SECONDS:
+                self._signal.set()
+            case _:
+                pass
+
+    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+        """Yield that the time is over; nothing if the run is, before that."""
+        event = record.event
+        assert isinstance(event, k.TimerSet)
+        is_shared = record.seq <= self._shared
+        began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
+        left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._is_over.wait())]
+        try:
+            if left_s > 0:
+                waits.append(asyncio.ensure_future(self._clock.sleep(left_s)))
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self._is_over.is_set():
+            seen_s = (self._clock.now_us() - began_us) / 1_000_000
+            yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))
