@@ -29,9 +29,7 @@ class Patience(msgspec.Struct, frozen=True):
 Impatience = Literal["", "run", "silence"]
 
 
-async def ended_or(
-    task: asyncio.Future[object], cancelled: Flag, patience: Patience
-) -> Impatience:
+async def ended_or(task: asyncio.Future[object], cancelled: Flag, patience: Patience) -> Impatience:
     """Wait until *task* is done or *cancelled* is set; return which patience ran out."""
     now_s = asyncio.get_running_loop().time
     run_s, silence_s = patience.run_s, patience.silence_s

@@ -120,7 +120,8 @@ class Chromium:
 
     def open(self, page: Path, place: str = "") -> None:
         """Show *page* at *place* of its own, and return when its script is through."""
-        self.asked.clear(), self.said.clear(), self.dialogs.clear()
+        for heard in (self.asked, self.said, self.dialogs):
+            heard.clear()
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=page.as_uri() + place)
         # In the page, and again and again: what waits in a page that goes away is never answered.

@@ -203,7 +203,7 @@ def attacked() -> Recording:
     arguments = '{"__proto__": {"polluted": 1}, "constructor": "<img src=x onerror=alert(6)>"}'
     done = log.answer(log.ask(said), all_of_it, (ATTACKS[1], ATTACKS[0], arguments))
     pixel = "http://127.0.0.1:9/pixel.png"
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"type": "text", "text": all_of_it},
         {"type": "image", "url": pixel, "mime_type": "image/png", "data": '"><script>'},
         {"type": "image_url", "image_url": {"url": pixel}},

@@ -352,6 +352,8 @@ class _Tool:
         self._name = name
         self.effect: k.Effect = live.effect
         self.timeout_s = live.timeout_s
+        self.idle_timeout_s = live.idle_timeout_s
+        self.alone = live.alone
 
     def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
         return self._live.arguments(call, text)

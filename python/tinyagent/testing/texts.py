@@ -16,7 +16,7 @@ import msgspec
 
 from tinyagent.agent import Agent
 from tinyagent.cli.render import safe
-from tinyagent.cli.show import told
+from tinyagent.cli.transcript import Row, rows
 from tinyagent.events import Fact, Record, kinds as k
 from tinyagent.recording import Recording
 from tinyagent.runtime.stores import Log
@@ -26,7 +26,6 @@ Source: TypeAlias = "Log | Recording | Agent | str | Path"
 """Whatever has a log: an open one, one that was read, an agent, or the place of one."""
 
 _KEY = re.compile(r"ta1-[0-9a-f]{32}")
-_USAGE = re.compile(r"  \[\d+ in, \d+ out\]$")
 _DROPPED = {
     "model.finished": ("calls", "request", "response", "usage"),
     "model.failed": ("request", "usage"),
@@ -44,10 +43,17 @@ def transcript(of: Source) -> str:
     """Return who said what: a line for each message, call, result and end."""
     recording = _recording(of)
     names = _Names(recording)
-    lines = [
-        f"{label:10}{names.renamed(_USAGE.sub('', text))}" for _, label, text in told(recording)
-    ]
+    lines = [f"{_label(row):10}{names.renamed(_text(row))}" for row in rows(recording)]
     return "\n".join(safe(line).rstrip() for line in lines)
+
+
+def _label(row: Row) -> str:
+    return row.label.partition(" #")[0]
+
+
+def _text(row: Row) -> str:
+    called = f"{row.name} " if row.name else ""
+    return f"{called}{'✗ ' if row.is_bad and row.label != 'in doubt' else ''}{row.text}"
 
 
 def event_text(of: Source) -> str:
