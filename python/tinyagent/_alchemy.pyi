@@ -136,8 +136,8 @@ def verify_log(path: str | Path, key: KeyFields | None = None) -> dict[str, Any]
 
 def salvage_log(path: str | Path) -> dict[str, Any]:
     """Read what can be read. Keys: ``log epoch parts``, and if a header can be read ``format level
-    name origin fork more at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple of
-    the fields of ``Gap``.
+    name origin fork more at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple
+    of the fields of ``Gap``.
 
     Raises:
         LogError: as ``salvage``.

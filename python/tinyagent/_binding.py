@@ -46,8 +46,8 @@ class Binding:
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
         find: finds a tool to run; without it, by name among the host's.
-        recalled: is given the messages that an opened log holds. relived: each public event of
-            the run in it that did not end.
+        recalled: is given what makes the messages that an opened log holds. relived: each public
+            event of the run in it that did not end.
         is_batch: this is ``execute_tool_calls`` itself, whose replacement is not asked again.
     """
 
@@ -64,7 +64,7 @@ class Binding:
         transport: Transport | None = None,
         sinks: Sequence[Sink | Subscribed] = (),
         find: Find | None = None,
-        recalled: Callable[[list[AgentMessage]], None] = lambda messages: None,
+        recalled: Callable[[Callable[[], list[AgentMessage]]], None] = lambda messages: None,
         relived: Callable[[AgentEvent], None] = lambda event: None,
         is_batch: bool = False,
     ) -> None:
@@ -295,7 +295,7 @@ class Binding:
         self.bodies.keep(conversation.queued)
         state = self.session.machine.state
         self._queued = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
-        self._recalled(self.bodies.all())
+        self._recalled(self.bodies.as_of_now())
 
     # The run
 

@@ -5,7 +5,7 @@ A message that the host made itself is that object; the others are built from th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinyagent._partial import message_from, public_usage
@@ -87,13 +87,22 @@ class Bodies:
 
     def all(self) -> list[AgentMessage]:
         """Return the conversation as people see it: with what was said of failed runs."""
+        return self.as_of_now()()
+
+    def as_of_now(self) -> Callable[[], list[AgentMessage]]:
+        """Return what makes the conversation as people see it now, whenever it is called."""
+        view, closings = self._conversation.view(), self._conversation.closings
+        shown = {seq: it for seq, it in closings.made.items() if seq not in closings.gone}
+        return lambda: self._shown(view.read(), shown)
+
+    def _shown(
+        self, messages: Sequence[Message], closings: Mapping[int, Closing]
+    ) -> list[AgentMessage]:
         behind: dict[tuple[int, str] | None, list[AgentMessage]] = {}
-        closings = self._conversation.closings
-        for seq, closing in closings.made.items():
-            if seq not in closings.gone:
-                behind.setdefault(closing.after, []).append(self.closing(seq, closing))
+        for seq, closing in closings.items():
+            behind.setdefault(closing.after, []).append(self.closing(seq, closing))
         shown = behind.get(None, [])
-        for message in self._conversation.messages:
+        for message in messages:
             shown += [self.of(message), *behind.get(place_of(message), ())]
         return shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyagent.agent_types import (
@@ -27,6 +27,7 @@ from tinyagent.agent_types import (
     TurnEndEvent,
     UserMessage,
 )
+from tinyagent.agent_types._later import defer
 
 
 class StateKeeper:
@@ -34,16 +35,31 @@ class StateKeeper:
 
     def __init__(self, state: AgentState) -> None:
         self.state = state
-        self._known: list[AgentMessage] = []
+        self._told: list[AgentMessage] = []
+        self._unread: Callable[[], list[AgentMessage]] | None = None
         self._new: list[AgentMessage] = []
         self._inserted: list[AgentMessage] = []
         self._is_muted = False
         self._must_clear = False
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
 
-    def recall(self, messages: list[AgentMessage]) -> None:
-        """Start from what an opened log holds; it counts before an initial state."""
-        self.state.messages, self._known = messages, list(messages)
+    @property
+    def _known(self) -> list[AgentMessage]:
+        if self._unread is not None:
+            self._told, self._unread = self._unread(), None
+        return self._told
+
+    @_known.setter
+    def _known(self, messages: list[AgentMessage]) -> None:
+        self._told, self._unread = messages, None
+
+    def recall(self, messages: Callable[[], list[AgentMessage]]) -> None:
+        """Start from what an opened log holds; it counts before an initial state.
+
+        *messages* is called when somebody asks for them: taking up a long log need not make them.
+        """
+        self._unread = messages
+        defer(self.state, "messages", lambda: list(self._known))
 
     def begin(self) -> None:
         """A run begins."""
