@@ -47,19 +47,11 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     barrier: ClassVar[Barrier] = ""
 
     def __repr__(self) -> str:
-        told = [f"{name}={_short(value)}" for name, value in self.__told__()]
-        return f"{type(self).__name__}({', '.join(told)})"
+        return _shown(self, self.__told__())
 
     def __told__(self) -> Iterator[tuple[str, object]]:
         """Yield what a ``repr`` says: each field that has not its default."""
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            if field.default_factory is not msgspec.NODEFAULT:
-                default = field.default_factory()
-            else:
-                default = field.default
-            if value != default or type(value) is not type(default):
-                yield field.name, value
+        return _told(self)
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +61,9 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     status: int | None = None
     retry_after_s: int | float | None = None
+
+    def __repr__(self) -> str:
+        return _shown(self, _told(self))
 
 
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -123,6 +118,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     payload: bytes = b""
     live: Any = None
+
+
+def _told(struct: msgspec.Struct) -> Iterator[tuple[str, object]]:
+    for field in msgspec.structs.fields(struct):
+        value = getattr(struct, field.name)
+        make = field.default_factory
+        default = make() if callable(make) else field.default
+        if value != default or type(value) is not type(default):
+            yield field.name, value
+
+
+def _shown(struct: msgspec.Struct, told: Iterator[tuple[str, object]]) -> str:
+    fields = [f"{name}={_short(value)}" for name, value in told]
+    return f"{type(struct).__name__}({', '.join(fields)})"
 
 
 def _short(value: object) -> str:

@@ -47,6 +47,8 @@ class FunctionTool(AgentTool, Generic[P, R]):
     the run is cancelled, nobody waits for it any more, and a ``write`` is in doubt.
     """
 
+    __name__: str
+
     def __init__(self, function: Callable[P, R], **settings: Any) -> None:
         """Make *function* a tool.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-API = Path(__file__).parent / "api.py"
+PROGRAMS = [Path(__file__).parent / name for name in ("api.py", "modern.py")]
 pytestmark = pytest.mark.slow
 
 WRONG = """
@@ -27,6 +27,33 @@ def word(event: AgentEvent) -> str:
 
 Agent(AgentOptions(steering_mode=5))
 Agent().prompt_text(5)
+"""
+WRONG_MODERN = """
+from typing import assert_never
+
+from tinyagent import Agent, Ctx, Event, ModelDelta, RunEnded, UnknownEvent, tool
+
+
+def word(event: Event) -> str:
+    match event:
+        case ModelDelta() | RunEnded() | UnknownEvent():
+            return event.kind
+        case _:
+            assert_never(event)
+
+
+@tool(effect="reading")
+async def forecast(ctx: Ctx[int], city: str) -> str:
+    return city + ctx.deps
+
+
+@tool
+def look(where: str) -> str:
+    return where
+
+
+look(5)
+Agent(tools=[word])
 """
 CHECKERS = {
     "mypy": ["mypy", "--strict", "--no-error-summary"],
@@ -47,9 +74,10 @@ def check(checker: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_the_programs_are_accepted(checker: str, tmp_path: Path) -> None:
-    program = tmp_path / "api.py"
-    program.write_text(API.read_text())
+@pytest.mark.parametrize("source", PROGRAMS, ids=lambda path: path.stem)
+def test_the_programs_are_accepted(checker: str, source: Path, tmp_path: Path) -> None:
+    program = tmp_path / source.name
+    program.write_text(source.read_text())
     done = check(checker, program)
     assert done.returncode == 0, done.stdout
 
@@ -58,9 +86,32 @@ def test_the_programs_are_accepted(checker: str, tmp_path: Path) -> None:
 def test_a_match_that_leaves_an_event_out_and_wrong_arguments_are_rejected(
     checker: str, tmp_path: Path
 ) -> None:
+    assert rejected(checker, WRONG, tmp_path) >= {12, 15, 16}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_a_match_that_leaves_a_kind_out_and_tools_used_wrongly_are_rejected(
+    checker: str, tmp_path: Path
+) -> None:
+    assert rejected(checker, WRONG_MODERN, tmp_path) >= {12, 15, 17, 25, 26}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_one_kind_left_out_is_rejected(checker: str, tmp_path: Path) -> None:
+    program = PROGRAMS[1].read_text()
+    assert program.count(" | BudgetExceeded():") == 1
+    never = next(
+        number
+        for number, line in enumerate(program.splitlines(), 1)
+        if "assert_never(event)" in line
+    )
+    assert rejected(checker, program.replace(" | BudgetExceeded():", ":"), tmp_path) == {never}
+
+
+def rejected(checker: str, text: str, tmp_path: Path) -> set[int]:
+    """Return the lines of a program that *checker* complains about."""
     wrong = tmp_path / "wrong.py"
-    wrong.write_text(WRONG)
+    wrong.write_text(text)
     done = check(checker, wrong)
-    assert done.returncode == 1
-    lines = {int(line.split(":")[1]) for line in done.stdout.splitlines() if "wrong.py:" in line}
-    assert lines >= {12, 15, 16}, done.stdout
+    assert done.returncode == 1, done.stdout
+    return {int(line.split(":")[1]) for line in done.stdout.splitlines() if "wrong.py:" in line}
