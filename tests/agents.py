@@ -13,6 +13,7 @@ from tinyagent.agent_types import AgentEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.events import kinds as k
 from tinyagent.runtime.stores import as_record
+from tinyagent.testing import scripted
 
 C1: tuple[str, str, dict[str, Any]] = ("c1", "f", {"a": 1})
 C2: tuple[str, str, dict[str, Any]] = ("c2", "g", {"b": 2})
@@ -68,3 +69,10 @@ async def until(condition: Callable[[], Any]) -> None:
 def elapsed_s(start: float) -> float:
     """Return the seconds since *start*, by the clock of the loop."""
     return asyncio.get_running_loop().time() - start
+
+
+async def outcome(tool: AgentTool, **arguments: Any) -> Any:
+    """Return what came of one call of *tool*."""
+    agent = Agent(model=scripted((tool.name, arguments), "Done."), tools=[tool])
+    await agent.run("go")
+    return agent.log.tool_calls["c1"]
