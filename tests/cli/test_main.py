@@ -40,10 +40,11 @@ def test_the_version_is_told_before_anything_is_imported() -> None:
 
 
 def test_a_command_is_imported_when_it_is_used_and_no_other() -> None:
-    loaded = "[name for name in sys.modules if name.startswith('tinyagent.cli.')]"
+    loaded = "[name for name in sys.modules if name.startswith(('tinyagent.cli.', 'rich.'))]"
     _, out, _ = program("pass", f"print(*sorted({loaded})); {ENDED}", "--help")
     assert "tinyagent.cli.show" not in out.splitlines()[-1].split()
     _, out, _ = program("pass", f"print(*sorted({loaded})); {ENDED}", "why", f"{LOG}:2")
+    assert "rich.console" not in out.splitlines()[-1].split()
     used = set(out.splitlines()[-1].split()) & {f"tinyagent.cli.{name}" for name in COMMANDS}
     assert used == {"tinyagent.cli.why"}
 

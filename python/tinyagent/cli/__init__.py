@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     app = application()
+    if not given or not {"-h", "--help"}.isdisjoint(given):
+        from tinyagent.cli.render import console
+
+        app.console, app.error_console = console(), console(stderr=True)
     if given and given[0] not in (*COMMANDS, "-h", "--help"):
         from tinyagent.cli.refs import RefError
 
@@ -124,8 +129,8 @@ def application() -> App:
     """
     from cyclopts import App, Parameter
 
-    from tinyagent.cli.render import console
-
+    if find_spec("rich") is None:  # loaded for colours and help alone
+        raise ModuleNotFoundError("No module named 'rich'", name="rich")
     app = App(
         name="tinyagent",
         help="Record, replay, debug: what an agent did, from its log.",
@@ -134,8 +139,6 @@ def application() -> App:
         help_format="plaintext",
         version_flags=(),
         default_parameter=Parameter(negative=(), show_default=False),
-        console=console(),
-        error_console=console(stderr=True),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
