@@ -203,7 +203,8 @@ class Binding:
             machine.AFTER: hooks.after,
             machine.STOP: hooks.stop,
             machine.UNKNOWN: self.decisions.on_unknown,
-            machine.APPROVAL: self.decisions.on_approval or any(map(rule_of, self._tools() or ())),
+            machine.APPROVAL: self.decisions.on_approval
+            or next(filter(None, map(rule_of, self._tools() or ())), None),
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.

@@ -43,8 +43,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summary_of(recording: Recording) -> Summary:
     """Return what there is to say of *recording* in a line."""
     meta, records = recording.meta, recording.records
-    said = (r.event for r in records if isinstance(r.event, k.UserSaid))
-    first = next(said, None)
+    said = [r.event for r in records if isinstance(r.event, k.UserSaid)]
+    first = next((one for one in said if one.via == "prompt"), said[0] if said else None)
     return Summary(
         log=meta.log,
         where=recording.where,
