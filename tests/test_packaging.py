@@ -7,18 +7,16 @@ tests and ``rust/python/build.rs`` do.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from tests.building import ROOT, built_wheel, run, wheel_from
 
-ROOT = Path(__file__).parents[1]
 DISTRIBUTION = "tinyagent-runtime"
 DISTRIBUTIONS_MAX = 10
 WHEEL_BYTES_MAX = 5_000_000
@@ -32,29 +30,6 @@ needs_links = pytest.mark.skipif(
     not (ROOT / "events").is_dir(),
     reason="not a checkout: in an sdist the three folders stand where the links point from",
 )
-
-
-def run(*command: str, **environment: str) -> None:
-    """Run *command* in the root; its output is the message if it fails."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, "PYTHONSAFEPATH": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4_000:]
-
-
-def wheel_from(source: Path, out: Path) -> Path:
-    """Build as an installer does, with the build tools that are here."""
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip, "--wheel-dir", str(out), str(source), CARGO_TARGET_DIR=str(ROOT / "target"))
-    (wheel,) = out.glob("*.whl")
-    return wheel
 
 
 def files_of(wheel: Path) -> set[str]:
@@ -78,8 +53,8 @@ def sources() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wheel_from(ROOT, tmp_path_factory.mktemp("wheel"))
+def wheel() -> Path:
+    return built_wheel()
 
 
 @needs_links
