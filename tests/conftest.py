@@ -25,6 +25,7 @@ from tinyagent.runtime.stores import Log, as_record
 from tinyagent.runtime.stores.files import FileLog
 
 HASH_SEEDS = ("1", "4177")
+collect_ignore = ["example_project"]  # has an environment of its own: test_example_project.py
 OF_ONE_TEST_MAX = 20
 """So many logs of a test that replays its own are kept for the end."""
 PROGRAM = Path(__file__).with_name("replay_all.py")

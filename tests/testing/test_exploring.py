@@ -70,7 +70,7 @@ async def paying(sim: Sim) -> None:
     assert load(log).replay().ok
     assert sorted(transcript(log).splitlines()) == [
         "end       answered",
-        "model      → pay(cents=30), pay(cents=20)",
+        "model     → pay(cents=30), pay(cents=20)",
         "model     Done.",
         "tool      pay = paid",
         "tool      pay = paid",

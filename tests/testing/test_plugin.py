@@ -57,7 +57,7 @@ TRANSCRIPT = """\
 # name: test_a_day_in_paris_is_planned
   '''
   user      Plan a day in Paris
-  model      → forecast(city="Paris")
+  model     → forecast(city="Paris")
   tool      forecast = Paris: sunny
   model     Take a boat.
   end       answered
@@ -135,7 +135,7 @@ def test_a_test_that_fails_records_nothing_and_shows_its_transcript(project: Pro
     project.write("tests/test_trip.py", PROGRAM_8.replace("assert recorded", "assert 0, recorded"))
     said = project.run("--ta-record=all", passes=False)
     assert not (project.root / "tests/replays").exists()
-    assert 'model      → forecast(city="Paris")' in said
+    assert 'model     → forecast(city="Paris")' in said
 
 
 def test_allow_live_asks_live_and_records_nothing(project: Project) -> None:

@@ -43,7 +43,7 @@ def transcript(of: Source) -> str:
     """Return who said what: a line for each message, call, result and end."""
     recording = _recording(of)
     names = _Names(recording)
-    lines = [f"{_label(row):10}{names.renamed(_text(row))}" for row in rows(recording)]
+    lines = [f"{_label(row):10}{names.renamed(_text(row)).strip()}" for row in rows(recording)]
     return "\n".join(safe(line).rstrip() for line in lines)
 
 

@@ -1,0 +1,1 @@
+"""A clerk: looks bills up, pays them, says what was done."""
