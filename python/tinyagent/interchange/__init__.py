@@ -38,6 +38,8 @@ IMPORTERS: dict[str, str] = {
     "jsonl": "tinyagent.interchange.own:read",
     "pi": "tinyagent.interchange.pi:read",
     "atif": "tinyagent.interchange.atif:read",
+    "codex": "tinyagent.interchange.codex:read",
+    "claude-code": "tinyagent.interchange.claude_code:read",
 }
 """The same; in the order in which ``auto`` tries them."""
 GROUP = "tinyagent.importers"
