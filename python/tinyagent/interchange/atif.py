@@ -21,8 +21,10 @@ from tinyagent.runtime.load import LoadedLog
 
 FAILED = "tinyagent.failed_calls"
 """In the ``extra`` of a step: ids of the calls that failed, which ATIF has no word for."""
-_STEP = {"step_id", "timestamp", "source", "message", "model_name", "reasoning_content"}
-_STEP |= {"tool_calls", "observation", "metrics"}
+_STEP = frozenset(
+    {"step_id", "timestamp", "source", "message", "model_name", "reasoning_content"}
+    | {"tool_calls", "observation", "metrics"}
+)
 _METRICS = {"prompt_tokens": "input", "completion_tokens": "output", "cached_tokens": "cache_read"}
 
 
@@ -44,7 +46,8 @@ def read(source: Source) -> list[LoadedLog]:
     steps = told.get("steps") if isinstance(told, dict) else None
     if not isinstance(steps, list) or not str(told.get("schema_version")).startswith("ATIF-v1."):
         raise ForeignFormatError(f"{source.name}: no trajectory of ATIF version 1")
-    agent = told.get("agent") if isinstance(told.get("agent"), dict) else {}
+    named = told.get("agent")
+    agent: dict[str, Any] = named if isinstance(named, dict) else {}
     known = [step for step in steps if isinstance(step, dict)]
     is_told = bool(known) and known[0].get("source") == "system"
     scribe = Scribe(

@@ -71,7 +71,7 @@ def _steps(recording: Recording, lost: Counter[str]) -> Iterator[dict[str, Any]]
                 yield {**stamp, "source": "user", "message": _content(content, lost)}
             case Custom(message=whole):
                 extra = {"tinyagent.message": whole}
-                text = text_of(whole.get("content")) if isinstance(whole, dict) else ""
+                text = text_of(whole.get("content"))
                 yield {**stamp, "source": "system", "message": text, "extra": extra}
             case Assistant():
                 answer = {**stamp, **_answer(message, lost)}
