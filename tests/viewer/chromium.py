@@ -21,6 +21,7 @@ import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ANSWER_S = 60.0
+FRAMES_MAX = 600
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
     " --disable-background-networking --disable-component-update --disable-extensions"
@@ -44,6 +45,7 @@ class Chromium:
         self.dialogs: list[str] = []
         self._rest = b""
         self._next = 0
+        self._is_loaded = False
         self._start(program, home)
         self._session = ""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -115,6 +117,10 @@ class Chromium:
                 closing: Json = {"method": "Page.handleJavaScriptDialog", "id": self._next}
                 closing |= {"params": {"accept": False}, "sessionId": self._session}
                 os.write(self._out, json.dumps(closing).encode() + b"\0")
+            case "Page.loadEventFired":
+                self._is_loaded = True
+            case "Page.frameStartedNavigating" | "Page.frameStartedLoading":
+                self._is_loaded = False
             case _:
                 pass
 
@@ -137,6 +143,20 @@ class Chromium:
         )
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
+
+    def until(self, selector: str, text: str) -> None:
+        """Return when what *selector* finds says *text*."""
+        said = f"document.querySelector({json.dumps(selector)}).innerText"
+        shown = f"requestAnimationFrame(() => done({said}))"
+        for _ in range(FRAMES_MAX):
+            if text in self.run(f"new Promise((done) => {shown})"):
+                return
+        raise AssertionError((text, self.texts(selector)))
+
+    def loaded(self) -> None:
+        """Return when the page has been read to its end, its script or none."""
+        while not self._is_loaded:
+            self._hear(self._read())
 
     def texts(self, selector: str) -> list[str]:
         """Return the texts of what *selector* finds, as a reader sees them."""
