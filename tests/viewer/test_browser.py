@@ -262,7 +262,7 @@ def test_marks_that_turn_text_around_are_written_out(browser: Chromium, tmp_path
 
 
 def test_ten_megabytes_in_one_line_are_shown_in_parts(browser: Chromium, tmp_path: Path) -> None:
-    browser.open(write(attacked(), tmp_path / "attack.html"), "#every=1&seq=12")
+    browser.open(write(attacked(), tmp_path / "attack.html"), "#chips=every&seq=12")
     browser.press("e")
     assert browser.run("document.body.textContent.length") < 400_000
     assert "characters are left out" in browser.text(".row .body .more")

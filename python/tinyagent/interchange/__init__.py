@@ -26,6 +26,7 @@ from tinyagent.verbs import load
 
 EXPORTERS: dict[str, str] = {
     "atif": "tinyagent.interchange.atif_export:export",
+    "html": "tinyagent.viewer:to_html",
     "jsonl": "tinyagent.interchange.own:export",
     "md": "tinyagent.interchange.markdown:export",
     "openai-chat": "tinyagent.interchange.openai_chat:export",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tinyagent.events import Message, Record, kinds as k
+from tinyagent.events import Message, Record, UnknownEvent, kinds as k
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.runtime.errors import NotInLogError
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
@@ -44,6 +44,8 @@ def packed(recording: Recording, with_deltas: bool, content: bool, last: int | N
             "k": record.event.kind,
             "e": _payload(record, content) if len(group) == 1 else _joined(group, content),
         }
+        if isinstance(record.event, UnknownEvent):
+            item["x"] = 1
         if len(group) > 1:
             end = group[-1]
             item |= {"l": end.seq, "n": len(group), "u": (end.at_ns - first_ns) // 1000}
