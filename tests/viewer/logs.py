@@ -29,6 +29,21 @@ class Written:
 
     def add(self, event: Fact, cause: int = 0, *, after_ms: float = 1, actor: str = "") -> int:
         """Write *event* and return its number."""
+        return self._add(event.kind, event.v, encode(event), cause, after_ms, actor)
+
+    def unknown(self, kind: str, payload: bytes) -> int:
+        """Write what a later release may write: a version of *kind* that nobody knows yet."""
+        return self._add(kind, 99, payload)
+
+    def _add(
+        self,
+        kind: str,
+        v: int,
+        payload: bytes,
+        cause: int = 0,
+        after_ms: float = 1,
+        actor: str = "",
+    ) -> int:
         seq = len(self.stored) + 1
         self._us += int(after_ms * 1000)
         self.stored.append(
@@ -38,9 +53,9 @@ class Written:
                 actor=actor or None,
                 d=0,
                 cause=cause,
-                kind=event.kind,
-                v=event.v,
-                payload=encode(event),
+                kind=kind,
+                v=v,
+                payload=payload,
                 line=None,
             )
         )
@@ -129,6 +144,12 @@ def long_session(turns: int) -> Recording:
 
 def trip() -> Recording:
     """Return a day in Paris: parallel tools, one that fails, a retry, and a booking."""
+    planned = _trip("", "", "")
+    asked = [r.seq for r in planned.records if isinstance(r.event, k.ModelRequested)]
+    return _trip(*(planned.request_at(seq).digest for seq in asked))
+
+
+def _trip(*digests: str) -> Recording:
     log = Written()
     log.start(
         "You plan trips. Look things up before you answer. Be brief.",
@@ -147,6 +168,7 @@ def trip() -> Recording:
         ("call_m1", "museums", '{"city":"Paris"}'),
         took_ms=1100,
         usage={"input": 812, "output": 41, "cache_read": 0, "total": 853},
+        digest=digests[0],
     )
     forecast = log.add(k.ToolRequested(call_id="call_w1", name="forecast"), done)
     museums = log.add(k.ToolRequested(call_id="call_m1", name="museums"), done)
@@ -166,6 +188,7 @@ def trip() -> Recording:
         ("call_b1", "book_table", '{"place":"Le Petit Pont","people":2}'),
         took_ms=1500,
         usage={"input": 1004, "output": 52, "cache_read": 780, "total": 1056},
+        digest=digests[1],
     )
     booked = "Le Petit Pont: table for 2 at 12:30, no. 4711"
     ended = log.call(done, "call_b1", "book_table", booked, took_ms=380, effect="write")
@@ -178,7 +201,7 @@ def trip() -> Recording:
         "Afternoon: the Louvre, and the Tuileries if it is dry.\n\nBon voyage!"
     )
     usage = {"input": 1105, "output": 133, "cache_read": 1002, "total": 1238}
-    done = log.answer(asked, plan, took_ms=2300, usage=usage)
+    done = log.answer(asked, plan, took_ms=2300, usage=usage, digest=digests[2])
     log.add(k.TurnEnded(n=3), done)
     log.add(k.RunEnded(outcome="answered"), done)
     return log.recording()
