@@ -201,7 +201,7 @@ class Session:
         reopened, self.reopened = self.reopened, Reopened()
         cast = self._cast(reopened)
         self.is_running = True
-        began = reopened.began or self.log.seq + 1
+        began = self.journal.run = reopened.began or self.log.seq + 1
         self._mirrors.start()
         try:
             async with asyncio.TaskGroup() as stage:

@@ -33,6 +33,7 @@ class Journal:
 
     Attributes:
         redactor: masks secrets in every event before it is written; None leaves them.
+        run: number of the record that began the run; 0 before the first.
     """
 
     def __init__(self, log: Log, clock: Clock) -> None:
@@ -43,6 +44,7 @@ class Journal:
         self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
         self.redactor: Redactor | None = None
+        self.run = 0
 
     @property
     def seq(self) -> int:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from tinyagent.events import Event, Fact, Record
+from tinyagent.runtime.diagnostics import HANDLED, Handled
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
 
@@ -88,6 +89,7 @@ async def drive(
     *before* is called ahead of each step: there the session records what the host changed.
     """
     while (record := await _next(mailbox, journal)) is not None:
+        HANDLED.set(Handled(journal.log.meta.log, journal.run, machine.name, record.seq))
         before()
         for event in machine.take(record):
             journal.append(event, cause=record.seq, actor=machine.name)
@@ -110,6 +112,7 @@ async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
     def say(event: Event) -> None:
         journal.append(event, cause=record.seq, actor=worker.name)
 
+    HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
     await journal.reached(record)
     async for item in worker.answer(record, say):
         event, live = item if isinstance(item, Live) else (item, None)

@@ -21,6 +21,7 @@ TABLE = (
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
+    ("runtime/diagnostics.py", "", "contextvars logging"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/s*/sqlite*", "events runtime _alchemy", "*"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tinyagent.events import Fact, Record
+from tinyagent.events.free_text import FREE
 
 if TYPE_CHECKING:
     import structlog
@@ -15,7 +16,7 @@ SHOWN = frozenset(
     {"n", "attempt", "call_id", "name", "hook", "reason", "outcome", "effect", "why", "limit"}
     | {"by", "usage", "delay_s", "said", "epoch"}
 )
-"""Fields that hold no text of a conversation."""
+"""Fields that hold no text of a conversation, but in kinds where they do: see ``FREE``."""
 
 
 class StructlogSink:
@@ -52,7 +53,8 @@ class StructlogSink:
         fields: dict[str, Any] = {"seq": record.seq, "cause": record.cause, "actor": record.actor}
         if isinstance(event, Fact):
             payload = msgspec.to_builtins(event)
-            fields |= {n: v for n, v in payload.items() if self._content or n in SHOWN}
+            shown = payload if self._content else SHOWN.difference(FREE.get(event.kind, ()))
+            fields |= {name: value for name, value in payload.items() if name in shown}
             failure = payload.get("failure")
             if failure is not None:
                 fields["failure"] = failure if self._content else failure["kind"]
