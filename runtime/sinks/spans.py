@@ -29,6 +29,7 @@ from tinyagent.runtime.stores import LogMeta
 
 REVISION = "1.41.0"
 SCHEMA_URL = f"https://opentelemetry.io/schemas/{REVISION}"
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 _PROVIDERS = {
     "google": "gcp.gemini",
     "gemini": "gcp.gemini",
@@ -133,6 +134,9 @@ class Spans:
         match event:
             case k.ModelRequested():
                 opened.append(self._chat(run, record))
+            case k.ModelDelta() if (chat := self._chats.get(record.cause)) is not None:
+                took_s = (record.at_ns - chat.start_ns) / 1e9
+                chat.attributes.setdefault(FIRST_CHUNK, took_s)
             case k.ModelFinished() | k.ModelFailed():
                 ended += self._answered(run, record, event)
             case k.ToolRequested():

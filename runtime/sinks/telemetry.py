@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyagent.events import Record
 from tinyagent.runtime.clock import SystemClock
-from tinyagent.runtime.sinks.spans import SCHEMA_URL, Spans
+from tinyagent.runtime.sinks.spans import FIRST_CHUNK, SCHEMA_URL, Spans
 from tinyagent.runtime.sinks.tracing import Link, Span
 from tinyagent.runtime.stores import LogMeta
 
@@ -31,6 +31,7 @@ TOKENS = {
     "gen_ai.usage.output_tokens": "gen_ai.client.inference.usage.output_tokens",
     "gen_ai.usage.cache_read.input_tokens": "gen_ai.client.inference.usage.cache_read_tokens",
 }
+FIRST = "gen_ai.client.inference.time_to_first_chunk"
 IN_DOUBT = "tinyagent.tool.in_doubt"
 _LABELS = (
     "gen_ai.provider.name",
@@ -89,6 +90,7 @@ class OpenTelemetrySink:
         self._tokens = {
             about: meter.create_histogram(name, "{token}") for about, name in TOKENS.items()
         }
+        self._first_chunk = meter.create_histogram(FIRST, "s")
         self._in_doubt = meter.create_counter(IN_DOUBT, "{call}")
         self._content = content
         self._since_ns = (SystemClock().now_us() if since_us is None else since_us) * 1000
@@ -161,6 +163,8 @@ class OpenTelemetrySink:
         labels = {name: told[name] for name in _LABELS if name in told}
         about = told["gen_ai.operation.name"]
         self._durations[about].record((span.end_ns - span.start_ns) / 1e9, labels)
+        if FIRST_CHUNK in told:
+            self._first_chunk.record(told[FIRST_CHUNK], labels)
         for name, instrument in self._tokens.items():
             if name in told:
                 instrument.record(told[name], labels)

@@ -146,3 +146,14 @@ def test_a_compaction_takes_messages_out_of_the_context_and_not_out_of_the_log()
 def test_what_is_no_session_of_pi_is_refused() -> None:
     with pytest.raises(ForeignFormatError, match=r"the first line is no header of a Pi session"):
         import_(b'{"type": "message"}\n', "pi")
+
+
+def test_ids_that_make_a_circle_are_read_in_the_order_of_the_file() -> None:
+    lines: list[dict[str, Any]] = [
+        {"type": "session", "id": "1", "timestamp": "2026-01-01T00:00:00Z", "cwd": "/"}
+    ]
+    for own, above, text in (("a", "", "one"), ("b", "a", "two"), ("a", "b", "three")):
+        message = {"role": "user", "content": text}
+        lines.append({"type": "message", "id": own, "parentId": above, "message": message})
+    (found,) = import_("\n".join(map(json.dumps, lines)).encode())
+    assert conversation(found.recordings[0])[:3] == ["user: one", "user: two", "user: three"]

@@ -128,3 +128,13 @@ def test_a_foreign_record_holds_the_whole_line() -> None:
     lines = [json.loads(line) for line in (HERE / "claude-code.jsonl").read_bytes().splitlines()]
     kept = [r.event.raw for r in recording.records if isinstance(r.event, k.Foreign)]
     assert [line for line in lines if line.get("isSidechain")] == [kept[-2]]
+
+
+def test_an_id_that_two_calls_have_is_given_to_one() -> None:
+    text = (HERE / "claude-code.jsonl").read_text("utf-8").replace('"t2"', '"t1"')
+    (found,) = import_(text.encode())
+    calls = found.recordings[0].tool_calls
+    assert {call_id: call.arguments for call_id, call in calls.items()} == {
+        "t1": {"city": "Paris"},
+        "t1~2": {"city": "Rome"},
+    }

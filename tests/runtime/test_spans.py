@@ -89,6 +89,7 @@ def test_a_run_holds_its_model_calls_and_tools() -> None:
         "tinyagent.tool.effect": "write",
     }
     assert ask.attributes["gen_ai.response.finish_reasons"] == ["tool_call"]
+    assert ask.attributes["gen_ai.response.time_to_first_chunk"] == 0.001
     assert run.attributes["tinyagent.usage.input"] == 20
 
 

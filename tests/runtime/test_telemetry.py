@@ -113,6 +113,7 @@ async def test_metrics_are_told_apart_by_names_and_never_by_ids(tmp_path: Path) 
         "gen_ai.invoke_agent.duration",
         "gen_ai.execute_tool.duration",
         "gen_ai.client.inference.duration",
+        "gen_ai.client.inference.time_to_first_chunk",
         "gen_ai.client.inference.usage.input_tokens",
         "gen_ai.client.inference.usage.output_tokens",
         "gen_ai.client.inference.usage.cache_read_tokens",

@@ -116,6 +116,9 @@ def _answer(step: dict[str, Any]) -> Answer:
         blocks.append(Block("text", text))
     calls = step.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
+        if not isinstance(call, dict):
+            blocks.append(Block("keep", keep=call))
+            continue
         arguments = written(call.get("arguments") or {})
         name = str(call.get("function_name"))
         blocks.append(Block("call", arguments, str(call.get("tool_call_id")), name))

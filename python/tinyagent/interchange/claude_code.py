@@ -47,14 +47,17 @@ def read(source: Source) -> list[LoadedLog]:
     spoken = [line for line in lines if isinstance(line, dict) and _is_spoken(line)]
     if not spoken:
         raise ForeignFormatError(f"{source.name}: no line of a session of Claude Code")
-    named = [e["summary"] for e in lines if isinstance(e, dict) and e.get("type") == "summary"]
+    named = [e.get("summary") for e in lines if isinstance(e, dict) and e.get("type") == "summary"]
     scribe = Scribe(
         f"claude-code {spoken[0].get('sessionId') or ''}".strip(),
         source.body,
-        name=str(named[-1]) if named else None,
+        name=str(named[-1]) if named and named[-1] else None,
         at_us=us_of(spoken[0].get("timestamp")),
     )
-    told: set[str] = set()
+    answers: dict[str, list[dict[str, Any]]] = {}
+    for line in spoken:
+        if line["type"] == "assistant":
+            answers.setdefault(_answer_id(line), []).append(line)
     for line in lines:
         if not isinstance(line, dict):
             scribe.foreign("line", line)
@@ -64,7 +67,7 @@ def read(source: Source) -> list[LoadedLog]:
         elif line["type"] == "user":
             _tell_user(scribe, line, us_of(line.get("timestamp")))
         else:
-            _tell_answer(scribe, line, spoken, told)
+            _tell_answer(scribe, line, answers)
     scribe.end()
     return [scribe.log()]
 
@@ -75,6 +78,11 @@ def _is_spoken(line: dict[str, Any]) -> bool:
         and isinstance(line.get("message"), dict)
         and not line.get("isSidechain")
     )
+
+
+def _answer_id(line: dict[str, Any]) -> str:
+    """Return what the blocks of one answer have in common."""
+    return str(line["message"].get("id") or id(line))
 
 
 def _tell_user(scribe: Scribe, line: dict[str, Any], at_us: int) -> None:
@@ -104,17 +112,12 @@ def _tell_user(scribe: Scribe, line: dict[str, Any], at_us: int) -> None:
 
 
 def _tell_answer(
-    scribe: Scribe, line: dict[str, Any], spoken: Sequence[dict[str, Any]], told: set[str]
+    scribe: Scribe, line: dict[str, Any], answers: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """Tell the answer that *line* is the first block of; the blocks of one have one id."""
-    message_id = str(line["message"].get("id") or line.get("uuid"))
-    if message_id in told:
+    """Tell the answer that *line* is the first block of; the others are told with it."""
+    parts = answers.pop(_answer_id(line), None)
+    if parts is None:
         return
-    told.add(message_id)
-    parts = [line]
-    if line["message"].get("id"):
-        same = (e for e in spoken if e["type"] == "assistant")
-        parts = [e for e in same if e["message"].get("id") == message_id]
     last = parts[-1]["message"]
     content = [part for each in parts for part in _list(each["message"].get("content"))]
     model = last.get("model")

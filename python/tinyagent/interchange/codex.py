@@ -19,7 +19,7 @@ from tinyagent.interchange.scribe import Answer, Scribe, text_of
 from tinyagent.runtime.errors import ForeignFormatError
 from tinyagent.runtime.load import LoadedLog
 
-_KINDS = {"session_meta", "response_item", "event_msg", "turn_context", "compacted"}
+_KINDS = ("session_meta", "response_item", "event_msg", "turn_context", "compacted")
 _USAGE = {
     "input_tokens": "input",
     "output_tokens": "output",

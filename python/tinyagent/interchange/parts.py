@@ -15,21 +15,23 @@ RAW = "_raw"
 """The one argument of a call whose arguments, as the model wrote them, are no object."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
+_MS_MAX = 253_402_300_800_000  # the year 10,000
 
 
 def us_of(stamp: Any) -> int:
-    """Return microseconds since 1970 of an ISO 8601 time, or of milliseconds; 0 if it is none."""
+    """Return microseconds since 1970 of an ISO 8601 time, or of milliseconds; 0 of what is none."""
     if isinstance(stamp, bool):
         return 0
     if isinstance(stamp, int | float):
-        return int(stamp * 1000)
+        told_us = int(stamp * 1000) if abs(stamp) < _MS_MAX else 0
+        return max(told_us, 0)
     if not isinstance(stamp, str):
         return 0
     try:
         at = datetime.fromisoformat(stamp)
     except ValueError:
         return 0
-    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _US
+    return max(((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _US, 0)
 
 
 def iso_of(at_us: int) -> str:

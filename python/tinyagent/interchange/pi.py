@@ -74,12 +74,13 @@ class _Tree:
         self.entries: list[dict[str, Any]] = [e for e in lines if isinstance(e, dict)]
         self.strange = [line for line in lines if not isinstance(line, dict)]
         self._below: dict[Any, list[dict[str, Any]]] = {}
-        self._ids: list[Any] = []
         before: Any = None
         known: dict[Any, Any] = {None: None}
         for number, entry in enumerate(self.entries):
-            own = entry.get("id") or f"line {number}"
-            above = entry.get("parentId") if "parentId" in entry else before
+            own = str(entry.get("id") or f"line {number}")
+            own = f"{own} in line {number}" if own in known else own
+            told = entry.get("parentId") if "parentId" in entry else before
+            above = None if told is None else str(told)
             above = above if above in known else before
             known[own] = above
             self._below.setdefault(above, []).append({**entry, "id": own})
@@ -203,7 +204,7 @@ def _answer_in(message: dict[str, Any]) -> Answer:
         model["api"] = message["api"]
     return Answer(
         [_block_in(part) for part in message["content"] if isinstance(part, dict)],
-        _STOPS.get(stop or "", "end"),
+        _STOPS.get(str(stop), "end"),
         model if model["id"] else {},
         _usage_in(message.get("usage")),
         failure,

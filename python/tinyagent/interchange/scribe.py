@@ -79,6 +79,7 @@ class Scribe:
         self._open: dict[str, int] = {}
         self._last: tuple[Event, int, int] | None = None
         self._ids: dict[str, str] = {}
+        self._names: set[str] = set()
         self._used: dict[str, None] = {}
         self.model = model or {}
         self._start = k.SessionStarted(
@@ -88,15 +89,13 @@ class Scribe:
 
     # What was said
 
-    def said(
-        self, content: k.Content, at_us: int = 0, message: dict[str, Any] | None = None
-    ) -> None:
-        """Somebody outside spoke; *message* is one of another role, whole."""
+    def said(self, content: Any, at_us: int = 0) -> None:
+        """Somebody outside spoke."""
         self._tick(at_us)
         is_busy = self._machine.state.phase == "acting"
         via: Any = "steer" if is_busy else "prompt"
         at_ms = at_us // 1000 or None
-        self._take(k.UserSaid(plain(content), via, at_ms, plain(message)))
+        self._take(k.UserSaid(plain(fit(content)), via, at_ms))
 
     def answered(self, answer: Answer, at_us: int = 0) -> None:
         """The model answered."""
@@ -117,16 +116,14 @@ class Scribe:
             self._take(k.ModelFailed(answer.failure, answer.usage), asked)
         else:
             reason: Any = "tools" if calls else answer.reason
-            finished = k.ModelFinished(
-                reason, calls, answer.usage, response=answer.response or None
-            )
-            self._take(finished, asked)
+            response = answer.response if isinstance(answer.response, str) else None
+            self._take(k.ModelFinished(reason, calls, answer.usage, response=response), asked)
         self._flush()
 
     def returned(
         self,
         call_id: str,
-        content: k.Content,
+        content: Any,
         *,
         is_ok: bool = True,
         details: Any = None,
@@ -139,6 +136,7 @@ class Scribe:
             return False
         self._tick(at_us)
         ended: Event
+        content = fit(content)
         if is_ok:
             told = details if isinstance(details, dict) or details is None else {"value": details}
             ended = k.ToolFinished(call_id, plain(content), plain(told))
@@ -204,7 +202,7 @@ class Scribe:
         child._machine = agent_machine()
         child._machine.state = self._machine.state
         child._decided, child._open = list(self._decided), dict(self._open)
-        child._ids = dict(self._ids)
+        child._ids, child._names = dict(self._ids), set(self._names)
         child._key = key
         child._parent, child._base, child.records = self, self._base + len(self.records), []
         child._write(k.SessionForked(why=why))
@@ -301,17 +299,18 @@ class Scribe:
                 pieces.append((at, "call", {"id": call_id, "name": block.name}, 0))
                 pieces.append((at, "args", plain(block.text), 0))
             else:
-                pieces.append((at, block.op, plain(block.text), 0))
+                pieces.append((at, block.op, plain(_text(block.text)), 0))
             if block.sign:
-                pieces.append((at, "sign", block.sign, 0))
+                pieces.append((at, "sign", plain(_text(block.sign)), 0))
         return pieces, calls
 
     def _named(self, call_id: str) -> str:
         """Return an id for a call that no other call of the log has."""
         name, n = call_id or "call", 1
-        while name in self._ids.values():
+        while name in self._names:
             n += 1
             name = f"{call_id or 'call'}~{n}"
+        self._names.add(name)
         self._ids[call_id] = name
         return name
 
@@ -321,6 +320,31 @@ def text_of(content: k.Content | None) -> str:
     if not isinstance(content, list):
         return content or ""
     return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
+
+
+def fit(content: Any) -> k.Content:
+    """Return *content* as our messages hold it; a part that is no text and no image as its JSON."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return [_part(part) for part in (content if isinstance(content, list) else [content])]
+
+
+def _part(part: Any) -> dict[str, Any]:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return {"type": "text", "text": text}
+        case {"type": "image", "url": str(url)}:
+            mime = part.get("mime_type")
+            told = {"mime_type": mime} if isinstance(mime, str) else {}
+            return {"type": "image", "url": url, **told}
+        case str():
+            return {"type": "text", "text": part}
+        case _:
+            return {"type": "text", "text": msgspec.json.encode(part).decode()}
+
+
+def _text(told: object) -> str:
+    return told if isinstance(told, str) else msgspec.json.encode(told).decode()
 
 
 def _id_of(key: bytes) -> str:
