@@ -18,7 +18,8 @@ from tinyagent.testing import chat
 from tinyagent.verbs import load
 
 HERE = Path(__file__).parent
-FILES = ["atif.json", "claude-code.jsonl", "codex.jsonl", "pi.jsonl"]
+FILES = ["atif.json", "langgraph.json", "openai-agents.json"]
+FILES += ["claude-code.jsonl", "codex.jsonl", "pi.jsonl"]
 
 
 def imported(name: str) -> tuple[Recording, dict[str, int]]:
@@ -69,6 +70,40 @@ def test_items_of_codex_become_answers_and_results() -> None:
     assert recording.meta.origin == "codex r-1"
 
 
+def test_items_of_the_agents_sdk_are_a_conversation() -> None:
+    recording, foreign = imported("openai-agents.json")
+    assert conversation(recording) == [
+        "user: Weather in Paris?",
+        'assistant: think=Look it up. call={"city":"Paris"}',
+        "result: 21 °C",
+        "assistant: text=21 °C.",
+    ]
+    assert foreign == {"mcp_list_tools": 1}
+
+
+def test_messages_of_langgraph_are_read_however_they_are_dumped() -> None:
+    recording, foreign = imported("langgraph.json")
+    assert conversation(recording) == [
+        "user: Weather in Paris?",
+        'assistant: text=I look. call={"city":"Paris"}',
+        "result: 503",
+        "assistant: text=It failed.",
+    ]
+    assert foreign == {"fields of a message": 1, "message": 1, "state": 1}
+    assert (recording.settings.system, recording.settings.model) == ("Be brief.", {"id": "m"})
+    assert recording.tool_calls["c1"].outcome == "failed"
+    assert (recording.usage.input_tokens, recording.usage.cache_read_tokens) == (10, 6)
+
+
+@pytest.mark.parametrize("name", ["messages", "array"])
+def test_a_state_of_langgraph_or_its_messages_alone_are_enough(name: str) -> None:
+    messages = json.loads((HERE / "langgraph.json").read_bytes())[0]["values"]["messages"]
+    told = {"messages": messages} if name == "messages" else messages
+    (found,) = import_(json.dumps(told).encode())
+    assert found.format == "langgraph"
+    assert conversation(found.recordings[0]) == conversation(imported("langgraph.json")[0])
+
+
 def test_an_old_rollout_has_the_items_themselves() -> None:
     lines = [json.loads(line) for line in (HERE / "codex.jsonl").read_text("utf-8").splitlines()]
     old = [line["payload"] for line in lines if line["type"] == "response_item"]
@@ -90,7 +125,7 @@ def test_every_line_is_told_or_kept_and_nothing_is_invented(name: str) -> None:
     assert import_(body)[0].logs[0].records == import_(body)[0].logs[0].records
 
 
-@pytest.mark.parametrize("name", FILES[:3])
+@pytest.mark.parametrize("name", FILES[:5])
 async def test_an_imported_log_can_be_shown_compared_exported_and_forked(
     name: str, tmp_path: Path
 ) -> None:
@@ -107,7 +142,7 @@ async def test_an_imported_log_can_be_shown_compared_exported_and_forked(
     assert load(tmp_path / "on").replay().ok
 
 
-@pytest.mark.parametrize("name", FILES[1:])
+@pytest.mark.parametrize("name", FILES[3:])
 def test_a_session_cut_off_anywhere_becomes_a_log(name: str) -> None:
     lines = (HERE / name).read_bytes().splitlines(keepends=True)
     for count in range(4, len(lines)):
@@ -118,7 +153,7 @@ def test_a_session_cut_off_anywhere_becomes_a_log(name: str) -> None:
 
 
 def test_what_is_none_of_them_is_refused() -> None:
-    for name in ("claude-code", "codex"):
+    for name in ("claude-code", "codex", "langgraph", "openai-agents"):
         with pytest.raises(ForeignFormatError):
             import_(b'{"type":"x"}\n', name)
 

@@ -41,6 +41,8 @@ IMPORTERS: dict[str, str] = {
     "atif": "tinyagent.interchange.atif:read",
     "codex": "tinyagent.interchange.codex:read",
     "claude-code": "tinyagent.interchange.claude_code:read",
+    "langgraph": "tinyagent.interchange.langgraph:read",
+    "openai-agents": "tinyagent.interchange.openai_agents:read",
 }
 """The same; in the order in which ``auto`` tries them."""
 GROUP = "tinyagent.importers"

@@ -50,7 +50,7 @@ def read(source: Source) -> list[LoadedLog]:
     meta = meta if isinstance(meta, dict) else {}
     base = meta.get("base_instructions")
     system = meta.get("instructions") or (base.get("text") if isinstance(base, dict) else "")
-    told = _Telling(
+    told = Telling(
         Scribe(
             f"codex {meta.get('id') or ''}".strip(),
             source.body,
@@ -64,7 +64,7 @@ def read(source: Source) -> list[LoadedLog]:
     return [told.end()]
 
 
-class _Telling:
+class Telling:
     """Tells a scribe the lines. Items of one answer wait for each other."""
 
     def __init__(self, scribe: Scribe, provider: str) -> None:
@@ -76,6 +76,7 @@ class _Telling:
         self._at_us = 0
 
     def line(self, line: Any) -> None:
+        """Take one line of a file."""
         if not isinstance(line, dict):
             self._scribe.foreign("line", line)
             return
@@ -98,6 +99,7 @@ class _Telling:
         self._scribe.foreign(name if "payload" in line else str(inner or "header"), line, at_us)
 
     def end(self) -> LoadedLog:
+        """Return the log."""
         self._answer()
         self._scribe.end()
         return self._scribe.log()
