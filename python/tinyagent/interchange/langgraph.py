@@ -22,8 +22,10 @@ _TYPES = ("human", "ai", "tool", "system")
 _CLASSES = ("HumanMessage", "AIMessage", "ToolMessage", "SystemMessage", "AIMessageChunk")
 _USAGE = {"input_tokens": "input", "output_tokens": "output", "total_tokens": "total"}
 _REASONS = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}
-_PLACED = {"content", "type", "tool_calls", "invalid_tool_calls", "usage_metadata", "name", "id"}
-_PLACED |= {"tool_call_id", "status", "example"}
+_PLACED = frozenset(
+    {"content", "type", "tool_calls", "invalid_tool_calls", "usage_metadata", "name", "id"}
+    | {"tool_call_id", "status", "example"}
+)
 
 
 def is_mine(body: bytes) -> bool:
