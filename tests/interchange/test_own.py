@@ -9,9 +9,13 @@ from tests.recordings import PARIS, REPLAYS, agent, recorded
 
 from tinyagent import interchange
 from tinyagent.agent_types import AgentToolResult, TextContent
+from tinyagent.continuing import fork
 from tinyagent.interchange import export, exported, import_
 from tinyagent.runtime.errors import ForeignFormatError
 from tinyagent.runtime.load import read_log
+from tinyagent.runtime.log import head, open_log_at, open_packed
+from tinyagent.runtime.repair import verify
+from tinyagent.runtime.stores import Level
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import chat
 from tinyagent.verbs import load, open_log
@@ -95,3 +99,28 @@ async def test_a_fence_is_longer_than_those_inside_and_escapes_are_shown() -> No
     log = MemoryLog()
     await agent(log, [chat(calls=[PARIS]), chat(text="ok")], execute=tool).prompt("hi")
     assert "`````\n````\nlater ␛[31m\n`````" in export(log, "md").decode()
+
+
+async def test_a_fork_is_exported_with_what_it_shares_and_lives_without_its_parent(
+    tmp_path: Path,
+) -> None:
+    import_(REPLAYS / "one-tool.jsonl", into=tmp_path / "here" / "parent")
+    async with fork(tmp_path / "here" / "parent", at=15, into=tmp_path / "here" / "fork") as log:
+        await agent(log, [chat(text="Snow.")]).prompt("And in winter?")
+    whole = export(tmp_path / "here" / "fork", "jsonl")
+    import_(whole, into=tmp_path / "elsewhere" / "fork")
+    assert export(tmp_path / "elsewhere" / "fork", "jsonl") == whole
+    alone = load(tmp_path / "elsewhere" / "fork")
+    assert alone.meta == load(tmp_path / "here" / "fork").meta
+    assert alone.replay().ok
+
+
+@pytest.mark.parametrize("level", ["crc", "chain"])
+async def test_the_chain_of_a_log_holds_on_the_other_side(level: Level, tmp_path: Path) -> None:
+    log = open_log_at(tmp_path / "log", now_us=lambda: 1, level=level)
+    await agent(log, [chat(text="ok")]).prompt("hi")
+    await log.close()
+    (found,) = import_(export(tmp_path / "log", "jsonl"), into=tmp_path / "again")
+    assert found.logs[0].meta.level == level
+    assert verify(tmp_path / "again").verdict == "clean"
+    assert head(open_packed(tmp_path / "again")) == head(open_packed(tmp_path / "log"))
