@@ -70,10 +70,10 @@ async def paying(sim: Sim) -> None:
     assert load(log).replay().ok
     assert sorted(transcript(log).splitlines()) == [
         "end       answered",
-        "model     → pay(cents=30), pay(cents=20)",
         "model     Done.",
-        "tool      pay = paid",
-        "tool      pay = paid",
+        "model     → pay(cents=30), pay(cents=20)",
+        "tool      pay paid",
+        "tool      pay paid",
         "user      Pay both.",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,7 @@ TRANSCRIPT = """\
   '''
   user      Plan a day in Paris
   model     → forecast(city="Paris")
-  tool      forecast = Paris: sunny
+  tool      forecast Paris: sunny
   model     Take a boat.
   end       answered
   '''
@@ -171,3 +173,63 @@ def test_a_name_of_the_marker_is_the_file_in_the_folder_of_the_setting(project: 
         "tests/test_trip.py", PROGRAM_8.replace("mark.replay", 'mark.replay(name="paris")')
     )
     assert "1 passed" in project.run()
+
+
+FAILING = """
+import pytest
+from tinyagent import Agent
+from tinyagent.testing import scripted
+
+async def test_wrong(agent_log):
+    await Agent(model=scripted("Five."), log=agent_log).run("Two and two?")
+    assert 0
+
+async def test_unasked(scripted_model):
+    await Agent(model=scripted_model("One.", "Two.")).run("Well?")
+
+async def test_awake(virtual_clock):
+    await virtual_clock.advance(5)
+
+async def test_left_asleep(virtual_clock):
+    import asyncio
+    sleeper = asyncio.create_task(virtual_clock.sleep(5))
+    await asyncio.sleep(0)
+    assert virtual_clock.sleeping == 1
+    test_left_asleep.sleeper = sleeper
+"""
+
+
+def test_what_the_fixtures_stand_for_is_checked_and_a_failed_test_shows_its_log(
+    project: Project,
+) -> None:
+    project.write("tests/test_trip.py", FAILING)
+    said = project.run("--ta-html=pages", passes=False)
+    assert "3 failed, 1 passed" in said
+    assert "user      Two and two?\nmodel     Five.\nend       answered\n" in said
+    assert "the model was never asked for turn 2 of 2" in said
+    assert "1 still wait for the virtual clock" in said
+    pages = [path.name for path in (project.root / "pages").iterdir()]
+    assert pages == ["tests-test_trip.py-test_wrong.html"]
+    assert b"Five." in (project.root / "pages" / pages[0]).read_bytes()
+
+
+def test_other_plugins_keep_their_options_and_blocked_sockets_disturb_nothing(
+    trip: Project,
+) -> None:
+    other = "import pytest\n@pytest.mark.vcr\n@pytest.mark.block_network\ndef test_it(): ...\n"
+    trip.write("tests/test_other.py", other)
+    said = trip.run("--record-mode=none", "--block-network", "--ta-record=none")
+    assert "2 passed" in said
+
+
+def test_nothing_but_pytest_is_imported_until_a_fixture_is_used(tmp_path: Path) -> None:
+    program = (
+        "import sys, tinyagent; before = {*sys.modules}\n"
+        "import pytest, tinyagent.testing.plugin\n"
+        "ours = {name for name in sys.modules if name.startswith('tinyagent')} - before\n"
+        "print(*sorted(ours), 'syrupy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["tinyagent.testing", "tinyagent.testing.plugin", "False"]

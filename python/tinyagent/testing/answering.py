@@ -13,9 +13,6 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors.providers.hosted import HOSTED, described
-from tinyagent.actors.replaying import Requests
-from tinyagent.actors.standing import Walk
 from tinyagent.actors.streamer import Attempt, Heard, KeyOf, Source
 from tinyagent.actors.tools import (
     Find,
@@ -26,40 +23,18 @@ from tinyagent.actors.tools import (
     Returned,
     Runnable,
 )
-from tinyagent.actors.transports import Answer, Failure, Timed
+from tinyagent.actors.transports import Answer, Failure
 from tinyagent.events import View, canonical, kinds as k, plain
 from tinyagent.events.codec import restored
 from tinyagent.recording import Recording
 from tinyagent.runtime.divergence import Difference, differences, shown
 from tinyagent.runtime.errors import LiveEffectError
+from tinyagent.testing._answered import Done, Told, answers_in, question, runs_in
 
 CUT_OFF_S = 5.0
 """So long an answer that was cut off when recorded waits to be cut off again."""
 LEAVES_MAX = 8
 """So many leaves that differ are shown."""
-_PLACES = ("seq", "at_ms", "usage")
-
-
-class _Told(msgspec.Struct):
-    """A recorded answer of a model: to what, in which pieces, and how it ended."""
-
-    seq: int
-    asked: Any
-    heard: list[list[Timed]] = []
-    end: k.ModelFinished | k.Failure | None = None
-    is_used: bool = False
-
-
-class _Done(msgspec.Struct):
-    """A recorded run of a tool."""
-
-    call_id: str
-    name: str
-    arguments: dict[str, Any] | None
-    seq: int
-    progress: list[k.ToolProgressed] = []
-    end: k.ToolFinished | k.ToolFailed | k.ToolInDoubt | None = None
-    is_used: bool = False
 
 
 class RecordedAnswers:
@@ -81,12 +56,13 @@ class RecordedAnswers:
         self.refused: LiveEffectError | None = None
         self._is_there = recording is not None
         self._allows_live = allows_live
-        self._told: list[_Told] = []
-        self._done: list[_Done] = []
+        self._told: list[Told] = []
+        self._done: list[Done] = []
         self._reconciled: dict[str, k.ToolReconciled] = {}
+        self._under_way: dict[int, asyncio.Future[None]] = {}
         if recording is not None:
-            self._told = list(_answers_in(recording))
-            self._done, self._reconciled = _runs_in(recording)
+            self._told = list(answers_in(recording))
+            self._done, self._reconciled = runs_in(recording)
 
     def source(self, live: Source) -> Source:
         """Return who answers model calls."""
@@ -111,7 +87,7 @@ class RecordedAnswers:
         tools = [f"{d.name} of record {d.seq}" for d in self._done if not d.is_used]
         return [*models, *tools]
 
-    def told(self, asked: View) -> _Told | None:
+    def told(self, asked: View) -> Told | None:
         """Return the recorded answer to *asked*; None if it shall be asked live.
 
         Raises:
@@ -128,7 +104,7 @@ class RecordedAnswers:
         self.miss("this request to the model", len(same), near)
         return None
 
-    def done(self, live: Runnable, invocation: Invocation) -> _Done | None:
+    def done(self, live: Runnable, invocation: Invocation) -> Done | None:
         """Return the recorded run of a tool; None if it shall run.
 
         Raises:
@@ -144,6 +120,18 @@ class RecordedAnswers:
         near = [(done.seq, list(differences(done.arguments, now))) for done in named]
         self.miss(f"this call of the tool {invocation.name}", len(same), near)
         return None
+
+    async def wait_turn(self, done: Done) -> None:
+        """Wait until the runs that are under way, and ended before *done*, have ended again."""
+        is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way[done.ended] = is_over
+        try:
+            await asyncio.sleep(0)  # as a tool does that waits: others run meanwhile
+            while (first := min(self._under_way)) < done.ended:
+                await asyncio.wait([self._under_way[first]])
+        finally:
+            del self._under_way[done.ended]
+            is_over.set_result(None)
 
     def reconciled(self, call_id: str) -> Reconciled | None:
         """Return what the tool said of a call in doubt; None if it shall be asked live."""
@@ -189,86 +177,7 @@ class RecordedAnswers:
         yield f"  try       --ta-record={mode} asks live and records what is not there"
 
 
-def question(asked: View) -> Any:
-    """Return what a model is asked, as JSON: without numbers of records, times and costs."""
-    if asked.settings.options.get("source") == HOSTED:
-        given = msgspec.json.decode(described(asked))
-        for message in given["messages"]:
-            for name in _PLACES:
-                message.pop(name, None)
-        return given
-    try:
-        return msgspec.json.decode(Requests().body(asked))
-    except ValueError as error:
-        return {"fault": str(error)}
-
-
-def _answers_in(recording: Recording) -> Iterator[_Told]:
-    """Yield every answer; of a request that was sent again, what came last."""
-    walk = Walk(recording.records)
-    views: dict[int, View] = {}
-    told: dict[int, _Told] = {}
-    for record in recording.records:
-        event = record.event
-        match event:
-            case k.ModelRequested():
-                views[record.seq] = walk.asked(record.seq)
-                told[record.seq] = _Told(record.seq, question(views[record.seq]))
-            case k.ModelDelta() if record.cause in told:
-                told[record.cause].heard.append(list(_timed(event.pieces)))
-            case k.ModelRetrying() if record.cause in told:
-                told[record.cause].heard.clear()
-                if event.model is not None and event.request:  # another model is asked
-                    given_up = told[record.cause]
-                    given_up.end = event.failure
-                    yield given_up
-                    view = views[record.cause]
-                    settings = msgspec.structs.replace(view.settings, model=event.model)
-                    view = View(settings, view.messages, view.length)
-                    told[record.cause] = _Told(record.cause, question(view))
-            case k.ModelFinished() | k.ModelFailed() if record.cause in told:
-                answer = told.pop(record.cause)
-                answer.end = event.failure if isinstance(event, k.ModelFailed) else event
-                yield answer
-            case _:
-                pass
-
-
-def _timed(pieces: Sequence[k.Piece]) -> Iterator[Timed]:
-    """Yield each delta as it arrived: its boundaries and its gaps."""
-    for piece in pieces:
-        block, op, data, gaps_us = piece[:4]
-        if not isinstance(gaps_us, list):
-            yield block, op, restored(data), gaps_us
-            continue
-        at = 0
-        for gap_us, size in zip(gaps_us, piece[4], strict=True):
-            yield block, op, data[at : at + size], gap_us
-            at += size
-
-
-def _runs_in(recording: Recording) -> tuple[list[_Done], dict[str, k.ToolReconciled]]:
-    runs: list[_Done] = []
-    last: dict[str, _Done] = {}
-    reconciled: dict[str, k.ToolReconciled] = {}
-    for record in recording.records:
-        match record.event:
-            case k.ToolStarted(call_id=call_id):
-                call = recording.tool_calls[call_id]
-                last[call_id] = _Done(call_id, call.name, call.arguments, record.seq)
-                runs.append(last[call_id])
-            case k.ToolProgressed() as said if said.call_id in last:
-                last[said.call_id].progress.append(said)
-            case k.ToolFinished() | k.ToolFailed() | k.ToolInDoubt() as end if end.call_id in last:
-                last[end.call_id].end = end
-            case k.ToolReconciled() as said:
-                reconciled[said.call_id] = said
-            case _:
-                pass
-    return runs, reconciled
-
-
-def _given(done: _Done, live: Runnable) -> set[bytes]:
+def _given(done: Done, live: Runnable) -> set[bytes]:
     """Return the arguments of a recorded call: as on record, and as the tool converts them."""
     if done.arguments is None:
         return set()
@@ -307,7 +216,7 @@ class _Model:
 class _Recalled:
     """A recorded answer, given again piece by piece; nothing waits in fact."""
 
-    def __init__(self, told: _Told) -> None:
+    def __init__(self, told: Told) -> None:
         self._told = told
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
@@ -364,20 +273,21 @@ class _Tool:
             return await self._live.run(invocation)
         for said in done.progress:
             invocation.progress(restored(said.content), restored(said.details))
-        await asyncio.sleep(0)  # as a tool does that waits: others run meanwhile
-        match done.end:
-            case k.ToolFinished(content=content, details=details, terminate=terminate):
-                return Returned(
-                    content=restored(content), details=restored(details), terminate=terminate
-                )
-            case k.ToolFailed(failure=failure) if failure.kind not in ("cancelled", "timeout"):
-                raise (Refused if failure.kind == "invalid" else RuntimeError)(failure.message)
-            case _:
-                await asyncio.sleep((self.timeout_s or 0.0) + CUT_OFF_S)
-                raise LiveEffectError(
-                    f"the tool {self._name} was cut off when it was recorded "
-                    f"({self._answers.where}, record {done.seq}), and today it is not"
-                )
+        if done.was_cut_off:
+            await asyncio.sleep((self.timeout_s or 0.0) + CUT_OFF_S)
+            raise LiveEffectError(
+                f"the tool {self._name} was cut off when it was recorded "
+                f"({self._answers.where}, record {done.seq}), and today it is not"
+            )
+        await self._answers.wait_turn(done)
+        if isinstance(done.end, k.ToolFailed):
+            failure = done.end.failure
+            raise (Refused if failure.kind == "invalid" else RuntimeError)(failure.message)
+        assert isinstance(done.end, k.ToolFinished)
+        end = done.end
+        return Returned(
+            content=restored(end.content), details=restored(end.details), terminate=end.terminate
+        )
 
     @property
     def reconcile(self) -> Reconcile | None:

@@ -39,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="ask models and tools live for what is not recorded, without recording it",
     )
+    group.addoption(
+        "--ta-html",
+        metavar="DIR",
+        help="write the log of every test that fails as one page into this folder",
+    )
     parser.addini(
         "tinyagent_replays_dir",
         help="folder of the recorded sessions (default: tests/replays)",
@@ -89,7 +94,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the transcript to the report of a test that failed."""
+    """Add the transcript to the report of a test that failed, and write its page if asked to."""
     report = yield
     session, log = item.stash.get(_SESSION, None), item.stash.get(_LOG, None)
     log = session.log if session is not None else log
@@ -97,7 +102,22 @@ def pytest_runtest_makereport(
         from tinyagent.testing.texts import transcript
 
         report.sections.append(("tinyagent transcript", transcript(log)))
+        folder: Any = item.config.getoption("--ta-html")
+        if folder is not None:
+            report.sections.append(("tinyagent page", _page(log, Path(folder), item.nodeid)))
     return report
+
+
+def _page(log: MemoryLog, folder: Path, test: str) -> str:
+    """Write *log* as a page and return its path."""
+    from tinyagent.testing._recorded import file_name
+    from tinyagent.verbs import load
+    from tinyagent.viewer import to_html
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{file_name(test)}.html"
+    path.write_bytes(to_html(load(log)))
+    return str(path)
 
 
 @pytest.fixture
