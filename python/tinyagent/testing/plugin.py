@@ -102,6 +102,8 @@ def pytest_runtest_makereport(
         from tinyagent.testing.texts import transcript
 
         report.sections.append(("tinyagent transcript", transcript(log)))
+        if session is not None and session.answers.refused is not None:
+            report.sections.append(("tinyagent refused", str(session.answers.refused)))
         folder: Any = item.config.getoption("--ta-html")
         if folder is not None:
             report.sections.append(("tinyagent page", _page(log, Path(folder), item.nodeid)))
