@@ -186,6 +186,14 @@ def test_what_reads_chance_from_outside_is_told_so() -> None:
         explore(gambling)
 
 
+def test_an_address_in_the_text_of_an_error_is_no_other_way() -> None:
+    async def telling() -> None:
+        raise ValueError(f"this one: {object()!r}")
+
+    with pytest.raises(ScheduleError, match="this one: <object object at 0x"):
+        explore(telling)
+
+
 @pytest.mark.parametrize("leaving", ["socket", "process", "signal"])
 def test_what_leaves_the_loop_is_refused(leaving: str) -> None:
     async def scenario() -> None:

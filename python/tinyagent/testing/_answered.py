@@ -11,7 +11,7 @@ from tinyagent.actors.providers.hosted import HOSTED, described
 from tinyagent.actors.replaying import Requests
 from tinyagent.actors.standing import Walk
 from tinyagent.actors.transports import Timed
-from tinyagent.events import View, kinds as k
+from tinyagent.events import View, canonical, kinds as k
 from tinyagent.events.codec import restored
 from tinyagent.recording import Recording
 
@@ -19,10 +19,14 @@ _PLACES = ("seq", "at_ms", "usage")
 
 
 class Told(msgspec.Struct):
-    """A recorded answer of a model: to what, in which pieces, and how it ended."""
+    """A recorded answer of a model: to what, in which pieces, how it ended.
+
+    ``key``: equal for equal questions.
+    """
 
     seq: int
     asked: Any
+    key: bytes
     heard: list[list[Timed]] = []
     end: k.ModelFinished | k.Failure | None = None
     is_used: bool = False
@@ -76,7 +80,7 @@ def answers_in(recording: Recording) -> Iterator[Told]:
         match event:
             case k.ModelRequested():
                 views[record.seq] = walk.asked(record.seq)
-                told[record.seq] = Told(record.seq, question(views[record.seq]))
+                told[record.seq] = _told(record.seq, views[record.seq])
             case k.ModelDelta() if record.cause in told:
                 told[record.cause].heard.append(list(_timed(event.pieces)))
             case k.ModelRetrying() if record.cause in told:
@@ -88,13 +92,18 @@ def answers_in(recording: Recording) -> Iterator[Told]:
                     view = views[record.cause]
                     settings = msgspec.structs.replace(view.settings, model=event.model)
                     view = View(settings, view.messages, view.length)
-                    told[record.cause] = Told(record.cause, question(view))
+                    told[record.cause] = _told(record.cause, view)
             case k.ModelFinished() | k.ModelFailed() if record.cause in told:
                 answer = told.pop(record.cause)
                 answer.end = event.failure if isinstance(event, k.ModelFailed) else event
                 yield answer
             case _:
                 pass
+
+
+def _told(seq: int, view: View) -> Told:
+    asked = question(view)
+    return Told(seq, asked, canonical(asked))
 
 
 def _timed(pieces: Sequence[k.Piece]) -> Iterator[Timed]:

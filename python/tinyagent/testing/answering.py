@@ -95,13 +95,14 @@ class RecordedAnswers:
         """
         now = question(asked)
         wanted = canonical(now)
-        same = [told for told in self._told if canonical(told.asked) == wanted]
+        same = [told for told in self._told if told.key == wanted]
         for told in same:
             if not told.is_used:
                 told.is_used = True
                 return told
-        near = [(told.seq, list(differences(told.asked, now))) for told in self._told]
-        self.miss("this request to the model", len(same), near)
+        self.miss(
+            "this request to the model", len(same), [(t.seq, t.asked) for t in self._told], now
+        )
         return None
 
     def done(self, live: Runnable, invocation: Invocation) -> Done | None:
@@ -117,8 +118,8 @@ class RecordedAnswers:
         for done in sorted(left, key=lambda done: done.call_id != invocation.call_id):
             done.is_used = True
             return done
-        near = [(done.seq, list(differences(done.arguments, now))) for done in named]
-        self.miss(f"this call of the tool {invocation.name}", len(same), near)
+        known = [(done.seq, done.arguments) for done in named]
+        self.miss(f"this call of the tool {invocation.name}", len(same), known, now)
         return None
 
     async def wait_turn(self, done: Done) -> None:
@@ -139,13 +140,13 @@ class RecordedAnswers:
         if said is not None:
             return Reconciled(said.outcome, restored(said.content))
         try:
-            self.miss(f"what became of call {call_id}", 0, [])
+            self.miss(f"what became of call {call_id}", 0, [], None)
         except LiveEffectError:
             return Reconciled("unknown")  # raised at the end of the test, by ``refused``
         return None
 
-    def miss(self, what: str, same: int, near: Sequence[tuple[int, list[Difference]]]) -> None:
-        """Count what is asked live.
+    def miss(self, what: str, same: int, known: Sequence[tuple[int, Any]], now: Any) -> None:
+        """Count what is asked live. *known*: what was asked when recorded, each at its record.
 
         Raises:
             LiveEffectError: nothing may be.
@@ -153,6 +154,7 @@ class RecordedAnswers:
         if self._allows_live:
             self.lived += 1
             return
+        near = [(seq, list(differences(asked, now))) for seq, asked in known]
         error = LiveEffectError("\n".join(self._refusal(what, same, near)))
         self.refused = self.refused or error
         raise error

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +31,7 @@ from tinyagent.testing.schedules import Choose, Tape, read, strategy, written
 AGAIN_EVERY = 100
 """Each seed divisible by this is run twice, and must go the same way."""
 SHRINKS_MAX = 300
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 class Sim:
@@ -87,7 +89,7 @@ class _Ran(NamedTuple):
 
     @property
     def ending(self) -> tuple[str, str]:
-        return type(self.error).__name__, str(self.error)
+        return type(self.error).__name__, _ADDRESS.sub("0x", str(self.error))
 
 
 def explore(
