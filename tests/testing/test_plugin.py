@@ -53,6 +53,13 @@ async def test_twice(recorded):
     await agent.run("One?")
     await agent.run("Two?")
 """
+SWALLOWED = """
+async def test_that_hides_it(recorded):
+    try:
+        await build(log=recorded).run("Well?")
+    except RuntimeError:
+        return
+"""
 AT = "tests/replays/test_trip/test_a_day_in_paris_is_planned.jsonl"
 TRANSCRIPT = """\
 # serializer version: 1
@@ -96,8 +103,13 @@ def test_program_8_is_recorded_once_and_then_touches_neither_model_nor_tools(tri
     assert load(trip.root / AT).replay().ok
 
 
-def test_without_a_recording_nothing_live_is_asked(project: Project) -> None:
+def test_without_a_recording_nothing_live_is_asked_and_nobody_can_hide_that(
+    project: Project,
+) -> None:
+    project.write("tests/test_trip.py", PROGRAM_8 + SWALLOWED)
     said = project.run(passes=False)
+    assert "2 failed" in said
+    assert "there is none at tests/replays/test_trip/test_that_hides_it.jsonl" in said
     assert f"needs a recording, and there is none at {AT}" in said
     assert "--ta-record=once asks live and records what is not there" in said
     assert not (project.root / "tests/replays").exists()
