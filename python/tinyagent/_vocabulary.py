@@ -15,6 +15,7 @@ Event: TypeAlias = (
     | k.ConfigChanged
     | k.ContextEdited
     | k.DiagnosticReported
+    | k.Foreign
     | k.HostAnswered
     | k.HostAsked
     | k.HostFailed
@@ -31,6 +32,8 @@ Event: TypeAlias = (
     | k.SessionResumed
     | k.SessionStarted
     | k.SinkFailed
+    | k.TimerFired
+    | k.TimerSet
     | k.ToolBlocked
     | k.ToolFailed
     | k.ToolFinished
