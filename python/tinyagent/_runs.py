@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -81,7 +83,8 @@ class Run(Generic[T]):
 
     It begins when it is entered, or when its first item is asked for. Leaving it early, by
     ``break`` out of its context or by ``aclose``, cancels the run, on record, and waits for its
-    end. Who is slow to read slows the model down, and loses nothing.
+    end; so does letting go of it, without the wait. Who is slow to read slows the model down, and
+    loses nothing.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class Run(Generic[T]):
         self._pick = pick
         self._mailbox: Mailbox | None = None
         self._playing: asyncio.Task[None] | None = None
-        self._result: RunResult | None = None
+        self._results: list[RunResult] = []
 
     @property
     def result(self) -> RunResult:
@@ -104,9 +107,9 @@ class Run(Generic[T]):
         Raises:
             RuntimeError: it has not ended.
         """
-        if self._result is None:
+        if not self._results:
             raise RuntimeError("the run has not ended: its result is there after the last event")
-        return self._result
+        return self._results[0]
 
     def __aiter__(self) -> Run[T]:
         """Return this run."""
@@ -166,16 +169,31 @@ class Run(Generic[T]):
         binding = self._engine().binding
         binding.open()
         mailbox = self._mailbox = binding.session.watch("run")
-        self._playing = asyncio.create_task(self._play(events), name="tinyagent watched run")
-        self._playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
+        playing = self._playing = asyncio.create_task(
+            _play(events, binding, self._results), name="tinyagent watched run"
+        )
+        playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
+        # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
+        weakref.finalize(self, _abandon, playing, binding).atexit = False
 
-    async def _play(self, events: AsyncGenerator[AgentEvent]) -> None:
-        try:
-            self._result = await result_of(events, self._engine().binding)
-        except RunFailedError as error:
-            self._result = error.result
-        finally:
-            await events.aclose()
+
+async def _play(
+    events: AsyncGenerator[AgentEvent], binding: Binding, results: list[RunResult]
+) -> None:
+    """Let the run go on to its end; it holds no reference to who watches."""
+    try:
+        results.append(await result_of(events, binding))
+    except RunFailedError as error:
+        results.append(error.result)
+    finally:
+        await events.aclose()
+
+
+def _abandon(playing: asyncio.Task[None], binding: Binding) -> None:
+    """Cancel the run that nobody watches any more."""
+    if not playing.done():
+        with suppress(RuntimeError):  # a closed loop runs nothing
+            playing.get_loop().call_soon_threadsafe(binding.cancel, "closed")
 
 
 def event_of(record: Record, conversation: Conversation) -> Event | None:

@@ -143,6 +143,15 @@ async def test_leaving_early_cancels_the_run_on_record() -> None:
     assert (await agent.run("Again")).outcome == "failed" if False else True
 
 
+async def test_a_run_that_nobody_watches_any_more_is_cancelled() -> None:
+    agent = Agent(model=scripted("word " * 1000).chunks(5).delays(0.001))
+    async for event in agent.events("Talk"):
+        if isinstance(event, ModelDelta):
+            break
+    await agent.wait_for_idle()
+    assert agent.log.status == "cancelled"
+
+
 async def test_closing_a_run_that_has_ended_changes_nothing() -> None:
     agent = build()
     async with agent.events("How is it?") as run:
