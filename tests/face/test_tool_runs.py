@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.agents import outcome, recorded, until
 
-from tinyagent import Agent, Ctx, current_ctx, tool
+from tinyagent import Agent, AgentOptions, Ctx, current_ctx, replay, tool
 from tinyagent.events import kinds as k
+from tinyagent.runtime.stores import Log
 from tinyagent.testing import scripted
 
 
@@ -151,3 +152,56 @@ async def test_a_rule_decides_which_calls_wait_for_a_person() -> None:
         ("c1", True, "tool"),
         ("c2", True, "host"),
     ]
+
+
+async def test_after_a_crash_the_tool_is_asked_what_came_of_it_with_its_own_types() -> None:
+    asked: list[Any] = []
+
+    async def came_of(ctx: Ctx, arguments: dict[str, Any]) -> str:
+        asked.append((ctx.call_id, ctx.attempt, arguments))
+        return "booked before"
+
+    @tool(timeout_s=0.05, reconcile=came_of)
+    async def book(place: Place) -> None:
+        await asyncio.Event().wait()
+
+    agent = Agent(model=scripted(("book", {"place": {"name": "Oslo"}}), "Done."), tools=[book])
+    assert (await agent.run("go")).text == "Done."
+    assert asked == [("c1", 1, {"place": Place("Oslo")})]
+    assert agent.log.tool_calls["c1"].content == "booked before"
+
+
+async def test_replay_touches_no_tool_and_serves_what_it_said() -> None:
+    touched: list[str] = []
+
+    @tool(effect="read")
+    async def draw(ctx: Ctx) -> str:
+        touched.append("draw")
+        await ctx.sleep(0)
+        return f"{ctx.now(fresh=True)} {ctx.random.random()} {ctx.uuid()}"
+
+    def build(*, log: Log | None = None) -> Agent:
+        return Agent(model=scripted(("draw", {}), "Done."), tools=[draw], log=log)
+
+    agent = build()
+    await agent.run("go")
+    report = await replay(agent.log, build)
+    assert report.ok
+    assert report.requests == 2
+    assert touched == ["draw"]
+
+
+async def test_a_hook_sees_what_the_model_wrote_and_the_tool_its_own_types() -> None:
+    seen: list[Any] = []
+
+    @tool(effect="read")
+    async def go(place: Place) -> None:
+        seen.append(place)
+
+    def before(call: Any, tool: Any, arguments: dict[str, Any]) -> None:
+        seen.append(arguments)
+
+    options = AgentOptions(before_tool_call=before)
+    turn = ("go", {"place": {"name": "Rome"}})
+    await Agent(options, model=scripted(turn, "."), tools=[go]).run("go")
+    assert seen == [{"place": {"name": "Rome"}}, Place("Rome")]
