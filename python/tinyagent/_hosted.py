@@ -125,7 +125,7 @@ class _Attempt:
         self._asked = asked
         self._key = key
         self._said: dict[int, list[str]] = {}
-        self._named: dict[int, dict[str, Any]] = {}
+        self._named: set[int] = set()
         self._held: list[AssistantMessageEvent] = []
         self._mender = Mender(source.blank)
         self._at_us = source.now_us()
@@ -163,7 +163,7 @@ class _Attempt:
         self._message = message
         rest = self._rest(message)
         if rest is None:
-            self._said, self._named = {}, {}
+            self._said, self._named = {}, set()
             yield Heard(self._whole(message), self._take_held(), void=True)
         elif rest or self._held:
             yield Heard(rest, self._take_held())
@@ -199,8 +199,8 @@ class _Attempt:
         block = event.content_index or 0
         pieces: list[Timed] = []
         if op == "args" and block not in self._named:
-            self._named[block] = call_at(event, block)
-            pieces.append((block, "call", self._named[block], self._gap_us()))
+            pieces.append((block, "call", call_at(event, block), self._gap_us()))
+            self._named.add(block)
         self._said.setdefault(block, [op]).append(event.delta or "")
         pieces.append((block, op, event.delta or "", self._gap_us()))
         return pieces
@@ -221,10 +221,8 @@ class _Attempt:
             if op == "args":
                 if arguments_of(text) != arguments_of(final):
                     return None
-                if isinstance(block, ToolCallContent):
-                    call = {"id": block.id, "name": block.name}
-                    if self._named.get(index, call) != call:
-                        rest.append((index, "call", call, 0))
+                if isinstance(block, ToolCallContent) and index in self._named:
+                    rest.append((index, "call", {"id": block.id, "name": block.name}, 0))
             elif not final.startswith(text):
                 return None
             elif final != text:

@@ -70,9 +70,9 @@ class Running(Settings):
 
     def records(self, input_data: Input | None = None) -> Run[Record]:
         """Return a run to watch as ``events`` does: every record of the session, children too."""
-        from tinyagent._runs import Run, whole
+        from tinyagent._runs import Run, as_it_is
 
-        return Run(lambda: self._begun(input_data), self._engine, whole)
+        return Run(lambda: self._begun(input_data), self._engine, as_it_is)
 
     async def _begun(self, input_data: Input | None) -> AsyncGenerator[AgentEvent]:
         """Return a run of the agent, ready to begin.

@@ -169,8 +169,14 @@ class Run(Generic[T]):
         binding = self._engine().binding
         binding.open()
         mailbox = self._mailbox = binding.session.watch("run")
+        try:
+            # Begun here: from now on the agent is busy, before anybody else had a turn.
+            first = await anext(events, None)
+        except BaseException:
+            binding.session.unwatch(mailbox)
+            raise
         playing = self._playing = asyncio.create_task(
-            _play(events, binding, self._results), name="tinyagent watched run"
+            _play(first, events, binding, self._results), name="tinyagent watched run"
         )
         playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
         # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
@@ -178,11 +184,21 @@ class Run(Generic[T]):
 
 
 async def _play(
-    events: AsyncGenerator[AgentEvent], binding: Binding, results: list[RunResult]
+    first: AgentEvent | None,
+    events: AsyncGenerator[AgentEvent],
+    binding: Binding,
+    results: list[RunResult],
 ) -> None:
     """Let the run go on to its end; it holds no reference to who watches."""
+
+    async def whole() -> AsyncIterator[AgentEvent]:
+        if first is not None:
+            yield first
+        async for event in events:
+            yield event
+
     try:
-        results.append(await result_of(events, binding))
+        results.append(await result_of(whole(), binding))
     except RunFailedError as error:
         results.append(error.result)
     finally:
@@ -212,6 +228,6 @@ def event_of(record: Record, conversation: Conversation) -> Event | None:
     return cast("Event", event)
 
 
-def whole(record: Record, conversation: Conversation) -> Record:
+def as_it_is(record: Record, conversation: Conversation) -> Record:
     """Return *record* as it is."""
     return record

@@ -197,6 +197,15 @@ async def test_a_second_run_beside_the_first_is_refused() -> None:
     assert run.result.outcome == "cancelled"
 
 
+async def test_of_two_runs_that_begin_at_once_one_is_refused() -> None:
+    agent = build()
+    both = (anext(agent.events("One")), anext(agent.events("Two")))
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert first == UserSaid("One", at_ms=getattr(first, "at_ms", None))
+    assert "already processing" in str(second)
+    await agent.wait_for_idle()
+
+
 async def test_steering_while_watching_is_heard_in_the_same_run() -> None:
     agent = Agent(
         model=scripted(["Hm.", ("look", {"where": "here"})], "Steered.", "Unused."), tools=[look]
