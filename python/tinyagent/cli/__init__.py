@@ -28,12 +28,16 @@ COMMANDS = {
     "verify": "whether a log is whole; --deep: and what its records say",
     "repair": "a new log of what can be read of a damaged one",
     "redact": "a new log without what must not be in it",
+    "export": "a log as a page, as text, as what other programs read",
+    "import": "sessions of other programs as logs, known to be imported",
     "stats": "calls, failures, durations and tokens by model, tool or day",
     "doctor": "whether what is installed fits together, and whether logs are safe",
     "schema": "the JSON schema of an event, or of what --json prints",
     "completion": "a script that lets a shell complete commands and options",
     "demo": "a real agent turn on this machine: recorded, shown, replayed",
 }
+MODULES = {"import": "importing"}
+"""Where a command is whose name is none for a module."""
 REF = (
     "REF: a log's folder, a packed .jsonl file, `-`; in ./runs also `last`, `@name`, or the first "
     "digits of an id. Then `:N` for record N."
@@ -145,7 +149,8 @@ def application() -> App:
         suppress_keyboard_interrupt=False,
     )
     for at, (name, what) in enumerate(COMMANDS.items()):
-        app.command(f"tinyagent.cli.{name}:run", name=name, help=what, sort_key=at)
+        module = MODULES.get(name, name)
+        app.command(f"tinyagent.cli.{module}:run", name=name, help=what, sort_key=at)
     return app
 
 

@@ -11,10 +11,23 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tinyagent._facts import Usage
+from tinyagent.cli.parts import (
+    Changes,
+    Checked,
+    ImportedLog,
+    Leaf,
+    PlainApart,
+    PlainRecord,
+    PlainRequest,
+    Share,
+    Step,
+    Taken,
+    Verdict,
+)
 from tinyagent.cli.summary import Summary
 from tinyagent.cli.transcript import Row
 from tinyagent.runtime.load import Damage
-from tinyagent.runtime.repair import Gap, Report
+from tinyagent.runtime.repair import Gap
 
 
 class Answer(msgspec.Struct, kw_only=True, tag_field="schema"):
@@ -34,56 +47,6 @@ class Ls(Answer, kw_only=True, tag="tinyagent.ls/1"):
     dir: str
     logs: list[Summary]
     unreadable: dict[str, str]
-
-
-class PlainRecord(msgspec.Struct, kw_only=True):
-    """A record, its payload as it is written."""
-
-    seq: int
-    at_ns: int
-    cause: int
-    actor: str
-    kind: str
-    event: msgspec.Raw
-
-
-class Leaf(msgspec.Struct, kw_only=True):
-    """A leaf that differs; of what is absent the value is left out."""
-
-    path: str
-    recorded: Any | UnsetType = UNSET
-    now: Any | UnsetType = UNSET
-
-
-class PlainPart(msgspec.Struct, kw_only=True):
-    """A part of a request."""
-
-    path: str
-    value: Any
-
-
-class Changes(msgspec.Struct, kw_only=True):
-    """A request against another."""
-
-    unchanged: list[str]
-    unchanged_prefix: int
-    added: list[PlainPart]
-    removed: list[PlainPart]
-    changed: list[Leaf]
-
-
-class PlainRequest(Changes, kw_only=True):
-    """A request, its body as text, to the byte."""
-
-    seq: int
-    n: int
-    before: int
-    model: dict[str, Any]
-    digest: str
-    recorded: str
-    usage: dict[str, Any] | None
-    is_verified: bool | None
-    body: str
 
 
 class Show(Answer, kw_only=True, tag="tinyagent.show/1"):
@@ -124,17 +87,6 @@ class Streamed(Answer, kw_only=True, tag="tinyagent.record/1"):
     e: msgspec.Raw
 
 
-class Step(msgspec.Struct, kw_only=True):
-    """A record without its payload."""
-
-    seq: int
-    kind: str
-    cause: int
-    actor: str
-    about: str
-    depth: int | UnsetType = UNSET
-
-
 class Why(Answer, kw_only=True, tag="tinyagent.why/1"):
     """``chain``, ``request``, ``filled``: what led to ``record``; ``impact``: what it led to."""
 
@@ -144,18 +96,6 @@ class Why(Answer, kw_only=True, tag="tinyagent.why/1"):
     request: int | UnsetType | None = UNSET
     filled: list[Step] | UnsetType = UNSET
     impact: list[Step] | UnsetType = UNSET
-
-
-class PlainApart(msgspec.Struct, kw_only=True):
-    """A place where two logs say different things."""
-
-    seq: int
-    other: int
-    after: int
-    grade: Literal["shape", "missing", "extra"]
-    here: tuple[str, Any] | None
-    there: tuple[str, Any] | None
-    paths: list[Leaf]
 
 
 class Diff(Answer, kw_only=True, tag="tinyagent.diff/1"):
@@ -218,38 +158,6 @@ class Rerun(WentOn, kw_only=True, tag="tinyagent.rerun/1"):
     parent: str
 
 
-class Deep(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading the records told.
-
-    Attributes:
-        records: with those of a fork's parent. unknown: of kinds that a newer release wrote.
-        matched: decisions and requests that today's code makes of them too.
-        lost: records that a repair gave up: first and last of each gap.
-        fault: where that code decides otherwise, or cannot read on; None if nowhere.
-    """
-
-    records: int
-    unknown: int = 0
-    matched: int = 0
-    lost: tuple[tuple[int, int], ...] = ()
-    fault: str | None = None
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """One log: *report* is None where there is nothing to look at byte by byte: a database."""
-
-    path: str
-    verdict: str
-    message: str
-    report: Report | None = None
-    deep: Deep | None = None
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether something is damaged, or the records do not fit to each other."""
-        return self.verdict == "corrupt" or (self.deep is not None and self.deep.fault is not None)
-
-
 class Verify(Answer, kw_only=True, tag="tinyagent.verify/1"):
     """A verdict for each log."""
 
@@ -267,13 +175,6 @@ class Repair(Answer, kw_only=True, tag="tinyagent.repair/1"):
     gaps: list[Gap]
 
 
-class Taken(msgspec.Struct, kw_only=True):
-    """A payload, or a value of it, that was taken out."""
-
-    seq: int
-    path: str | None
-
-
 class Redact(Answer, kw_only=True, tag="tinyagent.redact/1"):
     """A new log; ``masked``: records with known keys in them."""
 
@@ -283,23 +184,24 @@ class Redact(Answer, kw_only=True, tag="tinyagent.redact/1"):
     masked: list[int]
 
 
-class Share(msgspec.Struct, kw_only=True):
-    """What one model, tool or day had of the calls.
+class Export(Answer, kw_only=True, tag="tinyagent.export/1"):
+    """A log in another format. ``left_out``: what that cannot hold, counted."""
 
-    Attributes:
-        p50_s, p95_s: half of the calls, and 19 of 20, took no longer; None without an end.
-        tokens: 0 for a tool.
-    """
+    log: str
+    where: str
+    format: str
+    to: str
+    bytes: int
+    records: int
+    beside: list[str]
+    left_out: dict[str, int]
+    masked: int
 
-    name: str
-    calls: int = 0
-    failed: int = 0
-    in_doubt: int = 0
-    p50_s: float | None = None
-    p95_s: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
+
+class Import(Answer, kw_only=True, tag="tinyagent.import/1"):
+    """Sessions of other programs, as logs."""
+
+    logs: list[ImportedLog]
 
 
 class Stats(Answer, kw_only=True, tag="tinyagent.stats/1"):
@@ -308,14 +210,6 @@ class Stats(Answer, kw_only=True, tag="tinyagent.stats/1"):
     by: Literal["model", "tool", "day"]
     logs: int
     rows: list[Share]
-
-
-class Checked(msgspec.Struct, kw_only=True):
-    """One thing that was looked at; ``ok`` is False where a person should do something."""
-
-    name: str
-    ok: bool
-    found: str
 
 
 class Doctor(Answer, kw_only=True, tag="tinyagent.doctor/1"):
@@ -348,7 +242,23 @@ class Demo(Answer, kw_only=True, tag="tinyagent.demo/1"):
 ANSWERS: dict[str, type[Answer]] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Ls, Show, Tail, Streamed, Why, Diff, Replay, Resume, Fork, Rerun, Verify, Repair, Redact),
+        *(
+            Ls,
+            Show,
+            Tail,
+            Streamed,
+            Why,
+            Diff,
+            Replay,
+            Resume,
+            Fork,
+            Rerun,
+            Verify,
+            Repair,
+            Redact,
+            Export,
+            Import,
+        ),
         *(Stats, Doctor, Completion, Demo, Schema, Error),
     )
 }

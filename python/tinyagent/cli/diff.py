@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from tinyagent.actors.asked import RequestAt, compared
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
-from tinyagent.cli.answers import Diff, PlainApart
+from tinyagent.cli.answers import Diff
 from tinyagent.cli.options import COMMON, ONE, Common, NoPager
+from tinyagent.cli.parts import PlainApart
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, emit, line
 from tinyagent.events import kinds as k

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tinyagent._version import VERSION
 from tinyagent.cli import refs
-from tinyagent.cli.answers import Checked, Doctor
+from tinyagent.cli.answers import Doctor
 from tinyagent.cli.options import COMMON, Common
+from tinyagent.cli.parts import Checked
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
 from tinyagent.runtime.errors import LogError
 from tinyagent.verbs import load

@@ -9,8 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.answers import Redact, Taken
+from tinyagent.cli.answers import Redact
 from tinyagent.cli.options import COMMON, Common, Ref
+from tinyagent.cli.parts import Taken
 from tinyagent.cli.render import answer, dim, emit, line
 from tinyagent.masking import masked_with_env
 from tinyagent.runtime.redact import Redaction, redact

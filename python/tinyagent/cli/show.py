@@ -10,9 +10,10 @@ import msgspec
 from cyclopts import Parameter
 
 from tinyagent.cli import refs, views
-from tinyagent.cli.answers import PlainRecord, Show
+from tinyagent.cli.answers import Show
 from tinyagent.cli.diff import request_near
 from tinyagent.cli.options import COMMON, Common, NoPager, Ref
+from tinyagent.cli.parts import PlainRecord
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, bad, emit, line
 from tinyagent.cli.transcript import event, rows, timeline, transcript

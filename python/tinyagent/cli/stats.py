@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.answers import Share, Stats
+from tinyagent.cli.answers import Stats
 from tinyagent.cli.options import COMMON, ONE, Common
+from tinyagent.cli.parts import Share
 from tinyagent.cli.render import Line, Piece, answer, bad, bold, dim, emit, line, safe
 from tinyagent.cli.summary import SECOND_NS, counted, seconds
 from tinyagent.events import Conversation, Record, kinds as k

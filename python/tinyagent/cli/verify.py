@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tinyagent.cli import refs
-from tinyagent.cli.answers import Deep, Verdict, Verify
+from tinyagent.cli.answers import Verify
 from tinyagent.cli.options import COMMON, ONE, Common
+from tinyagent.cli.parts import Deep, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from tinyagent.actors.asked import Compared, Part, RequestAt
 from tinyagent.actors.standing import Standing
-from tinyagent.cli.answers import Changes, Leaf, PlainPart, PlainRequest
+from tinyagent.cli.parts import Changes, Leaf, PlainPart, PlainRequest
 from tinyagent.cli.render import Line, bad, bold, dim, line, value
 from tinyagent.runtime.divergence import ABSENT, Difference, shown
 

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from msgspec import UNSET, UnsetType
 
 from tinyagent.cli import refs
-from tinyagent.cli.answers import Step, Why
+from tinyagent.cli.answers import Why
 from tinyagent.cli.options import COMMON, Common, RefN
+from tinyagent.cli.parts import Step
 from tinyagent.cli.render import answer, emit, safe
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.work import field

@@ -1,0 +1,139 @@
+"""``tinyagent export REF --to FORMAT``: a log as a page, as text, as what other programs read."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tinyagent.cli import refs
+from tinyagent.cli.answers import Export
+from tinyagent.cli.options import COMMON, Common, Ref
+from tinyagent.cli.refs import RefError
+from tinyagent.cli.render import Line, answer, bold, dim, emit, line
+from tinyagent.cli.summary import counted
+from tinyagent.interchange import EXPORTERS, Exported
+from tinyagent.recording import Recording
+from tinyagent.verbs import load
+
+FORMATS = {"html": "tinyagent.viewer:to_html", **EXPORTERS}
+MASK = b"\xc2\xabsecret:"
+OPTIONS = {
+    "with_deltas": "--with-deltas",
+    "content": "--[no-]content",
+    "last": "--last",
+    "thinking": "--no-thinking",
+    "failed": "--failed",
+}
+
+
+def run(
+    ref: Ref = "last",
+    /,
+    *,
+    to: Annotated[str, Parameter(help="html, md, jsonl, atif, pi, openai-chat, sharegpt or otel")],
+    output: Annotated[
+        Path | None, Parameter(name=["-o", "--output"], help="a file; else standard output")
+    ] = None,
+    with_deltas: Annotated[bool, Parameter(help="html: each delta for itself")] = False,
+    no_content: Annotated[bool, Parameter(help="html: names and sizes, no texts")] = False,
+    content: Annotated[bool, Parameter(help="otel: with texts")] = False,
+    last: Annotated[int | None, Parameter(help="html: so many model calls at the end")] = None,
+    no_thinking: Annotated[bool, Parameter(help="md: without what was thought")] = False,
+    failed: Annotated[
+        bool, Parameter(help="openai-chat, sharegpt: with calls that failed")
+    ] = False,
+    common: Common = COMMON,
+) -> int:
+    """Write the log in another format, and say what that cannot hold; return 0."""
+    if common.json and output is None:
+        raise RefError("--json tells of a file: say -o FILE")
+    asked: dict[str, Any] = {
+        "with_deltas": with_deltas or None,
+        "content": False if no_content else content or None,
+        "last": last,
+        "thinking": False if no_thinking else None,
+        "failed": failed or None,
+    }
+    recording = load(refs.resolve(ref, common.dir))
+    made = exported(
+        recording, to, {name: value for name, value in asked.items() if value is not None}
+    )
+    if output is None:
+        _print(made, common)
+        return 0
+    files = {output: made.body}
+    for name, body in made.beside.items():
+        files[output.parent / name.replace("*", output.stem)] = body
+    for path, body in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    told = Export(
+        log=recording.meta.log,
+        where=recording.where,
+        format=to,
+        to=str(output),
+        bytes=len(made.body),
+        records=len(recording.records),
+        beside=[str(path) for path in files if path != output],
+        left_out=made.left_out,
+        masked=sum(record.payload.count(MASK) for record in recording.records),
+    )
+    if common.json:
+        answer(told)
+    else:
+        emit(worded(told, is_full=not no_content), color=common.color)
+    return 0
+
+
+def exported(recording: Recording, to: str, options: dict[str, Any]) -> Exported:
+    """Return *recording* in the format *to*.
+
+    Raises:
+        RefError: there is no such format, or it has no such option.
+    """
+    if to not in FORMATS:
+        raise RefError(f"--to {to}: formats are {', '.join(sorted(FORMATS))}")
+    module, _, name = FORMATS[to].partition(":")
+    function = getattr(import_module(module), name)
+    taken = inspect.signature(function).parameters
+    for option in options:
+        if option not in taken:
+            raise RefError(f"--to {to} takes no {OPTIONS[option]}")
+    made = function(recording, **options)
+    if isinstance(made, Exported):
+        return made
+    return Exported(made.encode() if isinstance(made, str) else made)
+
+
+def worded(told: Export, *, is_full: bool) -> list[Line]:
+    """Return what was written, and what is not in it."""
+    kilobytes = max(told.bytes // 1000, 1)
+    parts = [f"  {kilobytes:,} KB, {counted(told.records, 'record')}"]
+    if told.beside:
+        parts.append(f", {counted(len(told.beside), 'large value')} beside it")
+    if told.masked:
+        parts.append(f", {counted(told.masked, 'value')} masked when recorded")
+    lines = [line(bold(told.to), "".join(parts))]
+    if told.left_out:
+        left = ", ".join(f"{many:,} {name}" for name, many in told.left_out.items())
+        lines.append(line(f"  not in it, for the format cannot hold it: {left}"))
+    if is_full and told.format not in ("otel",):
+        lines.append(line(dim("  Holds the full conversation: guard it like the log.")))
+    return lines
+
+
+def _print(made: Exported, common: Common) -> None:
+    """Print the body: bytes as they are into a pipe, as text that is shown on a terminal."""
+    if made.beside:
+        raise RefError(f"large values ({len(made.beside)}) go beside it: say -o FILE")
+    if sys.stdout.isatty():
+        emit(made.body.decode("utf-8", "replace").splitlines(), color=common.color, pager=True)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(made.body)
+        sys.stdout.buffer.flush()
