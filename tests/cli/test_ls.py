@@ -6,15 +6,18 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.test_show import HOSTILE, written
 from tests.recordings import REPLAYS
 
+from tinyagent import Agent, Limits, Price, load, open_log
 from tinyagent.cli.ls import age, shortest, table
-from tinyagent.cli.summary import Summary, seconds
+from tinyagent.cli.summary import Summary, seconds, summary_of
 from tinyagent.events import kinds as k
 from tinyagent.runtime.load import read_log
+from tinyagent.testing import scripted
 
 Run = Callable[..., tuple[int, str, str]]
 S = 1_000_000_000
@@ -31,6 +34,7 @@ def test_sessions_are_listed_in_columns_the_newest_first() -> None:
             tools=2,
             tokens=2899,
             first="Plan a day in Paris",
+            cost_usd=0.00871,
         ),
         Summary(
             log="7f1b02" + "0" * 26,
@@ -40,7 +44,7 @@ def test_sessions_are_listed_in_columns_the_newest_first() -> None:
             turns=5,
             tools=7,
             tokens=11902,
-            first="Reconcile the invoices",
+            first="Pay ann",
             in_doubt=1,
         ),
         Summary(
@@ -54,11 +58,11 @@ def test_sessions_are_listed_in_columns_the_newest_first() -> None:
         ),
     ]
     assert list(table(logs, {"runs/bad": "CorruptLogError: hole"}, 1000 * S)) == [
-        "ID      AGE  STATUS    TURNS  TOOLS  TOKENS  FIRST WORDS",
-        "7f3a9c   2m  answered      3      2   2,899  Plan a day in Paris",
-        "7f1b02  16m  crashed       5      7  11,902  Reconcile the invoices    1 tool in doubt",
-        f"7e90d4  16m  paused        0      0       0  {'x' * 59}…    @trip    fork of 7f3a9c00:9"
-        "    2 approvals waited for",
+        "ID      AGE  STATUS    TURNS  TOOLS  TOKENS     COST  FIRST WORDS",
+        "7f3a9c   2m  answered      3      2   2,899  $0.0087  Plan a day in Paris",
+        "7f1b02  16m  crashed       5      7  11,902        -  Pay ann    1 tool in doubt",
+        f"7e90d4  16m  paused        0      0       0        -  {'x' * 59}…    @trip"
+        "    fork of 7f3a9c00:9    2 approvals waited for",
         "! runs/bad  CorruptLogError: hole",
     ]
 
@@ -167,3 +171,19 @@ def test_the_session_in_the_package_is_whole_and_says_nothing_of_a_machine() -> 
 def test_replays_is_a_folder_of_logs(run: Run) -> None:
     code, out, _ = run("ls", str(REPLAYS))
     assert (code, len(out.splitlines())) == (0, 1 + len(list(REPLAYS.glob("*.jsonl"))))
+
+
+async def test_money_is_told_where_the_log_has_prices_and_never_as_zero(
+    run: Run, tmp_path: Path
+) -> None:
+    price = Price(input_usd=1000, output_usd=10_000)
+    money: Any = {"limits": Limits(cost_usd_max=5), "prices": {"scripted": price}}
+    async with open_log(tmp_path / "a", log_id="ab" * 16) as log:
+        await Agent(model=scripted("Hi."), log=log, **money).run("x")
+    recording = load(tmp_path / "a")
+    usage = recording.usage
+    told = summary_of(recording).cost_usd
+    assert told == (usage.input_tokens * 1000 + usage.output_tokens * 10_000) / 1e6
+    assert summary_of(load(REPLAYS / "one-tool.jsonl")).cost_usd is None
+    _, out, _ = run("show", str(tmp_path / "a"))
+    assert out.splitlines()[0].endswith(f" · ${told:,.4f}")

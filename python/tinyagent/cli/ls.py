@@ -10,9 +10,10 @@ from cyclopts import Parameter
 
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Ls
+from tinyagent.cli.calls import SECOND_NS, dollars
 from tinyagent.cli.options import COMMON, Common
 from tinyagent.cli.render import Line, Piece, answer, bad, bold, dim, emit, line, safe
-from tinyagent.cli.summary import SECOND_NS, Summary, counted, summary_of
+from tinyagent.cli.summary import Summary, counted, summary_of
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.errors import LogError, LogNotFoundError
 from tinyagent.verbs import load
@@ -61,7 +62,8 @@ def table(logs: Sequence[Summary], unreadable: dict[str, str], now_ns: int) -> I
     rows = [[log.log[: shortest(logs)], age(now_ns - log.at_ns), log.status] for log in logs]
     for row, log in zip(rows, logs, strict=True):
         row.extend(f"{number:,}" for number in (log.turns, log.tools, log.tokens))
-    heads = ["ID", "AGE", "STATUS", "TURNS", "TOOLS", "TOKENS"]
+        row.append(dollars(log.cost_usd))
+    heads = ["ID", "AGE", "STATUS", "TURNS", "TOOLS", "TOKENS", "COST"]
     wide = [max(len(row[at]) for row in [heads, *rows]) for at in range(len(heads))]
     if logs:
         yield line(dim("  ".join(_aligned(heads, wide)) + "  FIRST WORDS"))

@@ -10,11 +10,11 @@ from cyclopts import Parameter
 
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Stats
+from tinyagent.cli.calls import SECOND_NS, model_calls
 from tinyagent.cli.options import COMMON, ONE, Common
 from tinyagent.cli.parts import Share
 from tinyagent.cli.render import Line, Piece, answer, bad, bold, dim, emit, line, safe
-from tinyagent.cli.summary import SECOND_NS, counted, seconds
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.cli.summary import counted, seconds
 from tinyagent.recording import Recording
 from tinyagent.verbs import load
 
@@ -86,14 +86,11 @@ def shares(recordings: Iterable[Recording], by: By) -> list[Share]:
         fork = recording.meta.fork
         shared = fork.at if fork is not None else 0  # counted in the parent
         if by != "tool":
-            for asked, answered, model in model_calls(recording):
-                if asked.seq <= shared:
-                    continue
-                tally = of(model if by == "model" else day(asked.at_ns))
-                took_s = (answered.at_ns - asked.at_ns) / SECOND_NS
-                tally.call(took_s, failed=isinstance(answered.event, k.ModelFailed))
-                usage = getattr(answered.event, "usage", None)
-                tally.tokens(usage or {})
+            for asked in model_calls(recording.records):
+                if asked.asked.seq > shared:
+                    tally = of(asked.model_id if by == "model" else day(asked.asked.at_ns))
+                    tally.call(asked.took_s, failed=asked.has_failed)
+                    tally.tokens(asked.usage)
             continue
         doubts = {call.call_id for call in recording.in_doubt}
         for call in recording.tool_calls.values():
@@ -103,21 +100,6 @@ def shares(recordings: Iterable[Recording], by: By) -> list[Share]:
             failed = call.outcome == "failed" or call.failure is not None
             of(call.name or "?").call(call.took_s, failed=failed, in_doubt=is_doubted)
     return [found[name].read() for name in sorted(found)]
-
-
-def model_calls(recording: Recording) -> Iterator[tuple[Record, Record, str]]:
-    """Yield request, end and model of each model call that has an end."""
-    asked: dict[int, tuple[Record, str]] = {}
-    conversation = Conversation()
-    for record in recording.records:
-        conversation.evolve(record)
-        event = record.event
-        if isinstance(event, k.ModelRequested):
-            asked[record.seq] = record, str(conversation.settings.model.get("id") or "?")
-        elif isinstance(event, k.ModelRetrying) and event.model and record.cause in asked:
-            asked[record.cause] = asked[record.cause][0], str(event.model.get("id") or "?")
-        elif isinstance(event, k.ModelFinished | k.ModelFailed) and record.cause in asked:
-            yield asked[record.cause][0], record, asked[record.cause][1]
 
 
 def quantile(values: Sequence[float], percent: int) -> float | None:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tinyagent.cli.calls import SECOND_NS, cost_usd
 from tinyagent.events import Record, kinds as k
 from tinyagent.recording import Recording
-
-SECOND_NS = 1_000_000_000
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +18,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         log: its id. name: as its header says. fork: the parent as ``<log id>:<seq>``.
         at_ns: time of the last record, 0 in an empty log. took_s: seconds in which it ran.
         turns: model calls. tools: tool calls. in_doubt: of these. tokens: of all answers.
+        cost_usd: of all answers, at the prices in the log; None if one is not known.
         first: the first words that were said in it.
     """
 
@@ -38,6 +38,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     approvals: int = 0
     tokens: int = 0
     first: str = ""
+    cost_usd: float | None = None
 
 
 def summary_of(recording: Recording) -> Summary:
@@ -62,6 +63,7 @@ def summary_of(recording: Recording) -> Summary:
         approvals=len(recording.approvals_pending),
         tokens=recording.usage.total_tokens,
         first=text_of(first.content) if first is not None else "",
+        cost_usd=cost_usd(records),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tinyagent.cli.calls import SECOND_NS, dollars
 from tinyagent.cli.render import Line, Piece, bad, bold, dim, line, safe
-from tinyagent.cli.summary import SECOND_NS, counted, seconds, summary_of, text_of
+from tinyagent.cli.summary import counted, seconds, summary_of, text_of
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.messages import Assistant
 from tinyagent.events.work import field
@@ -81,6 +82,8 @@ def head(recording: Recording) -> Line:
     of = summary_of(recording)
     parts = [recording.ref, of.model, counted(of.turns, "turn"), seconds(of.took_s)]
     parts.append(f"{of.tokens:,} tokens" if of.tokens else f"{of.records:,} records")
+    if of.cost_usd is not None:
+        parts.append(dollars(of.cost_usd))
     return line(bold(of.name or of.where), dim(" · " + " · ".join(parts)))
 
 
