@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,18 @@ def test_an_interrupt_has_its_exit_code(tmp_path: Path) -> None:
         tail.send_signal(signal.SIGINT)
         assert tail.wait(60) == 130
         assert tail.stderr.read() == b""
+
+
+def test_an_encoding_that_has_few_characters_is_written_out(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    argv = [*TINYAGENT, "show", str(REPLAYS / "plain-text.jsonl")]
+    done = subprocess.run(argv, capture_output=True, env=env, check=True)
+    assert b"Gr\\xfc\\xdfe aus K\\xf6ln \\U0001f642" in done.stdout
+    done = subprocess.run([*argv, "--json"], capture_output=True, env=env, check=True)
+    told = json.loads(done.stdout.decode("ascii"))
+    assert told["lines"][1]["text"] == "Grüße aus Köln 🙂, 你好, \u2028 «ok»"
+    done = subprocess.run([*TINYAGENT, "doctor", "--dir", "none"], capture_output=True, env=env)
+    assert b"\\u2713 python" in done.stdout
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")

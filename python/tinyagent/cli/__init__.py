@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"tinyagent {VERSION}")
         return 0
+    if isinstance(sys.stdout, TextIOWrapper):  # what an encoding has not is written out
+        sys.stdout.reconfigure(errors="backslashreplace")
     is_json = "--json" in given or "--jsonl" in given
     try:
         code = _run(given)

@@ -113,8 +113,12 @@ def width() -> int | None:
 
 
 def answer(document: msgspec.Struct) -> None:
-    """Print *document* as JSON, on one line."""
-    print(as_json(document))
+    """Print *document* as JSON, on one line; escaped where standard output is not UTF-8."""
+    text = as_json(document)
+    encoding = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
+    if encoding != "utf8":
+        text = _SPECIAL.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    print(text)
 
 
 def as_json(told: object) -> str:

@@ -60,6 +60,7 @@ def run(
         return 0
     _print(shown, loaded.durable_seq, common, is_jsonl=jsonl)
     if (follow or until_end) and not (until_end and _is_end(records)):
+        sys.stdout.flush()
         last = records[-1].seq if records else 0
         asyncio.run(_follow(place.path, last, common, is_jsonl=jsonl, until_end=until_end))
     return 0
