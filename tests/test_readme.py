@@ -28,7 +28,17 @@ PAGES = [
     page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.is_file()
 ]
 # Every command that a page may show, and the exit status that it must have there.
-COMMANDS: dict[str, int] = {}
+COMMANDS: dict[str, int] = {  # what they print is tests/cli/test_docs.py's
+    "tinyagent show @demo": 0,
+    "tinyagent show @demo --view timeline": 0,
+    "tinyagent show @demo:20 --view context": 0,
+    "tinyagent why @demo:31": 0,
+    "tinyagent why @demo:20 --impact": 0,
+    "tinyagent replay @demo --app tinyagent.demo:build": 0,
+    "tinyagent stats @demo": 0,
+    "tinyagent stats @demo --by tool": 0,
+    "tinyagent tail @demo -n 3": 0,
+}
 # Pressed by CI, or done before anything can be tested.
 BUTTONS = ("make demo", "make test")
 LANGUAGES = "python console sh text json jsonl toml mermaid rust"

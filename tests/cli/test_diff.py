@@ -58,10 +58,8 @@ def test_a_request_is_compared_with_the_one_before_it(run: Any) -> None:
         "  digest f1ab3f935eddb03e, as recorded",
         "  =  model, stream, stream_options, store, tools[0], messages[0..1]"
         "   byte for byte as in record 3",
-        '  +  messages[2]  assistant  {"content":[{"type":"text","text":"I look."}],"tool_calls":'
-        '[{"id":"call_p","type":"function","function":'
-        '{"name":"weather","arguments":"{\\"city\\":\\"Paris\\"}"}}]}',
-        '  +  messages[3]  tool  {"tool_call_id":"call_p","content":"Paris: 21 °C, “sunny”"}',
+        '  +  messages[2]  assistant  I look.  calls weather({"city":"Paris"})   179 bytes',
+        "  +  messages[3]  tool call_p  Paris: 21 °C, “sunny”   78 bytes",
     ]
 
 

@@ -51,7 +51,9 @@ def changes(found: Compared, before: str) -> Iterator[Line]:
         yield line(dim(f"  =  {same}   byte for byte {before}"))
     for sign, style, parts in (("-", "red", found.removed), ("+", "green", found.added)):
         for part in parts:
-            yield line((f"  {sign}  ", style), bold(part.path), f"  {_gist(part)}")
+            size = len(msgspec.json.encode(part.value))
+            gist = f"  {_gist(part)}", ""
+            yield line((f"  {sign}  ", style), bold(part.path), gist, dim(f"   {size:,} bytes"))
     yield from differing(found.changed, indent="  ~  ")
 
 
@@ -143,9 +145,36 @@ def _paths(found: Compared) -> set[str]:
 
 
 def _gist(part: Part) -> str:
-    role = part.value.get("role", "") if isinstance(part.value, dict) else ""
-    rest = {k: v for k, v in part.value.items() if k != "role"} if role else part.value
-    return f"{role}  {value(rest)}".strip()
+    """Return in words what a part of a request says; what is no message as JSON."""
+    if not isinstance(part.value, dict) or "role" not in part.value:
+        return value(part.value)
+    rest = {name: item for name, item in part.value.items() if name != "role"}
+    role, content = part.value["role"], rest.pop("content", None)
+    calls = rest.pop("tool_calls", None) or []
+    said = [_block(block) for block in (content if isinstance(content, list) else [content])]
+    said += [_block(call) for call in calls]
+    named = rest.pop("tool_call_id", "")
+    told = [f"{role} {named}".rstrip(), *filter(None, said), *([value(rest)] if rest else [])]
+    return "  ".join(told)
+
+
+def _block(block: Any) -> str:
+    """Return in words a piece of a message's content, as any provider writes it."""
+    match block:
+        case None:
+            return ""
+        case str(text):
+            return text
+        case {"function": {"name": str(name), "arguments": str(given)}}:
+            return f"calls {name}({given})"
+        case {"type": "text" | "input_text" | "output_text", "text": str(text), **more} if not more:
+            return text
+        case {"type": "tool_use", "name": str(name), "input": given}:
+            return f"calls {name}({value(given)})"
+        case {"type": "tool_result", "tool_use_id": str(call_id), "content": str(text)}:
+            return f"{call_id} {text}"
+        case _:
+            return value(block)
 
 
 def _said(message: dict[str, Any]) -> str:
