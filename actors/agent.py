@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors import gate, limits
+from tinyagent.actors import gate, limits, output
+from tinyagent.actors.configured import configured
 from tinyagent.actors.gate import Decided
 from tinyagent.actors.state import (
     AFTER,
@@ -28,6 +29,7 @@ from tinyagent.actors.state import (
     CONTEXT,
     FOLLOW_UP,
     KEY,
+    OUTPUT,
     STEERING,
     STOP,
     UNKNOWN,
@@ -71,7 +73,7 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
             state, decided = gate.guarded(state)
             return _onward(state, decided) if state.phase == "acting" else (state, decided)
         case k.SessionStarted() | k.ConfigChanged() as event:
-            return _configured(state, event), ()
+            return configured(state, event), ()
         case k.UserSaid() | k.UserContinued() | k.UserWithdrawn() as event:
             return _spoken(state, event, record.seq)
         case k.CancelRequested():
@@ -113,41 +115,6 @@ def _moved(state: State, event: Event) -> tuple[State, Decided] | None:
 
 def _set(state: State, **changes: Any) -> State:
     return msgspec.structs.replace(state, **changes)
-
-
-def _configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State:
-    if isinstance(event, k.SessionStarted):
-        changes: dict[str, Any] = {
-            "hooks": event.hooks,
-            "options": event.options,
-            "limits": event.limits,
-            "model": event.model,
-            "tools": msgspec.to_builtins(event.tools),
-        }
-    else:
-        changes = event.set
-    if "tools" in changes:
-        state = _with_tools(state, changes["tools"])
-    if "hooks" in changes:
-        state = _set(state, hooks=tuple(changes["hooks"]))
-    state = limits.configured(state, changes)
-    if "options" in changes:
-        modes = tuple(
-            changes["options"].get(name, "one-at-a-time")
-            for name in ("steering_mode", "follow_up_mode")
-        )
-        state = _set(state, modes=modes)
-    return state
-
-
-def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
-    return _set(
-        state,
-        approving=frozenset(tool["name"] for tool in tools if tool.get("approval") == "always"),
-        effectful=frozenset(
-            tool["name"] for tool in tools if tool.get("effect", "write") not in ("pure", "read")
-        ),
-    )
 
 
 def _spoken(
@@ -244,6 +211,8 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
 
 def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
     state, refused = limits.counted(state, event)
+    if not event.calls and output.is_wanted(state):
+        return _ask(state, OUTPUT)
     if not event.calls:
         return _end_turn(state, "cancelled" if state.cancelled else "")
     if BATCH in state.hooks and not state.cancelled and not refused:
@@ -312,6 +281,8 @@ def _revised(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State,
 def _batch_over(state: State) -> tuple[State, Decided]:
     if state.over:
         return _end_turn(state, "over_budget", limits.told(state))
+    if output.is_given(state):
+        return _ask(state, OUTPUT)
     if state.is_terminal:
         return _end_turn(state, "stopped")
     return _poll(state, "batch")
@@ -352,8 +323,20 @@ def _hooked(
             return _think(state, shaped=True)
         case "execute_tool_calls":
             return _batched(state, event)
+        case "output":
+            return _judged(state, event)
         case _:
             return _end_run(state, "stopped") if event.stop else _go_on(state)
+
+
+def _judged(state: State, event: k.HostAnswered) -> tuple[State, Decided]:
+    """The answer was held against its form: the turn is over, and perhaps there is another."""
+    state, verdict = output.judged(state, event)
+    if verdict != "again":
+        return _end_turn(state, "" if verdict == "accepted" else "failed")
+    n = state.n
+    state, decided = _think(state)
+    return state, (_turn_ended(state, n), *decided)
 
 
 def _end_turn(state: State, outcome: str, *because: k.BudgetExceeded) -> tuple[State, Decided]:

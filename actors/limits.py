@@ -21,7 +21,9 @@ MTOK = 1_000_000
 """Prices are for a million tokens, as providers print them."""
 USD = 1_000_000_000_000
 SECONDS, TOOL_CALLS = "run_s_max", "tool_calls_max"
-UNUSED: dict[str, Any] = {"turns": 0, "tokens": 0, "tool_calls": 0, "cost_pusd": 0, "ran_s": 0}
+UNUSED: dict[str, Any] = dict.fromkeys(
+    ("turns", "tokens", "tool_calls", "cost_pusd", "ran_s", "rejected"), 0
+)
 """What a run has used when it begins."""
 _APART = frozenset({"anthropic-messages"})
 """Protocols that count cached tokens beside the input, not in it."""

@@ -130,6 +130,8 @@ def _follow(records: Sequence[Record], machine: Machine[State]) -> None:
         limits=known.limits,
         guarded=known.guarded,
         model=known.model,
+        final_tool=known.final_tool,
+        output_retries_max=known.output_retries_max,
         approving=known.approving,
         effectful=known.effectful,
     )

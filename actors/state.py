@@ -13,6 +13,8 @@ POLLS = (STEERING, FOLLOW_UP)
 CONTEXT, BEFORE, AFTER = "context", "before_tool_call", "after_tool_call"
 STOP, KEY = "should_stop_after_turn", "get_api_key"
 UNKNOWN, APPROVAL = "on_unknown", "on_approval"
+OUTPUT = "output"
+"""Asked whether an answer has the form that was asked for."""
 BATCH = "execute_tool_calls"
 """Asked instead of running the tools, where the host has put a function of its own there."""
 
@@ -55,6 +57,7 @@ class State(msgspec.Struct, frozen=True):
             world.
         cost_pusd, ran_s: counted in this run too: picodollars, seconds of timers that fired.
         over: the limit that ends this run, or ended the last one.
+        rejected: answers of this run that had not the form asked for. final_tool: takes the answer.
         model: who answers; instead: who answers this once, for the first did not.
     """
 
@@ -84,6 +87,9 @@ class State(msgspec.Struct, frozen=True):
     over: str = ""
     model: dict[str, Any] = {}
     instead: dict[str, Any] = {}
+    rejected: int = 0
+    final_tool: str = ""
+    output_retries_max: int = 2
 
     @property
     def is_terminal(self) -> bool:
@@ -96,8 +102,16 @@ class State(msgspec.Struct, frozen=True):
         return self.phase in ("idle", "paused")
 
 
-_DERIVED = ("approving", "effectful", "over", "model", "instead")
-_LATER = {"waiting": 0, "guarded": False, "cost_pusd": 0, "ran_s": 0}
+_DERIVED = (
+    "approving",
+    "effectful",
+    "over",
+    "model",
+    "instead",
+    "final_tool",
+    "output_retries_max",
+)
+_LATER = {"waiting": 0, "guarded": False, "cost_pusd": 0, "ran_s": 0, "rejected": 0}
 _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 """Fields that are younger than the first digests: without a value they are not digested."""
 

@@ -64,6 +64,10 @@ class Closings:
                 self._failure = failure
             case k.BudgetExceeded() as event:
                 self._failure = k.Failure("limit", limit_text(event))
+            case k.OutputRejected(faults=faults):
+                self._failure = k.Failure(
+                    "invalid", f"the answer was rejected: {'; '.join(faults)}"
+                )
             case k.RunEnded(outcome=outcome):
                 self._is_in_run = False
                 tail = messages[-1] if messages else None

@@ -22,6 +22,7 @@ from tinyagent.events.messages import (
     Result,
     applied,
     message_of,
+    rejection,
     result_of,
     revised,
     reworded,
@@ -59,7 +60,7 @@ class Conversation:
         calls: every tool call of the log, by its id. given: arguments that a hook put in the
             place of the model's, by the same. queued: what waits for its delivery, by number.
         closings: what is said of runs that did not end with an answer.
-        asked: what the last ``model.requested`` asked the model to answer.
+        asked: what the last ``model.requested`` asked the model to answer; asked_n: its ``n``.
     """
 
     kinds = None
@@ -76,7 +77,7 @@ class Conversation:
         self.closings = Closings()
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
-        self._asked_seq = 0
+        self._asked_seq = self.asked_n = 0
         self._instead: dict[str, Any] | None = None
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
@@ -99,7 +100,8 @@ class Conversation:
         match record.event:
             case k.ModelDelta(pieces=pieces):
                 self._hear(pieces)
-            case k.ModelRequested():
+            case k.ModelRequested(n=n):
+                self.asked_n = n
                 self._ask(record)
             case k.ModelRetrying(model=model):
                 self._begin()
@@ -127,6 +129,9 @@ class Conversation:
                 self._gate(event)
             case k.HostFailed() | k.BudgetExceeded() | k.RunEnded():
                 self.closings.evolve(record, self.messages, self.settings.model)
+            case k.OutputRejected(faults=faults):
+                self.closings.evolve(record, self.messages, self.settings.model)
+                self.messages.append(rejection(record, faults))
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():

@@ -28,6 +28,7 @@ FREE: dict[str, tuple[str, ...]] = {
     k.ModelDelta.kind: ("pieces",),
     k.ModelRetrying.kind: ("failure",),
     k.ModelFailed.kind: ("failure",),
+    k.OutputRejected.kind: ("faults",),
     k.ToolBlocked.kind: ("content", "details"),
     k.ToolRequested.kind: ("arguments",),
     k.ToolProgressed.kind: ("content", "details"),

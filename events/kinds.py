@@ -242,6 +242,15 @@ class ModelFailed(Fact, frozen=True):
     request: str = ""
 
 
+class OutputRejected(Fact, frozen=True):
+    """The answer to model call *n* had not the form that was asked for; the model is told why."""
+
+    kind = "output.rejected"
+    emitter = "hooks"
+    n: int
+    faults: list[str]
+
+
 # Context, end
 
 

@@ -174,6 +174,12 @@ def said_in(record: k.Record, event: k.UserSaid) -> Message:
     return User(record.seq, restored(event.content), event.at_ms)
 
 
+def rejection(record: k.Record, faults: list[str]) -> User:
+    """Return what the model is told of an answer that had not the form asked for."""
+    told = "\n".join(("The answer was not accepted:", *(f"- {fault}" for fault in faults)))
+    return User(record.seq, f"{told}\nGive it again, whole.", record.at_ns // 1_000_000)
+
+
 def message_of(dump: dict[str, Any], seq: int) -> Message:
     """Return the message that a public message dumps to *dump*."""
     dump = restored(dump)

@@ -14,7 +14,7 @@ FREE = (
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
-MACHINE = "actors.state actors.gate actors.limits"
+MACHINE = "actors.state actors.gate actors.limits actors.output actors.configured"
 ON_DISK = "ancestry chain load log redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
@@ -29,7 +29,8 @@ TABLE = (
     ("runtime/replay.py", "events runtime", "sys threading"),
     ("runtime/*", "events runtime", ""),
     (
-        "actors/agent.py actors/gate.py actors/limits.py actors/state.py",
+        "actors/agent.py actors/configured.py actors/gate.py actors/limits.py actors/output.py"
+        " actors/state.py",
         f"events runtime.errors {MACHINE}",
         "",
     ),
@@ -65,7 +66,8 @@ ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
 )
 PURE = (
-    "events/* actors/agent.py actors/gate.py actors/limits.py actors/state.py actors/reopening.py"
+    "events/* actors/agent.py actors/configured.py actors/gate.py actors/limits.py actors/output.py"
+    " actors/state.py actors/reopening.py"
     " actors/providers/* projection.py runtime/divergence.py runtime/causes.py"
     " runtime/sinks/content.py runtime/sinks/spans.py runtime/sinks/tracing.py"
     " actors/standing.py actors/asked.py actors/sent.py actors/aligned.py actors/differing.py"

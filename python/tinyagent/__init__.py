@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinyagent._limits import Price as Price
     from tinyagent._opened import OpenLog as OpenLog
     from tinyagent._runs import (
+        NoOutputError as NoOutputError,
         Run as Run,
         RunFailedError as RunFailedError,
         RunResult as RunResult,
@@ -188,6 +189,7 @@ else:
         "ModelRetrying": "events.kinds",
         "OpenLog": "_opened",
         "OpenTelemetrySink": "runtime.sinks.telemetry",
+        "NoOutputError": "_runs",
         "PendingApproval": "_decisions",
         "Price": "_limits",
         "ProxyStreamOptions": "proxy",

@@ -17,6 +17,7 @@ from tinyagent._bodies import Bodies
 from tinyagent._configured import model_of, options_of
 from tinyagent._decisions import Decisions, rule_in, rule_of
 from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
+from tinyagent._output import Outputs
 from tinyagent._replaced import replaced_execution
 from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
@@ -114,6 +115,7 @@ class Binding:
         self.hooks.append = lambda event, live: self.in_loop(
             lambda: self.session.append(event, live=live)
         )
+        self.outputs = Outputs(conversation)
         self.decisions = Decisions(conversation, log.meta.log)
         self.projection = Projection(conversation, self.bodies)
         self._sources = Sources(
@@ -139,6 +141,7 @@ class Binding:
             machine.STOP: self._ask_stop,
             machine.UNKNOWN: self.decisions.ask_unknown,
             machine.APPROVAL: self.decisions.ask_approval,
+            machine.OUTPUT: self.outputs.ask,
             machine.STEERING: self._poll,
             machine.FOLLOW_UP: self._poll,
         }
@@ -205,6 +208,7 @@ class Binding:
             machine.UNKNOWN: self.decisions.on_unknown,
             machine.APPROVAL: self.decisions.on_approval
             or next(filter(None, map(rule_of, self._tools() or ())), None),
+            machine.OUTPUT: self.outputs.form,
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.

@@ -43,6 +43,7 @@ class Bodies:
             k.ModelFinished.kind,
             k.ModelFailed.kind,
             k.ContextEdited.kind,
+            k.OutputRejected.kind,
         }
     )
 
@@ -67,6 +68,8 @@ class Bodies:
             self._seqs[id(record.live)] = about
         if isinstance(record.event, k.UserSaid):
             self._said[record.seq] = said_in(record, record.event)
+        elif isinstance(record.event, k.OutputRejected):
+            self._said[record.seq] = self._conversation.messages[-1]
         elif record.event.kind in _TEXT_ENDS:
             answer = self._conversation.messages[-1]
             assert isinstance(answer, Assistant)

@@ -5,7 +5,8 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tinyagent._binding import Binding, Setup
@@ -14,6 +15,7 @@ from tinyagent._host import HostHooks, dumped, said
 from tinyagent._limits import logged_limits
 from tinyagent._opened import opened, store_of
 from tinyagent._options import default_convert_to_llm, model_of
+from tinyagent._output import Form
 from tinyagent._redacting import redactor_for, register
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
@@ -69,12 +71,12 @@ class Engine:
     def __init__(self, agent: Hosted, keeper: StateKeeper) -> None:
         self._agent = agent
         self._keeper = keeper
-        self._is_watched = False
+        self._is_watched = self._made = False
         log = agent.options.log
         self.binding = Binding(
             store_of(log) if log is not None else None,
             self._setup,
-            tools=lambda: agent.state.tools,
+            tools=lambda: self.binding.outputs.tools(agent.state.tools),
             prepare=self._prepare,
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
@@ -83,6 +85,7 @@ class Engine:
             recalled=keeper.recall,
             relived=keeper.take,
         )
+        self._made = True
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
         self._redactor = redactor_for(self.log.options.redact, agent.options.redact)
@@ -116,6 +119,23 @@ class Engine:
         if on_interrupted is not None:
             self.binding.session.keeps_interrupted = on_interrupted == "keep"
         self.binding.open()
+
+    @contextmanager
+    def expecting(self, output: Any) -> Generator[None]:
+        """Let the run in the block end with an answer of the type *output*; None: with any.
+
+        Raises:
+            TypeError: it is no type that an answer can have.
+        """
+        if output is not None:
+            self.binding.open()  # what a log begins with is not the configuration of one run
+            form: Form[Any] = Form(output)
+            form.choose(self._setup(), self._agent.state.tools or [])
+            self.binding.outputs.form = form
+        try:
+            yield
+        finally:
+            self.binding.outputs.form = None
 
     def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:
         """Record what a person decided about a call that waits."""
@@ -205,6 +225,9 @@ class Engine:
         thinking = thinking_of(agent.state.thinking_level, model)
         if thinking is not None:
             sent["reasoning"] = thinking
+        form = self.binding.outputs.form if self._made else None
+        if form is not None:
+            sent |= form.options(options.output_retries_max)
         fallback = tuple(model_of(each) for each in options.fallback)
         if fallback:
             sent["fallback"] = described(fallback, agent.stream_fn)

@@ -78,6 +78,8 @@ class AgentOptions:
         tool_choice: ``auto``, ``none``, ``required``, or the name of the tool to call.
         output_schema: JSON Schema of every answer that is not a call; a model that cannot be held
             to it says so.
+        output_retries_max: how often an answer is asked for again that is not of the type that
+            ``run(output=...)`` wants.
         extra_body: fields of a provider's own for the request; they come last, and replace.
         fallback: models, or names of them, that are asked in turn when the one before does not
             answer: its network, its limits, its refusal; not what is wrong with the request.
@@ -130,6 +132,7 @@ class AgentOptions:
     tool_choice: str | None = None
     output_schema: dict[str, Any] | None = None
     extra_body: dict[str, Any] | None = None
+    output_retries_max: int = 2
     clock: Clock | None = None
     transport: Transport | None = None
     sinks: Sequence[Sink | Subscribed] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._settings import Settings
 from tinyagent.agent_types import AgentEvent, AgentMessage, ImageContent
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinyagent._vocabulary import Event
     from tinyagent.events import Record
 
+Output = TypeVar("Output")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
 
 BUSY = (
@@ -27,11 +28,22 @@ BUSY = (
 class Running(Settings):
     """What can be run."""
 
-    async def run(self, input_data: Input | None = None) -> RunResult:
+    @overload
+    async def run(self, input_data: Input | None = None) -> RunResult: ...
+    @overload
+    async def run(
+        self, input_data: Input | None = None, *, output: type[Output]
+    ) -> RunResult[Output]: ...
+    async def run(self, input_data: Input | None = None, *, output: Any = None) -> RunResult[Any]:
         """Run the agent and return what came of it.
 
         Without *input_data* it goes on from where its log stands: it ends the run that a crash
         cut off or that was paused, or answers the last message.
+
+        Args:
+            output: the type of the answer, which ``result.output`` is then. A model that answers
+                something else is told what is wrong, ``output_retries_max`` times; then the run
+                has failed.
 
         Raises:
             RunFailedError: the outcome is ``failed``; it carries the result.
@@ -40,9 +52,16 @@ class Running(Settings):
         from tinyagent._runs import result_of
 
         events = await self._begun(input_data)
-        return await result_of(events, self._engine().binding)
+        with self._engine().expecting(output):
+            return await result_of(events, self._engine().binding)
 
-    def run_sync(self, input_data: Input | None = None) -> RunResult:
+    @overload
+    def run_sync(self, input_data: Input | None = None) -> RunResult: ...
+    @overload
+    def run_sync(
+        self, input_data: Input | None = None, *, output: type[Output]
+    ) -> RunResult[Output]: ...
+    def run_sync(self, input_data: Input | None = None, *, output: Any = None) -> RunResult[Any]:
         """Run the agent in an event loop of its own, as ``run`` does, and return what came of it.
 
         Raises:
@@ -52,7 +71,7 @@ class Running(Settings):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.run(input_data))
+            return asyncio.run(self.run(input_data, output=output))
         raise RuntimeError(
             "run_sync() cannot wait inside of a running event loop\n"
             "  try       await agent.run(...)"

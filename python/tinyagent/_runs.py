@@ -7,10 +7,11 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import msgspec
 
+from tinyagent._output import UnfitError
 from tinyagent._partial import arguments_of
 from tinyagent._state import extract_text
 from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
@@ -18,10 +19,18 @@ from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.runtime.errors import TinyAgentError
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from tinyagent._binding import Binding
     from tinyagent._engine import Engine
     from tinyagent._vocabulary import Event
     from tinyagent.runtime.mailbox import Mailbox
+
+    Output = TypeVar("Output", default=Any)
+else:
+    from typing import TypeVar
+
+    Output = TypeVar("Output")
 
 T = TypeVar("T")
 CHILD = "agent:main/"
@@ -30,24 +39,48 @@ CHILD = "agent:main/"
 NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
 
 
-class RunResult(msgspec.Struct, frozen=True):
+class RunResult(msgspec.Struct, Generic[Output], frozen=True):
     """What came of one run.
 
     Attributes:
         outcome: ``answered stopped failed cancelled over_budget paused``.
         message: the last answer; None if there was none. messages: all that the run added.
         ref: where the run ended, as ``<log id>:<seq>``.
+        given: what ``output`` returns, if there is anything.
     """
 
     outcome: str
     message: AssistantMessage | None
     messages: list[AgentMessage]
     ref: str
+    given: Output | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def text(self) -> str:
         """The text of the last answer; empty if there is none."""
         return extract_text(self.message)
+
+    @property
+    def output(self) -> Output:
+        """The answer, of the type that ``run(output=...)`` was given.
+
+        Raises:
+            NoOutputError: none was given, or the run did not end with an answer.
+        """
+        if self.given is msgspec.UNSET:
+            raise NoOutputError(self)
+        return self.given
+
+
+class NoOutputError(TinyAgentError):
+    """There is no output: none was asked for, or the run ended without. ``result``: what came."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__(
+            f"the run has no output: it ended {result.outcome} ({result.ref}); "
+            "give run() output=, and look at .outcome first"
+        )
+        self.result = result
 
 
 class RunFailedError(TinyAgentError):
@@ -72,7 +105,11 @@ async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunR
             added = list(event.messages)
     last = next((m for m in reversed(added) if isinstance(m, AssistantMessage)), None)
     log = binding.session.log
-    result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}")
+    form, given = binding.outputs.form, msgspec.UNSET
+    if form is not None and binding.outcome == "answered":
+        with suppress(UnfitError):  # nobody judged it: that was asked in an earlier process
+            given = form.read(binding.session.conversation.messages)
+    result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}", given)
     if result.outcome == "failed":
         raise RunFailedError(result)
     return result

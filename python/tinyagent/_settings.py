@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tinyagent._options import ONE, AgentOptions, model_of
 from tinyagent.agent_types import AgentState, AgentTool, Limits, Model, ThinkingLevel
+
+if TYPE_CHECKING:
+    from tinyagent._engine import Engine
 
 
 class Settings:
@@ -71,3 +76,24 @@ class Settings:
     def get_follow_up_mode(self) -> str:
         """Return the follow-up mode."""
         return self._modes[1]
+
+    # What waits for a person
+
+    def approve(self, call_id: str, *, by: str = "host") -> None:
+        """Allow a call that waits for an approval: at once, or when the paused run goes on.
+
+        Raises:
+            LookupError: it waits for none.
+        """
+        self._engine().decide(call_id, approved=True, by=by, why="")
+
+    def deny(self, call_id: str, *, by: str = "host", why: str = "") -> None:
+        """Refuse a call that waits for an approval; the model is told *why*.
+
+        Raises:
+            LookupError: it waits for none.
+        """
+        self._engine().decide(call_id, approved=False, by=by, why=why)
+
+    def _engine(self) -> Engine:
+        raise NotImplementedError

@@ -226,22 +226,6 @@ class Agent(Running):
         self.on_approval = on_approval or self.on_approval
         self._engine().take_up(on_interrupted)
 
-    def approve(self, call_id: str, *, by: str = "host") -> None:
-        """Allow a call that waits for an approval: at once, or when the paused run goes on.
-
-        Raises:
-            LookupError: it waits for none.
-        """
-        self._engine().decide(call_id, approved=True, by=by, why="")
-
-    def deny(self, call_id: str, *, by: str = "host", why: str = "") -> None:
-        """Refuse a call that waits for an approval; the model is told *why*.
-
-        Raises:
-            LookupError: it waits for none.
-        """
-        self._engine().decide(call_id, approved=False, by=by, why=why)
-
     async def prompt(
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentMessage:

@@ -96,6 +96,8 @@ class Projection:
                 yield from self._revise(record.event)
             case k.DiagnosticReported() if record.live is not None:
                 yield record.live  # an event of the application's own
+            case k.OutputRejected():
+                yield from self._add(self._bodies.said(record.seq))
             case k.TurnEnded():
                 yield from self._end_turn()
             case k.SessionResumed() if self._in_run:

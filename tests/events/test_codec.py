@@ -58,6 +58,7 @@ EXAMPLES: list[Event] = [
     k.TurnEnded(16, "aa"),
     k.BudgetExceeded("turns_max", 3, 3),
     k.RunEnded("answered", "aa"),
+    k.OutputRejected(3, ["total: missing"]),
     k.TimerSet(30),
     k.TimerFired(7, 30.5),
     k.DiagnosticReported("x", "y", {"z": 1}),

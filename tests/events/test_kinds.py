@@ -20,7 +20,7 @@ NAMES = (
     " model.requested model.delta model.retrying model.finished model.failed"
     " tool.blocked tool.requested tool.started tool.progressed tool.finished tool.failed"
     " tool.in_doubt tool.reconciled tool.settled approval.requested approval.decided"
-    " timer.set timer.fired"
+    " timer.set timer.fired output.rejected"
     " context.edited turn.ended budget.exceeded run.ended"
     " diagnostic.reported actor.failed sink.failed foreign"
 )

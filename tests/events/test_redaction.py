@@ -51,6 +51,7 @@ PLAIN = {
     "budget.exceeded": "limit seen max",
     "run.ended": "outcome state",
     "foreign": "what",
+    "output.rejected": "n",
     "timer.set": "after_s purpose",
     "timer.fired": "timer seen_s",
 }
@@ -109,6 +110,7 @@ FAILURE = k.Failure("network", f"refused {KEY}")
         k.ModelDelta([(0, "text", f"a {KEY} b", 1)]),
         k.ModelRetrying(2, FAILURE),
         k.ModelFailed(FAILURE),
+        k.OutputRejected(1, [KEY]),
         k.ToolBlocked("c", "hook", KEY, details={"a": KEY}),
         k.ToolRequested("c", "f", arguments={"a": {"b": KEY}}),
         k.ToolProgressed("c", KEY, {"a": KEY}),
