@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
+from tinyagent.actors.flag import Flag
 from tinyagent.actors.limits import SECONDS
 from tinyagent.events import Event, Record, kinds as k
 from tinyagent.runtime.clock import Clock
@@ -29,7 +29,7 @@ class Timers:
         self._clock = clock
         self._signal = signal
         self._shared = shared
-        self._is_over = asyncio.Event()
+        self._is_over = Flag()
 
     def fold(self, record: Record) -> None:
         """Wait for nothing any more when the run is over, or out of time."""
@@ -48,14 +48,12 @@ class Timers:
         is_shared = record.seq <= self._shared
         began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
         left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._is_over.wait())]
-        try:
-            if left_s > 0:
-                waits.append(asyncio.ensure_future(self._clock.sleep(left_s)))
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        if left_s > 0:
+            sleeping = asyncio.ensure_future(self._clock.sleep(left_s))
+            try:
+                await self._is_over.or_done(sleeping)
+            finally:
+                sleeping.cancel()
         if not self._is_over.is_set():
             seen_s = (self._clock.now_us() - began_us) / 1_000_000
             yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))
