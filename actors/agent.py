@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors import gate, limits, output
+from tinyagent.actors import compaction, gate, limits, output
 from tinyagent.actors.configured import configured
 from tinyagent.actors.gate import Decided
 from tinyagent.actors.state import (
@@ -58,7 +58,7 @@ INPUTS = (
 DECISIONS = (
     _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
     | _kinds(k.ApprovalRequested, k.ToolBlocked, k.ToolRequested, k.ToolSettled)
-    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded, k.TimerSet)
+    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded, k.TimerSet, k.ContextEdited)
 )
 
 
@@ -199,6 +199,8 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
         if state.pending:
             decided = (k.UserDelivered(list(state.pending)),)
             state = _set(state, pending=())
+        state, edited = compaction.compacted(state)
+        decided += edited
         if CONTEXT in state.hooks:
             state, asked = _ask(state, CONTEXT)
             return state, decided + asked
@@ -210,7 +212,7 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
 
 
 def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
-    state, refused = limits.counted(state, event)
+    state, refused = limits.counted(compaction.measured(state, event.usage), event)
     if not event.calls and output.is_wanted(state):
         return _ask(state, OUTPUT)
     if not event.calls:

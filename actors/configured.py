@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors import limits, output
+from tinyagent.actors import compaction, limits, output
 from tinyagent.actors.state import State
 from tinyagent.events import kinds as k
 
@@ -35,6 +35,7 @@ def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State
         )
         state = msgspec.structs.replace(state, modes=modes)
         state = output.configured(state, changes["options"])
+        state = compaction.configured(state, changes["options"])
     return state
 
 

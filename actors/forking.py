@@ -77,10 +77,10 @@ def _said(told: list[Any], shared: Sequence[Record]) -> Said | None:
                     event = k.UserSaid(content, record.event.via)
                     return Said(event, 0, record.seq)
             raise ValueError("nobody said anything before the cut; edits.user_said has no place")
-        case ["drop" | "replace", int(seq), *_]:
+        case ["drop" | "replace" | "pin", int(seq), *_]:
             if all(record.seq != seq for record in shared):
                 raise ValueError(f"record {seq} is not before the cut; {told[0]} has no place")
-            return Said(k.ContextEdited([told], "fork"), 0, 0)
+            return Said(k.ContextEdited([told], "user" if told[0] == "pin" else "fork"), 0, 0)
         case _:
             return None  # of the configuration: read from session.forked
 

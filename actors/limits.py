@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.actors.compaction import APART
 from tinyagent.actors.state import State
 from tinyagent.events import Event, kinds as k
 
@@ -25,8 +26,6 @@ UNUSED: dict[str, Any] = dict.fromkeys(
     ("turns", "tokens", "tool_calls", "cost_pusd", "ran_s", "rejected"), 0
 )
 """What a run has used when it begins."""
-_APART = frozenset({"anthropic-messages"})
-"""Protocols that count cached tokens beside the input, not in it."""
 Decided = tuple[Event, ...]
 
 
@@ -74,7 +73,7 @@ def cost_pusd(
         return None
     read, written = usage.get("cache_read", 0), usage.get("cache_write", 0)
     fresh = usage.get("input", 0)
-    if model.get("api") not in _APART:
+    if model.get("api") not in APART:
         fresh = max(fresh - read - written, 0)
     per_token = {name: round(usd * USD / MTOK) for name, usd in price.items() if usd is not None}
     full = per_token["input_usd"]

@@ -131,6 +131,7 @@ def _follow(records: Sequence[Record], machine: Machine[State]) -> None:
         guarded=known.guarded,
         model=known.model,
         final_tool=known.final_tool,
+        compaction=known.compaction,
         output_retries_max=known.output_retries_max,
         approving=known.approving,
         effectful=known.effectful,

@@ -58,6 +58,7 @@ class State(msgspec.Struct, frozen=True):
         cost_pusd, ran_s: counted in this run too: picodollars, seconds of timers that fired.
         over: the limit that ends this run, or ended the last one.
         rejected: answers of this run that had not the form asked for. final_tool: takes the answer.
+        context_tokens: how long the context was at the last answer; 0 if nobody asks.
         model: who answers; instead: who answers this once, for the first did not.
     """
 
@@ -90,6 +91,8 @@ class State(msgspec.Struct, frozen=True):
     rejected: int = 0
     final_tool: str = ""
     output_retries_max: int = 2
+    compaction: dict[str, Any] = {}
+    context_tokens: int = 0
 
     @property
     def is_terminal(self) -> bool:
@@ -110,8 +113,16 @@ _DERIVED = (
     "instead",
     "final_tool",
     "output_retries_max",
+    "compaction",
 )
-_LATER = {"waiting": 0, "guarded": False, "cost_pusd": 0, "ran_s": 0, "rejected": 0}
+_LATER = {
+    "waiting": 0,
+    "guarded": False,
+    "cost_pusd": 0,
+    "ran_s": 0,
+    "rejected": 0,
+    "context_tokens": 0,
+}
 _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 """Fields that are younger than the first digests: without a value they are not digested."""
 

@@ -13,6 +13,7 @@ import msgspec
 
 from tinyagent.events import kinds as k
 from tinyagent.events.closing import Closings
+from tinyagent.events.context import LAYERED, Layer
 from tinyagent.events.messages import (
     Assistant,
     Block,
@@ -59,7 +60,8 @@ class Conversation:
         settings: the configuration in force. messages: what was said.
         calls: every tool call of the log, by its id. given: arguments that a hook put in the
             place of the model's, by the same. queued: what waits for its delivery, by number.
-        closings: what is said of runs that did not end with an answer.
+        layer: edits of what models are shown. closings: what is said of runs that did not end
+            with an answer.
         asked: what the last ``model.requested`` asked the model to answer; asked_n: its ``n``.
     """
 
@@ -75,6 +77,7 @@ class Conversation:
         self._ops: list[Any] = []
         self.queued: dict[int, Message] = {}
         self.closings = Closings()
+        self.layer = Layer()
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
         self._asked_seq = self.asked_n = 0
@@ -90,6 +93,13 @@ class Conversation:
         """Return the conversation as of the last record folded."""
         self._viewed = len(self.messages)
         return View(self.settings, self.messages, self._viewed)
+
+    def context(self) -> View:
+        """Return what a model is shown of it, as of the last record folded."""
+        if self.layer.is_idle:
+            return self.view()
+        shown = self.layer.shown(self.messages)
+        return View(self.settings, shown, len(shown))
 
     def post(self, record: k.Record) -> None:
         """Take in one record, as a reader of the journal does."""
@@ -132,8 +142,11 @@ class Conversation:
             case k.OutputRejected(faults=faults):
                 self.closings.evolve(record, self.messages, self.settings.model)
                 self.messages.append(rejection(record, faults))
+                self.layer.corrections.add(record.seq)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
+            case k.ContextEdited(why=why) if why in LAYERED:
+                self.layer.take(record, self.messages)
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
                 self._configure(record)
             case _:
@@ -143,7 +156,7 @@ class Conversation:
         self._asked_seq, self._is_open = record.seq, True
         self._begin()
         self._instead = None
-        self.asked = self.view()
+        self.asked = self.context()
         if self._ops:
             shaped = applied(self.asked.read(), self._ops, record.seq)
             self.asked, self._ops = View(self.settings, shaped, len(shaped)), []

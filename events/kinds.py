@@ -258,7 +258,9 @@ class ContextEdited(Fact, frozen=True):
     """The conversation was edited; the originals stay in the log.
 
     Operations: ``["clear"]``, ``["drop", seq]``, ``["replace", seq, text]``,
-    ``["insert", message]`` (at the end).
+    ``["insert", message]`` (at the end). With the reasons ``user`` and ``compact`` only what models
+    are shown is edited, and there are ``["pin", seq]``, ``["compact", keep_turns]`` and
+    ``["undo", seq]`` of such an edit.
     """
 
     kind = "context.edited"

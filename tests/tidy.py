@@ -14,7 +14,9 @@ FREE = (
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
-MACHINE = "actors.state actors.gate actors.limits actors.output actors.configured"
+DECIDING = "compaction configured gate limits output state"
+MACHINE = " ".join(f"actors.{name}" for name in DECIDING.split())
+STEPS = " ".join(f"actors/{name}.py" for name in f"agent {DECIDING}".split())
 ON_DISK = "ancestry chain load log redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
@@ -28,12 +30,7 @@ TABLE = (
     # An audit hook, and the thread that it watches: what a decision must not do.
     ("runtime/replay.py", "events runtime", "sys threading"),
     ("runtime/*", "events runtime", ""),
-    (
-        "actors/agent.py actors/configured.py actors/gate.py actors/limits.py actors/output.py"
-        " actors/state.py",
-        f"events runtime.errors {MACHINE}",
-        "",
-    ),
+    (STEPS, f"events runtime.errors {MACHINE}", ""),
     # Random things for user code are seeded by the log: attempts are alike.
     ("actors/context.py", "events runtime", "asyncio contextvars random uuid"),
     (
@@ -66,8 +63,7 @@ ON_FIRST_USE = (
     "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
 )
 PURE = (
-    "events/* actors/agent.py actors/configured.py actors/gate.py actors/limits.py actors/output.py"
-    " actors/state.py actors/reopening.py"
+    f"events/* {STEPS} actors/reopening.py"
     " actors/providers/* projection.py runtime/divergence.py runtime/causes.py"
     " runtime/sinks/content.py runtime/sinks/spans.py runtime/sinks/tracing.py"
     " actors/standing.py actors/asked.py actors/sent.py actors/aligned.py actors/differing.py"

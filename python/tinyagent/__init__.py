@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tinyagent.agent import (
         Agent as Agent,
         AgentOptions as AgentOptions,
+        Compaction as Compaction,
         Retry as Retry,
         default_convert_to_llm as default_convert_to_llm,
         extract_text as extract_text,
@@ -164,6 +165,7 @@ else:
         "AssistantMessageEvent": "agent_types",
         "BeforeToolCallFn": "agent_types",
         "BudgetExceeded": "events.kinds",
+        "Compaction": "agent",
         "Context": "agent_types",
         "ContextEdited": "events.kinds",
         "Ctx": "actors.context",

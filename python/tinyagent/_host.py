@@ -279,7 +279,7 @@ class HostHooks:
 
     async def ask_context(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Ask which messages the model shall see, this once."""
-        messages = self._conversation.view().read()
+        messages = self._conversation.context().read()
         bodies = await self.marked([self._bodies.of(message) for message in messages])
         shaped: list[AgentMessage] = list(bodies)
         with self._noted():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent.agent_types import (
@@ -68,6 +68,28 @@ class Retry:
             raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max at least 0")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Compaction:
+    """When the oldest turns are no longer shown to the model. Nothing is lost: see ``compact``.
+
+    Attributes:
+        at_tokens: how long the context may grow, as the provider counts it.
+        keep_turns: so many of the last turns stay.
+    """
+
+    at_tokens: int
+    keep_turns: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            ValueError: no turn would be kept, or no token allowed.
+        """
+        if self.at_tokens < 1 or self.keep_turns < 1:
+            raise ValueError(f"{self}: at_tokens and keep_turns must be at least 1")
+
+
 @dataclass
 class AgentOptions:
     """How an agent is configured. All times are in seconds.
@@ -85,6 +107,7 @@ class AgentOptions:
             answer: its network, its limits, its refusal; not what is wrong with the request.
         limits: where a run ends although it is not done. prices: what ``cost_usd_max`` counts
             with, by ``provider:id`` or id of the model.
+        compaction: when the oldest turns are no longer shown to the model; never, if not given.
         retry: how a failed request is sent again; ``retries_max`` is the compatible word for it.
         log: where its events go; None keeps them in memory.
         tool_timeout_s: longest run of a tool that names no limit of its own.
@@ -118,6 +141,7 @@ class AgentOptions:
     max_tokens: int | None = None
     limits: Limits | None = None
     prices: Prices | None = None
+    compaction: Compaction | None = None
     log: Log | None = None
     tool_timeout_s: float | None = None
     tools_parallel_max: int = 64
@@ -173,6 +197,7 @@ class AgentOptions:
             "parallel_tool_calls": self.parallel_tool_calls,
             "tool_choice": self.tool_choice,
             "output": self.output_schema and _output(self.output_schema),
+            "compaction": self.compaction and asdict(self.compaction),
             "extra_body": self.extra_body and _plain(self.extra_body),
             "connect_timeout_s": self.connect_timeout_s,
             "first_byte_timeout_s": self.first_byte_timeout_s,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tinyagent._options import ONE, AgentOptions, model_of
 from tinyagent.agent_types import AgentState, AgentTool, Limits, Model, ThinkingLevel
 
 if TYPE_CHECKING:
+    from tinyagent._editing import Edited
     from tinyagent._engine import Engine
+    from tinyagent.actors.forking import Edit
 
 
 class Settings:
@@ -76,6 +79,37 @@ class Settings:
     def get_follow_up_mode(self) -> str:
         """Return the follow-up mode."""
         return self._modes[1]
+
+    # What models are shown
+
+    def edit_context(self, edits: Sequence[Edit]) -> list[Edited]:
+        """Change what models are shown of the conversation from the next call on; see ``edits``.
+
+        The conversation stays as it was said, and each edit can be undone (``edits.undo``). A
+        call and its result are never parted: an edit of one is one of both, and says so. In a
+        run, call this from its loop.
+
+        Raises:
+            LookupError: an edit is about a record that said no message, or is no such edit.
+        """
+        from tinyagent._editing import edited
+
+        return edited(self._engine().binding, edits)
+
+    def compact(self, *, keep_turns: int) -> Edited:
+        """Show models the last *keep_turns* turns only, and what users said in the run they are of.
+
+        What is pinned (``edits.pin``) stays. Nothing is lost, and it can be undone.
+
+        Raises:
+            ValueError: no turn would be kept.
+        """
+        if keep_turns < 1:
+            raise ValueError(f"compact(keep_turns={keep_turns}): at least 1 turn must be kept")
+        from tinyagent._editing import edited
+        from tinyagent.actors.forking import Edit
+
+        return edited(self._engine().binding, [Edit(["compact", keep_turns])], "compact")[0]
 
     # What waits for a person
 

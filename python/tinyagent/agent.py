@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from tinyagent._options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
+    Compaction as Compaction,
     ConvertToLlmCallback as ConvertToLlmCallback,
     Retry as Retry,
     TransformContextCallback as TransformContextCallback,
@@ -101,6 +102,7 @@ class Agent(Running):
         secrets: Mapping[str, str] | Callable[[str], str | None] | None = None,
         limits: Limits | None = None,
         prices: Prices | None = None,
+        compaction: Compaction | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
@@ -109,14 +111,14 @@ class Agent(Running):
             tools: functions under ``@tool``, and ``AgentTool`` objects.
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
             limits: where a run ends although it is not done; without *opts* after 100 turns, if
-                nobody says otherwise. prices: see ``AgentOptions``.
+                nobody says otherwise. prices, compaction: see ``AgentOptions``.
 
         Raises:
             TypeError: a setting was given both ways. UnknownModelError: the name stands for none.
             ValueError: money is limited, and the price of the model is not given.
         """
         named: dict[str, Any] = {"model": model, "system_prompt": system_prompt, "tools": tools}
-        named |= {"log": log, "limits": limits, "prices": prices}
+        named |= {"log": log, "limits": limits, "prices": prices, "compaction": compaction}
         named |= {"deps": deps, "secrets": secrets}
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)

@@ -1,4 +1,5 @@
-"""What shall be different in a fork: ``fork("runs/trip", at=9, edit=edits.tool_result(...))``.
+"""What shall be different in a fork: ``fork("runs/trip", at=9, edit=edits.tool_result(...))``;
+or in what models are shown: ``agent.edit_context([edits.drop(7), edits.replace(9, "...")])``.
 
 An edit of what was said replaces the record that said it; what that caused is gone. An edit of the
 configuration counts before the factory's. An edit of the context changes the conversation from
@@ -42,6 +43,16 @@ def model(model: Model | str) -> Edit:
 def drop(seq: int) -> Edit:
     """Take the message that record *seq* said out of the conversation."""
     return Edit(["drop", seq])
+
+
+def pin(seq: int) -> Edit:
+    """Let no compaction take the message that record *seq* said from what models are shown."""
+    return Edit(["pin", seq])
+
+
+def undo(seq: int) -> Edit:
+    """Take back the edit of the context that record *seq* is; for ``Agent.edit_context``."""
+    return Edit(["undo", seq])
 
 
 def replace(seq: int, text: str) -> Edit:
