@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import tinyagent
+from tinyagent.events import KINDS, UnknownEvent
 
 COMPATIBLE = """
 Agent AgentOptions default_convert_to_llm extract_text agent_loop agent_loop_continue
@@ -109,6 +111,11 @@ def test_agent_loop_is_the_function_whatever_was_imported_first(order: str) -> N
     check = "import sys, types; assert isinstance(it, types.FunctionType), it;"
     module = "sys.modules['tinyagent.agent_loop']"
     fresh(f"{order}; {check} assert isinstance({module}, types.ModuleType); {module}.run_loop")
+
+
+def test_the_union_of_events_is_every_kind_and_those_of_newer_releases() -> None:
+    named = {*KINDS.values(), UnknownEvent}
+    assert set(get_args(importlib.import_module("tinyagent._vocabulary").Event)) == named
 
 
 def test_no_lazy_name_is_that_of_a_module_which_would_hide_it() -> None:

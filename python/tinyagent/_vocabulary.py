@@ -26,6 +26,7 @@ Event: TypeAlias = (
     | k.ModelFinished
     | k.ModelRequested
     | k.ModelRetrying
+    | k.OutputRejected
     | k.RunEnded
     | k.SessionEnded
     | k.SessionForked

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, assert_never, assert_type
 
 from tinyagent import (
@@ -23,13 +24,17 @@ from tinyagent import (
     AgentToolUpdateCallback,
     AssistantMessage,
     AssistantMessageEvent,
+    Compaction,
     Context,
     EventStream,
     ImageContent,
+    Limits,
     MessageEndEvent,
     MessageStartEvent,
     MessageUpdateEvent,
     Model,
+    NoOutputError,
+    Price,
     SimpleStreamOptions,
     StreamResponse,
     TextContent,
@@ -46,6 +51,7 @@ from tinyagent import (
     agent_loop,
     create_proxy_stream,
     default_convert_to_llm,
+    edits,
     load,
     named_model,
     open_log,
@@ -173,6 +179,36 @@ async def functions() -> None:
 def build(*, log: Log | None = None) -> Agent:
     agent = Agent(model="openai:gpt-4o-mini", system_prompt="S", tools=[], log=log)
     agent.set_model(named_model("vllm:m", base_url="http://localhost/v1"))
+    return agent
+
+
+@dataclass
+class Invoice:
+    cents: int
+
+
+async def outputs(agent: Agent) -> None:
+    result = await agent.run("An invoice.", output=Invoice)
+    assert_type(result.output, Invoice)
+    assert_type((await agent.run("Numbers.", output=list[int])).output, list[int])
+    assert_type((await agent.run("hi")).text, str)
+    try:
+        print(result.output.cents)
+    except NoOutputError as error:
+        print(error.result.outcome)
+
+
+def limited() -> Agent:
+    agent = Agent(
+        model="openai:gpt-4o-mini",
+        limits=Limits(turns_max=5, tokens_max=9, cost_usd_max=0.5, run_s_max=30, tool_calls_max=3),
+        prices={"openai:gpt-4o-mini": Price(input_usd=0.15, output_usd=0.6, cache_read_usd=0.075)},
+        compaction=Compaction(at_tokens=100_000, keep_turns=20),
+    )
+    agent.set_limits(Limits(turns_max=10))
+    made = agent.edit_context([edits.drop(3), edits.replace(5, "short"), edits.pin(7)])
+    agent.edit_context([edits.undo(made[0].seq)])
+    assert_type(agent.compact(keep_turns=5).moved, str)
     return agent
 
 
