@@ -86,8 +86,8 @@ wheel: dev
 fuzz: dev
 	$(BIN)/python tests/fuzz/run.py
 
-# The long tier of the log's torture: hours. TA_SEED=... repeats what failed. The short one is a
-# part of `make test`.
+# The long tier of the log's torture: an hour on two idle cores. TA_SEED=... repeats what failed.
+# The short one is a part of `make test`.
 torture:
 	TORTURE=1 cargo test --package tinyagent-log --lib
 

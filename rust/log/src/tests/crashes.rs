@@ -139,8 +139,8 @@ pub(crate) fn any(seed: u64) -> Outcome {
 #[test]
 fn whichever_operation_fails_in_whichever_way_no_survivor_lacks_what_was_acknowledged() {
     const TEST: &str = "whichever_operation_fails_in";
-    let mut failures = Tally::new("injected I/O failures", 5_000, 100_000);
-    let mut crashes = Tally::new("crashes and recoveries", 20_000, 2_000_000);
+    let mut failures = Tally::new("injected I/O failures", 5_000, 200_000);
+    let mut crashes = Tally::new("crashes and recoveries", 20_000, 4_000_000);
     let cuts = if is_long() { 19 } else { 3 };
     let mut seed = first_seed();
     while !failures.is_full() {
@@ -199,7 +199,7 @@ pub(crate) fn misread(seed: u64) -> Outcome {
 
 #[test]
 fn a_disk_that_misreads_loses_nothing_that_was_acknowledged() {
-    let mut tally = Tally::new("openings over a misread", 20_000, 1_000_000);
+    let mut tally = Tally::new("openings over a misread", 20_000, 5_000_000);
     let mut seed = first_seed();
     while !tally.is_full() {
         pass(misread(seed), "a_disk_that_misreads", Some(seed));

@@ -200,7 +200,7 @@ fn witness(line: &[u8]) -> Option<u64> {
 
 #[test]
 fn no_damage_to_a_golden_log_goes_unseen() {
-    let mut tally = Tally::new("damages at random", 50_000, 2_000_000);
+    let mut tally = Tally::new("damages at random", 50_000, 10_000_000);
     let logs = golden();
     let mut seed = first_seed();
     while !tally.is_full() {

@@ -233,7 +233,7 @@ pub(crate) fn history(seed: u64) -> Result<u64, String> {
 
 #[test]
 fn no_history_loses_what_was_acknowledged_or_is_called_corrupt() {
-    let mut tally = Tally::new("openings in random histories", 200_000, 10_000_000);
+    let mut tally = Tally::new("openings in random histories", 200_000, 30_000_000);
     let mut seed = first_seed();
     while !tally.is_full() {
         let outcome = history(seed).map(|epochs| tally.add(epochs));

@@ -152,7 +152,7 @@ pub(crate) fn any(seed: u64) -> Outcome {
 
 #[test]
 fn wherever_a_writer_is_paused_only_the_owner_is_told_that_anything_is_durable() {
-    let mut tally = Tally::new("paused writers", 20_000, 1_000_000);
+    let mut tally = Tally::new("paused writers", 20_000, 10_000_000);
     for script in SCRIPTS {
         for at in 1..=operations(script) {
             let mut dice = Dice::new(at);
