@@ -110,6 +110,7 @@ def word(event: Event) -> str:
             | k.ActorFailed()
             | k.SinkFailed()
             | k.Foreign()
+            | k.OutputRejected()
             | k.TimerSet()
             | k.TimerFired()
             | k.UserContinued()
