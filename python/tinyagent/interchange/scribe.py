@@ -188,7 +188,7 @@ class Scribe:
             gone = [seq for seq in gone if seq != first.seq]
         else:
             ops = [["insert", {"role": "user", "content": [{"type": "text", "text": summary}]}]]
-        self.edited([*(["drop", seq] for seq in dict.fromkeys(gone)), *ops], "compact", at_us)
+        self.edited([*(["drop", seq] for seq in dict.fromkeys(gone)), *ops], "import", at_us)
 
     def _path(self) -> list[Record]:
         before = self._parent._path()[: self._base - 1] if self._parent is not None else []
