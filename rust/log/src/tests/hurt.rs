@@ -39,7 +39,8 @@ pub(crate) fn hurt_bytes(bytes: &[u8], dice: &mut Dice) -> (String, Vec<u8>) {
         2 => {
             let start = at / SECTOR_BYTES * SECTOR_BYTES;
             let end = bytes.len().min(start + SECTOR_BYTES);
-            broken[start..end].fill([0, b'x', b'\n'][dice.roll(3)]);
+            // No letter of a payload: that could heal what a power cut has torn.
+            broken[start..end].fill([0, b'#', b'\n'][dice.roll(3)]);
             "a sector"
         }
         kind => {
