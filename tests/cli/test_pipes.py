@@ -57,13 +57,18 @@ def test_an_interrupt_has_its_exit_code(tmp_path: Path) -> None:
         [*TINYAGENT, "tail", str(tmp_path / "log"), "-f", "--jsonl"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Who runs the tests in the background may ignore it, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as tail:
-        assert tail.stdout is not None
-        assert tail.stderr is not None
-        tail.stdout.readline()  # it follows
-        tail.send_signal(signal.SIGINT)
-        assert tail.wait(60) == 130
-        assert tail.stderr.read() == b""
+        try:
+            assert tail.stdout is not None
+            assert tail.stderr is not None
+            tail.stdout.readline()  # it follows
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(60) == 130
+            assert tail.stderr.read() == b""
+        finally:
+            tail.kill()
 
 
 def test_an_encoding_that_has_few_characters_is_written_out(tmp_path: Path) -> None:

@@ -342,7 +342,9 @@ async def test_a_log_of_a_named_model_replays_without_its_key_and_address(
         assert await agent.prompt_text("hi") == "Hello."
     environment.delenv("AZURE_OPENAI_ENDPOINT")
     environment.delenv("AZURE_OPENAI_API_KEY")
-    report = await replay(tmp_path / "log", lambda *, log: Agent(model="azure:d", log=log))
+    report = await replay(
+        tmp_path / "log", lambda *, log: Agent(AgentOptions(), model="azure:d", log=log)
+    )
     assert report.ok, report.first_divergence
     assert report.requests == 1
     written = b"".join(
