@@ -40,9 +40,14 @@ TINYAGENT = [sys.executable, "-m", "tinyagent"]
 def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     try:
         done = subprocess.run(
-            [*TINYAGENT, *argv], stdout=writing, stderr=subprocess.PIPE, check=False
+            [*TINYAGENT, *argv],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=buffered,
+            check=False,
         )
     finally:
         os.close(writing)

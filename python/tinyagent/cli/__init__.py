@@ -6,9 +6,11 @@ unreadable; 4 refused; 70 our own bug; 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -62,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        sys.stderr.close()
+        # What is left in the buffer goes nowhere, or Python complains about it when it ends.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
