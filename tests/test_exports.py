@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import math
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ HEAVY = (
 )
 FACES = ["import tinyagent", "from tinyagent import Agent"]
 BUDGET = 1.5
-ROUNDS = 15
+ROUNDS, ROUNDS_MAX = 15, 100
 
 
 def fresh(program: str, **environment: str) -> str:
@@ -134,14 +135,18 @@ def test_importing_the_face_stays_within_its_budget(face: str, tmp_path: Path) -
     """CPU, against the two modules that every session needs, in turns on the same machine.
 
     The least of many rounds is what the code costs; the rest is what the machine did meanwhile.
+    On a machine that is busy with something else there are more of them.
     """
     cache = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     costs: dict[str, list[float]] = {"import asyncio, msgspec": [], face: []}
-    for _ in range(1 + ROUNDS):  # the first round only compiles
+    floor, cost = 0.0, math.inf
+    for number in range(1 + ROUNDS_MAX):  # the first round only compiles
         for statement, seconds in costs.items():
             clock = "time.process_time()"
             program = f"import time; a = {clock}; {statement}; print({clock} - a)"
             seconds.append(float(fresh(program, **cache)))
-    floor, cost = (min(seconds) * 1e3 for seconds in costs.values())
+        floor, cost = (min(seconds) * 1e3 for seconds in costs.values())
+        if number >= ROUNDS and cost <= BUDGET * floor:
+            break
     said = f"{face}: {cost:.1f} ms, asyncio and msgspec: {floor:.1f} ms"
     assert cost <= BUDGET * floor, said
