@@ -57,7 +57,9 @@ def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str]) -> Non
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interrupt_has_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    (tmp_path / "log" / "00000001.jsonl").write_bytes(Path(LOG).read_bytes()[:1500])
+    whole = Path(LOG).read_bytes().splitlines(keepends=True)
+    log = tmp_path / "log" / "00000001.jsonl"
+    log.write_bytes(b"".join(whole[:4]))
     with subprocess.Popen(
         [*TINYAGENT, "tail", str(tmp_path / "log"), "-f", "--jsonl"],
         stdout=subprocess.PIPE,
@@ -68,7 +70,11 @@ def test_an_interrupt_has_its_exit_code(tmp_path: Path) -> None:
         try:
             assert tail.stdout is not None
             assert tail.stderr is not None
-            tail.stdout.readline()  # it follows
+            shown = [tail.stdout.readline() for _ in whole[1:4]]
+            with log.open("ab") as file:
+                file.write(whole[4])
+            shown.append(tail.stdout.readline())  # it follows
+            assert [json.loads(line)["seq"] for line in shown] == [1, 2, 3, 4]
             tail.send_signal(signal.SIGINT)
             assert tail.wait(60) == 130
             assert tail.stderr.read() == b""
