@@ -62,11 +62,12 @@ def checked(
         ToolArgumentsError: they do not fit.
     """
     quick = _decoded(given) if isinstance(given, str) else None
+    text = given.encode() if quick is not None and isinstance(given, str) else None
     arguments = parsed(tool.name, given) if quick is None else quick
     typed = getattr(tool, "__tinyagent_faults__", None)
     if typed is not None:
         # Its own types: nothing is converted. What the schema finds is told once.
-        faults = schema_faults(tool.parameters, arguments)
+        faults = schema_faults(tool.parameters, arguments, text)
         places = {pointer for pointer, _ in faults}
         faults += [fault for fault in typed(arguments) if not _is_below(fault[0], places)]
         if faults:
@@ -75,7 +76,6 @@ def checked(
     if not tool.parameters or (isinstance(tool, AgentTool) and not tool.validate):
         return arguments
     try:
-        text = given.encode() if quick is not None and isinstance(given, str) else None
         faults = schema_faults(tool.parameters, arguments, text)
         if faults:
             arguments = converted(arguments, Schema(tool.parameters))

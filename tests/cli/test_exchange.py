@@ -17,8 +17,8 @@ from tests.cli.test_show import HOSTILE, written
 from tests.recordings import REPLAYS
 
 from tinyagent import load
-from tinyagent.cli.export import FORMATS
 from tinyagent.events import kinds as k
+from tinyagent.interchange import EXPORTERS
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -38,10 +38,10 @@ SIGNS = {
 
 
 def test_there_is_a_sign_for_each_format() -> None:
-    assert set(SIGNS) == set(FORMATS)
+    assert set(SIGNS) == set(EXPORTERS)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", EXPORTERS)
 def test_each_format_is_written_into_a_file_and_told(run: Run, tmp_path: Path, form: str) -> None:
     to = tmp_path / "new" / "out"
     code, out, err = run("export", LOG, "--to", form, "-o", str(to))
@@ -84,7 +84,8 @@ def test_what_a_format_cannot_hold_and_what_was_masked_are_told(run: Run, tmp_pa
     path = written(tmp_path / "log.jsonl", k.SessionStarted(), said)
     _, out, _ = run("export", str(path), "--to", "md", "-o", str(tmp_path / "out.md"))
     assert out.splitlines()[0].endswith("2 records, 2 values masked when recorded")
-    _, out, _ = run("export", "@demo", "--to", "sharegpt", "-o", str(tmp_path / "out.json"))
+    here = ("-o", str(tmp_path / "out.json"), "--dir", str(tmp_path))
+    _, out, _ = run("export", "@demo", "--to", "sharegpt", *here)
     assert "  not in it, for the format cannot hold it: 2 text beside calls" in out.splitlines()
 
 

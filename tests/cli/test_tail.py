@@ -89,8 +89,6 @@ async def test_a_run_is_followed_to_its_end_by_another_process(tmp_path: Path) -
     async with open_log(tmp_path / "trip", log_id=ID) as log:
         world = World()
         agent = world.build(log, SCRIPT, [world.tool("send", "write")])
-        first = asyncio.Event()
-        agent.subscribe(lambda event: first.set())
         tail = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tinyagent", "tail", str(tmp_path / "trip")),
             *("--until-end", "--jsonl", "-n", "999"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +15,9 @@ from tinyagent.cli.options import COMMON, Common, Ref
 from tinyagent.cli.refs import RefError
 from tinyagent.cli.render import Line, answer, bold, dim, emit, line
 from tinyagent.cli.summary import counted
-from tinyagent.interchange import EXPORTERS, Exported
-from tinyagent.recording import Recording
+from tinyagent.interchange import EXPORTERS, Exported, exported, exporter
 from tinyagent.verbs import load
 
-FORMATS = {"html": "tinyagent.viewer:to_html", **EXPORTERS}
 MASK = b"\xc2\xabsecret:"
 OPTIONS = {
     "with_deltas": "--with-deltas",
@@ -59,10 +56,10 @@ def run(
         "thinking": False if no_thinking else None,
         "failed": failed or None,
     }
+    options = {name: value for name, value in asked.items() if value is not None}
     recording = load(refs.resolve(ref, common.dir))
-    made = exported(
-        recording, to, {name: value for name, value in asked.items() if value is not None}
-    )
+    _check(to, options)
+    made = exported(recording, to, **options)
     if output is None:
         _print(made, common)
         return 0
@@ -90,24 +87,18 @@ def run(
     return 0
 
 
-def exported(recording: Recording, to: str, options: dict[str, Any]) -> Exported:
-    """Return *recording* in the format *to*.
+def _check(to: str, options: dict[str, Any]) -> None:
+    """Raise unless the format *to* is there and has these options.
 
     Raises:
-        RefError: there is no such format, or it has no such option.
+        RefError: it has not.
     """
-    if to not in FORMATS:
-        raise RefError(f"--to {to}: formats are {', '.join(sorted(FORMATS))}")
-    module, _, name = FORMATS[to].partition(":")
-    function = getattr(import_module(module), name)
-    taken = inspect.signature(function).parameters
+    if to not in EXPORTERS:
+        raise RefError(f"--to {to}: formats are {', '.join(sorted(EXPORTERS))}")
+    taken = inspect.signature(exporter(to)).parameters
     for option in options:
         if option not in taken:
             raise RefError(f"--to {to} takes no {OPTIONS[option]}")
-    made = function(recording, **options)
-    if isinstance(made, Exported):
-        return made
-    return Exported(made.encode() if isinstance(made, str) else made)
 
 
 def worded(told: Export, *, is_full: bool) -> list[Line]:

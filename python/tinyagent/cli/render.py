@@ -20,11 +20,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from tinyagent._visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 DEFAULT_PAGER = "less -FRX"
-_HIDDEN = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
 _SPECIAL = re.compile(r"[^ -~]")
 Piece = str | tuple[str, str]
 """A text, or a text with a style of rich."""
@@ -104,7 +105,7 @@ def has_color(choice: str = "auto") -> bool:
 def safe(text: str) -> str:
     """Return *text* with control, format and direction marks written out, on one line."""
     line = text.replace("\n", " ⏎ ").replace("\t", " ")
-    return _SPECIAL.sub(lambda found: _written(found[0], f"\\u{ord(found[0]):04x}"), line)
+    return visible(line)
 
 
 def width() -> int | None:
@@ -117,14 +118,14 @@ def answer(document: msgspec.Struct) -> None:
     text = as_json(document)
     encoding = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
     if encoding != "utf8":
-        text = _SPECIAL.sub(lambda found: json.dumps(found[0])[1:-1], text)
+        text = _SPECIAL.sub(lambda found: _in_json(found[0]), text)
     print(text)
 
 
 def as_json(told: object) -> str:
     """Return *told* as JSON, safe for a terminal."""
     text = msgspec.json.encode(told).decode()
-    return _SPECIAL.sub(lambda found: _written(found[0], json.dumps(found[0])[1:-1]), text)
+    return visible(text, _in_json)
 
 
 def value(of: Any) -> str:
@@ -132,8 +133,8 @@ def value(of: Any) -> str:
     return of if isinstance(of, str) else msgspec.json.encode(of).decode()
 
 
-def _written(char: str, out: str) -> str:
-    return out if unicodedata.category(char) in _HIDDEN else char
+def _in_json(char: str) -> str:
+    return json.dumps(char)[1:-1]
 
 
 def _cut(pieces: Iterable[tuple[str, str]], columns: int) -> Iterator[tuple[str, str]]:

@@ -123,10 +123,19 @@ def exported(recording: Recording | str | Path | Log, to: str, **options: Any) -
         ValueError: there is no such format. LogError: the log cannot be read.
     """
     found = recording if isinstance(recording, Recording) else load(recording)
-    made = _function(EXPORTERS, to, "exported to")(found, **options)
+    made = exporter(to)(found, **options)
     if isinstance(made, Exported):
         return made
     return Exported(made.encode() if isinstance(made, str) else made)
+
+
+def exporter(to: str) -> Callable[..., Any]:
+    """Return who makes the format *to*: its options are parameters.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    return _function(EXPORTERS, to, "exported to")
 
 
 def import_(

@@ -17,9 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyagent._visible import visible
 from tinyagent.runtime.errors import LogError
 from tinyagent.viewer.packed import packed
-from tinyagent.viewer.plain import transcript, written
+from tinyagent.viewer.plain import transcript
 
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
@@ -55,7 +56,7 @@ def to_html(
     data = data[:9] + b"\xff" + data[10:]  # the system that packed it, which nobody asks for
     fills = {
         "«policy»": policy(),
-        "«title»": html.escape(written(recording.meta.name or recording.ref)),
+        "«title»": html.escape(visible(recording.meta.name or recording.ref)),
         "«transcript»": html.escape("\n".join(transcript(recording, content, last))),
         "«data»": base64.b64encode(data).decode(),
     }

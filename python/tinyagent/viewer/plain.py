@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tinyagent._visible import visible
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.events.messages import Assistant
 from tinyagent.viewer.blanks import length
@@ -18,21 +17,6 @@ from tinyagent.viewer.packed import since
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
 
-_SPECIAL = re.compile(r"[^\n\t -~]")
-_HIDDEN = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
-
-
-def written(text: str) -> str:
-    """Return *text* with control, format and direction marks written out; lines stay."""
-    if text.isprintable():
-        return text
-    return _SPECIAL.sub(_shown, text)
-
-
-def _shown(found: re.Match[str]) -> str:
-    char = found[0]
-    return f"\\u{ord(char):04x}" if unicodedata.category(char) in _HIDDEN else char
-
 
 def transcript(recording: Recording, content: bool, last: int | None) -> Iterator[str]:
     """Yield the transcript, line by line."""
@@ -40,7 +24,7 @@ def transcript(recording: Recording, content: bool, last: int | None) -> Iterato
     records = since(recording.records, last)
     first = records[0].seq if records else 0
     usage = recording.usage
-    yield written(
+    yield visible(
         f"{recording.meta.name or recording.ref} · {recording.ref} · {recording.status} · "
         f"{len(recording.records):,} records · {usage.total_tokens:,} tokens"
     )
@@ -64,9 +48,9 @@ class _Teller:
     def lines(self, record: Record) -> Iterator[str]:
         self._conversation.evolve(record)
         for title, text in self._told(record):
-            yield f"{record.seq:>6}  {written(title)}"
+            yield f"{record.seq:>6}  {visible(title)}"
             if text:
-                shown = written(text) if self._content else length(text)
+                shown = visible(text) if self._content else length(text)
                 yield from (f"        {line}" for line in shown.split("\n"))
 
     def _told(self, record: Record) -> Iterator[tuple[str, str]]:
