@@ -80,7 +80,7 @@ def cut(
         if not isinstance(block, TextContent):
             kept.append(block)
             continue
-        raw = (block.text or "").encode()
+        raw = (block.text or "").encode(errors="surrogatepass")  # half a character is no fault
         total += len(raw)
         if len(raw) <= left:
             kept.append(block)

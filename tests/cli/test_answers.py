@@ -97,6 +97,17 @@ def test_the_demonstration_and_the_doctor_answer_by_their_schemas(
     assert check(0, "doctor", *folder)["ok"] is True
 
 
+def test_demonstrations_do_not_take_the_name_of_the_session_in_the_package(
+    run: Run, check: Any, tmp_path: Path
+) -> None:
+    folder = ("--dir", str(tmp_path))
+    before = check(0, "show", "@demo", *folder)
+    for number in ("1", "2"):
+        assert run("demo", *folder)[0] == 0
+        assert check(0, "show", f"@demo-{number}", *folder)["log"] != before["log"]
+    assert check(0, "show", "@demo", *folder) == before
+
+
 def test_a_stream_is_a_document_for_each_record(run: Run) -> None:
     code, out, _ = run("tail", LOG, "-n", "2", "--jsonl")
     schema = json.loads(run("schema", "streamed")[1])

@@ -228,6 +228,17 @@ async def test_long_output_is_cut_at_a_character_and_the_model_is_told() -> None
     ]
 
 
+async def test_half_a_character_in_long_output_does_not_make_a_tool_that_ran_a_failure() -> None:
+    @tool(output_bytes_max=5)
+    async def give() -> str:
+        return "ab\ud800cdef"
+
+    assert (await outcome(give)).content == [
+        {"type": "text", "text": "ab"},
+        {"type": "text", "text": "[cut: the first 5 of 9 bytes]"},
+    ]
+
+
 async def test_results_are_shown_to_the_model_in_the_order_of_the_calls() -> None:
     gate = asyncio.Event()
 

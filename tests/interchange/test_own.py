@@ -101,6 +101,12 @@ async def test_a_fence_is_longer_than_those_inside_and_escapes_are_shown() -> No
     assert "`````\n````\nlater ␛[31m\n`````" in export(log, "md").decode()
 
 
+async def test_controls_of_one_byte_steer_no_terminal_either() -> None:
+    log = MemoryLog()
+    await agent(log, [chat(text="red \x9b31m")]).prompt("hi")
+    assert "red \ufffd31m\n" in export(log, "md").decode()
+
+
 async def test_a_fork_is_exported_with_what_it_shares_and_lives_without_its_parent(
     tmp_path: Path,
 ) -> None:

@@ -47,7 +47,7 @@ async def _demo(where: Path, color: str) -> int:
     clock = SystemClock()
     started_s = clock.monotonic_s()
     print(f"> {QUESTION}\n")
-    async with ProviderServer(script()) as server, open_log(where, name="demo") as log:
+    async with ProviderServer(script()) as server, open_log(where, name=where.name) as log:
         agent = build(log=log, url=server.chat_url)
         async for event in agent.stream(QUESTION):
             _print(event)

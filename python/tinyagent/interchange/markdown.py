@@ -14,8 +14,12 @@ from tinyagent.interchange import Exported
 from tinyagent.recording import Recording
 
 _TICKS = re.compile(r"`+")
-_SHOWN = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-"""Control characters to their pictures: nothing in a transcript may steer a terminal."""
+_SHOWN = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"},
+    127: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+"""Control characters to their pictures, those of C1 have none: nothing may steer a terminal."""
 
 
 def export(recording: Recording, *, thinking: bool = True) -> Exported:
