@@ -10,6 +10,7 @@ import msgspec
 from tinyagent._partial import arguments_of
 from tinyagent.events import Conversation, Failure, Record, kinds as k
 from tinyagent.events.codec import restored
+from tinyagent.events.lifecycle import SessionForked
 from tinyagent.events.messages import result_of
 from tinyagent.events.work import CALL_ENDS, REQUESTS, field, is_end
 
@@ -17,6 +18,7 @@ Status: TypeAlias = Literal[
     "empty",
     "running",
     "crashed",
+    "forked",
     "answered",
     "stopped",
     "failed",
@@ -165,9 +167,19 @@ def status_of(records: Sequence[Record], *, is_live: bool) -> Status:
             case k.RunEnded(outcome=outcome):
                 return outcome
             case k.UserContinued() | k.UserSaid(via="prompt"):
-                return "running" if is_live else "crashed"
+                return "running" if is_live else _cut_off(records)
             case event if event.kind in REQUESTS and event.kind != k.CancelRequested.kind:
-                return "running" if is_live else "crashed"
+                return "running" if is_live else _cut_off(records)
             case _:
                 pass
     return "empty"
+
+
+def _cut_off(records: Sequence[Record]) -> Literal["crashed", "forked"]:
+    """Return by what a run has no end: a crash, or a fork's cut from where nobody went on yet."""
+    for record in reversed(records):
+        if isinstance(record.event, SessionForked):
+            return "forked"
+        if record.event.kind in REQUESTS or isinstance(record.event, k.TurnEnded):
+            break
+    return "crashed"

@@ -123,7 +123,8 @@ class Recording:
         """How the last run ended; ``empty`` before the first.
 
         A run without an end is ``running`` while the log is open here, or a process of this
-        machine holds it, and ``crashed`` otherwise.
+        machine holds it, ``forked`` if a fork's cut left it so and nobody went on from there,
+        and ``crashed`` otherwise.
         """
         is_live = self._is_open or (self.damage is not None and is_held(Path(self.where)))
         return status_of(self.records, is_live=is_live)

@@ -15,6 +15,7 @@ from tests.traces import MODEL, script, text
 from tinyagent import Agent, AgentOptions, AgentState, Recording, load, open_log
 from tinyagent._facts import Usage
 from tinyagent.events import kinds as k
+from tinyagent.events.lifecycle import SessionForked
 
 ASKED: list[k.Fact] = [
     k.SessionStarted(model={"id": "m"}, tools=[k.ToolSpec("pay", effect="write")]),
@@ -90,6 +91,7 @@ def test_a_repeated_run_counts_its_attempts() -> None:
 
 STARTED = k.ToolStarted("c", "write")
 DOUBT = k.ToolInDoubt("c", "stopped")
+FORKED = SessionForked()
 SETTLED = k.ToolSettled("c", "unknown", "policy")
 
 
@@ -149,6 +151,11 @@ def test_a_call_that_waits_for_an_approval_is_listed_until_it_is_decided() -> No
         ((*ASKED[:2], k.RunEnded("paused"), k.UserSaid("x", "steer")), False, "paused"),
         ((*ASKED[:2], k.RunEnded("paused"), k.ToolRequested("c", "pay")), True, "running"),
         ((*ASKED[:2], k.RunEnded("failed"), k.UserContinued()), False, "crashed"),
+        ((*ASKED, FORKED), False, "forked"),
+        ((*ASKED, FORKED, k.ToolFinished("c", "x")), False, "forked"),
+        ((*ASKED, FORKED, k.ToolRequested("c", "pay")), False, "crashed"),
+        ((*ASKED, FORKED, k.TurnEnded(1)), False, "crashed"),
+        ((*ASKED[:2], k.RunEnded("answered"), FORKED), False, "answered"),
     ],
 )
 def test_the_status_is_how_the_last_run_stands(events: Any, is_live: bool, status: str) -> None:

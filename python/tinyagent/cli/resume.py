@@ -46,7 +46,7 @@ def run(
     place = refs.place(ref, common.dir)
     before = load(place.path)
     is_lossy = before.damage is not None and bool(before.damage.lost_records)
-    if before.status not in ("crashed", "paused", "running") and not is_lossy:
+    if before.status not in ("crashed", "forked", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
         return live.report(Resume, before, common, after=before.records[-1].seq)
     live.announce(f"resume {place.path}", before.settings, yes=yes)

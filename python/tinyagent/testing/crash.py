@@ -210,7 +210,7 @@ async def _taken_up(
     status = Recording(log.where, log.meta, list(log.read()), None).status
     agent = made_by(factory, log)
     result: RunResult | None = None
-    waiting: list[Prompt | None] = [None] if status == "crashed" else []
+    waiting: list[Prompt | None] = [None] if status in ("crashed", "forked") else []
     for prompt in [*waiting, *prompts]:
         if load(log).status == "paused":
             break
