@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test check demo replay crash bench bench-quick release wheel fuzz torture clean
+.PHONY: dev test check demo replay crash bench bench-quick compare release wheel fuzz torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -59,6 +59,11 @@ crash: dev
 # TINYAGENT_PEERS names a folder with the peers, if there is one (tests/bench/peers.py).
 bench: release
 	$(BIN)/python tests/bench/beside.py --write
+
+# Crash, damage and storage beside named versions of peers, from the package index: to
+# docs/comparison.md. Five minutes, and two gigabytes below target/.
+compare: dev
+	$(BIN)/python tests/comparison/compare.py --write
 
 # Ourselves alone, in two minutes.
 bench-quick: release
