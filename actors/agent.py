@@ -53,7 +53,7 @@ INPUTS = (
     | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
     | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed)
     | _kinds(k.ToolInDoubt, k.ToolReconciled, k.ApprovalDecided)
-    | _kinds(k.ModelRetrying, k.TimerFired)
+    | _kinds(k.ModelRetrying, k.TimerFired, k.ChildEnded)
 )
 DECISIONS = (
     _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
@@ -82,6 +82,8 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
             return limits.fired(state, event)
         case k.ModelRetrying(model=model):
             return (state if model is None else _set(state, instead=model)), ()
+        case k.ChildEnded(used=used):
+            return limits.lent(state, used), ()
         case k.HostAnswered() | k.HostFailed() as event:
             return _hooked(state, event, record)
         case k.ModelFinished() as event if state.phase == "thinking":

@@ -6,15 +6,16 @@ the run ended, and the agent can be used again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tinyagent.actors.gate import NOT_RUN
 from tinyagent.actors.hooks import cancelled
-from tinyagent.actors.reopening import Begun, Reopened, look_for_open
+from tinyagent.actors.reopening import Begun, Reopened, look_for_open, reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import CANCELLED, DOUBT
 from tinyagent.actors.transports.failures import ABORTED
-from tinyagent.events import Event, Failure, kinds as k
+from tinyagent.events import Event, Failure, Record, kinds as k
+from tinyagent.events.children import own
 from tinyagent.runtime.errors import InvariantError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
@@ -34,13 +35,26 @@ async def close_run(machine: Machine[State], mail: Mailbox, journal: Journal, be
         await _catch_up(machine, mail, journal)
     while not machine.state.is_at_rest:
         found = Reopened(began=began)
-        look_for_open(found, list(map(as_record, journal.log.read(began))), machine.state)
+        look_for_open(found, list(map(as_record, own(journal.log.read(began)))), machine.state)
         requests = [r for r in found.requests if not isinstance(r.event, k.TimerSet)]
         if not requests:
             raise InvariantError(f"the agent is {machine.state.phase}, and nothing is open")
         for request in requests:
             journal.append(_end(request.event, found.started), cause=request.seq)
         await _catch_up(machine, mail, journal)
+
+
+async def close_cut_off(
+    machine: Machine[State], journal: Journal, records: Sequence[Record]
+) -> None:
+    """End the run in *records* that was cut off, if there is one. *machine* is new."""
+    found = reopened(records, machine)
+    mail = Mailbox(machine.name, machine.inputs)
+    journal.join(mail)
+    for record, decided in found.missing:
+        for event in decided:
+            journal.append(event, cause=record.seq, actor=machine.name)
+    await close_run(machine, mail, journal, found.began)
 
 
 async def _catch_up(machine: Machine[State], mail: Mailbox, journal: Journal) -> None:

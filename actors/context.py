@@ -8,15 +8,16 @@ import asyncio
 import hashlib
 import random
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import msgspec
 
 from tinyagent.events import Record, kinds as k
+from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.clock import Clock
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ else:
     from typing import TypeVar
 
     D = TypeVar("D")
+
+R = TypeVar("R", covariant=True)
 
 
 def no_secret(name: str) -> str:
@@ -39,13 +42,31 @@ class Provided(msgspec.Struct, frozen=True):
 
     Attributes:
         deps: whatever it likes. secret: returns a secret by its name, masked from then on.
+        host: makes of an agent of the host one that runs below, in the log that it is given,
+            within limits.
     """
 
     deps: Any = None
     secret: Callable[[str], str] = no_secret
+    host: Callable[[Any, ChildLog, dict[str, Any]], Any] | None = None
 
 
 NOTHING = Provided()
+
+
+class Runs(Protocol[R]):
+    """An agent: what can be run."""
+
+    def run(self, input_data: Any = None) -> Awaitable[R]:
+        """Run it, and return what came of it."""
+        ...
+
+
+RunBelow = Callable[[Any, Any], Awaitable[Any]]
+
+
+async def _no_run(child: Any, text: Any) -> Any:
+    raise RuntimeError("ctx.run() runs an agent for a tool call: use it inside of a tool")
 
 
 def idempotency_key(log_id: str, call_id: str) -> str:
@@ -78,6 +99,7 @@ class Ctx(Generic[D]):
         signal: asyncio.Event,
         progress: Callable[[k.Content], None] = lambda content: None,
         provided: Provided = NOTHING,
+        run: RunBelow = _no_run,
     ) -> None:
         self.deps: D = provided.deps
         self.call_id = call_id
@@ -90,6 +112,7 @@ class Ctx(Generic[D]):
         self._signal = signal
         self._progress = progress
         self._secret = provided.secret
+        self._run = run
         self._uuids = 0
 
     @property
@@ -124,6 +147,19 @@ class Ctx(Generic[D]):
         """Say something while the tool runs: a ``tool.progressed``."""
         self._progress(content)
 
+    async def run(self, child: Runs[R], text: Any) -> R:
+        """Run the agent *child* on *text*, below this one, and return what came of it.
+
+        It has a conversation of its own, in the same log. What is left of the limits of this
+        agent holds for it, what it uses counts here, and a cancel of this one ends it. After a
+        crash it goes on where it stood, if the tool runs again.
+
+        Raises:
+            RunFailedError: it failed. RuntimeError: this is not the context of a tool.
+        """
+        result: R = await self._run(child, text)
+        return result
+
     def secret(self, name: str) -> str:
         """Return a secret of the agent's; if the tool says it, it is masked on record.
 
@@ -144,7 +180,7 @@ class Contexts:
         provided: Provided = NOTHING,
     ) -> None:
         self.signal = signal
-        self._provided = provided
+        self.provided = provided
         self._log_id = log_id
         self._clock = clock
 
@@ -154,6 +190,7 @@ class Contexts:
         call_id: str,
         attempt: int,
         progress: Callable[[k.Content], None] = lambda content: None,
+        run: RunBelow = _no_run,
     ) -> Ctx[Any]:
         """Return the context in which the request *asked* is answered."""
         return Ctx(
@@ -164,7 +201,8 @@ class Contexts:
             clock=self._clock,
             signal=self.signal,
             progress=progress,
-            provided=self._provided,
+            provided=self.provided,
+            run=run,
         )
 
 

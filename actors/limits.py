@@ -111,6 +111,38 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
     return state, frozenset(ref.id for ref in refused)
 
 
+def left(state: State) -> dict[str, Any]:
+    """Return what is left of the limits of *state*, as limits of an agent below.
+
+    Its turns are its own. Seconds are not told: they end what is below as a cancel does.
+    """
+    used = {"tokens_max": state.tokens, TOOL_CALLS: state.tool_calls}
+    out: dict[str, Any] = {
+        limit: max(state.limits[limit] - seen, 0)
+        for limit, seen in used.items()
+        if limit in state.limits
+    }
+    if "cost_usd_max" in state.limits:
+        spent_usd = state.cost_pusd / USD
+        out["cost_usd_max"] = max(state.limits["cost_usd_max"] - spent_usd, 0)
+    return out
+
+
+def used(state: State) -> dict[str, int]:
+    """Return what the run of *state* has used, for the agent above."""
+    counted = {name: getattr(state, name) for name in _COUNTED}
+    return {name: value for name, value in counted.items() if value}
+
+
+def lent(state: State, used: Mapping[str, int]) -> State:
+    """Return *state* after an agent below has *used* so much: it counts here too."""
+    sums = {name: getattr(state, name) + used.get(name, 0) for name in _COUNTED}
+    return _set(state, **sums)
+
+
+_COUNTED = ("tokens", "cost_pusd", "tool_calls")
+
+
 def not_run(state: State) -> str:
     """Return what the model is told about a call that there was no room for."""
     return f"Tool not run: the run has reached its limit ({state.over})"

@@ -6,7 +6,7 @@ from the fold, and its digest is held against the one that was recorded with the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -15,8 +15,9 @@ from tinyagent.actors.providers.hosted import HOSTED, Description, described
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest, kinds as k
+from tinyagent.events.children import children_of, own, seen_from
 from tinyagent.events.messages import Message
-from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences
+from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences, joined
 from tinyagent.runtime.replay import Finding, replay
 
 
@@ -61,8 +62,20 @@ def verify(
     instead = {}
     if today is not None and records:
         instead[records[0].seq] = _frozen(today, records[0])
-    check = RequestCheck(records)
-    return replay(where, records, [agent_machine()], [check], instead=instead, is_loose=is_loose)
+    reports: list[Report] = []
+    for name, part in _parts(records):
+        machines, checks = [agent_machine(name)], [RequestCheck(part)]
+        reports.append(replay(where, part, machines, checks, instead=instead, is_loose=is_loose))
+    return joined(reports)
+
+
+def _parts(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Yield every agent of the log with its own records, as it sees them."""
+    yield "agent", list(own(records))
+    lost = next((at for at, r in enumerate(records) if isinstance(r.event, k.LogLost)), None)
+    known = records[:lost]
+    for name in children_of(known):
+        yield name, list(own(seen_from(name, known)))
 
 
 def _frozen(today: k.SessionStarted, first: Record) -> k.SessionStarted:

@@ -14,13 +14,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tinyagent.actors import agent
+from tinyagent.actors.children import Children, agent_machine as agent_machine
 from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.reopening import Reopened, look_for_open, newer, reopened
-from tinyagent.actors.state import State
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
@@ -35,12 +34,12 @@ from tinyagent.runtime.errors import (
     RunUnfinishedError,
 )
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Machine, Worker, drive, serve
+from tinyagent.runtime.loops import Live, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.replay import replay
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
-from tinyagent.runtime.stores import Log, as_record
+from tinyagent.runtime.stores import Log
 
 CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
 BEHIND_MAX = 10_000
@@ -99,6 +98,9 @@ class Session:
         self.journal = Journal(log, clock)
         self.conversation = conversation or Conversation()
         self.machine = agent_machine()
+        self.children = Children(log, self.journal, self.machine)
+        self.conversation.owner = self.children.path
+        self.conversation.claimed = self.children.claimed
         self.signal = signal or asyncio.Event()
         self.provided = Provided()  # for tools and hooks; the host may set it between runs
         self._own_signal = signal is None
@@ -135,7 +137,8 @@ class Session:
         """
         if self._is_open:
             return
-        if self.log.seq == 0:
+        records = self.children.recall(list(self.log.read())) if self.log.seq else []
+        if not records:
             started = self._configure()
             redactor = self.journal.redactor
             if redactor is not None and redactor.rule_name:
@@ -143,7 +146,7 @@ class Session:
                 started = msgspec.structs.replace(started, versions=versions)
             self._own(self.journal.append(started))
         else:
-            self._restore()
+            self._restore(records)
         self._is_open = True
         for name, message in self._reports:
             self.report(name, message)
@@ -156,9 +159,14 @@ class Session:
             self._own(record)
         return record
 
-    def watch(self, name: str, kinds: frozenset[str] | None = None) -> Mailbox:
-        """Return a mailbox that gets every record from now on, until ``unwatch``."""
-        mailbox = Mailbox(name, kinds)
+    def watch(self, name: str, *, below: bool = False) -> Mailbox:
+        """Return a mailbox that gets every record from now on, until ``unwatch``.
+
+        *below*: those of children too.
+        """
+        mailbox = Mailbox(name, None)
+        if below:
+            self.children.readers.append(mailbox)
         self._watchers.append(mailbox)
         self.journal.join(mailbox)
         return mailbox
@@ -167,6 +175,8 @@ class Session:
         """Post nothing more to *mailbox* and let its reader end."""
         self.journal.leave(mailbox)
         self._watchers = [other for other in self._watchers if other is not mailbox]
+        if mailbox in self.children.readers:
+            self.children.readers.remove(mailbox)
         mailbox.close()
 
     @property
@@ -199,6 +209,7 @@ class Session:
         if self._own_signal:
             self.signal = asyncio.Event()
         reopened, self.reopened = self.reopened, Reopened()
+        self.children.begin()
         cast = self._cast(reopened)
         self.is_running = True
         began = self.journal.run = reopened.began or self.log.seq + 1
@@ -214,12 +225,14 @@ class Session:
         except asyncio.CancelledError:
             # The loop is closed under the run. The agent may be used again, in another one.
             with suppress(LogError):  # a log that takes nothing more cannot be told
+                await self.children.close()
                 await close_run(self.machine, self._mail, self.journal, began)
             raise
         except BaseExceptionGroup as group:
             raise self._failed(group) from None
         finally:
             self.is_running = False
+            await self.children.close()
             self._leave_stage()
             await self._mirrors.rest()
 
@@ -274,19 +287,18 @@ class Session:
             if decided:
                 raise InvariantError(f"record {record.seq} started a run outside of ``run``")
 
-    def _restore(self) -> None:
-        records = [as_record(stored) for stored in self.log.read()]
+    def _restore(self, records: list[Record]) -> None:
         found = self.reopened = reopened(records, self.machine)
         if found.too_new is not None:
             raise LogVersionError(newer(self.log.where, found.too_new))
         if found.diverged:
             raise DivergenceError(diverged(self.log.where, records))
-        began = found.began or len(records) + records[0].seq
+        began = found.began or records[-1].seq + 1
         wanted = self._face.kinds if self._face is not None else frozenset()
         for record in records:
             if record.seq == began and self._face is not None:
                 self._face.recall()
-            self.conversation.evolve(record)
+            self.conversation.post(record)
             if self._face is not None and (record.seq >= began or record.event.kind in wanted):
                 self._face.relive(record, is_open=record.seq >= began)
         if not found.began and self._face is not None:
@@ -333,6 +345,7 @@ class Session:
                 parallel_max=self._parallel_max,
                 report=self.report,
                 reopened=reopened,
+                children=self.children,
             ),
             Hooks(
                 self._hooks,
@@ -385,11 +398,6 @@ class Session:
             if len(mailbox) > self.behind_max:
                 await mailbox.room(self.behind_max)
         await self.log.room()
-
-
-def agent_machine() -> Machine[State]:
-    """Return the main agent, idle and with nothing known."""
-    return Machine("agent", agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
 
 
 def diverged(where: str, records: Sequence[Record]) -> str:

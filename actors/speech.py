@@ -18,6 +18,7 @@ class Speech:
 
     def __init__(self, conversation: Conversation) -> None:
         self._known = conversation.calls
+        self._claimed, self._owner = conversation.claimed, conversation.owner
         self._calls: dict[int, list[Any]] = {}
         self.begun = False
 
@@ -45,9 +46,13 @@ class Speech:
             taken = {other[0] for other in self._calls.values()}
             wanted = data.get("id") or f"call_{len(self._known) + len(taken) - 1}"
             call[0], number = wanted, 2
-            while call[0] in self._known or call[0] in taken:
+            while call[0] in self._known or call[0] in taken or not self._claim(call[0]):
                 call[0], number = f"{wanted}~{number}", number + 1
         return {**data, "id": call[0], "name": call[1]}
+
+    def _claim(self, call_id: str) -> bool:
+        """Whether no other agent of the log has this id; from now on it is this one's."""
+        return self._claimed.setdefault(call_id, self._owner) == self._owner
 
     def end(self, answer: Answer, request: str) -> Event:
         """Return the end of the call that *answer* is."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +23,9 @@ from tinyagent.actors.waiting import Patience, Slots, ended_or
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.errors import LiveEffectError
 from tinyagent.runtime.loops import Live, Say
+
+if TYPE_CHECKING:
+    from tinyagent.actors.children import Children
 
 GRACE_S = 0.05
 """Time to end by itself that the host's code has after a cancel; for a tool, the same again after
@@ -70,6 +74,10 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refused(Exception):
     """The call cannot be run; the text is for the model."""
+
+
+class Unsettled(Exception):
+    """The tool cannot end: what it began waits for somebody to say what came of a call."""
 
 
 Reconcile = Callable[[Invocation], Awaitable[Reconciled]]
@@ -127,6 +135,7 @@ class Tools:
 
     Args:
         reopened: what an earlier process left open: calls that were begun there.
+        children: the agents that tools run.
     """
 
     name = "tools"
@@ -141,8 +150,10 @@ class Tools:
         parallel_max: int = PARALLEL_MAX,
         report: Callable[[str, str], None],
         reopened: Reopened | None = None,
+        children: Children | None = None,
     ) -> None:
         self._find = find
+        self._children = children
         self._conversation = conversation
         self._contexts = contexts
         self._slots = Slots(parallel_max)
@@ -164,6 +175,8 @@ class Tools:
             return
         assert isinstance(event, k.ToolRequested)
         async for item in self._call(record, event, say):
+            if self._children is not None and not isinstance(item, k.ToolStarted):
+                await self._children.leave(event.call_id)
             yield item
 
     async def _call(
@@ -242,6 +255,9 @@ class Tools:
         attempt: int,
         progress: Progress = lambda content, details: None,
     ) -> Invocation:
+        below = {}
+        if self._children is not None and isinstance(record.event, k.ToolRequested):
+            below["run"] = partial(self._children.run, record, name, self._contexts.provided)
         return Invocation(
             call_id=call_id,
             name=name,
@@ -249,7 +265,9 @@ class Tools:
             attempt=attempt,
             signal=self._contexts.signal,
             progress=progress,
-            ctx=self._contexts.of(record, call_id, attempt, lambda text: progress(text, None)),
+            ctx=self._contexts.of(
+                record, call_id, attempt, lambda text: progress(text, None), **below
+            ),
         )
 
     async def _run(
@@ -277,7 +295,7 @@ class Tools:
         task = asyncio.create_task(_awaited(tool, invocation), name=named)
         try:
             patience = Patience(tool.timeout_s, tool.idle_timeout_s, lambda: heard_s)
-            cut = await self._finished(task, patience)
+            cut = await self._finished(task, patience, event.call_id)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -285,9 +303,11 @@ class Tools:
             running = False
         if cut:
             return self._cut_off(event, tool, cut)
-        return _outcome(event.call_id, task)
+        return _outcome(event, task)
 
-    async def _finished(self, task: asyncio.Future[Any], patience: Patience) -> str:
+    async def _finished(
+        self, task: asyncio.Future[Any], patience: Patience, call_id: str = ""
+    ) -> str:
         """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
         why: str = await ended_or(task, self._cancelled, patience)
         if task.done():
@@ -295,10 +315,12 @@ class Tools:
         if self._cancelled.is_set():
             why = "cancelled"
         if why == "cancelled":
+            await self._stop_below(call_id)
             await asyncio.wait({task}, timeout=GRACE_S)
             if task.done():
                 return ""
         task.cancel()
+        await self._stop_below(call_id)
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
             named = task.get_name() if isinstance(task, asyncio.Task) else "a tool"
@@ -306,6 +328,11 @@ class Tools:
         elif not task.cancelled() and (error := task.exception()) is not None:
             self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why
+
+    async def _stop_below(self, call_id: str) -> None:
+        """Wait for the end of the agents below: each of them ends what it runs in its time."""
+        if self._children is not None:
+            await self._children.stop(call_id)
 
     def _cut_off(self, event: k.ToolRequested, tool: Runnable, cut: str) -> Event:
         why: Literal["cancelled", "timeout"] = "cancelled" if cut == "cancelled" else "timeout"
@@ -341,7 +368,8 @@ async def _awaited(tool: Runnable, invocation: Invocation) -> Returned:
         return await tool.run(invocation)
 
 
-def _outcome(call_id: str, task: asyncio.Future[Returned]) -> Event | Live:
+def _outcome(event: k.ToolRequested, task: asyncio.Future[Returned]) -> Event | Live:
+    call_id = event.call_id
     if task.cancelled():
         return k.ToolFailed(call_id, Failure("host", CANCELLED))
     error = task.exception()
@@ -349,6 +377,8 @@ def _outcome(call_id: str, task: asyncio.Future[Returned]) -> Event | Live:
         given = task.result()
         finished = k.ToolFinished(call_id, given.content, given.details, given.terminate)
         return Live(finished, given.live)
+    if isinstance(error, Unsettled):
+        return _doubt(call_id, "stopped", event.attempt)
     is_its_own = isinstance(error, Exception | asyncio.CancelledError)
     if not is_its_own or isinstance(error, LiveEffectError):
         raise error

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.children import MAIN, is_below
 from tinyagent.events.closing import Closings
 from tinyagent.events.context import LAYERED, Layer
 from tinyagent.events.messages import (
@@ -62,6 +63,7 @@ class Conversation:
             place of the model's, by the same. queued: what waits for its delivery, by number.
         layer: edits of what models are shown. closings: what is said of runs that did not end
             with an answer.
+        claimed: call ids of the whole log, each with the agent that has it; owner: this agent.
         asked: what the last ``model.requested`` asked the model to answer; asked_n: its ``n``.
     """
 
@@ -82,6 +84,8 @@ class Conversation:
         self._open: list[_Draft] = []
         self._asked_seq = self.asked_n = 0
         self._instead: dict[str, Any] | None = None
+        self.owner = MAIN
+        self.claimed: dict[str, str] = {}
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
         self._viewed = 0
@@ -101,12 +105,13 @@ class Conversation:
         shown = self.layer.shown(self.messages)
         return View(self.settings, shown, len(shown))
 
-    def post(self, record: k.Record) -> None:
-        """Take in one record, as a reader of the journal does."""
-        self.evolve(record)
-
     def evolve(self, record: k.Record) -> None:
-        """Take in one record. Unknown and irrelevant kinds change nothing."""
+        """Take in one record, unless it is of an agent below."""
+        if not is_below(record):
+            self.post(record)
+
+    def post(self, record: k.Record) -> None:
+        """Take in one record of the agent itself. Unknown and irrelevant kinds change nothing."""
         match record.event:
             case k.ModelDelta(pieces=pieces):
                 self._hear(pieces)

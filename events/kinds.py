@@ -23,6 +23,7 @@ from tinyagent.events.calls import (
     ToolSettled as ToolSettled,
     ToolStarted as ToolStarted,
 )
+from tinyagent.events.children import ChildEnded as ChildEnded, ChildStarted as ChildStarted
 from tinyagent.events.fact import (
     Barrier as Barrier,
     CallRef as CallRef,

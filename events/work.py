@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tinyagent.events.children import child_of
 from tinyagent.events.fact import Event, Fact, Record, UnknownEvent
 
 
@@ -69,7 +70,8 @@ class OpenWork:
             for request in _ENDED[event.kind]:
                 self._open.pop(_key(request, record, record.cause), None)
         if event.kind == "run.ended":
-            over = [key for key in self._open if key[0] in END_WITH_RUN]
+            ended = child_of(record.actor)
+            over = [key for key in self._open if key[0] in END_WITH_RUN and key[1] == ended]
             for key in over:
                 del self._open[key]
         if event.kind in REQUESTS:
@@ -105,10 +107,10 @@ def fields(event: UnknownEvent) -> dict[str, Any]:
 
 
 def _key(request: str, record: Record, seq: int) -> tuple[object, ...]:
-    by = REQUESTS[request].by
+    by, owner = REQUESTS[request].by, child_of(record.actor)
     if by is None:
-        return (request, seq)
-    return (request, *(_hashable(field(record.event, name)) for name in by))
+        return (request, owner, seq)
+    return (request, owner, *(_hashable(field(record.event, name)) for name in by))
 
 
 def _hashable(value: Any) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -103,6 +103,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
         if self.first_divergence is not None:
             raise DivergenceError(str(self.first_divergence))
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Return what *reports* say together: of one log, and of each agent in it."""
+    found = [d for r in reports for d in (r.first_divergence, *r.cascade) if d is not None]
+    found.sort(key=lambda divergence: divergence.seq or divergence.agreed)
+    is_loose = any(report.cascade for report in reports)
+    return msgspec.structs.replace(
+        reports[0],
+        records=sum(report.records for report in reports),
+        matched=sum(report.matched for report in reports),
+        requests=sum(report.requests for report in reports),
+        unfinished=sum(report.unfinished for report in reports),
+        first_divergence=found[0] if found else None,
+        cascade=tuple(found[1:]) if is_loose else (),
+    )
 
 
 def differences(recorded: Any, now: Any, path: str = "") -> Iterator[Difference]:

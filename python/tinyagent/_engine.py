@@ -23,10 +23,12 @@ from tinyagent.actors.context import Provided, no_secret
 from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
 from tinyagent.events import kinds as k
+from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import RunUnfinishedError
 from tinyagent.runtime.loops import Live
 
 if TYPE_CHECKING:
+    from tinyagent._children import Below
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
@@ -88,9 +90,10 @@ class Engine:
         self._made = True
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
-        self._redactor = redactor_for(self.log.options.redact, agent.options.redact)
+        above = log.redactor if isinstance(log, ChildLog) else None
+        self._redactor = above or redactor_for(self.log.options.redact, agent.options.redact)
         self.binding.session.journal.redactor = self._redactor
-        self.binding.session.provided = Provided(agent.options.deps, self._secret)
+        self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
 
     def run(
         self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
@@ -213,6 +216,11 @@ class Engine:
             return no_secret(name)
         self._redactor.register(name, value)
         return value
+
+    def _below(self, agent: Any, log: ChildLog, left: dict[str, Any]) -> Below:
+        from tinyagent._children import Below
+
+        return Below(self._agent, agent, log, left)
 
     def _setup(self) -> Setup:
         agent, options = self._agent, self._agent.options

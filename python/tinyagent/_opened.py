@@ -96,6 +96,11 @@ class OpenLog:
         return self.recording.tool_calls
 
     @property
+    def children(self) -> dict[str, Recording]:
+        """As of ``Recording``."""
+        return self.recording.children
+
+    @property
     def usage(self) -> Usage:
         """As of ``Recording``."""
         return self.recording.usage

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._settings import Settings
-from tinyagent.agent_types import AgentEvent, AgentMessage, ImageContent
+from tinyagent._options import AgentOptions
+from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, ImageContent
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tinyagent._runs import Run, RunResult
     from tinyagent._vocabulary import Event
     from tinyagent.events import Record
+    from tinyagent.events.fact import Effect
 
 Output = TypeVar("Output")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
@@ -91,7 +93,31 @@ class Running(Settings):
         """Return a run to watch as ``events`` does: every record of the session, children too."""
         from tinyagent._runs import Run, as_it_is
 
-        return Run(lambda: self._begun(input_data), self._engine, as_it_is)
+        return Run(lambda: self._begun(input_data), self._engine, as_it_is, below=True)
+
+    def as_tool(self, name: str, description: str, *, effect: Effect | None = None) -> AgentTool:
+        """Return this agent as a tool of another, which runs it below itself, in its log.
+
+        It has a conversation of its own each time. After a crash it goes on where it stood.
+
+        Args:
+            effect: what a run may do to the world; without it ``read`` if none of its tools may
+                change anything, and ``idempotent`` else, since it is gone on with, not repeated.
+
+        Raises:
+            ToolDefinitionError: *effect* is none.
+        """
+        from tinyagent._children import tool_of
+
+        return tool_of(self, name, description, effect)
+
+    def made_with(self, options: AgentOptions) -> Running:
+        """Return an agent like this one, with *options*."""
+        raise NotImplementedError
+
+    def assigned(self) -> dict[str, Any]:
+        """Return the options that were perhaps assigned to this agent since it was made."""
+        raise NotImplementedError
 
     async def _begun(self, input_data: Input | None) -> AsyncGenerator[AgentEvent]:
         """Return a run of the agent, ready to begin.

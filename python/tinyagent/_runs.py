@@ -33,9 +33,6 @@ else:
     Output = TypeVar("Output")
 
 T = TypeVar("T")
-CHILD = "agent:main/"
-"""How the actors of a child of the agent are called."""
-
 NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
 
 
@@ -128,11 +125,14 @@ class Run(Generic[T]):
         self,
         begin: Callable[[], Awaitable[AsyncGenerator[AgentEvent]]],
         engine: Callable[[], Engine],
-        pick: Callable[[Record, Conversation], T | None],
+        pick: Callable[[Record, Conversation], T],
+        *,
+        below: bool = False,
     ) -> None:
         self._begin = begin
         self._engine = engine
         self._pick = pick
+        self._below = below
         self._mailbox: Mailbox | None = None
         self._playing: asyncio.Task[None] | None = None
         self._results: list[RunResult] = []
@@ -165,9 +165,7 @@ class Run(Generic[T]):
         while (record := await self._mailbox.get()) is not None:
             if isinstance(record.event, k.RunEnded):
                 await session.journal.reached(record)
-            picked = self._pick(record, session.conversation)
-            if picked is not None:
-                return picked
+            return self._pick(record, session.conversation)
         await self._playing
         raise StopAsyncIteration
 
@@ -205,7 +203,7 @@ class Run(Generic[T]):
         events = await self._begin()
         binding = self._engine().binding
         binding.open()
-        mailbox = self._mailbox = binding.session.watch("run")
+        mailbox = self._mailbox = binding.session.watch("run", below=self._below)
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
             first = await anext(events, None)
@@ -249,14 +247,12 @@ def _abandon(playing: asyncio.Task[None], binding: Binding) -> None:
             playing.get_loop().call_soon_threadsafe(binding.cancel, "closed")
 
 
-def event_of(record: Record, conversation: Conversation) -> Event | None:
-    """Return the event of *record*, if it is the agent's own and not a child's.
+def event_of(record: Record, conversation: Conversation) -> Event:
+    """Return the event of *record*.
 
     A call is shown with its arguments, which the log has in the answer that made it.
     """
     event = record.event
-    if record.actor.startswith(CHILD):
-        return None
     if isinstance(event, k.ToolRequested):
         given = event.arguments or conversation.given.get(event.call_id)
         if given is None and event.call_id in conversation.calls:

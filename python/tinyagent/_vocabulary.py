@@ -12,6 +12,8 @@ Event: TypeAlias = (
     | k.ApprovalRequested
     | k.BudgetExceeded
     | k.CancelRequested
+    | k.ChildEnded
+    | k.ChildStarted
     | k.ConfigChanged
     | k.ContextEdited
     | k.DiagnosticReported

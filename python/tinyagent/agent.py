@@ -354,6 +354,16 @@ class Agent(Running):
         """Return the configuration that a new log of this agent would start with."""
         return self._engine().configuration()
 
+    def made_with(self, options: AgentOptions) -> Agent:
+        """Return an agent like this one, with *options*."""
+        return Agent(options)
+
+    def assigned(self) -> dict[str, Any]:
+        """Return the options that were perhaps assigned to this agent since it was made."""
+        names = "stream_fn get_api_key session_id thinking_budgets on_unknown on_approval".split()
+        modes = {"steering_mode": self._modes[0], "follow_up_mode": self._modes[1]}
+        return {**modes, **{name: getattr(self, name) for name in names}}
+
     def _engine(self) -> Engine:
         if self._made is None:
             from tinyagent._engine import Engine

@@ -15,6 +15,7 @@ import msgspec
 from tinyagent._facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
 from tinyagent.actors.replaying import verify
 from tinyagent.events import Conversation, Record, Settings, kinds as k
+from tinyagent.events.children import child_of, own, seen_from
 from tinyagent.events.work import Open, OpenWork
 from tinyagent.runtime.causes import Below, Causes
 from tinyagent.runtime.divergence import Difference, Report, differences
@@ -110,12 +111,31 @@ class Recording:
 
     @cached_property
     def tool_calls(self) -> dict[str, RecordedCall]:
-        """Every tool call by its id, in the order in which the model made them."""
-        return tool_calls(self.records)
+        """Every tool call of the agent by its id, in the order in which the model made them."""
+        return tool_calls(self._own)
+
+    @cached_property
+    def children(self) -> dict[str, Recording]:
+        """The agents that ran below this one, and below those, each as a recording of its own.
+
+        By name, as ``child.started`` says it, in the order in which they began.
+        """
+        found: dict[str, Recording] = {}
+        for record in self.records:
+            if isinstance(record.event, k.ChildStarted):
+                name = record.event.child
+                child = found[name] = Recording(self.where, self.meta, (), None)
+                child.damage, child._is_open = self.damage, self._is_open
+                child.records = Records(seen_from(name, self.records, record.seq))
+        return found
+
+    @cached_property
+    def _own(self) -> list[Record]:
+        return list(own(self.records))
 
     @cached_property
     def usage(self) -> Usage:
-        """Tokens, summed."""
+        """Tokens, summed; those of children too."""
         return usage_of(self.records)
 
     @cached_property
@@ -127,7 +147,7 @@ class Recording:
         and ``crashed`` otherwise.
         """
         is_live = self._is_open or (self.damage is not None and is_held(Path(self.where)))
-        return status_of(self.records, is_live=is_live)
+        return status_of(self._own, is_live=is_live)
 
     @property
     def open_work(self) -> tuple[Open, ...]:
@@ -141,12 +161,13 @@ class Recording:
     def in_doubt(self) -> list[RecordedCall]:
         """Calls of which nobody knows whether they changed the world, and nobody has decided.
 
-        In a crashed log also calls of ``write`` tools that started and have no end.
+        Those of children too. In a crashed log also calls of ``write`` tools that started and have no end.
         """
         is_crashed = self.status == "crashed"
         return [
             call
-            for call in self.tool_calls.values()
+            for one in (self, *self.children.values())
+            for call in one.tool_calls.values()
             if not call.ended
             and (
                 call.outcome == "in_doubt"
@@ -171,7 +192,7 @@ class Recording:
         conversation = Conversation()
         bodies = Bodies(conversation)
         projection = Projection(conversation, bodies)
-        for record in self.records:
+        for record in self._own:
             conversation.evolve(record)
             if bodies.wants(record):
                 bodies.post(record)
@@ -233,8 +254,8 @@ class Recording:
         Raises:
             NotInLogError: record *n* is no ``model.requested``, or nothing could be sent.
         """
-        self._record(n)
-        return self._sent.request(n)
+        name = child_of(self._record(n).actor)
+        return (self.children[name] if name else self)._sent.request(n)
 
     def why(self, n: int) -> Why:
         """Return what led to record *n*: recorded edges only.
@@ -245,7 +266,9 @@ class Recording:
         self._record(n)
         chain = self._causes.chain(n)
         request = next((r.seq for r in chain if isinstance(r.event, k.ModelRequested)), 0)
-        filled = self._sent.filled(request) if request else ()
+        name = child_of(self._record(request).actor) if request else ""
+        sent = (self.children[name] if name else self)._sent
+        filled = sent.filled(request) if request else ()
         return Why(chain=chain, request=request, filled=filled)
 
     def impact(self, n: int) -> tuple[Below, ...]:
@@ -285,7 +308,7 @@ class Recording:
     def _walk(self) -> Walk:
         from tinyagent.actors.standing import Walk
 
-        return Walk(self.records)
+        return Walk(self._own)
 
     @cached_property
     def _sent(self) -> Sent:

@@ -117,6 +117,8 @@ def word(event: Event) -> str:
             | k.UserWithdrawn()
             | k.UserDelivered()
             | k.CancelRequested()
+            | k.ChildEnded()
+            | k.ChildStarted()
             | k.HostAsked()
             | k.HostAnswered()
             | k.HostFailed()

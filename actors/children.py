@@ -1,0 +1,278 @@
+"""Runs agents below one, for its tools, in its log.
+
+A child is a session of its own over the part of the log that is its own. What is left of the
+limits above holds for it, what it uses counts there, and it ends before the call that it runs for.
+After a crash the call that is run again finds its children in the order in which it began them,
+and they go on where they stood; those that it does not ask for end as if they were cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from tinyagent.actors import agent, limits
+from tinyagent.actors.closing import close_cut_off
+from tinyagent.actors.context import Provided
+from tinyagent.actors.state import State
+from tinyagent.actors.tools import Unsettled
+from tinyagent.events import Record, kinds as k
+from tinyagent.events.children import MAIN, child_of, is_below, own
+from tinyagent.runtime.child_log import ChildLog
+from tinyagent.runtime.errors import LogError
+from tinyagent.runtime.journal import Journal, Reader
+from tinyagent.runtime.loops import Machine
+from tinyagent.runtime.stores import Log, Stored, as_record
+
+STOP_S = 0.02
+"""How often a child that begins or ends is asked again to stop."""
+
+
+class Playing(Protocol):
+    """An agent of the host, over the log of a child."""
+
+    @property
+    def state(self) -> State:
+        """What its machine knows."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """How its run ended."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What it answered."""
+        ...
+
+    async def run(self, said: Any) -> Any:
+        """Run it on *said*, or to the end of what its log has of that; return what came of it.
+
+        Raises:
+            Exception: it failed.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Ask it to stop. Nothing happens if it does not run yet, or not any more."""
+        ...
+
+
+def agent_machine(name: str = "agent") -> Machine[State]:
+    """Return an agent, idle and with nothing known."""
+    return Machine(name, agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
+
+
+class _Child(msgspec.Struct):
+    """A child that is on record. ``waits``: for a person."""
+
+    name: str
+    started: int
+    call_id: str
+    limits: dict[str, Any]
+    claimed: bool = False
+    ended: bool = False
+    waits: bool = False
+
+
+class _Under(msgspec.Struct):
+    """A child that is under way. ``playing``: its agent, once it is made."""
+
+    task: asyncio.Task[Any]
+    playing: Any = None
+
+
+class Children:
+    """The agents below the agent of one session.
+
+    Attributes:
+        readers: are posted what is written below.
+        claimed: call ids of the whole log, each with the name of the agent that has it.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        journal: Journal,
+        machine: Machine[State],
+    ) -> None:
+        above = log if isinstance(log, ChildLog) else None
+        self.path = above.child if above is not None else MAIN
+        self.readers: list[Reader] = above.readers if above is not None else []
+        self.claimed: dict[str, str] = above.claimed if above is not None else {}
+        self._log = above.log if above is not None else log
+        self._journal = journal
+        self._machine = machine
+        self._known: dict[str, _Child] = {}
+        self._playing: dict[str, _Under] = {}
+        self._left: set[str] = set()
+
+    def recall(self, stored: list[Stored]) -> list[Record]:
+        """Take in what the log holds; return the records of the agent itself."""
+        records = [as_record(one) for one in own(stored)]
+        for record in records:
+            self._take(record)
+        for one in stored:
+            if is_below(one) and one.kind == k.ModelFinished.kind:
+                event = as_record(one).event
+                if isinstance(event, k.ModelFinished):
+                    self.claimed.update((ref.id, child_of(one.actor)) for ref in event.calls)
+        return records
+
+    def _take(self, record: Record) -> None:
+        match record.event:
+            case k.ChildStarted(child=name, call_id=call_id, limits=left):
+                self._known[name] = _Child(name, record.seq, call_id, left)
+            case k.ChildEnded(child=name, outcome=outcome) if name in self._known:
+                self._known[name].ended = True
+                self._known[name].claimed = outcome == "cancelled"  # nobody goes on with it
+            case _:
+                pass
+
+    def begin(self) -> None:
+        """Let a run begin: its calls may have children, those of the log among them."""
+        self._left = set()
+        for child in self._known.values():
+            child.claimed = child.claimed and child.ended
+
+    async def run(
+        self, asked: Record, label: str, provided: Provided, child: Any, said: Any
+    ) -> Any:
+        """Run *child* on *said* below this one, for the call that *asked* requested.
+
+        Raises:
+            Exception: it failed. Unsettled: it waits for somebody to say what came of a call.
+        """
+        assert isinstance(asked.event, k.ToolRequested)
+        call_id = asked.event.call_id
+        if call_id in self._left:
+            raise RuntimeError(f"call {call_id} is over, and begins no agent any more")
+        begun = self._next(call_id) or self._begin(asked, call_id, label)
+        begun.claimed = True
+        task = asyncio.create_task(self._play(begun, provided, child, said), name=begun.name)
+        self._playing[begun.name] = _Under(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._stop([begun])
+            raise
+        finally:
+            if task.done():
+                self._playing.pop(begun.name, None)
+
+    def _next(self, call_id: str) -> _Child | None:
+        waiting = (c for c in self._known.values() if c.call_id == call_id and not c.claimed)
+        return next(waiting, None)
+
+    def _begin(self, asked: Record, call_id: str, label: str) -> _Child:
+        named = f"{self.path}/{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}"
+        number = 1
+        while f"{named}#{number}" in self._known:
+            number += 1
+        started = k.ChildStarted(f"{named}#{number}", call_id, limits.left(self._machine.state))
+        record = self._journal.append(started, cause=asked.seq, actor="tools")
+        self._take(record)
+        return self._known[started.child]
+
+    async def _play(self, child: _Child, provided: Provided, host_agent: Any, said: Any) -> Any:
+        outcome, content, used = "failed", "", {}
+        try:
+            assert provided.host is not None
+            playing: Playing = provided.host(host_agent, self._log_of(child), child.limits)
+            self._playing[child.name].playing = playing
+            try:
+                result = await playing.run(said)
+            finally:
+                outcome, content = playing.outcome or outcome, playing.text
+                used = limits.used(playing.state)
+            child.waits = playing.outcome == "paused" and _is_in_doubt(playing.state)
+            if child.waits:
+                raise Unsettled
+            return result
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except Unsettled:
+            raise Unsettled(
+                f"{child.name} waits: nobody has said what came of a call that was cut off"
+            ) from None
+        except Exception as error:
+            content = content or str(error)
+            raise
+        finally:
+            if not child.ended and not child.waits:
+                self._end(child, outcome, content, used)
+
+    def _end(self, child: _Child, outcome: Any, content: str, used: dict[str, int]) -> None:
+        ended = k.ChildEnded(child.name, outcome, content, used)
+        with suppress(LogError):  # whoever appends next is told
+            self._take(self._journal.append(ended, cause=child.started, actor="tools"))
+
+    def _log_of(self, child: _Child) -> ChildLog:
+        return ChildLog(
+            self._log,
+            child.name,
+            child.started,
+            readers=self.readers,
+            redactor=self._journal.redactor,
+            claimed=self.claimed,
+        )
+
+    async def stop(self, call_id: str) -> None:
+        """Cancel what runs for a call, and wait for its end; it begins nothing more."""
+        self._left.add(call_id)
+        await self._stop([c for c in self._known.values() if c.call_id == call_id])
+
+    async def leave(self, call_id: str) -> None:
+        """End what was begun for a call and is not over: the call is about to end."""
+        await self.stop(call_id)
+        for child in self._open():
+            if child.call_id == call_id:
+                await self._close(child)
+
+    async def close(self) -> None:
+        """End all children that are not over."""
+        await self._stop(self._known.values())
+        for child in self._open():
+            await self._close(child)
+
+    def _open(self) -> Iterator[_Child]:
+        return (c for c in list(self._known.values()) if not c.ended and not c.waits)
+
+    async def _stop(self, children: Any) -> None:
+        under = [self._playing[child.name] for child in children if child.name in self._playing]
+        while tasks := [each.task for each in under if not each.task.done()]:
+            for each in under:
+                if each.playing is not None:
+                    with suppress(LogError):  # whoever appends next is told
+                        each.playing.cancel()
+            await asyncio.wait(tasks, timeout=STOP_S)
+
+    async def _close(self, child: _Child) -> None:
+        """End *child* without its agent: what it asked for ends as if it was cancelled."""
+        log = self._log_of(child)
+        machine, journal = agent_machine(), Journal(log, self._journal.clock)
+        below = Children(log, journal, machine)
+        records = below.recall(list(log.read()))
+        await below.close()
+        await close_cut_off(machine, journal, records)
+        self._end(child, _outcome(records), "", limits.used(machine.state))
+
+
+def _is_in_doubt(state: State) -> bool:
+    return any(call.phase == "waiting" and call.doubt for call in state.calls.values())
+
+
+def _outcome(records: list[Record]) -> str:
+    """Return how the last run in *records* ended, which were read before it was ended here."""
+    last = next((r.event for r in reversed(records) if isinstance(r.event, _BOUNDS)), None)
+    return last.outcome if isinstance(last, k.RunEnded) else "cancelled"
+
+
+_BOUNDS = k.RunEnded | k.UserSaid | k.UserContinued

@@ -1,0 +1,171 @@
+"""An agent of the host that runs below another: as a tool, or for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tinyagent._running import Running
+from tinyagent._runs import RunFailedError, RunResult
+from tinyagent._tool import EFFECTS
+from tinyagent.actors.context import current_ctx
+from tinyagent.agent_types import (
+    AgentState,
+    AgentTool,
+    AgentToolResult,
+    AssistantMessage,
+    Limits,
+    TextContent,
+)
+from tinyagent.events import kinds as k
+from tinyagent.runtime.child_log import ChildLog
+from tinyagent.runtime.errors import ToolDefinitionError
+
+if TYPE_CHECKING:
+    from tinyagent._engine import Hosted
+    from tinyagent.actors.state import State
+
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "task": {
+            "type": "string",
+            "description": "What to do, with all that must be known for it.",
+        }
+    },
+    "required": ["task"],
+    "additionalProperties": False,
+}
+
+
+class NoAnswerError(RuntimeError):
+    """An agent below ended without an answer; the text is for the model above."""
+
+
+def tool_of(agent: Running, name: str, description: str, effect: str | None) -> AgentTool:
+    """Return *agent* as a tool of another.
+
+    Raises:
+        ToolDefinitionError: *effect* is none.
+    """
+    if effect is None:
+        tools = agent.state.tools or ()
+        effect = "read" if all(tool.effect in ("pure", "read") for tool in tools) else "idempotent"
+    if effect not in EFFECTS:
+        told = f"effect={effect!r} is none of {', '.join(EFFECTS)}"
+        raise ToolDefinitionError(name, "", 0, told, 'effect="write", if it may change things')
+
+    async def execute(
+        call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
+    ) -> AgentToolResult:
+        result: RunResult = await current_ctx().run(agent, arguments["task"])
+        if result.outcome not in ("answered", "stopped"):
+            raise NoAnswerError(_told(name, result))
+        return AgentToolResult([TextContent(text=result.text)])
+
+    return AgentTool(
+        name=name, description=description, parameters=PARAMETERS, execute=execute, effect=effect
+    )
+
+
+def _told(name: str, result: RunResult) -> str:
+    why = {
+        "cancelled": "was cancelled; what it had begun may or may not have taken effect",
+        "over_budget": "has reached a limit before it had an answer",
+        "paused": "waits for an approval, and nobody is there to give it",
+    }[result.outcome]
+    said = f"; it said so far: {result.text}" if result.text else ""
+    return f"The agent {name} {why}{said}"
+
+
+class Below:
+    """An agent that runs below another, in its log."""
+
+    def __init__(
+        self, above: Hosted, agent: Running, log: ChildLog, left: Mapping[str, Any]
+    ) -> None:
+        """Make an agent like *agent*, with a conversation of its own, within what is *left*.
+
+        What it has not of its own is that of the agent *above*: clock, prices, deps, secrets, and
+        who is asked about approvals and doubts.
+        """
+        has, of, state = agent.options, above.options, agent.state
+        options = replace(
+            has,
+            initial_state=AgentState(
+                system_prompt=state.system_prompt,
+                model=state.model,
+                thinking_level=state.thinking_level,
+                tools=list(state.tools or ()),
+            ),
+            log=log,
+            sinks=(),
+            limits=_within(has.limits, left),
+            prices={**(of.prices or {}), **(has.prices or {})} or None,
+            clock=has.clock or above.clock,
+            deps=of.deps if has.deps is None else has.deps,
+            secrets=has.secrets or of.secrets,
+            **agent.assigned(),
+        )
+        options.on_unknown = options.on_unknown or above.on_unknown
+        options.on_approval = options.on_approval or above.on_approval
+        self._log = log
+        self._agent = agent.made_with(options)
+        self._binding = self._agent._engine().binding
+        self.text = ""
+
+    @property
+    def state(self) -> State:
+        """What its machine knows."""
+        return self._binding.session.machine.state
+
+    @property
+    def outcome(self) -> str:
+        """How its run ended; empty if it has not."""
+        return self._binding.outcome
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        self._binding.cancel("above")
+
+    async def run(self, said: Any) -> RunResult:
+        """Run it on *said*, or go on where its log stands; return what came of it.
+
+        Raises:
+            RunFailedError: it failed.
+        """
+        engine = self._agent._engine()
+        self._binding.open()
+        if engine.goes_on in ("end", "take up"):
+            result = await self._agent.run()
+        elif any(stored.kind == k.UserSaid.kind for stored in self._log.read()):
+            result = self._recorded()
+        else:
+            result = await self._agent.run(said)
+        self.text = result.text
+        return result
+
+    def _recorded(self) -> RunResult:
+        """Return what came of a run that is over.
+
+        Raises:
+            RunFailedError: it had failed.
+        """
+        engine, messages = self._agent._engine(), list(self._agent.state.messages)
+        self._binding.outcome = engine.log.status
+        last = next((m for m in reversed(messages) if isinstance(m, AssistantMessage)), None)
+        log = self._log
+        result: RunResult = RunResult(
+            self._binding.outcome, last, messages, f"{log.meta.log[:8]}:{log.seq}"
+        )
+        if result.outcome == "failed":
+            raise RunFailedError(result)
+        return result
+
+
+def _within(own: Limits | None, left: Mapping[str, Any]) -> Limits | None:
+    given = own.model_dump(exclude_none=True) if own is not None else {}
+    for name, allowed in left.items():
+        given[name] = min(given.get(name, allowed), allowed)
+    return Limits(**given) if given else None
