@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -19,14 +19,17 @@ import msgspec
 from tinyagent.actors import agent, limits
 from tinyagent.actors.closing import close_cut_off
 from tinyagent.actors.context import Provided
+from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
-from tinyagent.events.children import MAIN, child_of, is_below, own
+from tinyagent.events.children import MAIN, child_of, is_below, own, seen_from
 from tinyagent.runtime.child_log import ChildLog
-from tinyagent.runtime.errors import LogError
-from tinyagent.runtime.journal import Journal, Reader
+from tinyagent.runtime.errors import DivergenceError, LogError
+from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
+from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.replay import replay
 from tinyagent.runtime.stores import Log, Stored, as_record
 
 STOP_S = 0.02
@@ -69,16 +72,27 @@ def agent_machine(name: str = "agent") -> Machine[State]:
     return Machine(name, agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
 
 
+def diverged(where: str, records: Sequence[Record], name: str = "agent") -> str:
+    """Return the report about where today's code leaves *records*."""
+    report = replay(where, records, [agent_machine(name)])
+    return f"{report.first_divergence}\nNothing was appended."
+
+
 class _Child(msgspec.Struct):
-    """A child that is on record. ``waits``: for a person."""
+    """A child that is on record.
+
+    Attributes:
+        claimed: this attempt of the call has asked for it. waits: for a person.
+        outcome: how it ended; empty before that.
+    """
 
     name: str
     started: int
     call_id: str
     limits: dict[str, Any]
     claimed: bool = False
-    ended: bool = False
     waits: bool = False
+    outcome: str = ""
 
 
 class _Under(msgspec.Struct):
@@ -104,7 +118,7 @@ class Children:
     ) -> None:
         above = log if isinstance(log, ChildLog) else None
         self.path = above.child if above is not None else MAIN
-        self.readers: list[Reader] = above.readers if above is not None else []
+        self.readers: list[Mailbox] = above.readers if above is not None else []
         self.claimed: dict[str, str] = above.claimed if above is not None else {}
         self._log = above.log if above is not None else log
         self._journal = journal
@@ -114,15 +128,26 @@ class Children:
         self._left: set[str] = set()
 
     def recall(self, stored: list[Stored]) -> list[Record]:
-        """Take in what the log holds; return the records of the agent itself."""
+        """Take in what the log holds; return the records of the agent itself.
+
+        Raises:
+            DivergenceError: today's code decides otherwise than the log says of one that is open.
+        """
         records = [as_record(one) for one in own(stored)]
         for record in records:
             self._take(record)
+        redactor = self._journal.redactor
         for one in stored:
+            if redactor is not None:
+                redactor.remember(one.payload)
             if is_below(one) and one.kind == k.ModelFinished.kind:
                 event = as_record(one).event
                 if isinstance(event, k.ModelFinished):
                     self.claimed.update((ref.id, child_of(one.actor)) for ref in event.calls)
+        for child in self._open():
+            theirs = list(map(as_record, own(seen_from(child.name, stored))))
+            if reopened(theirs, agent_machine()).diverged:
+                raise DivergenceError(diverged(self._log.where, theirs, child.name))
         return records
 
     def _take(self, record: Record) -> None:
@@ -130,16 +155,16 @@ class Children:
             case k.ChildStarted(child=name, call_id=call_id, limits=left):
                 self._known[name] = _Child(name, record.seq, call_id, left)
             case k.ChildEnded(child=name, outcome=outcome) if name in self._known:
-                self._known[name].ended = True
-                self._known[name].claimed = outcome == "cancelled"  # nobody goes on with it
+                self._known[name].outcome = outcome
             case _:
                 pass
 
-    def begin(self) -> None:
-        """Let a run begin: its calls may have children, those of the log among them."""
-        self._left = set()
+    def begin(self, call_id: str) -> None:
+        """An attempt of a call begins; the children of those before it are there for it."""
+        self._left.discard(call_id)
         for child in self._known.values():
-            child.claimed = child.claimed and child.ended
+            if child.call_id == call_id:
+                child.claimed = child.waits = False
 
     async def run(
         self, asked: Record, label: str, provided: Provided, child: Any, said: Any
@@ -167,8 +192,9 @@ class Children:
                 self._playing.pop(begun.name, None)
 
     def _next(self, call_id: str) -> _Child | None:
-        waiting = (c for c in self._known.values() if c.call_id == call_id and not c.claimed)
-        return next(waiting, None)
+        """Return the first child of the call that it has not asked for again yet."""
+        begun = (c for c in self._known.values() if c.call_id == call_id and not c.claimed)
+        return next((child for child in begun if child.outcome != "cancelled"), None)
 
     def _begin(self, asked: Record, call_id: str, label: str) -> _Child:
         named = f"{self.path}/{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}"
@@ -206,7 +232,7 @@ class Children:
             content = content or str(error)
             raise
         finally:
-            if not child.ended and not child.waits:
+            if not child.outcome and not child.waits:
                 self._end(child, outcome, content, used)
 
     def _end(self, child: _Child, outcome: Any, content: str, used: dict[str, int]) -> None:
@@ -224,28 +250,35 @@ class Children:
             claimed=self.claimed,
         )
 
-    async def stop(self, call_id: str) -> None:
-        """Cancel what runs for a call, and wait for its end; it begins nothing more."""
-        self._left.add(call_id)
-        await self._stop([c for c in self._known.values() if c.call_id == call_id])
+    async def stop(self, call_id: str | None = None) -> None:
+        """Cancel what runs, for a call that begins nothing more or for all; wait for its end."""
+        self._left.add(call_id or "")
+        await self._stop(c for c in self._known.values() if call_id in (None, c.call_id))
 
     async def leave(self, call_id: str) -> None:
         """End what was begun for a call and is not over: the call is about to end."""
         await self.stop(call_id)
         for child in self._open():
-            if child.call_id == call_id:
+            if child.call_id == call_id and not child.waits:
+                await self._close(child)
+
+    async def settle(self) -> None:
+        """A run begins: end what waited for a person who has decided about its call by now."""
+        calls = self._machine.state.calls
+        for child in self._open():
+            if child.call_id not in calls or calls[child.call_id].phase == "ended":
                 await self._close(child)
 
     async def close(self) -> None:
-        """End all children that are not over."""
-        await self._stop(self._known.values())
+        """End all children that are not over, but for those that wait for a person."""
+        await self.stop()
         for child in self._open():
-            await self._close(child)
+            await self._close(child, unless="paused")
 
-    def _open(self) -> Iterator[_Child]:
-        return (c for c in list(self._known.values()) if not c.ended and not c.waits)
+    def _open(self) -> list[_Child]:
+        return [child for child in self._known.values() if not child.outcome]
 
-    async def _stop(self, children: Any) -> None:
+    async def _stop(self, children: Iterable[_Child]) -> None:
         under = [self._playing[child.name] for child in children if child.name in self._playing]
         while tasks := [each.task for each in under if not each.task.done()]:
             for each in under:
@@ -253,16 +286,23 @@ class Children:
                     with suppress(LogError):  # whoever appends next is told
                         each.playing.cancel()
             await asyncio.wait(tasks, timeout=STOP_S)
+        for each in under:
+            if not each.task.cancelled():
+                each.task.exception()  # it is on record; perhaps nobody waits for it any more
 
-    async def _close(self, child: _Child) -> None:
+    async def _close(self, child: _Child, unless: str = "") -> None:
         """End *child* without its agent: what it asked for ends as if it was cancelled."""
         log = self._log_of(child)
         machine, journal = agent_machine(), Journal(log, self._journal.clock)
         below = Children(log, journal, machine)
         records = below.recall(list(log.read()))
-        await below.close()
+        outcome = _outcome(records)
+        if outcome == unless:
+            return
+        for each in below._open():
+            await below._close(each)
         await close_cut_off(machine, journal, records)
-        self._end(child, _outcome(records), "", limits.used(machine.state))
+        self._end(child, outcome, "", limits.used(machine.state))
 
 
 def _is_in_doubt(state: State) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tinyagent.actors.children import Children, agent_machine as agent_machine
+from tinyagent.actors.children import Children, agent_machine as agent_machine, diverged
 from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
@@ -36,7 +36,6 @@ from tinyagent.runtime.errors import (
 from tinyagent.runtime.journal import Journal, Reader
 from tinyagent.runtime.loops import Live, Worker, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.replay import replay
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log
@@ -160,10 +159,7 @@ class Session:
         return record
 
     def watch(self, name: str, *, below: bool = False) -> Mailbox:
-        """Return a mailbox that gets every record from now on, until ``unwatch``.
-
-        *below*: those of children too.
-        """
+        """Return a mailbox that gets every record from now on; *below*: those of children too."""
         mailbox = Mailbox(name, None)
         if below:
             self.children.readers.append(mailbox)
@@ -175,8 +171,7 @@ class Session:
         """Post nothing more to *mailbox* and let its reader end."""
         self.journal.leave(mailbox)
         self._watchers = [other for other in self._watchers if other is not mailbox]
-        if mailbox in self.children.readers:
-            self.children.readers.remove(mailbox)
+        self.children.readers[:] = [r for r in self.children.readers if r is not mailbox]
         mailbox.close()
 
     @property
@@ -209,7 +204,6 @@ class Session:
         if self._own_signal:
             self.signal = asyncio.Event()
         reopened, self.reopened = self.reopened, Reopened()
-        self.children.begin()
         cast = self._cast(reopened)
         self.is_running = True
         began = self.journal.run = reopened.began or self.log.seq + 1
@@ -219,6 +213,7 @@ class Session:
                 for name, playing in cast.items():
                     stage.create_task(playing, name=name)
                 self._hand_out(reopened)
+                await self.children.settle()
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
@@ -232,7 +227,7 @@ class Session:
             raise self._failed(group) from None
         finally:
             self.is_running = False
-            await self.children.close()
+            await self.children.stop()
             self._leave_stage()
             await self._mirrors.rest()
 
@@ -303,9 +298,6 @@ class Session:
                 self._face.relive(record, is_open=record.seq >= began)
         if not found.began and self._face is not None:
             self._face.recall()
-        if self.journal.redactor is not None:
-            for record in records:
-                self.journal.redactor.remember(record.payload)
         self._append_recovery()
         self.sync()
         for record, decided in self.reopened.missing:
@@ -394,13 +386,7 @@ class Session:
         return error
 
     async def _room(self) -> None:
-        for mailbox in self._watchers:
+        for mailbox in {*self._watchers, *self.children.readers}:
             if len(mailbox) > self.behind_max:
                 await mailbox.room(self.behind_max)
         await self.log.room()
-
-
-def diverged(where: str, records: Sequence[Record]) -> str:
-    """Return the report about where today's code leaves *records*."""
-    report = replay(where, records, [agent_machine()])
-    return f"{report.first_divergence}\nNothing was appended."

@@ -291,6 +291,8 @@ class Tools:
         invocation = self._invocation(
             record, event.call_id, event.name, arguments, event.attempt, progress
         )
+        if self._children is not None:
+            self._children.begin(event.call_id)
         named = f"tool {event.name}, call {event.call_id}"
         task = asyncio.create_task(_awaited(tool, invocation), name=named)
         try:

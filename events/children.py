@@ -108,5 +108,6 @@ def seen_from(child: str, records: Iterable[R], started: int = 0) -> Iterator[R]
             continue
         else:
             name = actor if child_of(actor) != child else actor.removeprefix(below)
+        changed: Any = record  # a struct, whichever of the two
         cause = 0 if record.cause == started else record.cause
-        yield msgspec.structs.replace(record, actor=name, cause=cause)  # type: ignore[type-var]
+        yield msgspec.structs.replace(changed, actor=name, cause=cause)

@@ -39,6 +39,7 @@ FREE: dict[str, tuple[str, ...]] = {
     k.ToolReconciled.kind: ("content",),
     k.ToolSettled.kind: ("content",),
     k.ContextEdited.kind: ("ops",),
+    k.ChildEnded.kind: ("content",),
     k.Foreign.kind: ("raw",),
 }
 _NAMING = frozenset(

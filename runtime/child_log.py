@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from tinyagent.events import KINDS, Redactor, record_of
 from tinyagent.events.children import seen_from
-from tinyagent.runtime.journal import Reader
+from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Durability, Log, LogMeta, LogOptions, Recovered, Stored
 
 
@@ -32,7 +32,7 @@ class ChildLog:
         child: str,
         started: int,
         *,
-        readers: list[Reader],
+        readers: list[Mailbox],
         redactor: Redactor | None,
         claimed: dict[str, str],
     ) -> None:

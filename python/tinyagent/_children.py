@@ -165,7 +165,7 @@ class Below:
 
 
 def _within(own: Limits | None, left: Mapping[str, Any]) -> Limits | None:
-    given = own.model_dump(exclude_none=True) if own is not None else {}
+    given: dict[str, Any] = own.model_dump(exclude_none=True) if own is not None else {}
     for name, allowed in left.items():
         given[name] = min(given.get(name, allowed), allowed)
     return Limits(**given) if given else None

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from tinyagent._settings import Settings
 from tinyagent._options import AgentOptions
+from tinyagent._settings import Settings
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, ImageContent
 
 if TYPE_CHECKING:

@@ -360,9 +360,16 @@ class Agent(Running):
 
     def assigned(self) -> dict[str, Any]:
         """Return the options that were perhaps assigned to this agent since it was made."""
-        names = "stream_fn get_api_key session_id thinking_budgets on_unknown on_approval".split()
-        modes = {"steering_mode": self._modes[0], "follow_up_mode": self._modes[1]}
-        return {**modes, **{name: getattr(self, name) for name in names}}
+        return {
+            "stream_fn": self.stream_fn,
+            "get_api_key": self.get_api_key,
+            "session_id": self.session_id,
+            "thinking_budgets": self.thinking_budgets,
+            "on_unknown": self.on_unknown,
+            "on_approval": self.on_approval,
+            "steering_mode": self.get_steering_mode(),
+            "follow_up_mode": self.get_follow_up_mode(),
+        }
 
     def _engine(self) -> Engine:
         if self._made is None:

@@ -161,7 +161,8 @@ class Recording:
     def in_doubt(self) -> list[RecordedCall]:
         """Calls of which nobody knows whether they changed the world, and nobody has decided.
 
-        Those of children too. In a crashed log also calls of ``write`` tools that started and have no end.
+        Those of children too. In a crashed log also calls of ``write`` tools that started and have
+        no end.
         """
         is_crashed = self.status == "crashed"
         return [

@@ -61,6 +61,8 @@ EXAMPLES: list[Event] = [
     k.OutputRejected(3, ["total: missing"]),
     k.TimerSet(30),
     k.TimerFired(7, 30.5),
+    k.ChildStarted("agent:main/dig#1", "c1", {"tokens_max": 5}),
+    k.ChildEnded("agent:main/dig#1", "answered", "Found.", {"tokens": 3}),
     k.DiagnosticReported("x", "y", {"z": 1}),
     k.ActorFailed("tools", "ValueError", "x", "a.py:1"),
     k.SinkFailed("s", 3, FAILURE),

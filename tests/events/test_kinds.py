@@ -22,7 +22,7 @@ NAMES = (
     " tool.in_doubt tool.reconciled tool.settled approval.requested approval.decided"
     " timer.set timer.fired output.rejected"
     " context.edited turn.ended budget.exceeded run.ended"
-    " diagnostic.reported actor.failed sink.failed foreign"
+    " child.started child.ended diagnostic.reported actor.failed sink.failed foreign"
 )
 
 

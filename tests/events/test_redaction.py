@@ -52,6 +52,8 @@ PLAIN = {
     "run.ended": "outcome state",
     "foreign": "what",
     "output.rejected": "n",
+    "child.started": "child call_id limits",
+    "child.ended": "child outcome used",
     "timer.set": "after_s purpose",
     "timer.fired": "timer seen_s",
 }
