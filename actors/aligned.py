@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tinyagent.actors.state import BEFORE, POLLS
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events import Record, kinds as k
+from tinyagent.events.conversations import Conversations
 from tinyagent.events.messages import Assistant, Block
 from tinyagent.events.work import REQUESTS, field, is_end
 
@@ -76,9 +77,9 @@ class Side:
                 return False
 
     def _fold(self, records: Sequence[Record]) -> None:
-        conversation = Conversation()
+        conversations = Conversations()
         for record in records:
-            conversation.evolve(record)
+            conversation = conversations.evolve(record)
             if record.event.kind in _ENDS:
                 answer = next(m for m in reversed(conversation.messages) if _is_answer(m))
                 assert isinstance(answer, Assistant)

@@ -23,6 +23,8 @@ _UNCOUNTED = {
     "model.retrying": ("delay_s",),
     "model.finished": ("request", "response", "usage"),
     "model.failed": ("request", "usage"),
+    "child.started": ("limits",),
+    "child.ended": ("used",),
     "turn.ended": ("n", "state"),
     "run.ended": ("state",),
 }

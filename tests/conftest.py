@@ -18,6 +18,7 @@ import pytest
 
 from tinyagent.actors.replaying import verify
 from tinyagent.actors.session import Session
+from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import LogError
 from tinyagent.runtime.load import LoadedLog, read_log
 from tinyagent.runtime.log import pack, write_packed
@@ -62,6 +63,8 @@ class Recorded:
     def logs(self) -> Iterator[Log | LoadedLog]:
         """Yield what the test recorded, as far as it can still be read."""
         for log in self._opened.values():
+            if isinstance(log, ChildLog):
+                continue  # a part of another
             if not isinstance(log, FileLog):
                 yield log
                 continue

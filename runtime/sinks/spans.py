@@ -8,12 +8,13 @@ log's usage. What was said is in no span, unless it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import msgspec
 
 from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events.children import child_of
 from tinyagent.events.work import CALL_ENDS, field, is_end
 from tinyagent.runtime.sinks.content import Said
 from tinyagent.runtime.sinks.tracing import (
@@ -24,20 +25,13 @@ from tinyagent.runtime.sinks.tracing import (
     ended_at,
     hex_of,
     link_to,
+    of_model,
 )
 from tinyagent.runtime.stores import LogMeta
 
 REVISION = "1.41.0"
 SCHEMA_URL = f"https://opentelemetry.io/schemas/{REVISION}"
 FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
-_PROVIDERS = {
-    "google": "gcp.gemini",
-    "gemini": "gcp.gemini",
-    "xai": "x_ai",
-    "mistral": "mistral_ai",
-    "azure": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-}
 _FINISH = {"end": "stop", "tools": "tool_call", "length": "length", "filtered": "content_filter"}
 _USAGE = {
     "input": "gen_ai.usage.input_tokens",
@@ -63,7 +57,7 @@ _EVENTS = {
 
 
 class _Run(msgspec.Struct):
-    """A run while it is under way, of the agent or of a child. ``used``: tokens so far."""
+    """A run while it is under way. ``used``: tokens so far."""
 
     span: Span
     used: dict[str, int]
@@ -73,30 +67,48 @@ class _Run(msgspec.Struct):
 class Spans:
     """The fold of a log that yields its spans. ``evolve`` takes each record once, in order.
 
+    Each agent below another has a fold of its own, whose runs lie in the call that they are for.
+
     Args:
         content: whether spans tell what was said. replay: whether to say that it is a replay.
+        child: name of the agent, if it is one below. above: returns what its runs lie in.
     """
 
-    def __init__(self, meta: LogMeta, *, content: bool = False, replay: bool = False) -> None:
+    def __init__(
+        self,
+        meta: LogMeta,
+        *,
+        content: bool = False,
+        replay: bool = False,
+        child: str = "",
+        above: Callable[[], Span | None] = lambda: None,
+    ) -> None:
         self._meta = meta
-        self._agent = meta.name or "agent"
+        self._child = child
+        self._above = above
+        self._agent = child.rpartition("/")[2] or meta.name or "agent"
+        self._content = content
         self._replay = replay
         self._conversation = Conversation()
         self._said = Said(self._conversation) if content else None
         self._run: _Run | None = None
         self._last: Link | None = None
         self._done: Span | None = None
-        self._run_of: dict[int, _Run] = {}
         self._chats: dict[int, Span] = {}
         self._tools: dict[str, Span] = {}
-        self._children: dict[str, _Run] = {}
+        self._children: dict[str, Spans] = {}
         self._epoch = 1
         self._forked = 0
         self._before_ns = 0
 
     def evolve(self, record: Record) -> tuple[list[Span], list[Span]]:
         """Return the spans that *record* opens, and those that it ends."""
-        self._conversation.evolve(record)
+        name = child_of(record.actor)
+        if name != self._child:
+            below = (c for c in self._children.values() if f"{name}/".startswith(f"{c._child}/"))
+            child = next(below, None)
+            return child.evolve(record) if child is not None else ([], [])
+        self._conversation.post(record)
         opened: list[Span] = []
         ended: list[Span] = []
         event = record.event
@@ -108,25 +120,25 @@ class Spans:
             case "user.said" | "user.continued" if field(event, "via") in (None, "prompt"):
                 self._begin(record, opened)
             case "child.started":
-                self._child(record, opened)
+                self._begin_child(record)
             case "child.ended":
-                self._end_run(record, self._children.pop(field(event, "child"), None), ended)
+                self._children.pop(field(event, "child"), None)
             case _:
                 pass
-        run = self._run_of.get(record.cause) or self._run
+        run = self._run
         if run is not None:
-            self._run_of.setdefault(record.seq, run)
             self._within(run, record, opened, ended)
-        if event.kind == "run.ended" and run is self._run:
+        if event.kind == "run.ended":
             self._end_run(record, run, ended)
         self._before_ns = record.at_ns
         return opened, ended
 
     def open(self) -> Iterator[Span]:
         """Yield what is open, as if it ended with the last record: innermost first."""
-        spans = [*self._chats.values(), *self._tools.values()]
-        runs = [*self._children.values(), *([self._run] if self._run is not None else [])]
-        for span in [*spans, *(run.span for run in runs)]:
+        for child in self._children.values():
+            yield from child.open()
+        runs = [self._run.span] if self._run is not None else []
+        for span in [*self._chats.values(), *self._tools.values(), *runs]:
             yield ended_at(span, self._before_ns, "unfinished")
 
     def _within(self, run: _Run, record: Record, opened: list[Span], ended: list[Span]) -> None:
@@ -160,20 +172,21 @@ class Spans:
         if self._run is not None:
             return  # one more prompt of the same run
         links, self._last = [self._last] if self._last is not None else [], None
-        self._run = _Run(self._invoked(record, self._agent, None, links), {})
+        self._run = _Run(self._invoked(record, links), {})
         opened.append(self._run.span)
 
-    def _invoked(self, record: Record, name: str, parent: Span | None, links: list[Link]) -> Span:
+    def _invoked(self, record: Record, links: list[Link]) -> Span:
         attributes: Attributes = {
             "gen_ai.operation.name": "invoke_agent",
-            "gen_ai.agent.name": name,
+            "gen_ai.agent.name": self._agent,
             "gen_ai.conversation.id": self._meta.log,
             "tinyagent.log.id": self._meta.log,
             "tinyagent.epoch": self._epoch,
         }
         if self._replay:
             attributes["tinyagent.replay"] = True
-        span = self._span(record, f"invoke_agent {name}", "internal", parent, attributes)
+        name = f"invoke_agent {self._agent}"
+        span = self._span(record, name, "internal", self._above(), attributes)
         span.links = links
         return span
 
@@ -187,18 +200,19 @@ class Spans:
             self._last = link_to(run.span, {"tinyagent.link": "paused"})
         error = (run.failure or "failed") if outcome == "failed" else ""
         ended.append(ended_at(run.span, record.at_ns, error))
-        if run is self._run:
-            self._run, self._done = None, run.span
-            self._forget()
+        self._run, self._done = None, run.span
+        self._forget()
 
-    def _child(self, record: Record, opened: list[Span]) -> None:
-        name = str(field(record.event, "child") or "child")
-        above = self._run_of.get(record.cause) or self._run
-        tool = self._tools.get(str(field(record.event, "call_id")))
-        parent = tool if tool is not None else above.span if above is not None else None
-        run = _Run(self._invoked(record, name.rpartition("/")[2], parent, []), {})
-        self._children[name] = self._run_of[record.seq] = run
-        opened.append(run.span)
+    def _begin_child(self, record: Record) -> None:
+        name, call_id = (str(field(record.event, each)) for each in ("child", "call_id"))
+
+        def above() -> Span | None:
+            run = self._run.span if self._run is not None else self._done
+            return self._tools.get(call_id, run)
+
+        self._children[name] = Spans(
+            self._meta, content=self._content, replay=self._replay, child=name, above=above
+        )
 
     def _fork(self, record: Record, opened: list[Span]) -> None:
         """What is open is the parent's; a run that the cut went through begins anew here."""
@@ -240,14 +254,14 @@ class Spans:
             opened.append(span)
 
     def _forget(self) -> None:
-        self._run_of, self._chats, self._tools, self._children = {}, {}, {}, {}
+        self._chats, self._tools = {}, {}
 
     # Model calls and tools
 
     def _chat(self, run: _Run, record: Record, asked: int = 0) -> Span:
         settings = self._conversation.settings
         model = str(settings.model.get("id") or "")
-        attributes = {"gen_ai.operation.name": "chat", **_of_model(settings.model)}
+        attributes = {"gen_ai.operation.name": "chat", **of_model(settings.model)}
         attributes["gen_ai.conversation.id"] = self._meta.log
         for theirs, ours in (("temperature", "temperature"), ("max_tokens", "max_tokens")):
             told = settings.options.get(ours)
@@ -368,22 +382,3 @@ def spans_of(
 def _place(span: Span) -> tuple[int, int, bool]:
     is_inner = span.attributes["gen_ai.operation.name"] != "invoke_agent"
     return span.start_ns, span.attributes["tinyagent.seq"], is_inner
-
-
-def _of_model(model: dict[str, Any]) -> Attributes:
-    told: Attributes = {}
-    if provider := str(model.get("provider") or ""):
-        told["gen_ai.provider.name"] = _PROVIDERS.get(provider, provider)
-    if model.get("id"):
-        told["gen_ai.request.model"] = model["id"]
-    host, _, port = _host(str(model.get("base_url") or "")).partition(":")
-    if host:
-        told["server.address"] = host
-        if port.isdigit():
-            told["server.port"] = int(port)
-    return told
-
-
-def _host(url: str) -> str:
-    """Return host and port of *url*, without what might be a secret before them."""
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]

@@ -7,6 +7,14 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 Attributes: TypeAlias = dict[str, Any]
+_PROVIDERS = {
+    "google": "gcp.gemini",
+    "gemini": "gcp.gemini",
+    "xai": "x_ai",
+    "mistral": "mistral_ai",
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+}
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -59,3 +67,23 @@ def hex_of(text: str, digits: int) -> str:
     import hashlib  # loads OpenSSL, which an import of the package shall not
 
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def of_model(model: dict[str, Any]) -> Attributes:
+    """Return what a span tells of a model."""
+    told: Attributes = {}
+    if provider := str(model.get("provider") or ""):
+        told["gen_ai.provider.name"] = _PROVIDERS.get(provider, provider)
+    if model.get("id"):
+        told["gen_ai.request.model"] = model["id"]
+    host, _, port = _host(str(model.get("base_url") or "")).partition(":")
+    if host:
+        told["server.address"] = host
+        if port.isdigit():
+            told["server.port"] = int(port)
+    return told
+
+
+def _host(url: str) -> str:
+    """Return host and port of *url*, without what might be a secret before them."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from tests.recordings import REPLAYS, agent, made_of
 
 from tinyagent.continuing import fork
-from tinyagent.events import Failure, Record, UnknownEvent, kinds as k
+from tinyagent.events import Failure, Record, kinds as k
 from tinyagent.interchange import export
 from tinyagent.recording import Recording
 from tinyagent.runtime.sinks.spans import Spans, spans_of
@@ -166,25 +165,26 @@ def test_failures_say_their_kind_and_what_has_no_end_says_so() -> None:
 
 
 def test_a_child_runs_under_the_tool_that_started_it() -> None:
-    def child(kind: str, **told: Any) -> UnknownEvent:
-        return UnknownEvent(kind, 1, msgspec.json.encode({"child": "agent:main/find#1", **told}))
-
+    name = "agent:main/find#1"
     events: list[Any] = [
         START,
         k.UserSaid("Find out."),
         k.ModelRequested(1),
         CALL,
         k.ToolRequested("c1", "pay"),
-        child("child.started", call_id="c1"),
+        k.ChildStarted(name, "c1"),
+        START,
+        k.UserSaid("Find it."),
         k.ModelRequested(1),
         k.ModelFinished("end", usage={"input": 5, "output": 1}),
-        child("child.ended", outcome="answered"),
+        k.RunEnded("answered"),
+        k.ChildEnded(name, "answered"),
         k.ToolFinished("c1", "found"),
         k.RunEnded("answered"),
     ]
-    causes = (0, 0, 2, 3, 4, 5, 6, 7, 6, 5, 10)
+    causes = (0, 0, 2, 3, 4, 5, 6, 6, 8, 9, 10, 6, 5, 13)
     records = [
-        Record(seq=n, at_ns=n, cause=cause, actor="", event=event)
+        Record(seq=n, at_ns=n, cause=cause, actor=name if 7 <= n <= 11 else "", event=event)
         for n, (event, cause) in enumerate(zip(events, causes, strict=True), 1)
     ]
     found = spans_of(made_of().meta, records)

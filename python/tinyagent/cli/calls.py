@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from tinyagent.actors.limits import USD, cost_pusd
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events import Record, kinds as k
+from tinyagent.events.conversations import Conversations
 
 SECOND_NS = 1_000_000_000
 
@@ -52,10 +53,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
 def model_calls(records: Iterable[Record]) -> Iterator[ModelCall]:
     """Yield the model calls that have an end, in the order of their ends."""
-    conversation = Conversation()
+    conversations = Conversations()
     asked: dict[int, tuple[Record, dict[str, Any]]] = {}
     for record in records:
-        conversation.evolve(record)
+        conversation = conversations.evolve(record)
         event = record.event
         if isinstance(event, k.ModelRequested):
             asked[record.seq] = record, conversation.settings.model
