@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import Event, Record, kinds as k
+from tinyagent.events.children import own
 
 _ENDS = (k.ToolFinished, k.ToolFailed, k.ToolBlocked, k.ToolSettled)
 
@@ -57,7 +58,8 @@ def planned(records: Sequence[Record], at: int, edits: Sequence[Edit] = ()) -> P
     if not 1 <= at <= last:
         raise ValueError(f"there is no record {at} to fork at; the log has 1 to {last}")
     shared = [record for record in records if record.seq <= at]
-    said = [made for edit in edits if (made := _said(edit.told, shared)) is not None]
+    ours = list(own(shared))  # what an agent below said or did cannot be edited
+    said = [made for edit in edits if (made := _said(edit.told, ours)) is not None]
     said.sort(key=lambda made: made.instead or at + 1)
     wanted = min([at, *(made.instead - 1 for made in said if made.instead)])
     replaced = {made.event.call_id for made in said if isinstance(made.event, k.ToolFinished)}
@@ -128,6 +130,10 @@ def _quiet(shared: Sequence[Record], wanted: int, replaced: set[str]) -> tuple[i
                 busy[call_id] = f"call {call_id} was in doubt"
             case k.ApprovalRequested(call_id=call_id) if call_id not in replaced:
                 busy[call_id] = f"call {call_id} waited for an approval"
+            case k.ChildStarted(child=child):
+                busy[child] = f"{child} was running"
+            case k.ChildEnded(child=child):
+                busy.pop(child, None)
             case k.ModelDelta():
                 busy[""] = f"the answer to record {record.cause} was half streamed"
             case k.ModelFinished() | k.ModelFailed() | k.ModelRetrying():

@@ -63,13 +63,13 @@ def verify(
     if today is not None and records:
         instead[records[0].seq] = _frozen(today, records[0])
     reports: list[Report] = []
-    for name, part in _parts(records):
+    for name, part in each_agent(records):
         machines, checks = [agent_machine(name)], [RequestCheck(part)]
         reports.append(replay(where, part, machines, checks, instead=instead, is_loose=is_loose))
     return joined(reports)
 
 
-def _parts(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+def each_agent(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
     """Yield every agent of the log with its own records, as it sees them."""
     yield "agent", list(own(records))
     lost = next((at for at, r in enumerate(records) if isinstance(r.event, k.LogLost)), None)

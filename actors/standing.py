@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors.session import agent_machine
+from tinyagent.actors.children import agent_machine
 from tinyagent.actors.state import State
-from tinyagent.events import Conversation, Fact, Message, Record, Settings, View
+from tinyagent.events import Conversation, Fact, Message, Record, Settings, View, kinds as k
+from tinyagent.events.children import child_of
 from tinyagent.events.work import Open, OpenWork
 
 
@@ -24,6 +25,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         agent: the state of the agent; None where the log is not one that today's agent can read.
         fault: why not. settings: the configuration in force. open: requests without an end.
+        children: the state of each agent below that has begun and not ended, by its name.
     """
 
     seq: int
@@ -32,6 +34,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     open: tuple[Open, ...]
     view: View
     fault: str = ""
+    children: dict[str, State | None] = {}
 
     @property
     def messages(self) -> list[Message]:
@@ -39,14 +42,18 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.view.read()
 
     def plain(self) -> dict[str, Any]:
-        """Return it as JSON values: ``agent settings open messages``, and ``fault`` if any."""
+        """Return it as JSON values: ``agent settings open messages``; ``fault children`` if any."""
         told: dict[str, Any] = {
             "agent": msgspec.to_builtins(self.agent),
             "settings": msgspec.to_builtins(self.settings),
             "open": msgspec.to_builtins(self.open),
             "messages": msgspec.to_builtins(self.messages),
         }
-        return {**told, "fault": self.fault} if self.fault else told
+        if self.fault:
+            told["fault"] = self.fault
+        if self.children:
+            told["children"] = msgspec.to_builtins(self.children)
+        return told
 
 
 class Walk:
@@ -58,22 +65,27 @@ class Walk:
 
     def _begin(self) -> None:
         self._at = 0
-        self._machine = agent_machine()
+        self._machines = {"": agent_machine()}
         self._conversation = Conversation()
         self._work = OpenWork()
-        self._fault = ""
+        self._faults: dict[str, str] = {}
+        self._running: dict[str, None] = {}
 
     def to(self, seq: int) -> Standing:
         """Return how things stood after record *seq*; before the first, nothing is known."""
         self._go(seq)
         return Standing(
             seq=seq,
-            agent=None if self._fault else self._machine.state,
+            agent=self._state(""),
             settings=self._conversation.settings,
             open=self._work.read(),
             view=self._conversation.view(),
-            fault=self._fault,
+            fault=self._faults.get("", ""),
+            children={name: self._state(name) for name in self._running},
         )
+
+    def _state(self, name: str) -> State | None:
+        return None if name in self._faults else self._machines[name].state
 
     def asked(self, seq: int) -> View:
         """Return what the last ``model.requested`` up to record *seq* asked to be answered."""
@@ -87,14 +99,23 @@ class Walk:
         for record in self._records[self._at : end]:
             self._conversation.evolve(record)
             self._work.evolve(record)
-            self._step(record)
+            self._step(child_of(record.actor), record)
         self._at = end
 
-    def _step(self, record: Record) -> None:
-        is_input = isinstance(record.event, Fact) and record.event.kind in self._machine.inputs
-        if self._fault or not is_input:
+    def _step(self, name: str, record: Record) -> None:
+        """Let the agent of that name take its record; the main one has none."""
+        match record.event:
+            case k.ChildStarted(child=child):
+                self._running[child], self._machines[child] = None, agent_machine()
+            case k.ChildEnded(child=child):
+                self._running.pop(child, None)
+            case _:
+                pass
+        machine = self._machines.setdefault(name, agent_machine())
+        is_input = isinstance(record.event, Fact) and record.event.kind in machine.inputs
+        if name in self._faults or not is_input:
             return
         try:
-            self._machine.take(record)
+            machine.take(record)
         except Exception as error:  # whatever an edited log makes of the step
-            self._fault = f"record {record.seq}: {type(error).__name__}: {error}"
+            self._faults[name] = f"record {record.seq}: {type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ import msgspec
 from tinyagent._partial import arguments_of
 from tinyagent.events import Conversation, Failure, Record, kinds as k
 from tinyagent.events.codec import restored
+from tinyagent.events.conversations import Conversations
 from tinyagent.events.lifecycle import SessionForked
 from tinyagent.events.messages import result_of
 from tinyagent.events.work import CALL_ENDS, REQUESTS, field, is_end
@@ -78,10 +79,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 def tool_calls(records: Iterable[Record]) -> dict[str, RecordedCall]:
     """Return every tool call by its id, in the order in which the model made them."""
-    conversation = Conversation()
+    conversations = Conversations()
     found: dict[str, RecordedCall] = {}
     for record in records:
-        conversation.evolve(record)
+        conversation = conversations.evolve(record)
         event = record.event
         if isinstance(event, k.ModelFinished):
             for ref in event.calls:

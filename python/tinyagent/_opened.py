@@ -96,6 +96,11 @@ class OpenLog:
         return self.recording.tool_calls
 
     @property
+    def every_call(self) -> dict[str, RecordedCall]:
+        """As of ``Recording``."""
+        return self.recording.every_call
+
+    @property
     def children(self) -> dict[str, Recording]:
         """As of ``Recording``."""
         return self.recording.children

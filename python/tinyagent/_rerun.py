@@ -10,6 +10,7 @@ from tinyagent._bodies import Bodies
 from tinyagent._runs import RunFailedError
 from tinyagent.agent_types import AgentEvent, AgentMessage, AssistantMessage, MessageStartEvent
 from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.messages import said_in
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Inputs:
         self.runs: list[_Run] = []
         self._bodies = Bodies(Conversation())
         turn, is_running = 0, False
-        for record in recording.records:
+        for record in own(recording.records):
             match record.event:
                 case k.UserSaid(via="prompt") | k.UserContinued():
                     if not is_running:

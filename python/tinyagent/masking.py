@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tinyagent._redacting import redactor_for
-from tinyagent.actors.replaying import Requests
+from tinyagent.actors.replaying import Requests, each_agent
 from tinyagent.actors.session import agent_machine
 from tinyagent.events import Conversation, Event, Fact, Record, Redactor, encode, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
@@ -38,7 +38,8 @@ def masked(records: Sequence[Record], redactor: Redactor) -> dict[int, Event]:
     """Return what takes the place of events, by number; of the others nothing changes."""
     now = _texts(records, redactor)
     if now:
-        _Again(records, redactor, now).compute()
+        for _, of_one in each_agent(records):
+            _Again(of_one, redactor, now).compute()
     return now
 
 

@@ -115,6 +115,11 @@ class Recording:
         return tool_calls(self._own)
 
     @cached_property
+    def every_call(self) -> dict[str, RecordedCall]:
+        """As ``tool_calls``, but those of children too: no id is used twice in a log."""
+        return tool_calls(self.records)
+
+    @cached_property
     def children(self) -> dict[str, Recording]:
         """The agents that ran below this one, and below those, each as a recording of its own.
 
@@ -167,8 +172,7 @@ class Recording:
         is_crashed = self.status == "crashed"
         return [
             call
-            for one in (self, *self.children.values())
-            for call in one.tool_calls.values()
+            for call in self.every_call.values()
             if not call.ended
             and (
                 call.outcome == "in_doubt"
@@ -180,9 +184,9 @@ class Recording:
     def approvals_pending(self) -> list[RecordedCall]:
         """Calls that wait for somebody to approve them."""
         return [
-            self.tool_calls[work.call_id]
+            self.every_call[work.call_id]
             for work in self.open_work
-            if work.kind == "approval.requested" and work.call_id in self.tool_calls
+            if work.kind == "approval.requested" and work.call_id in self.every_call
         ]
 
     def events(self) -> Iterator[AgentEvent]:
@@ -309,13 +313,13 @@ class Recording:
     def _walk(self) -> Walk:
         from tinyagent.actors.standing import Walk
 
-        return Walk(self._own)
+        return Walk(self.records)
 
     @cached_property
     def _sent(self) -> Sent:
         from tinyagent.actors.sent import Sent
 
-        return Sent(self.where, self._numbers, self._walk)
+        return Sent(self.where, {record.seq: record for record in self._own}, self._walk)
 
     @cached_property
     def _causes(self) -> Causes:

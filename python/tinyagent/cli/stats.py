@@ -93,7 +93,7 @@ def shares(recordings: Iterable[Recording], by: By) -> list[Share]:
                     tally.tokens(asked.usage)
             continue
         doubts = {call.call_id for call in recording.in_doubt}
-        for call in recording.tool_calls.values():
+        for call in recording.every_call.values():
             if call.called <= shared:
                 continue
             is_doubted = call.call_id in doubts

@@ -8,6 +8,7 @@ import msgspec
 
 from tinyagent.cli.calls import SECOND_NS, cost_usd
 from tinyagent.events import Record, kinds as k
+from tinyagent.events.children import own
 from tinyagent.recording import Recording
 
 
@@ -44,7 +45,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summary_of(recording: Recording) -> Summary:
     """Return what there is to say of *recording* in a line."""
     meta, records = recording.meta, recording.records
-    said = [r.event for r in records if isinstance(r.event, k.UserSaid)]
+    said = [r.event for r in own(records) if isinstance(r.event, k.UserSaid)]
     first = next((one for one in said if one.via == "prompt"), said[0] if said else None)
     return Summary(
         log=meta.log,
@@ -56,9 +57,9 @@ def summary_of(recording: Recording) -> Summary:
         status=recording.status,
         records=len(records),
         at_ns=records[-1].at_ns if records else 0,
-        took_s=sum(runs_s(records)),
+        took_s=sum(runs_s(list(own(records)))),
         turns=sum(isinstance(r.event, k.ModelRequested) for r in records),
-        tools=len(recording.tool_calls),
+        tools=len(recording.every_call),
         in_doubt=len(recording.in_doubt),
         approvals=len(recording.approvals_pending),
         tokens=recording.usage.total_tokens,

@@ -10,6 +10,7 @@ from tinyagent.cli.calls import SECOND_NS, dollars
 from tinyagent.cli.render import Line, Piece, bad, bold, dim, line, safe
 from tinyagent.cli.summary import counted, seconds, summary_of, text_of
 from tinyagent.events import Record, kinds as k
+from tinyagent.events.children import CHILD, child_of
 from tinyagent.events.messages import Assistant
 from tinyagent.events.work import field
 from tinyagent.recording import Recording
@@ -47,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seq: what it is called: of a model call its request. until: the record that ended it.
         name: of the tool. took_s: None where nothing was waited for.
         input, output: tokens, as the provider told them. is_bad: it failed, or is in doubt.
+        agent: of an agent below, its name.
     """
 
     seq: int
@@ -58,12 +60,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: int | None = None
     output: int | None = None
     is_bad: bool = False
+    agent: str = ""
 
 
 def transcript(recording: Recording, until: int | None = None, *, after: int = 0) -> Iterator[Line]:
     """Yield what was said and done, one line each; behind record *after*, up to *until*."""
     yield head(recording)
-    wide = max((len(call.name) for call in recording.tool_calls.values()), default=0)
+    wide = max((len(call.name) for call in recording.every_call.values()), default=0)
     shown = 0
     for row in rows(recording):
         if row.until > after and (until is None or row.until <= until):
@@ -95,6 +98,8 @@ def told(row: Row, wide: int = 0) -> Line:
     elif row.name:
         start.append(dim(f"{seconds(row.took_s):>6}  "))
         start.append(f"{safe(row.name):{wide}}  ")
+    if row.agent:
+        start.append(dim(f"{safe(row.agent.removeprefix(CHILD))}  "))
     text = f"✗ {row.text}" if row.is_bad and row.label != "in doubt" else row.text
     return line(*start, bad(text) if row.is_bad else text)
 
@@ -111,19 +116,33 @@ def _tokens(row: Row) -> str:
 def rows(recording: Recording) -> Iterator[Row]:
     """Yield every record that a person wants to read."""
     numbers = {record.seq: record for record in recording.records}
-    answers = {m.seq: m for m in recording.conversation.messages if isinstance(m, Assistant)}
+    said = [
+        m for one in (recording, *recording.children.values()) for m in one.conversation.messages
+    ]
+    answers = {m.seq: m for m in said if isinstance(m, Assistant)}
     for record in recording.records:
-        if isinstance(record.event, k.ModelFinished | k.ModelFailed):
-            yield _answered(record, numbers.get(record.cause), answers.get(record.cause))
-        elif record.event.kind.startswith("tool."):
-            row = _called(record, recording)
-            if row is not None:
-                yield row
-        else:
-            label, text = _said(record)
-            if label:
-                is_bad = isinstance(record.event, k.HostFailed | k.ActorFailed)
-                yield Row(seq=record.seq, until=record.seq, label=label, text=text, is_bad=is_bad)
+        for row in _rows(record, recording, numbers, answers):
+            child = child_of(record.actor)
+            yield msgspec.structs.replace(row, agent=child) if child else row
+
+
+def _rows(
+    record: Record,
+    recording: Recording,
+    numbers: dict[int, Record],
+    answers: dict[int, Assistant],
+) -> Iterator[Row]:
+    if isinstance(record.event, k.ModelFinished | k.ModelFailed):
+        yield _answered(record, numbers.get(record.cause), answers.get(record.cause))
+    elif record.event.kind.startswith("tool."):
+        row = _called(record, recording)
+        if row is not None:
+            yield row
+    else:
+        label, text = _said(record)
+        if label:
+            is_bad = isinstance(record.event, k.HostFailed | k.ActorFailed)
+            yield Row(seq=record.seq, until=record.seq, label=label, text=text, is_bad=is_bad)
 
 
 def _answered(record: Record, asked: Record | None, answer: Assistant | None) -> Row:
@@ -152,7 +171,7 @@ def _answered(record: Record, asked: Record | None, answer: Assistant | None) ->
 def _called(record: Record, recording: Recording) -> Row | None:
     """Return what came of a tool call, if *record* says so."""
     event, is_bad, label = record.event, False, "tool"
-    call = recording.tool_calls.get(str(field(event, "call_id")))
+    call = recording.every_call.get(str(field(event, "call_id")))
     match event:
         case k.ToolFinished(content=content):
             text, is_bad = text_of(content), bool(field(event, "is_error"))
@@ -186,6 +205,10 @@ def _said(record: Record) -> tuple[str, str]:
             return "cancel", reason
         case k.RunEnded(outcome=outcome):
             return "end", outcome
+        case k.ChildStarted(child=child):
+            return "child", f"{child.removeprefix(CHILD)} begins"
+        case k.ChildEnded(child=child, outcome=outcome):
+            return "child", f"{child.removeprefix(CHILD)} has ended: {outcome}"
         case k.DiagnosticReported(name=diagnostic, message=message):
             return "note", f"{diagnostic}: {message}"
         case _ if event.kind in NEVER_FOLDED:
@@ -238,7 +261,7 @@ def _bars(recording: Recording, until: int | None) -> Iterator[tuple[int, str, i
                 mark = "  ✗" if isinstance(record.event, k.ModelFailed) else ""
                 name = f"model #{start.event.n}"
                 found.append((start.seq, name, start.at_ns, record.at_ns, mark))
-    for call in recording.tool_calls.values():
+    for call in recording.every_call.values():
         began = call.started_ns or call.called_ns
         seq = call.started or call.called
         if not began or (until is not None and seq > until):

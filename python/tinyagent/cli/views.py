@@ -66,6 +66,8 @@ def state(found: Standing) -> Iterator[Line]:
     for group in ("agent", "settings"):
         for name, known in (plain[group] or {}).items():
             yield line(dim(f"  {group:9} "), name, "  ", value(known))
+    for name, known in plain.get("children", {}).items():
+        yield line(dim("  child     "), name, "  ", value((known or {}).get("phase", "unknown")))
     for work in plain["open"]:
         about = " ".join(str(work[name]) for name in ("call_id", "hook") if work.get(name))
         told = f"{work['seq']} {work['kind']} {about}".rstrip()

@@ -60,7 +60,7 @@ class Steps:
     """Words for the records of one log."""
 
     def __init__(self, recording: Recording) -> None:
-        self._calls = recording.tool_calls
+        self._calls = recording.every_call
         self._numbers = {record.seq: record.event for record in recording.records}
 
     def word(self, record: Record) -> str:

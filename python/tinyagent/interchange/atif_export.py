@@ -10,6 +10,7 @@ import msgspec
 
 from tinyagent._version import VERSION
 from tinyagent.events import kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.interchange import Exported
 from tinyagent.interchange.atif import FAILED
@@ -46,8 +47,8 @@ def export(recording: Recording) -> Exported:
         },
         "extra": {"tinyagent.status": recording.status},
     }
-    for record in recording.records:
-        if isinstance(record.event, k.ContextEdited | k.Foreign):
+    for record in own(recording.records):
+        if isinstance(record.event, k.ContextEdited | k.Foreign | k.ChildStarted):
             lost[f"{record.event.kind} records"] += 1
     body = msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
     return Exported(body, dict(sorted(lost.items())))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinyagent.events import kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.messages import Assistant, Message, Result, User
 from tinyagent.interchange import Exported
 from tinyagent.recording import Recording
@@ -30,9 +31,11 @@ def export(recording: Recording, *, thinking: bool = True) -> Exported:
         parts.extend(_message(message, lost, thinking=thinking))
     if recording.status not in ("answered", "empty"):
         parts.append(f"*{recording.status.replace('_', ' ')}*")
-    for record in recording.records:
+    for record in own(recording.records):
         if isinstance(record.event, k.ContextEdited):
             lost["context edits"] += 1
+        elif isinstance(record.event, k.ChildStarted):
+            lost["agents below"] += 1
         elif isinstance(record.event, k.Foreign):
             lost["foreign records"] += 1
     text = "\n\n".join(part.strip("\n") for part in parts) + "\n"

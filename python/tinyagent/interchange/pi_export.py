@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import canonical, digest, kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.closing import place_of
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User
 from tinyagent.interchange import Exported
@@ -71,8 +72,8 @@ def _path(
             lines.append(json_of(entry))
     if not lines and recording.conversation.messages:
         lost["ends of branches within others"] += 1
-    for record in recording.records:
-        if isinstance(record.event, k.ContextEdited | k.Foreign):
+    for record in own(recording.records):
+        if isinstance(record.event, k.ContextEdited | k.Foreign | k.ChildStarted):
             lost[f"{record.event.kind} records"] += 1
     return lines
 

@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.messages import Assistant, Custom, Message, Result
 from tinyagent.recording import Recording
 
@@ -46,7 +47,9 @@ def lessons(recording: Recording, lost: Counter[str], *, failed: bool) -> list[M
     while kept and not isinstance(kept[-1], Assistant):
         lost["messages without an answer"] += 1
         kept.pop()
-    lost["context edits"] += sum(isinstance(r.event, k.ContextEdited) for r in recording.records)
+    for record in own(recording.records):
+        lost["context edits"] += isinstance(record.event, k.ContextEdited)
+        lost["agents below"] += isinstance(record.event, k.ChildStarted)
     return kept
 
 

@@ -11,7 +11,8 @@ from tinyagent.actors.providers.hosted import HOSTED, described
 from tinyagent.actors.replaying import Requests
 from tinyagent.actors.standing import Walk
 from tinyagent.actors.transports import Timed
-from tinyagent.events import View, canonical, kinds as k
+from tinyagent.events import Record, View, canonical, kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.codec import restored
 from tinyagent.recording import Recording
 
@@ -71,11 +72,16 @@ def question(asked: View) -> Any:
 
 
 def answers_in(recording: Recording) -> Iterator[Told]:
-    """Yield every answer; of a request that was sent again, what came last."""
-    walk = Walk(recording.records)
+    """Yield every answer, to children too; of a request that was sent again, what came last."""
+    for one in (recording, *recording.children.values()):
+        yield from _answers(list(own(one.records)))
+
+
+def _answers(records: Sequence[Record]) -> Iterator[Told]:
+    walk = Walk(records)
     views: dict[int, View] = {}
     told: dict[int, Told] = {}
-    for record in recording.records:
+    for record in records:
         event = record.event
         match event:
             case k.ModelRequested():
@@ -126,7 +132,7 @@ def runs_in(recording: Recording) -> tuple[list[Done], dict[str, k.ToolReconcile
     for record in recording.records:
         match record.event:
             case k.ToolStarted(call_id=call_id):
-                call = recording.tool_calls[call_id]
+                call = recording.every_call[call_id]
                 last[call_id] = Done(call_id, call.name, call.arguments, record.seq)
                 runs.append(last[call_id])
             case k.ToolProgressed() as said if said.call_id in last:

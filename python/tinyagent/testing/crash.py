@@ -109,7 +109,7 @@ def effects(of: Log | Recording) -> Effects:
     """Return what the tool calls of a log did to the world."""
     recording = of if isinstance(of, Recording) else load(of)
     found: dict[str, Effect] = {}
-    for call in recording.tool_calls.values():
+    for call in recording.every_call.values():
         key = idempotency_key(recording.meta.log, call.call_id)
         found[call.call_id] = Effect(
             call_id=call.call_id, name=call.name, effect=call.effect, key=key

@@ -114,7 +114,7 @@ class _Names:
     def __init__(self, recording: Recording) -> None:
         self._keys: dict[str, str] = {}
         self._ids = {recording.meta.log: "<log>", recording.ref: "<log>"}
-        for number, call_id in enumerate(recording.tool_calls, 1):
+        for number, call_id in enumerate(recording.every_call, 1):
             self._ids[call_id] = f"call{number}"
         longest_first = sorted(filter(None, self._ids), key=len, reverse=True)
         words = "|".join(map(re.escape, longest_first))

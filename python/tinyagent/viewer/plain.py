@@ -10,6 +10,8 @@ import msgspec
 
 from tinyagent._visible import visible
 from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events.children import CHILD, child_of
+from tinyagent.events.conversations import Conversations
 from tinyagent.events.messages import Assistant
 from tinyagent.viewer.blanks import length
 from tinyagent.viewer.packed import since
@@ -43,12 +45,14 @@ def transcript(recording: Recording, content: bool, last: int | None) -> Iterato
 class _Teller:
     def __init__(self, content: bool) -> None:
         self._content = content
+        self._conversations = Conversations()
         self._conversation = Conversation()
 
     def lines(self, record: Record) -> Iterator[str]:
-        self._conversation.evolve(record)
+        self._conversation = self._conversations.evolve(record)
+        child = child_of(record.actor).removeprefix(CHILD)
         for title, text in self._told(record):
-            yield f"{record.seq:>6}  {visible(title)}"
+            yield f"{record.seq:>6}  {visible(f'{child}  {title}' if child else title)}"
             if text:
                 shown = visible(text) if self._content else length(text)
                 yield from (f"        {line}" for line in shown.split("\n"))
@@ -67,6 +71,10 @@ class _Teller:
             case k.ModelFailed(failure=failure):
                 yield f"model failed: {failure.kind}", failure.message
                 yield from self._answer()
+            case k.ChildStarted(child=child):
+                yield f"{child.removeprefix(CHILD)} begins", ""
+            case k.ChildEnded(child=child, outcome=outcome):
+                yield f"{child.removeprefix(CHILD)} has ended: {outcome}", ""
             case k.RunEnded(outcome=outcome):
                 yield f"end: {outcome}", ""
             case event if event.kind in _CALL_KINDS:
