@@ -5,8 +5,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tinyagent._binding import Binding, Setup
@@ -88,6 +87,7 @@ class Engine:
             relived=keeper.take,
         )
         self._made = True
+        self._expect()
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
         above = log.redactor if isinstance(log, ChildLog) else None
@@ -96,14 +96,23 @@ class Engine:
         self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
 
     def run(
-        self, messages: Sequence[AgentMessage], show: Show, *, is_watched: bool
+        self,
+        messages: Sequence[AgentMessage],
+        show: Show,
+        *,
+        is_watched: bool,
+        output: Any = None,
     ) -> AsyncGenerator[AgentEvent]:
         """Run the agent on *messages*, as its events are read; without any it goes on from where
         it stands.
 
         *is_watched*: somebody may steer at any event, so the queues are asked when all events so
-        far were delivered.
+        far were delivered. *output*: the type of the answer, if it is not the agent's own.
+
+        Raises:
+            TypeError: it is no type that an answer can have.
         """
+        self._expect(output)
         self._is_watched = is_watched
         session = self.binding.session
         session.behind_max = BEHIND_MAX
@@ -123,22 +132,20 @@ class Engine:
             self.binding.session.keeps_interrupted = on_interrupted == "keep"
         self.binding.open()
 
-    @contextmanager
-    def expecting(self, output: Any) -> Generator[None]:
-        """Let the run in the block end with an answer of the type *output*; None: with any.
-
-        Raises:
-            TypeError: it is no type that an answer can have.
-        """
+    def _expect(self, output: Any = None) -> None:
+        """Let runs end with an answer of the type *output*; None: of the agent's own, or any."""
+        outputs = self.binding.outputs
+        outputs.form = self._form(self._agent.options.output)
         if output is not None:
             self.binding.open()  # what a log begins with is not the configuration of one run
-            form: Form[Any] = Form(output)
-            form.choose(self._setup(), self._agent.state.tools or [])
-            self.binding.outputs.form = form
-        try:
-            yield
-        finally:
-            self.binding.outputs.form = None
+            outputs.form = self._form(output)
+
+    def _form(self, wanted: Any) -> Form[Any] | None:
+        if wanted is None:
+            return None
+        form: Form[Any] = Form(wanted)
+        form.choose(self._setup(), self._agent.state.tools or [])
+        return form
 
     def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:
         """Record what a person decided about a call that waits."""
@@ -168,6 +175,8 @@ class Engine:
 
     def configuration(self) -> k.SessionStarted:
         """Return the configuration that a new log would start with, masked as it would be."""
+        if not self.binding.session.is_running:
+            self._expect()
         started = self._redactor.take(self.binding.configuration(), 0).event
         assert isinstance(started, k.SessionStarted)
         return started

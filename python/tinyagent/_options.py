@@ -100,8 +100,8 @@ class AgentOptions:
         tool_choice: ``auto``, ``none``, ``required``, or the name of the tool to call.
         output_schema: JSON Schema of every answer that is not a call; a model that cannot be held
             to it says so.
-        output_retries_max: how often an answer is asked for again that is not of the type that
-            ``run(output=...)`` wants.
+        output: the type of every answer, as of ``run(output=...)``, which counts before it.
+        output_retries_max: how often an answer is asked for again that is not of that type.
         extra_body: fields of a provider's own for the request; they come last, and replace.
         fallback: models, or names of them, that are asked in turn when the one before does not
             answer: its network, its limits, its refusal; not what is wrong with the request.
@@ -156,6 +156,7 @@ class AgentOptions:
     tool_choice: str | None = None
     output_schema: dict[str, Any] | None = None
     extra_body: dict[str, Any] | None = None
+    output: Any = None
     output_retries_max: int = 2
     clock: Clock | None = None
     transport: Transport | None = None
@@ -171,8 +172,9 @@ class AgentOptions:
         """Refuse contradictions, and find the models by their names.
 
         Raises:
-            TypeError: ``retry`` and ``retries_max`` were both given; or ``fallback`` with a
-                stream function of the host's own, which is asked whatever the model.
+            TypeError: ``retry`` and ``retries_max`` were both given, or ``output`` and
+                ``output_schema``; or ``fallback`` with a stream function of the host's own, which
+                is asked whatever the model.
             UnknownModelError: a name in ``fallback`` stands for none.
         """
         self.fallback = [model_of(each) for each in self.fallback]
@@ -181,6 +183,8 @@ class AgentOptions:
             raise TypeError("AgentOptions: fallback has no meaning with a stream_fn of your own")
         if self.retry is not None and self.retries_max is not None:
             raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
+        if self.output is not None and self.output_schema is not None:
+            raise TypeError("AgentOptions: output was given twice, as output and as output_schema")
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
@@ -230,17 +234,18 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
     wanted = {name: value for name, value in named.items() if value is not None}
     if "tools" in wanted:
         wanted["tools"] = list(wanted["tools"])
-    options = replace(opts) if opts is not None else AgentOptions()
+    options = opts or AgentOptions()
     for name in wanted.keys() - _OF_STATE:
-        if getattr(options, name) is not None:
+        before = getattr(options, name)
+        if before is not None and (name != "fallback" or before):
             raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
-        setattr(options, name, wanted.pop(name))
+    options = replace(options, **{n: wanted.pop(n) for n in wanted.keys() - _OF_STATE})
     if opts is None and options.limits is None:
         options.limits = Limits(turns_max=TURNS_MAX)
     if not wanted:
         return options
-    before: Any = options.initial_state
-    state = AgentState.model_validate(before) if isinstance(before, dict) else before
+    given: Any = options.initial_state
+    state = AgentState.model_validate(given) if isinstance(given, dict) else given
     for name in wanted:
         if state is not None and getattr(state, name):
             raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")

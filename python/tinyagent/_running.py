@@ -53,9 +53,7 @@ class Running(Settings):
         """
         from tinyagent._runs import result_of
 
-        events = await self._begun(input_data)
-        with self._engine().expecting(output):
-            return await result_of(events, self._engine().binding)
+        return await result_of(await self._begun(input_data, output), self._engine().binding)
 
     @overload
     def run_sync(self, input_data: Input | None = None) -> RunResult: ...
@@ -79,21 +77,33 @@ class Running(Settings):
             "  try       await agent.run(...)"
         )
 
-    def events(self, input_data: Input | None = None) -> Run[Event]:
+    @overload
+    def events(self, input_data: Input | None = None) -> Run[Event]: ...
+    @overload
+    def events(
+        self, input_data: Input | None = None, *, output: type[Output]
+    ) -> Run[Event, Output]: ...
+    def events(self, input_data: Input | None = None, *, output: Any = None) -> Run[Event, Any]:
         """Return a run of the agent to watch: its events, in the log's own vocabulary.
 
         Nothing happens before it is entered, or its first event is asked for. What goes wrong at
-        run time is not raised: the last event, ``RunEnded``, says it.
+        run time is not raised: the last event, ``RunEnded``, says it. *output*: as of ``run``.
         """
         from tinyagent._runs import Run, event_of
 
-        return Run(lambda: self._begun(input_data), self._engine, event_of)
+        return Run(lambda: self._begun(input_data, output), self._engine, event_of)
 
-    def records(self, input_data: Input | None = None) -> Run[Record]:
+    @overload
+    def records(self, input_data: Input | None = None) -> Run[Record]: ...
+    @overload
+    def records(
+        self, input_data: Input | None = None, *, output: type[Output]
+    ) -> Run[Record, Output]: ...
+    def records(self, input_data: Input | None = None, *, output: Any = None) -> Run[Record, Any]:
         """Return a run to watch as ``events`` does: every record of the session, children too."""
         from tinyagent._runs import Run, as_it_is
 
-        return Run(lambda: self._begun(input_data), self._engine, as_it_is, below=True)
+        return Run(lambda: self._begun(input_data, output), self._engine, as_it_is, below=True)
 
     def as_tool(self, name: str, description: str, *, effect: Effect | None = None) -> AgentTool:
         """Return this agent as a tool of another, which runs it below itself, in its log.
@@ -119,7 +129,7 @@ class Running(Settings):
         """Return the options that were perhaps assigned to this agent since it was made."""
         raise NotImplementedError
 
-    async def _begun(self, input_data: Input | None) -> AsyncGenerator[AgentEvent]:
+    async def _begun(self, input_data: Input | None, output: Any) -> AsyncGenerator[AgentEvent]:
         """Return a run of the agent, ready to begin.
 
         Raises:
@@ -131,7 +141,7 @@ class Running(Settings):
         messages = [] if input_data is None else self._inputs(input_data)
         if not messages and not self._engine().goes_on:
             raise RuntimeError(NOTHING)
-        return self._run(messages, is_watched=self._is_listened_to)
+        return self._run(messages, is_watched=self._is_listened_to, output=output)
 
     @property
     def _is_listened_to(self) -> bool:
@@ -147,6 +157,6 @@ class Running(Settings):
         raise NotImplementedError
 
     def _run(
-        self, messages: Sequence[AgentMessage], *, is_watched: bool
+        self, messages: Sequence[AgentMessage], *, is_watched: bool, output: Any = None
     ) -> AsyncGenerator[AgentEvent]:
         raise NotImplementedError

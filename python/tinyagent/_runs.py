@@ -112,7 +112,7 @@ async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunR
     return result
 
 
-class Run(Generic[T]):
+class Run(Generic[T, Output]):
     """One run of an agent, to watch: an async iterator, and an async context manager.
 
     It begins when it is entered, or when its first item is asked for. Leaving it early, by
@@ -135,10 +135,10 @@ class Run(Generic[T]):
         self._below = below
         self._mailbox: Mailbox | None = None
         self._playing: asyncio.Task[None] | None = None
-        self._results: list[RunResult] = []
+        self._results: list[RunResult[Output]] = []
 
     @property
-    def result(self) -> RunResult:
+    def result(self) -> RunResult[Output]:
         """What came of the run, whatever it was.
 
         Raises:
@@ -148,7 +148,7 @@ class Run(Generic[T]):
             raise RuntimeError("the run has not ended: its result is there after the last event")
         return self._results[0]
 
-    def __aiter__(self) -> Run[T]:
+    def __aiter__(self) -> Run[T, Output]:
         """Return this run."""
         return self
 
@@ -183,7 +183,7 @@ class Run(Generic[T]):
             raise
         await playing
 
-    async def __aenter__(self) -> Run[T]:
+    async def __aenter__(self) -> Run[T, Output]:
         """Begin the run."""
         await self._started()
         return self

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from tinyagent._engine import Engine
     from tinyagent._limits import Prices
     from tinyagent._opened import OpenLog
+    from tinyagent.events import Redact
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
 
@@ -103,6 +104,11 @@ class Agent(Running):
         limits: Limits | None = None,
         prices: Prices | None = None,
         compaction: Compaction | None = None,
+        output: Any = None,
+        retry: Retry | None = None,
+        fallback: Sequence[Model | str] | None = None,
+        redact: Redact | None = None,
+        on_approval: OnApproval | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
@@ -111,15 +117,19 @@ class Agent(Running):
             tools: functions under ``@tool``, and ``AgentTool`` objects.
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
             limits: where a run ends although it is not done; without *opts* after 100 turns, if
-                nobody says otherwise. prices, compaction: see ``AgentOptions``.
+                nobody says otherwise.
+            output: the type of every answer; ``run(output=...)`` counts before it.
+            prices, compaction, retry, fallback, redact, on_approval: see ``AgentOptions``.
 
         Raises:
-            TypeError: a setting was given both ways. UnknownModelError: the name stands for none.
+            TypeError: a setting was given both ways, or *output* is no type that an answer can
+                have. UnknownModelError: the name stands for none.
             ValueError: money is limited, and the price of the model is not given.
         """
         named: dict[str, Any] = {"model": model, "system_prompt": system_prompt, "tools": tools}
         named |= {"log": log, "limits": limits, "prices": prices, "compaction": compaction}
-        named |= {"deps": deps, "secrets": secrets}
+        named |= {"deps": deps, "secrets": secrets, "output": output, "retry": retry}
+        named |= {"fallback": fallback, "redact": redact, "on_approval": on_approval}
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)
         self.options = opts or AgentOptions()
@@ -313,12 +323,13 @@ class Agent(Running):
         self._check_limits()
 
     async def _run(
-        self, messages: Sequence[AgentMessage], *, is_watched: bool
+        self, messages: Sequence[AgentMessage], *, is_watched: bool, output: Any = None
     ) -> AsyncGenerator[AgentEvent]:
         self._running = True
         self._keeper.begin()
         try:
-            run = self._engine().run(messages, self._show, is_watched=is_watched)
+            engine = self._engine()
+            run = engine.run(messages, self._show, is_watched=is_watched, output=output)
             async with aclosing(run) as events:
                 async for event in events:
                     yield event

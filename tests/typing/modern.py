@@ -138,6 +138,8 @@ async def watch() -> None:
             async for event in run:
                 print(word(event))
         assert_type(run.result, RunResult)
+        async with agent.events("What does it cost?", output=Deps) as priced:
+            assert_type(priced.result.output, Deps)
         async for record in agent.records("And another"):
             assert_type(record, Record)
         assert_type(agent.log, OpenLog)
