@@ -32,7 +32,10 @@ Decided = tuple[Event, ...]
 def configured(state: State, changes: Mapping[str, Any]) -> State:
     """Return *state* with the limits in *changes*, and with the name of the model."""
     if "limits" in changes:
-        state = _set(state, limits=changes["limits"])
+        given = dict(changes["limits"])
+        if "cost_usd_max" not in given:
+            given.pop("prices", None)  # for who reads the log; nothing is decided by them
+        state = _set(state, limits=given)
     if "model" in changes:
         given = changes["model"]
         named = {name: given[name] for name in ("provider", "id", "api") if name in given}

@@ -39,15 +39,20 @@ Prices = Mapping[str, Price]
 def logged_limits(
     limits: Limits | None, prices: Prices | None, models: Sequence[Model | None] = ()
 ) -> dict[str, Any]:
-    """Return *limits* as the log holds them, with *prices* if money is limited.
+    """Return *limits* as the log holds them, with *prices*: who reads the log counts with them.
 
     Raises:
         ValueError: money is limited and one of *models* has no price.
     """
     out: dict[str, Any] = limits.model_dump(exclude_none=True) if limits is not None else {}
+    table = {
+        name: {kind: usd for kind, usd in msgspec.structs.asdict(price).items() if usd is not None}
+        for name, price in (prices or {}).items()
+    }
+    if table:
+        out["prices"] = table
     if "cost_usd_max" not in out:
         return out
-    table = {name: msgspec.structs.asdict(price) for name, price in (prices or {}).items()}
     for model in models:
         if model is None or not model.id:
             continue
@@ -60,8 +65,4 @@ def logged_limits(
             )
     if not table:
         raise ValueError("cost_usd_max needs prices: what a model costs is not in this library")
-    out["prices"] = {
-        name: {kind: usd for kind, usd in price.items() if usd is not None}
-        for name, price in table.items()
-    }
     return out

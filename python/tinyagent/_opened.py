@@ -111,6 +111,11 @@ class OpenLog:
         return self.recording.usage
 
     @property
+    def cost(self) -> float | None:
+        """As of ``Recording``."""
+        return self.recording.cost
+
+    @property
     def status(self) -> Status:
         """As of ``Recording``."""
         return self.recording.status

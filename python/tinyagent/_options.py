@@ -105,8 +105,8 @@ class AgentOptions:
         extra_body: fields of a provider's own for the request; they come last, and replace.
         fallback: models, or names of them, that are asked in turn when the one before does not
             answer: its network, its limits, its refusal; not what is wrong with the request.
-        limits: where a run ends although it is not done. prices: what ``cost_usd_max`` counts
-            with, by ``provider:id`` or id of the model.
+        limits: where a run ends although it is not done. prices: what ``cost_usd_max``, and who
+            reads the log, counts with, by ``provider:id`` or id of the model. On record.
         compaction: when the oldest turns are no longer shown to the model; never, if not given.
         retry: how a failed request is sent again; ``retries_max`` is the compatible word for it.
         log: where its events go; None keeps them in memory.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tinyagent._costs import cost_usd
 from tinyagent._facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
 from tinyagent.actors.replaying import verify
 from tinyagent.events import Conversation, Record, Settings, kinds as k
@@ -142,6 +143,14 @@ class Recording:
     def usage(self) -> Usage:
         """Tokens, summed; those of children too."""
         return usage_of(self.records)
+
+    @cached_property
+    def cost(self) -> float | None:
+        """US dollars for all answers, at the prices that the log was written with.
+
+        None if the price of one is not known, or its provider told no usage: that is no zero.
+        """
+        return cost_usd(self.records)
 
     @cached_property
     def status(self) -> Status:

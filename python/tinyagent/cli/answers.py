@@ -65,6 +65,7 @@ class Show(Answer, kw_only=True, tag="tinyagent.show/1"):
     request: PlainRequest | UnsetType = UNSET
     record: int | UnsetType = UNSET
     state: dict[str, Any] | UnsetType = UNSET
+    cost_usd: float | None = None
 
 
 class Tail(Answer, kw_only=True, tag="tinyagent.tail/1"):

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from tinyagent._costs import SECOND_NS
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Ls
-from tinyagent.cli.calls import SECOND_NS, dollars
 from tinyagent.cli.options import COMMON, Common
 from tinyagent.cli.render import Line, Piece, answer, bad, bold, dim, emit, line, safe
-from tinyagent.cli.summary import Summary, counted, summary_of
+from tinyagent.cli.summary import Summary, counted, dollars, summary_of
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.errors import LogError, LogNotFoundError
 from tinyagent.verbs import load

@@ -139,7 +139,7 @@ class Share(msgspec.Struct, kw_only=True):
 
     Attributes:
         p50_s, p95_s: half of the calls, and 19 of 20, took no longer; None without an end.
-        tokens: 0 for a tool.
+        tokens: 0 for a tool. cost_usd: None where the price of one call is not known.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Share(msgspec.Struct, kw_only=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
+    cost_usd: float | None = None
 
 
 class Checked(msgspec.Struct, kw_only=True):

@@ -52,6 +52,7 @@ def run(
             where=recording.where,
             status=recording.status,
             usage=recording.usage,
+            cost_usd=recording.cost,
             in_doubt=[call.call_id for call in recording.in_doubt],
             damage=recording.damage,
             **told,

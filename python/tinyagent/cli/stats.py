@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from tinyagent._costs import SECOND_NS, ModelCall, model_calls, summed
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Stats
-from tinyagent.cli.calls import SECOND_NS, model_calls
 from tinyagent.cli.options import COMMON, ONE, Common
 from tinyagent.cli.parts import Share
 from tinyagent.cli.render import Line, Piece, answer, bad, bold, dim, emit, line, safe
-from tinyagent.cli.summary import counted, seconds
+from tinyagent.cli.summary import counted, dollars, seconds
 from tinyagent.recording import Recording
 from tinyagent.verbs import load
 
@@ -27,6 +27,7 @@ class Tally:
     def __init__(self, name: str) -> None:
         self.share = Share(name=name)
         self._took_s: list[float] = []
+        self._costs: list[float | None] = []
 
     def call(self, took_s: float | None, *, failed: bool, in_doubt: bool = False) -> None:
         """Count a call."""
@@ -36,8 +37,10 @@ class Tally:
         if took_s is not None:
             self._took_s.append(took_s)
 
-    def tokens(self, usage: dict[str, object]) -> None:
-        """Count what a provider told."""
+    def spent(self, call: ModelCall) -> None:
+        """Count what a provider told of *call*, and what it cost."""
+        self._costs.append(call.cost_usd)
+        usage = call.usage
         for name in ("input", "output", "cache_read"):
             number = usage.get(name)
             if isinstance(number, int):
@@ -47,6 +50,7 @@ class Tally:
     def read(self) -> Share:
         """Return the share."""
         self.share.p50_s = quantile(self._took_s, 50)
+        self.share.cost_usd = summed(self._costs)
         self.share.p95_s = quantile(self._took_s, 95)
         return self.share
 
@@ -90,7 +94,7 @@ def shares(recordings: Iterable[Recording], by: By) -> list[Share]:
                 if asked.asked.seq > shared:
                     tally = of(asked.model_id if by == "model" else day(asked.asked.at_ns))
                     tally.call(asked.took_s, failed=asked.has_failed)
-                    tally.tokens(asked.usage)
+                    tally.spent(asked)
             continue
         doubts = {call.call_id for call in recording.in_doubt}
         for call in recording.every_call.values():
@@ -119,6 +123,7 @@ def table(rows: Sequence[Share], by: By) -> Iterator[Line]:
     if not rows:
         yield line(dim(f"no {'tool' if by == 'tool' else 'model'} was called"))
     wide = max((len(safe(row.name)) for row in rows), default=0)
+    is_priced = any(row.cost_usd is not None for row in rows)
     for row in rows:
         calls = f"{counted(row.calls, 'call'):>10}"
         failed = f"   {row.failed:,} failed"
@@ -133,6 +138,7 @@ def table(rows: Sequence[Share], by: By) -> Iterator[Line]:
         if by != "tool":
             tokens = f"   {row.input_tokens:>9,} in {row.output_tokens:>9,} out"
             told.append(tokens + f" {row.cache_read_tokens:>9,} from cache")
+            told.append(f"   {dollars(row.cost_usd):>10}" if is_priced else "")
         yield line(*told)
 
 
@@ -140,9 +146,12 @@ def as_prometheus(rows: Sequence[Share], by: By) -> Iterator[str]:
     """Yield *rows* in the text format of Prometheus, version 0.0.4."""
     counters = ["calls", "failed", *(["in_doubt"] if by == "tool" else [])]
     counters += [] if by == "tool" else ["input_tokens", "output_tokens", "cache_read_tokens"]
+    counters += ["cost_usd"] if any(row.cost_usd is not None for row in rows) else []
     for name in counters:
         metric = f"tinyagent_{'tool' if by == 'tool' else 'model'}_{name}_total"
         yield f"# TYPE {metric} counter"
         for row in rows:
+            if getattr(row, name) is None:
+                continue
             label = safe(row.name).replace("\\", "\\\\").replace('"', '\\"')
             yield f'{metric}{{{by}="{label}"}} {getattr(row, name)}'

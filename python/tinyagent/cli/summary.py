@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from tinyagent.cli.calls import SECOND_NS, cost_usd
+from tinyagent._costs import SECOND_NS
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import Recording
@@ -64,7 +64,7 @@ def summary_of(recording: Recording) -> Summary:
         approvals=len(recording.approvals_pending),
         tokens=recording.usage.total_tokens,
         first=text_of(first.content) if first is not None else "",
-        cost_usd=cost_usd(records),
+        cost_usd=recording.cost,
     )
 
 
@@ -105,6 +105,11 @@ def seconds(took_s: float | None) -> str:
         return f"{took_s:.1f} s"
     minutes, left = divmod(round(took_s), 60)
     return f"{minutes} m {left:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} m"
+
+
+def dollars(cost: float | None) -> str:
+    """Return *cost* as a person reads it: what is not known is no zero."""
+    return "-" if cost is None else f"${cost:,.4f}"
 
 
 def counted(number: int, word: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tinyagent.cli.calls import SECOND_NS, dollars
+from tinyagent._costs import SECOND_NS
 from tinyagent.cli.render import Line, Piece, bad, bold, dim, line, safe
-from tinyagent.cli.summary import counted, seconds, summary_of, text_of
+from tinyagent.cli.summary import counted, dollars, seconds, summary_of, text_of
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.children import CHILD, child_of
 from tinyagent.events.messages import Assistant

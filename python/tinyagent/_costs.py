@@ -1,4 +1,4 @@
-"""The model calls of a log that have an end: what was asked, and what it cost."""
+"""The model calls of a log that have an end: what was asked, and what it cost. Pure folds."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def model_calls(records: Iterable[Record]) -> Iterator[ModelCall]:
 
 def cost_usd(records: Iterable[Record]) -> float | None:
     """Return what all answers cost; None if that of one is not known, or there is none."""
-    costs = [call.cost_usd for call in model_calls(records)]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known and len(known) == len(costs) else None
+    return summed(call.cost_usd for call in model_calls(records))
 
 
-def dollars(cost: float | None) -> str:
-    """Return *cost* as a person reads it: what is not known is no zero."""
-    return "-" if cost is None else f"${cost:,.4f}"
+def summed(costs: Iterable[float | None]) -> float | None:
+    """Return the sum of *costs*; None if one of them is not known, or there is none."""
+    given = list(costs)
+    known = [cost for cost in given if cost is not None]
+    return sum(known) if known and len(known) == len(given) else None
