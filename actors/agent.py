@@ -2,10 +2,10 @@
 
 ::
 
-    idle -- user.said --> (poll) --> (context) --> thinking -- model.finished --> acting
-     ^                                                |                             |
-     |                                                | no calls                    | last result
-     +---- run.ended <-- (poll) <-- (stop?) <-- turn.ended <-- (poll) <-- (after) --+
+    idle -- user.said --> (poll) --> (context, request) --> thinking -- model.finished --> acting
+     ^                                                         |                             |
+     |                                                         | no calls                    | last
+     +------- run.ended <-- (poll) <-- (stop?) <-- turn.ended <-- (poll) <-- (after) --------+
 
 Steps in brackets happen only if the host installed their hook. The state refers to content by
 number, never by value; it holds no text, no time, no bytes. So the same records give the same
@@ -29,7 +29,9 @@ from tinyagent.actors.state import (
     CONTEXT,
     FOLLOW_UP,
     KEY,
+    MESSAGE,
     OUTPUT,
+    REQUEST,
     STEERING,
     STOP,
     UNKNOWN,
@@ -191,10 +193,10 @@ def _take(queue: tuple[int, ...], mode: str) -> tuple[tuple[int, ...], tuple[int
 # Model
 
 
-def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
-    """Ask the model, unless a limit forbids it; *shaped*: the context hook has answered."""
+def _think(state: State, answered: str = "") -> tuple[State, Decided]:
+    """Ask the model, unless a limit forbids it; *answered*: the hook that has just answered."""
     decided: Decided = ()
-    if not shaped:
+    if not answered:
         over = limits.crossed(state)
         if over is not None:
             return _end_run(state, "over_budget", over)
@@ -206,6 +208,9 @@ def _think(state: State, *, shaped: bool = False) -> tuple[State, Decided]:
         if CONTEXT in state.hooks:
             state, asked = _ask(state, CONTEXT)
             return state, decided + asked
+    if REQUEST in state.hooks and answered != REQUEST:
+        state, asked = _ask(state, REQUEST)
+        return state, decided + asked
     n = state.n + 1
     state = _set(
         state, phase="thinking", asking="", n=n, turns=state.turns + 1, calls={}, instead={}
@@ -304,8 +309,8 @@ def _ask(state: State, hook: str, call_id: str | None = None) -> tuple[State, De
 def _hooked(
     state: State, event: k.HostAnswered | k.HostFailed, record: Record
 ) -> tuple[State, Decided]:
-    if event.hook == KEY:
-        return state, ()  # between the streamer and the host
+    if event.hook in (KEY, MESSAGE):
+        return state, ()  # between the streamer, or who hears the users, and the host
     if event.hook in _ABOUT_CALLS and state.phase == "acting":
         about = gate.gated if event.hook == BEFORE else gate.decided_by_host
         return _onward(*about(state, event))
@@ -323,8 +328,8 @@ def _hooked(
             return _polled(state)
         case "get_follow_up_messages":
             return _followed(state)
-        case "context":
-            return _think(state, shaped=True)
+        case "context" | "request":
+            return _think(state, event.hook)
         case "execute_tool_calls":
             return _batched(state, event)
         case "output":

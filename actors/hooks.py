@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from tinyagent.actors.context import Contexts, given
 from tinyagent.actors.flag import Flag
 from tinyagent.actors.limits import is_cut
-from tinyagent.actors.state import AFTER, BATCH, KEY
+from tinyagent.actors.state import AFTER, BATCH, KEY, MESSAGE
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.loops import Live, Say
@@ -56,8 +56,8 @@ class Hooks:
         """Yield what the hook answered, or that it failed."""
         event = record.event
         assert isinstance(event, k.HostAsked)
-        if event.hook == KEY:
-            return  # between the streamer and the host
+        if event.hook in (KEY, MESSAGE):
+            return  # between the streamer, or who hears the users, and the host
         is_repeated = record.seq in self._reopened
         if is_repeated and event.hook == BATCH:
             # The tools that it ran are not on record: to ask again could run them again.

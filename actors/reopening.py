@@ -193,8 +193,8 @@ def look_for_open(
         if record.seq < found.began:
             continue
         match record.event:
-            case k.HostAsked(hook="get_api_key"):
-                pass  # the streamer's own question; it asks again
+            case k.HostAsked(hook="get_api_key" | "message"):
+                pass  # the streamer asks again; what was not recorded nobody said
             case k.ModelRequested():
                 asked[record.seq] = record
                 found.attempts[record.seq] = int(record.seq > shared)

@@ -12,11 +12,11 @@ import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.hosted import HOSTED, Description, described
+from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest, kinds as k
 from tinyagent.events.children import children_of, own, seen_from
-from tinyagent.events.messages import Message
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences, joined
 from tinyagent.runtime.replay import Finding, replay
 
@@ -39,7 +39,7 @@ class Requests:
         api = asked.settings.model.get("api", "")
         if self._provider is None or self._provider.api != api:
             self._provider = provider_for(api)
-        return self._provider.body(asked.settings, asked.read())
+        return patched(self._provider.body(asked.settings, asked.read()), asked.edits)
 
     def digest(self, asked: View) -> str:
         """Return the digest of the request that *asked* makes."""
@@ -129,10 +129,7 @@ class RequestCheck:
         """Compare the request to the model that was asked instead of the session's."""
         if event.model is None or not event.request:
             return None
-        views = (
-            View(msgspec.structs.replace(c.asked.settings, model=event.model), *_of(c.asked))
-            for c in (self._then, self._now)
-        )
+        views = (fold.asked.to(event.model) for fold in (self._then, self._now))
         return self._compare(record, event.request, *views)
 
     def _compare(self, record: Record, recorded: str, then: View, today: View) -> Finding | None:
@@ -169,10 +166,6 @@ class RequestCheck:
             for found in differences(then, now)
         ]
         return "configuration: " + "; ".join(changed) if changed else "the request builder changed"
-
-
-def _of(asked: View) -> tuple[list[Message], int]:
-    return asked.messages, asked.length
 
 
 _SPOKEN = (

@@ -9,6 +9,7 @@ import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
+from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.streamer import Heard
 from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
 from tinyagent.events import Settings, View, digest
@@ -72,7 +73,7 @@ class ProviderSource:
         messages = asked.read()
         self._report_roles(messages)
         try:
-            self._body = self._provider.body(asked.settings, messages)
+            self._body = patched(self._provider.body(asked.settings, messages), asked.edits)
         except ValueError as error:
             self._body = Failure("invalid", f"failed to start {api} stream: {error}")
             return ""

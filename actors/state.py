@@ -15,6 +15,8 @@ STOP, KEY = "should_stop_after_turn", "get_api_key"
 UNKNOWN, APPROVAL = "on_unknown", "on_approval"
 OUTPUT = "output"
 """Asked whether an answer has the form that was asked for."""
+REQUEST, MESSAGE = "request", "message"
+"""Asked with the body of a request before it is sent; with what is said, before it is recorded."""
 BATCH = "execute_tool_calls"
 """Asked instead of running the tools, where the host has put a function of its own there."""
 

@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from tinyagent.actors import transports
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.speech import Speech, logged
@@ -159,8 +157,7 @@ class Streamer:
             yield k.ModelRetrying(self._sent + 1, interrupted, 0.0, first)
         for left, model in zip(range(len(others), -1, -1), [None, *others], strict=True):
             if model is not None and self._given_up is not None:
-                settings = msgspec.structs.replace(asked.settings, model=model)
-                asked = View(settings, asked.messages, asked.length)
+                asked = asked.to(model)
                 again = self._sent + 1, logged(self._given_up), 0.0
                 yield k.ModelRetrying(*again, model, self.source.digest(asked))
             key: str | None = None

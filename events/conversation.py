@@ -14,6 +14,7 @@ import msgspec
 from tinyagent.events import kinds as k
 from tinyagent.events.children import MAIN, is_below
 from tinyagent.events.closing import Closings
+from tinyagent.events.codec import restored
 from tinyagent.events.context import LAYERED, Layer
 from tinyagent.events.messages import (
     Assistant,
@@ -34,15 +35,25 @@ from tinyagent.events.settings import Settings, changed, settings_of
 
 
 class View(msgspec.Struct, frozen=True):
-    """The conversation as of one record: cheap to take, and it never changes."""
+    """The conversation as of one record: cheap to take, and it never changes.
+
+    ``edits``: what a hook changed in the body of the request that is made of it.
+    """
 
     settings: Settings
     messages: list[Message]
     length: int
+    edits: tuple[Any, ...] = ()
 
     def read(self) -> list[Message]:
         """Return the messages."""
         return self.messages[: self.length]
+
+    def to(self, model: dict[str, Any]) -> View:
+        """Return what *model* is asked instead; a body in another protocol is left unedited."""
+        settings = msgspec.structs.replace(self.settings, model=model)
+        is_alike = model.get("api") == self.settings.model.get("api")
+        return View(settings, self.messages, self.length, self.edits if is_alike else ())
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -77,6 +88,7 @@ class Conversation:
         self._refusals: dict[str, str] = {}
         self.asked = View(self.settings, self.messages, 0)
         self._ops: list[Any] = []
+        self._edits: tuple[Any, ...] = ()
         self.queued: dict[int, Message] = {}
         self.closings = Closings()
         self.layer = Layer()
@@ -150,6 +162,8 @@ class Conversation:
                 self.layer.corrections.add(record.seq)
             case k.HostAnswered(hook="context", ops=ops):
                 self._ops = ops or []
+            case k.HostAnswered(hook="request", ops=ops):
+                self._edits = tuple(restored(ops or []))
             case k.ContextEdited(why=why) if why in LAYERED:
                 self.layer.take(record, self.messages)
             case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
@@ -161,10 +175,16 @@ class Conversation:
         self._asked_seq, self._is_open = record.seq, True
         self._begin()
         self._instead = None
-        self.asked = self.context()
-        if self._ops:
-            shaped = applied(self.asked.read(), self._ops, record.seq)
-            self.asked, self._ops = View(self.settings, shaped, len(shaped)), []
+        self.asked = self.next_asked(record.seq)
+        self._ops, self._edits = [], ()
+
+    def next_asked(self, seq: int) -> View:
+        """Return what a ``model.requested`` would ask that was record *seq*."""
+        asked = self.context()
+        if not self._ops and not self._edits:
+            return asked
+        shaped = applied(asked.read(), self._ops, seq)
+        return View(self.settings, shaped, len(shaped), self._edits)
 
     def _begin(self) -> None:
         self._answer, self._open = {}, []

@@ -120,7 +120,8 @@ class HostAnswered(Fact, frozen=True):
     """What the hook answered, each with the fields that are its own.
 
     Attributes:
-        n: messages given by a queue hook. ops: changes of the context for one request.
+        n: messages given by a queue hook. ops: changes of the context, or of the body, for one
+            request.
         found: a key was found. stop: whether the run ends after this turn.
         arguments: arguments changed. block: the tool is not run, this is its result.
         skipped: the hook was not called, for the arguments do not fit the tool.

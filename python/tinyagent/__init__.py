@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
+    from tinyagent._hooks import Hooks as Hooks
     from tinyagent._limits import Price as Price
     from tinyagent._opened import OpenLog as OpenLog
     from tinyagent._runs import (
@@ -182,6 +183,7 @@ else:
         "EventStream": "agent_types",
         "FileSink": "runtime.sinks.files",
         "FunctionTool": "_tool",
+        "Hooks": "_hooks",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
         "Message": "agent_types",

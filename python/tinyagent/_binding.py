@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -16,9 +15,11 @@ import msgspec
 from tinyagent._bodies import Bodies
 from tinyagent._configured import model_of, options_of
 from tinyagent._decisions import Decisions, rule_in, rule_of
-from tinyagent._host import HostHooks, HostTool, find_tool, said, spec_of
+from tinyagent._host import HostHooks, HostTool, find_tool, spec_of
 from tinyagent._output import Outputs
+from tinyagent._queues import Queues
 from tinyagent._replaced import replaced_execution
+from tinyagent._seams import Seams
 from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
@@ -79,8 +80,6 @@ class Binding:
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
-        self._inbox: deque[tuple[str, AgentMessage]] = deque()
-        self._queued: dict[str, list[int]] = {"steer": [], "follow_up": []}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seen = 0
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -100,6 +99,7 @@ class Binding:
             face=self,
             conversation=conversation,
         )
+        self.queues = Queues(self.session, self.seams, self.in_loop)
         self.session.journal.join(self.bodies)
         self.session.journal.join(self.decisions)
         self.decisions.rule_of = lambda name: rule_in(self._tools(), name)
@@ -116,6 +116,7 @@ class Binding:
             lambda: self.session.append(event, live=live)
         )
         self.outputs = Outputs(conversation)
+        self.seams = Seams(conversation, self.hooks.report)
         self.decisions = Decisions(conversation, log.meta.log)
         self.projection = Projection(conversation, self.bodies)
         self._sources = Sources(
@@ -142,6 +143,7 @@ class Binding:
             machine.UNKNOWN: self.decisions.ask_unknown,
             machine.APPROVAL: self.decisions.ask_approval,
             machine.OUTPUT: self.outputs.ask,
+            machine.REQUEST: self.seams.ask_request,
             machine.STEERING: self._poll,
             machine.FOLLOW_UP: self._poll,
         }
@@ -209,6 +211,7 @@ class Binding:
             machine.APPROVAL: self.decisions.on_approval
             or next(filter(None, map(rule_of, self._tools() or ())), None),
             machine.OUTPUT: self.outputs.form,
+            machine.REQUEST: self.seams.see_requests or None,
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.
@@ -220,36 +223,12 @@ class Binding:
         """What the host's own code raised, other than tools and their hooks."""
         return self._sources.raised or self.hooks.raised
 
-    # Queues
-
-    def queue(self, via: str, message: AgentMessage) -> None:
-        """Let *message* wait for its delivery. From any thread."""
-        self._inbox.append((via, message))
-        self.in_loop(self.drain)
-
-    def withdraw(self, *ways: str) -> None:
-        """Take back what is queued. From any thread."""
-        kept = [item for item in self._inbox if item[0] not in ways]
-        self._inbox.clear()
-        self._inbox.extend(kept)
-        seqs = [seq for via in ways for seq in self._queued[via]]
-        for via in ways:
-            self._queued[via] = []
-        if seqs:
-            self.session.append(k.UserWithdrawn(seqs))
-
-    def drain(self) -> None:
-        """Put on record what waits in the inbox."""
-        while self._inbox:
-            via, message = self._inbox.popleft()
-            event, live = said(message, via)
-            record = self.session.append(event, live=live)
-            self._queued[via].append(record.seq)
+    # Questions that wait until what led to them was delivered
 
     async def _poll(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Answer when every event so far was delivered, so a listener may still steer."""
         await self._wait_seen(seq)
-        self.drain()
+        await self.queues.drained()
         return await self.hooks.ask_queue(asked)
 
     async def _ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
@@ -299,7 +278,7 @@ class Binding:
         conversation = self.session.conversation
         self.bodies.keep(conversation.queued)
         state = self.session.machine.state
-        self._queued = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
+        self.queues.seqs = {"steer": list(state.steering), "follow_up": list(state.follow_ups)}
         self._recalled(self.bodies.as_of_now())
 
     # The run
@@ -332,7 +311,7 @@ class Binding:
         self._loop = asyncio.get_running_loop()
         session = self.session
         self.open()
-        self.drain()
+        await self.queues.drained()
         if not inputs:
             async for event in self._unheard(show):
                 yield event
@@ -356,6 +335,7 @@ class Binding:
             await playing
             self.hooks.raise_interruption()
         finally:
+            await self.queues.rest()
             if not playing.done():
                 await self._stop(playing)
             while (record := await mailbox.get()) is not None:

@@ -17,6 +17,7 @@ from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._output import Form
 from tinyagent._redacting import redactor_for, register
 from tinyagent._resolve import thinking_of
+from tinyagent._seams import after_of, before_of, observers
 from tinyagent._state import awaited
 from tinyagent.actors.context import Provided, no_secret
 from tinyagent.actors.state import POLLS
@@ -82,7 +83,7 @@ class Engine:
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
             transport=agent.options.transport,
-            sinks=agent.options.sinks,
+            sinks=(*agent.options.sinks, *observers(agent.options)),
             recalled=keeper.recall,
             relived=keeper.take,
         )
@@ -95,7 +96,7 @@ class Engine:
         self.binding.session.journal.redactor = self._redactor
         self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
 
-    def run(
+    async def run(
         self,
         messages: Sequence[AgentMessage],
         show: Show,
@@ -111,20 +112,21 @@ class Engine:
 
         Raises:
             TypeError: it is no type that an answer can have.
+            Exception: whatever a message hook raised; nothing was said then.
         """
         self._expect(output)
         self._is_watched = is_watched
         session = self.binding.session
         session.behind_max = BEHIND_MAX
         self.binding.open()
-        inputs = [said(message, "prompt") for message in messages]
         if self.goes_on == "end":
-            if inputs:
+            if messages:
                 raise RunUnfinishedError(session.log.where, session.reopened.began)
-        else:
-            self._adopt()
-            inputs = inputs or [Live(k.UserContinued(), None)]
-        return self.binding.run(inputs, show)
+            return self.binding.run([], show)
+        self._adopt()
+        heard = await self.binding.queues.hear(messages)
+        inputs = [said(message, "prompt") for message in heard]
+        return self.binding.run(inputs or [Live(k.UserContinued(), None)], show)
 
     def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:
         """Open the session on what its log holds."""
@@ -268,7 +270,9 @@ class Engine:
         convert = options.convert_to_llm
         hooks.transform = options.transform_context
         hooks.convert = None if convert is default_convert_to_llm else convert
-        hooks.before, hooks.after = options.before_tool_call, options.after_tool_call
+        hooks.before = before_of(options.before_tool_call, options.hooks)
+        hooks.after = after_of(options.after_tool_call, options.hooks)
+        self.binding.seams.hooks = options.hooks
         hooks.stop = options.should_stop_after_turn
         hooks.caching = options.enable_prompt_caching
         hooks.stop_arguments = self._keeper.stop_arguments

@@ -22,6 +22,7 @@ from tinyagent.agent_types import (
 if TYPE_CHECKING:
     # Named only: what they need would make the package's import half as dear again.
     from tinyagent._decisions import OnApproval, OnUnknown
+    from tinyagent._hooks import Hooks
     from tinyagent._limits import Prices
     from tinyagent.actors.transports import Transport
     from tinyagent.events import Redact
@@ -118,6 +119,7 @@ class AgentOptions:
         transport: carries requests; None for the one that the process shares.
         on_unknown: decides about a ``write`` tool of which nobody knows what came; without it the
             run is paused. on_approval: decides whether a call may run that needs an approval.
+        hooks: what is called with each message, request, call and record; see ``Hooks``.
         deps: what tools find as ``ctx.deps``; never on record. secrets: by name, or a function
             that returns one by its name or None; see ``ctx.secret``.
         on_interrupted: what becomes of a model call during which the process ended: it is made
@@ -165,6 +167,7 @@ class AgentOptions:
     on_unknown: OnUnknown | None = None
     on_approval: OnApproval | None = None
     on_interrupted: Literal["retry", "keep"] = "retry"
+    hooks: Sequence[Hooks] = ()
     deps: Any = None
     secrets: Mapping[str, str] | Callable[[str], str | None] | None = None
 
@@ -237,7 +240,7 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
     options = opts or AgentOptions()
     for name in wanted.keys() - _OF_STATE:
         before = getattr(options, name)
-        if before is not None and (name != "fallback" or before):
+        if before is not None and (name not in ("fallback", "hooks") or before):
             raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
     options = replace(options, **{n: wanted.pop(n) for n in wanted.keys() - _OF_STATE})
     if opts is None and options.limits is None:

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._engine import Engine
+    from tinyagent._hooks import Hooks
     from tinyagent._limits import Prices
     from tinyagent._opened import OpenLog
     from tinyagent.events import Redact
@@ -109,6 +110,7 @@ class Agent(Running):
         fallback: Sequence[Model | str] | None = None,
         redact: Redact | None = None,
         on_approval: OnApproval | None = None,
+        hooks: Sequence[Hooks] | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
@@ -117,9 +119,8 @@ class Agent(Running):
             tools: functions under ``@tool``, and ``AgentTool`` objects.
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
             limits: where a run ends although it is not done; without *opts* after 100 turns, if
-                nobody says otherwise.
-            output: the type of every answer; ``run(output=...)`` counts before it.
-            prices, compaction, retry, fallback, redact, on_approval: see ``AgentOptions``.
+                nobody says otherwise. output: the type of answers; that of ``run`` comes first.
+            prices, compaction, retry, fallback, redact, on_approval, hooks: see ``AgentOptions``.
 
         Raises:
             TypeError: a setting was given both ways, or *output* is no type that an answer can
@@ -129,7 +130,12 @@ class Agent(Running):
         named: dict[str, Any] = {"model": model, "system_prompt": system_prompt, "tools": tools}
         named |= {"log": log, "limits": limits, "prices": prices, "compaction": compaction}
         named |= {"deps": deps, "secrets": secrets, "output": output, "retry": retry}
-        named |= {"fallback": fallback, "redact": redact, "on_approval": on_approval}
+        named |= {
+            "fallback": fallback,
+            "redact": redact,
+            "on_approval": on_approval,
+            "hooks": hooks,
+        }
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)
         self.options = opts or AgentOptions()
@@ -185,23 +191,23 @@ class Agent(Running):
 
     def steer(self, message: AgentMessage | str) -> None:
         """Queue a message for after the current turn. From any thread."""
-        self._engine().binding.queue("steer", self._inputs(message)[0])
+        self._engine().binding.queues.put("steer", self._inputs(message)[0])
 
     def follow_up(self, message: AgentMessage | str) -> None:
         """Queue a message for when the agent would stop. From any thread."""
-        self._engine().binding.queue("follow_up", self._inputs(message)[0])
+        self._engine().binding.queues.put("follow_up", self._inputs(message)[0])
 
     def clear_steering_queue(self) -> None:
         """Take back what was queued with ``steer``."""
-        self._engine().binding.withdraw("steer")
+        self._engine().binding.queues.withdraw("steer")
 
     def clear_follow_up_queue(self) -> None:
         """Take back what was queued with ``follow_up``."""
-        self._engine().binding.withdraw("follow_up")
+        self._engine().binding.queues.withdraw("follow_up")
 
     def clear_all_queues(self) -> None:
         """Take back everything that was queued."""
-        self._engine().binding.withdraw("steer", "follow_up")
+        self._engine().binding.queues.withdraw("steer", "follow_up")
 
     def abort(self) -> None:
         """Stop the run, if there is one: ``agent_end`` follows within 100 ms. From any thread."""
@@ -329,7 +335,7 @@ class Agent(Running):
         self._keeper.begin()
         try:
             engine = self._engine()
-            run = engine.run(messages, self._show, is_watched=is_watched, output=output)
+            run = await engine.run(messages, self._show, is_watched=is_watched, output=output)
             async with aclosing(run) as events:
                 async for event in events:
                     yield event

@@ -95,10 +95,7 @@ def _answers(records: Sequence[Record]) -> Iterator[Told]:
                     given_up = told[record.cause]
                     given_up.end = event.failure
                     yield given_up
-                    view = views[record.cause]
-                    settings = msgspec.structs.replace(view.settings, model=event.model)
-                    view = View(settings, view.messages, view.length)
-                    told[record.cause] = _told(record.cause, view)
+                    told[record.cause] = _told(record.cause, views[record.cause].to(event.model))
             case k.ModelFinished() | k.ModelFailed() if record.cause in told:
                 answer = told.pop(record.cause)
                 answer.end = event.failure if isinstance(event, k.ModelFailed) else event
