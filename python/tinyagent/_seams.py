@@ -95,7 +95,7 @@ def after_of(first: AfterToolCallFn | None, hooks: Sequence[Hooks]) -> AfterTool
 
     async def after(call: ToolCallContent, message: ToolResultMessage) -> None:
         for fn in asked:
-            control: ToolLoopControl | None = await awaited(fn(call, message))
+            control: Any = await awaited(fn(call, message))
             if control is None:
                 continue
             if not isinstance(control, ToolLoopControl):

@@ -176,6 +176,24 @@ def test_the_context_hook_is_asked_before_each_model_call() -> None:
     assert decided[1:] == [[k.HostAsked("context")], [k.ModelRequested(1)]]
 
 
+def test_a_request_hook_is_asked_last_before_every_model_call() -> None:
+    both = k.HostAnswered("context", ops=[]), k.HostAnswered("request", ops=[])
+    _, decided = run(hooked("context", "request"), PROMPT, *both)
+    assert decided[1:] == [
+        [k.HostAsked("context")],
+        [k.HostAsked("request")],
+        [k.ModelRequested(1)],
+    ]
+    failed = k.HostFailed("request", Failure("host", "boom"))
+    assert last(hooked("request"), PROMPT, failed) == [k.RunEnded("failed")]
+
+
+def test_what_a_message_hook_answers_decides_nothing() -> None:
+    refused = k.HostFailed("message", Failure("host", "boom"))
+    assert last(STARTED, refused) == []
+    assert last(STARTED, PROMPT, k.HostAnswered("message", n=1)) == []
+
+
 def test_a_failing_context_hook_fails_the_run() -> None:
     decided = last(hooked("context"), PROMPT, k.HostFailed("context", Failure("host", "boom")))
     assert decided == [k.RunEnded("failed")]

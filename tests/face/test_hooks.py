@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.agents import live, recorded
 from tests.crashing import cut
+from tests.face.test_exact_requests import anthropic, spoken
 
 from tinyagent import (
     Agent,
@@ -19,15 +20,17 @@ from tinyagent import (
     RunFailedError,
     ToolLoopControl,
     UserMessage,
+    current_ctx,
     extract_text,
     load,
+    named_model,
     open_log,
     replay,
     tool,
 )
 from tinyagent.events import Failure, kinds as k
 from tinyagent.runtime.stores.memory import MemoryLog
-from tinyagent.testing import ProviderServer, chat, scripted
+from tinyagent.testing import ProviderServer, chat, scripted, status
 
 
 @tool(effect="read")
@@ -246,6 +249,30 @@ async def test_what_a_stream_function_is_asked_cannot_be_changed_and_that_is_sai
     assert load(agent.log).replay().ok
 
 
+@pytest.mark.parametrize(("second", "temperature"), [("openai", 0), ("anthropic", None)])
+async def test_another_model_is_sent_the_same_changes_if_it_speaks_the_same_protocol(
+    second: str, temperature: int | None
+) -> None:
+    says = chat(text="Here.") if second == "openai" else anthropic(spoken("Here."))
+    down, up = ProviderServer(status(503, "busy")), ProviderServer([says])
+    async with down, up:
+        first, other = (
+            named_model(f"{name}:m", base_url=f"{server.url}/v1")
+            for name, server in (("openai", down), (second, up))
+        )
+        agent = Agent(
+            AgentOptions(get_api_key=lambda _: "k", retries_max=0),
+            model=first,
+            fallback=[other],
+            hooks=[Hooks(request=lambda body: {**body, "temperature": 0})],
+        )
+        assert (await agent.run("hi")).text == "Here."
+        assert down.requests[0].json["temperature"] == 0
+        assert up.requests[0].json.get("temperature") == temperature
+    report = load(agent.log).replay()
+    assert report.ok, report.first_divergence
+
+
 # Tools
 
 
@@ -349,3 +376,24 @@ async def test_cut_off_at_any_record_a_run_goes_on_with_its_hooks() -> None:
             report = load(agent.log).replay()
             assert report.ok, (after, report.first_divergence)
         assert {request.json["temperature"] for request in server.requests} == {0}
+
+
+@pytest.mark.parametrize("kind", ["host.asked", "host.answered"])
+async def test_a_crash_before_a_message_is_recorded_leaves_nothing_to_end(kind: str) -> None:
+    whole = Agent(model=scripted("Hi."), hooks=[Hooks(message=shouted)], log=MemoryLog())
+    await whole.run("hello")
+    after = next(r.seq for r in whole.log.records if r.event.kind == kind)
+    rest = cut(whole.log.store, after)
+    agent = Agent(model=scripted("Hi."), hooks=[Hooks(message=shouted)], log=rest)
+    with pytest.raises(RuntimeError, match="nothing to go on from"):
+        await agent.run()
+    assert (await agent.run("hello")).text == "Hi."
+    assert said(agent) == ["HELLO"]
+    assert load(agent.log).replay().ok
+
+
+async def test_a_hook_is_given_the_context_that_tools_get() -> None:
+    found: list[Any] = []
+    hook = Hooks(message=lambda _: found.append(current_ctx().deps), request=lambda _: None)
+    await Agent(model=scripted("Hi."), hooks=[hook], deps="the deps").run("hello")
+    assert found == ["the deps"]

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, assert_never, assert_type
+from typing import Annotated, Any, assert_never, assert_type
 
 from msgspec import Meta
 
 from tinyagent import (
     Agent,
+    AgentMessage,
     AgentTool,
     ApprovalDecided,
     ApprovalRequested,
@@ -17,6 +18,7 @@ from tinyagent import (
     ContextEdited,
     Ctx,
     Event,
+    Hooks,
     ModelDelta,
     ModelFailed,
     ModelFinished,
@@ -67,10 +69,21 @@ async def pay(ctx: Ctx, amount: float) -> None:
     ctx.progress(f"paying by {ctx.now()} with {ctx.secret('bank')} and {ctx.uuid()}")
 
 
+def polite(message: AgentMessage) -> str | None:
+    return None if message.role != "user" else "Please."
+
+
+async def colder(body: dict[str, Any]) -> None:
+    body["temperature"] = 0
+
+
 def build(*, log: OpenLog | None = None) -> Agent:
     tools: list[AgentTool] = [forecast, price]
     tools.append(pay)
-    return Agent(model=scripted("Paris."), tools=tools, log=log, deps=Deps(), secrets={})
+    hooks = [Hooks(message=polite, request=colder), Hooks(append=lambda record: print(record.seq))]
+    return Agent(
+        model=scripted("Paris."), tools=tools, log=log, deps=Deps(), secrets={}, hooks=hooks
+    )
 
 
 def word(event: Event) -> str:
