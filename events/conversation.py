@@ -38,12 +38,14 @@ class View(msgspec.Struct, frozen=True):
     """The conversation as of one record: cheap to take, and it never changes.
 
     ``edits``: what a hook changed in the body of the request that is made of it.
+    ``number``: which request of the log to a model of this name it is asked with; 0 if with none.
     """
 
     settings: Settings
     messages: list[Message]
     length: int
     edits: tuple[Any, ...] = ()
+    number: int = 0
 
     def read(self) -> list[Message]:
         """Return the messages."""
@@ -95,6 +97,7 @@ class Conversation:
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
         self._asked_seq = self.asked_n = 0
+        self._numbers: dict[tuple[object, object], int] = {}
         self._instead: dict[str, Any] | None = None
         self.owner = MAIN
         self.claimed: dict[str, str] = {}
@@ -176,15 +179,21 @@ class Conversation:
         self._begin()
         self._instead = None
         self.asked = self.next_asked(record.seq)
+        self._numbers[self._named()] = self.asked.number
         self._ops, self._edits = [], ()
 
     def next_asked(self, seq: int) -> View:
         """Return what a ``model.requested`` would ask that was record *seq*."""
-        asked = self.context()
-        if not self._ops and not self._edits:
-            return asked
-        shaped = applied(asked.read(), self._ops, seq)
-        return View(self.settings, shaped, len(shaped), self._edits)
+        number = self._numbers.get(self._named(), 0) + 1
+        shown = self.context()
+        messages, length = shown.messages, shown.length
+        if self._ops:
+            messages = applied(shown.read(), self._ops, seq)
+            length = len(messages)
+        return View(self.settings, messages, length, self._edits, number)
+
+    def _named(self) -> tuple[object, object]:
+        return self.settings.model.get("provider"), self.settings.model.get("id")
 
     def _begin(self) -> None:
         self._answer, self._open = {}, []

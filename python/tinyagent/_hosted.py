@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -37,6 +38,8 @@ from tinyagent.events.messages import Custom, Message
 from tinyagent.runtime.clock import Clock
 
 _DELTAS = {"text_delta": "text", "thinking_delta": "think", "tool_call_delta": "args"}
+REQUEST: ContextVar[int] = ContextVar("request", default=0)
+"""Which request of its log, to a model of this name, a stream function answers; 0 without a log."""
 _REASONS = {"tool_calls": "tools", "tool_use": "tools", "length": "length"}
 
 
@@ -90,6 +93,7 @@ class HostedSource:
         messages, self._hooks.shaped = self._hooks.shaped, None
         if messages is None:
             messages = await self._hooks.marked(self._public(asked))
+        REQUEST.set(asked.number)
         context = Context(asked.settings.system, messages, self._hooks.tools())  # type: ignore[arg-type] # any sequence of tools
         return await awaited(self._stream_fn()(self._model(), context, self._options(key)))
 

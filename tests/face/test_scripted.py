@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 from tests.agents import recorded, until
+from tests.crashing import cut
 from tests.traces import result
 
-from tinyagent import Agent, AgentTool, RunFailedError, load
+from tinyagent import Agent, AgentTool, RunFailedError, edits, extract_text, fork, load
+from tinyagent.agent_types import (
+    AgentMessage,
+    AssistantMessage,
+    Context,
+    SimpleStreamOptions,
+    TextContent,
+)
 from tinyagent.events import kinds as k
+from tinyagent.runtime.stores import Log
+from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock, echo, scripted
 
 
@@ -97,10 +107,71 @@ async def test_a_turn_may_be_made_from_what_is_asked() -> None:
     assert (await agent.run("go")).text == "1 of yours"
 
 
-async def test_which_turn_is_due_is_read_off_the_conversation_not_counted() -> None:
+async def test_many_agents_share_a_script_each_from_its_beginning() -> None:
     model = scripted("One.", "Two.")
     assert (await Agent(model=model).run("?")).text == "One."
     assert (await Agent(model=model).run("?")).text == "One."
+
+
+async def test_turns_go_on_although_the_conversation_was_cleared_and_edited() -> None:
+    agent = Agent(model=scripted("One.", "Two.", "Three.", "Four."))
+    said = [(await agent.run("?")).text, (await agent.run("?")).text]
+    agent.clear_messages()
+    said.append((await agent.run("?")).text)
+    last = [record.seq for record in agent.log.read() if record.kind == "model.requested"][-1]
+    agent.edit_context([edits.drop(last)])
+    said.append((await agent.run("?")).text)
+    assert said == ["One.", "Two.", "Three.", "Four."]
+
+
+async def test_turns_begin_at_the_first_although_answers_were_put_into_the_conversation() -> None:
+    agent = Agent(model=scripted("One."))
+    agent.append_message(AssistantMessage(content=[TextContent(text="Before.")]))
+    assert (await agent.run("?")).text == "One."
+
+
+async def test_whoever_takes_a_log_up_or_forks_it_goes_on_with_the_script() -> None:
+    def build(log: Log | None = None) -> Agent:
+        return Agent(model=scripted.fails("refused").text("Two.").text("Three."), log=log)
+
+    log = MemoryLog()
+    with pytest.raises(RunFailedError):
+        await build(log).run("?")
+    assert (await build(log).run("?")).text == "Two."
+    asked = [record.seq for record in log.read() if record.kind == "model.requested"]
+    half = cut(log, asked[1])  # a crash while the second turn is under way: it is given again
+    assert (await build(half).run()).text == "Two."
+    async with fork(log, at=asked[1] - 1) as child:
+        assert (await build(child).run()).text == "Two."
+    async with fork(log) as child:
+        assert (await build(child).run("?")).text == "Three."
+
+
+async def test_models_of_two_names_count_apart_in_one_log() -> None:
+    agent = Agent(model=scripted("One.", "Two."))
+    said = [(await agent.run("?")).text]
+    agent.set_model(scripted("First of another.").named("other"))
+    said.append((await agent.run("?")).text)
+    agent.set_model(scripted("One.", "Two."))
+    said.append((await agent.run("?")).text)
+    assert said == ["One.", "First of another.", "Two."]
+
+
+async def test_asked_without_a_log_it_counts_the_answers_that_it_is_shown() -> None:
+    model = scripted("One.", "Two.")
+    shown: list[AgentMessage] = []
+    for expected in ("One.", "Two."):
+        answer = await (await model(model, Context("", shown), SimpleStreamOptions())).result()
+        assert extract_text(answer) == expected
+        shown.append(answer)
+
+
+async def test_a_turn_may_be_any_sequence_of_parts() -> None:
+    seen: list[Any] = []
+    parts: tuple[tuple[str, dict[str, int]], ...] = (("f", {"a": 1}), ("f", {"a": 2}))
+    agent = Agent(model=scripted(parts, "!"), tools=[noting("f", seen)])
+    await agent.run("go")
+    assert seen == [("c1", {"a": 1}), ("c2", {"a": 2})]
 
 
 async def test_turns_that_were_not_given_are_named() -> None:

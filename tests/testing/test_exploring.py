@@ -32,7 +32,7 @@ SCHEMA = {
     "properties": {"cents": {"type": "integer"}},
     "required": ["cents"],
 }
-BILLS: list[Any] = [("pay", {"cents": 30}), ("pay", {"cents": 20})]
+BILLS = [("pay", {"cents": 30}), ("pay", {"cents": 20})]
 
 
 class Account:

@@ -30,7 +30,7 @@ from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.verbs import load, made_by
 
 Prompt: TypeAlias = str | AgentMessage
-Script: TypeAlias = Prompt | list[str] | list[Prompt]
+Script: TypeAlias = Prompt | Sequence[Prompt]
 Factory: TypeAlias = Callable[..., Any]
 
 
@@ -147,7 +147,7 @@ async def crash_runs(factory: Factory, script: Script) -> AsyncIterator[CrashRun
         AssertionError: something does not hold that must hold of every session; it names the
             record of the cut.
     """
-    prompts: list[Prompt] = [*script] if isinstance(script, list) else [script]
+    prompts = [script] if isinstance(script, str | AgentMessage) else [*script]
     whole, began = await _whole(factory, prompts)
     for after in range(1, whole.seq + 1):
         rest = cut(whole, after)

@@ -6,9 +6,11 @@ A script is a row of turns, one per model call::
     scripted.calls("forecast", city="Paris").text("Sunny.")     # calls a tool, then answers
     scripted(["Let me look.", ("forecast", {"city": "Paris"})], "Sunny.")
 
-Which turn is due is read off the conversation (its answers so far), not counted here: an agent
-that is resumed or forked goes on where its log stands, and many may share one script. Only a turn
-that ``fails`` is remembered, for it leaves no answer behind.
+Turn *n* answers the *n*-th request that its log records to a model of this name, whatever has
+become of the conversation since: an agent that is resumed or forked goes on where its log stands,
+many may share one script, and a request that a crash left open is answered as it was. Two models
+in one log that shall count apart have names of their own, ``.named("critic")``. Asked without a
+log, by a stream function that is called by hand, it counts the answers that it is shown.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any, Self
 
 import msgspec
 
+from tinyagent._hosted import REQUEST
 from tinyagent._state import extract_text
 from tinyagent.agent_types import (
     AssistantMessage,
@@ -39,7 +42,7 @@ from tinyagent.testing.answers import Call
 
 Part = str | Call | ThinkingContent
 """What an answer is made of: text, calls, thinking."""
-Given = Part | list[Part] | Exception | Callable[[Context], "Part | list[Part]"]
+Given = Part | Sequence[Part] | Exception | Callable[[Context], "Part | Sequence[Part]"]
 """One turn: its parts, what the model raises, or who makes the parts from what is asked."""
 
 
@@ -52,17 +55,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     parts: tuple[Part, ...] = ()
-    made: Callable[[Context], Part | list[Part]] | None = None
+    made: Callable[[Context], Part | Sequence[Part]] | None = None
     raises: Exception | None = None
     failure: tuple[FailureKind, str] | None = None
     chunks: tuple[int, ...] = ()
     delay_s: float = 0.0
     clock: Clock | None = None
-
-    @property
-    def is_answer(self) -> bool:
-        """Whether it leaves an answer in the conversation."""
-        return self.raises is None and self.failure is None
 
 
 class Script:
@@ -81,18 +79,14 @@ class Script:
         Raises:
             LookupError: the script has no such turn.
         """
-        answers = sum(
-            isinstance(message, AssistantMessage) and message.stop_reason != "error"
-            for message in context.messages
+        number = REQUEST.get() or 1 + sum(
+            isinstance(message, AssistantMessage) for message in context.messages
         )
-        for at, turn in enumerate(self.turns):
-            if turn.is_answer and answers:
-                answers -= 1
-            elif turn.is_answer or (not answers and at not in self.given):
-                self.given.add(at)
-                return turn
-        turns = "1 turn" if len(self.turns) == 1 else f"{len(self.turns)} turns"
-        raise LookupError(f"the script has {turns}, and the model was asked for one more")
+        if number > len(self.turns):
+            turns = "1 turn" if len(self.turns) == 1 else f"{len(self.turns)} turns"
+            raise LookupError(f"the script has {turns}, and the model was asked for one more")
+        self.given.add(number - 1)
+        return self.turns[number - 1]
 
 
 class _Playing(Model):
@@ -142,6 +136,10 @@ class ScriptedModel(_Playing):
     def fails(self, kind: FailureKind = "overloaded", message: str = "") -> Self:
         """Add a turn that fails; asked again, the model gives the next one."""
         return self._with(Turn(failure=(kind, message or f"the script fails here: {kind}")))
+
+    def named(self, name: str) -> Self:
+        """Return a copy whose id is *name*: a log counts the requests to it apart."""
+        return self.model_copy(update={"id": name})
 
     def chunks(self, *sizes: int) -> Self:
         """Cut the last turn into pieces of these sizes, in characters; the last size repeats."""
@@ -245,8 +243,19 @@ def turn_of(given: Given) -> Turn:
     return Turn(parts=tuple(_listed(given)))
 
 
-def _listed(given: Part | list[Part]) -> list[Part]:
-    return given if isinstance(given, list) else [given]
+def _listed(given: Part | Sequence[Part]) -> Sequence[Any]:
+    if isinstance(given, (str, ThinkingContent)) or _is_call(given):
+        return [given]
+    return given
+
+
+def _is_call(given: object) -> bool:
+    """Whether *given* is a call, not a row of parts: names, then the arguments."""
+    match given:
+        case (str(), arguments) | (str(), str(), arguments) if isinstance(given, tuple):
+            return isinstance(arguments, (dict, str))
+        case _:
+            return False
 
 
 def _is_thought(turn: Turn) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from clerk.agents import Bank, build
 
@@ -13,7 +11,7 @@ from tinyagent.testing import Sim, effects, explore, scripted
 WATER = (
     scripted.calls("look_up", name="water").calls("pay", name="water", cents=3_000).text("Done.")
 )
-BOTH: list[Any] = [
+BOTH = [
     ("pay", {"name": "water", "cents": 3_000}),
     ("pay", {"name": "power", "cents": 7_050}),
 ]
