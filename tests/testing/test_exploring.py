@@ -25,7 +25,8 @@ from tinyagent.testing import (
     scripted,
     transcript,
 )
-from tinyagent.testing.schedules import Tape, read, strategy, written
+from tinyagent.testing.schedules import Tape, chooser
+from tinyagent.testing.tapes import read, written
 
 SCHEMA = {
     "type": "object",
@@ -105,8 +106,8 @@ def test_a_seed_that_fails_is_named_and_repeats_exactly() -> None:
     seed, tape = failed.value.seed, failed.value.tape
     assert seed is not None
     assert seed > 0  # an ordinary loop does not show it
-    assert f"  seed       {seed}, strategy " in str(failed.value)
-    assert f'replay_tape(..., "{tape}")' in str(failed.value)
+    assert f"  scenario   first_come   seed {seed}   strategy " in str(failed.value)
+    assert str(failed.value).endswith(f'\n  reproduce  replay_tape(..., "{tape}")')
     assert "in order, except choice " in str(failed.value)
     assert 1 <= sum(choice > 0 for choice in read(tape)) <= 3  # of about forty choices
     for _ in range(3):
@@ -269,11 +270,11 @@ def test_a_tape_is_read_as_it_was_written(choices: list[int]) -> None:
 def test_what_is_no_tape_and_no_strategy_is_refused() -> None:
     with pytest.raises(ValueError, match="a tape begins with 'r1:', got 'x'"):
         read("x")
-    with pytest.raises(ValueError, match=r"no strategy is named 'luck' \(known: fifo, random"):
-        strategy("luck", 1)
+    with pytest.raises(ValueError, match=r"no strategy is named 'luck' \(known: portfolio, fifo"):
+        chooser("luck", 1)
 
 
 def test_a_tape_that_is_too_long_or_out_of_range_goes_on_with_the_oldest() -> None:
     tape = Tape([5, 1])
     assert [tape(["a", "b"]), tape(["a", "b"]), tape(["a", "b"])] == [0, 1, 0]
-    assert tape.names == [("a", 2), ("b", 2), ("a", 2)]
+    assert tape.choices == [(0, "a", 2), (1, "b", 2), (0, "a", 2)]

@@ -170,7 +170,9 @@ def test_less_than_was_recorded_fails_with_what_is_left(project: Project) -> Non
 
 def test_a_replay_test_takes_the_log_that_answers(project: Project) -> None:
     project.write("tests/test_trip.py", "import pytest\n@pytest.mark.replay\ndef test_it(): ...\n")
-    assert "a replay test takes the fixture 'recorded'" in project.run(passes=False)
+    assert "a test marked 'replay' takes 'recorded': build(log=recorded)" in project.run(
+        passes=False
+    )
 
 
 def test_a_name_of_the_marker_is_the_file_in_the_folder_of_the_setting(project: Project) -> None:

@@ -23,10 +23,12 @@ class RecordedSession:
 
     ``none``: from the file alone. ``once``: so too, but recorded if there is no file. ``new``:
     what the file does not hold is asked live, and the session recorded again. ``all``: everything
-    is asked live, and recorded.
+    is asked live, and recorded. With *runs_tools* this is so of the model alone: tools do run.
     """
 
-    def __init__(self, path: Path, shown: str, mode: Mode, *, allows_live: bool) -> None:
+    def __init__(
+        self, path: Path, shown: str, mode: Mode, *, allows_live: bool, runs_tools: bool = False
+    ) -> None:
         self.path = path
         self.log = MemoryLog(name=path.stem)
         is_there = path.is_file()
@@ -34,7 +36,9 @@ class RecordedSession:
         records = mode in ("new", "all") or (mode == "once" and not is_there)
         self._records = records
         self._shown = shown
-        self.answers = RecordedAnswers(shown, self._recording, allows_live=records or allows_live)
+        self.answers = RecordedAnswers(
+            shown, self._recording, allows_live=records or allows_live, runs_tools=runs_tools
+        )
         self.log.options = LogOptions(understudy=self.answers)
 
     def fault(self) -> str:

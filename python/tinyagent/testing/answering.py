@@ -43,26 +43,34 @@ class RecordedAnswers:
     Args:
         where: the place of the recording, for messages; *recording* is None if there is none yet.
         allows_live: what is not recorded is asked live, not refused.
+        runs_tools: tools are not answered for, they run.
 
     Attributes:
         lived: how much was asked live. refused: the first question that was refused.
     """
 
     def __init__(
-        self, where: str, recording: Recording | None, *, allows_live: bool = False
+        self,
+        where: str,
+        recording: Recording | None,
+        *,
+        allows_live: bool = False,
+        runs_tools: bool = False,
     ) -> None:
         self.where = where
         self.lived = 0
         self.refused: LiveEffectError | None = None
         self._is_there = recording is not None
         self._allows_live = allows_live
+        self._runs_tools = runs_tools
         self._told: list[Told] = []
         self._done: list[Done] = []
         self._reconciled: dict[str, k.ToolReconciled] = {}
         self._under_way: dict[int, asyncio.Future[None]] = {}
         if recording is not None:
             self._told = list(answers_in(recording))
-            self._done, self._reconciled = runs_in(recording)
+            if not runs_tools:
+                self._done, self._reconciled = runs_in(recording)
 
     def source(self, live: Source) -> Source:
         """Return who answers model calls."""
@@ -70,7 +78,7 @@ class RecordedAnswers:
 
     def find(self, live: Find) -> Find:
         """Return who finds tools."""
-        return lambda name: _Tool(self, live(name), name)
+        return live if self._runs_tools else lambda name: _Tool(self, live(name), name)
 
     def key_of(self, live: KeyOf | None) -> KeyOf | None:
         """Return who finds keys: nobody needs one for what is recorded."""

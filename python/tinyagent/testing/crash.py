@@ -138,6 +138,60 @@ def cut(log: Log, after: int) -> MemoryLog:
     return MemoryLog(log_id=log.meta.log, records=list(log.read(1, after)))
 
 
+class Cuts:
+    """A session that nobody cut, and what becomes of it where somebody does.
+
+    Attributes:
+        whole: its log.
+    """
+
+    def __init__(self, factory: Factory, prompts: Sequence[Prompt]) -> None:
+        self.whole = MemoryLog()
+        self._factory = factory
+        self._prompts = prompts
+        self._began: list[int] = []
+
+    async def play(self) -> None:
+        """Run the session to its end."""
+        agent = made_by(self._factory, self.whole)
+        for prompt in self._prompts:
+            before = self.whole.seq
+            with suppress(RunFailedError):  # it is in the log, like any other end
+                await agent.run(prompt)
+            said = (r.seq for r in self.whole.read(before + 1) if r.kind == "user.said")
+            self._began.append(next(said))
+
+    async def at(self, after: int) -> CrashRun:
+        """Cut the session behind record *after*, take it up, and play what is left.
+
+        Raises:
+            AssertionError: something does not hold that must hold of every session.
+        """
+        whole, rest = self.whole, cut(self.whole, after)
+        kept = list(rest.read())
+        left = self._prompts[sum(first <= after for first in self._began) :]
+        result = await _taken_up(self._factory, rest, left)
+        wrong = list(faults(whole, rest))
+        if list(rest.read(1, after)) != kept:
+            wrong.append("records that were there are not there any more")
+        if wrong:
+            told = "\n".join(f"  {fault}" for fault in wrong)
+            raise AssertionError(f"cut after record {after} {kept[-1].kind}:\n{told}")
+        return CrashRun(
+            after=after,
+            kind=kept[-1].kind,
+            outcome=load(rest).status,
+            log=rest,
+            effects=effects(rest),
+            result=result,
+        )
+
+
+def prompts_of(script: Script) -> list[Prompt]:
+    """Return *script* as prompts."""
+    return [script] if isinstance(script, str | AgentMessage) else [*script]
+
+
 async def crash_runs(factory: Factory, script: Script) -> AsyncIterator[CrashRun]:
     """Run *script* once, then cut that session after each of its records and take it up.
 
@@ -147,26 +201,10 @@ async def crash_runs(factory: Factory, script: Script) -> AsyncIterator[CrashRun
         AssertionError: something does not hold that must hold of every session; it names the
             record of the cut.
     """
-    prompts = [script] if isinstance(script, str | AgentMessage) else [*script]
-    whole, began = await _whole(factory, prompts)
-    for after in range(1, whole.seq + 1):
-        rest = cut(whole, after)
-        kept = list(rest.read())
-        result = await _taken_up(factory, rest, prompts[sum(first <= after for first in began) :])
-        wrong = list(faults(whole, rest))
-        if list(rest.read(1, after)) != kept:
-            wrong.append("records that were there are not there any more")
-        if wrong:
-            told = "\n".join(f"  {fault}" for fault in wrong)
-            raise AssertionError(f"cut after record {after} {kept[-1].kind}:\n{told}")
-        yield CrashRun(
-            after=after,
-            kind=kept[-1].kind,
-            outcome=load(rest).status,
-            log=rest,
-            effects=effects(rest),
-            result=result,
-        )
+    cuts = Cuts(factory, prompts_of(script))
+    await cuts.play()
+    for after in range(1, cuts.whole.seq + 1):
+        yield await cuts.at(after)
 
 
 async def crash_at_every_event(
@@ -188,19 +226,6 @@ async def crash_at_every_event(
             await said
         cuts += 1
     return cuts
-
-
-async def _whole(factory: Factory, prompts: Sequence[Prompt]) -> tuple[MemoryLog, list[int]]:
-    """Return the log of a session that nobody cuts, and the records that began its runs."""
-    log = MemoryLog()
-    agent = made_by(factory, log)
-    began: list[int] = []
-    for prompt in prompts:
-        before = log.seq
-        with suppress(RunFailedError):  # it is in the log, like any other end
-            await agent.run(prompt)
-        began.append(next(r.seq for r in log.read(before + 1) if r.kind == "user.said"))
-    return log, began
 
 
 async def _taken_up(

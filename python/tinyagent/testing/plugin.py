@@ -7,20 +7,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
+    from tinyagent.runtime.stores import Log
     from tinyagent.runtime.stores.memory import MemoryLog
+    from tinyagent.testing._marked import Crashed
+    from tinyagent.testing._rebuilding import Rebuilding
     from tinyagent.testing._recorded import RecordedSession
     from tinyagent.testing.clock import VirtualClock
     from tinyagent.testing.crash import CrashRun
+    from tinyagent.testing.exploring import Sim
     from tinyagent.testing.models import EchoModel, ScriptedModel
 
 MODES = ("none", "once", "new", "all")
+_TAKES = (
+    ("replay", "recorded", "build(log=recorded)"),
+    ("explore", "sim", "build(log=sim.log(), clock=sim.clock)"),
+    ("crash", "crashed", "run = await crashed(build, 'Remind Ann.')"),
+)
 _SESSION: pytest.StashKey[RecordedSession] = pytest.StashKey()
-_LOG: pytest.StashKey[MemoryLog] = pytest.StashKey()
+_LOGS: pytest.StashKey[list[Log]] = pytest.StashKey()
+_REBUILDING: pytest.StashKey[Rebuilding] = pytest.StashKey()
 _CHECKS: pytest.StashKey[list[Callable[[], None]]] = pytest.StashKey()
 
 
@@ -39,32 +49,82 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="ask models and tools live for what is not recorded, without recording it",
     )
-    group.addoption(
-        "--ta-html",
-        metavar="DIR",
-        help="write the log of every test that fails as one page into this folder",
-    )
-    parser.addini(
-        "tinyagent_replays_dir",
-        help="folder of the recorded sessions (default: tests/replays)",
-        default="tests/replays",
-    )
+    for name, metavar, told in (
+        ("html", "DIR", "write the logs of every test that fails as pages into this folder"),
+        ("keep", "DIR", "write the logs of every test that fails into this folder"),
+        ("tape", "T", "run explore tests under this tape alone, which a failure printed"),
+    ):
+        group.addoption(f"--ta-{name}", metavar=metavar, help=told)
+    for name, told in (
+        ("seed", "run explore tests under this seed alone"),
+        ("schedules", "run explore tests under so many schedules"),
+        ("rebuild-every", "throw agents' states away every N inputs, and make them from the log"),
+    ):
+        group.addoption(f"--ta-{name}", metavar="N", type=int, help=told)
+    for name, told in (("replays", "recorded sessions"), ("seeds", "schedules that failed once")):
+        parser.addini(
+            f"tinyagent_{name}_dir",
+            help=f"folder of the {told} (default: tests/{name})",
+            default=f"tests/{name}",
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line(
-        "markers",
-        "replay(name=None): the test runs against a recorded session, through the fixture "
-        "'recorded'; name: of the file, in place of the test's own",
-    )
+    """Make the markers known."""
+    for line in (
+        "replay(name=None, tools='recorded'): the test runs against a recorded session, through "
+        "the fixture 'recorded'; name: of the file, in place of the test's own; tools: 'live' "
+        "runs the tools, and the model alone answers from the file",
+        "explore(schedules=500, strategy='portfolio'): the async test is a scenario, run under "
+        "many schedules in virtual time; it takes the fixture 'sim'",
+        "crash(points='all'): the async test is repeated with the session that it runs, through "
+        "the fixture 'crashed', cut behind another record; points: numbers or kinds of records",
+    ):
+        config.addinivalue_line("markers", line)
+    every = config.getoption("--ta-rebuild-every")
+    if every is not None:
+        from tinyagent.testing._rebuilding import Rebuilding
+
+        config.stash[_REBUILDING] = Rebuilding(every)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many states were made anew."""
+    if (rebuilding := config.stash.get(_REBUILDING, None)) is not None:
+        terminalreporter.write_line(rebuilding.told)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave sessions alone."""
+    if (rebuilding := config.stash.get(_REBUILDING, None)) is not None:
+        rebuilding.end()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a ``replay`` test that would run live."""
+    """Refuse a test whose marker would be for nothing."""
     names: list[str] = getattr(item, "fixturenames", [])
-    if item.get_closest_marker("replay") is not None and "recorded" not in names:
-        pytest.fail("a replay test takes the fixture 'recorded': build(log=recorded)", False)
+    for marker, fixture, example in _TAKES:
+        if item.get_closest_marker(marker) is not None and fixture not in names:
+            pytest.fail(f"a test marked {marker!r} takes {fixture!r}: {example}", pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test more than once, if it is marked so."""
+    explore, crash = map(pyfuncitem.get_closest_marker, ("explore", "crash"))
+    if explore is None and crash is None:
+        return None
+    from tinyagent.testing._marked import run_crashed, run_explored
+
+    if crash is not None:
+        run_crashed(pyfuncitem, *crash.args, **crash.kwargs)
+    elif explore is not None:
+        logs: list[Log] = []
+        pyfuncitem.stash[_LOGS] = logs
+        run_explored(pyfuncitem, logs, *explore.args, **explore.kwargs)
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,32 +154,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the transcript to the report of a test that failed, and write its page if asked to."""
+    """Add transcripts to the report of a test that failed; write its logs where that is asked."""
     report = yield
-    session, log = item.stash.get(_SESSION, None), item.stash.get(_LOG, None)
-    log = session.log if session is not None else log
-    if report.when == "call" and report.failed and log is not None and log.seq:
-        from tinyagent.testing.texts import transcript
+    if report.when != "call" or not report.failed:
+        return report
+    session = item.stash.get(_SESSION, None)
+    logs = [session.log] if session is not None else item.stash.get(_LOGS, ())
+    if logs := [log for log in logs if log.seq]:
+        from tinyagent.testing import _kept
 
-        report.sections.append(("tinyagent transcript", transcript(log)))
-        if session is not None and session.answers.refused is not None:
-            report.sections.append(("tinyagent refused", str(session.answers.refused)))
-        folder: Any = item.config.getoption("--ta-html")
-        if folder is not None:
-            report.sections.append(("tinyagent page", _page(log, Path(folder), item.nodeid)))
+        option: Callable[[str], Any] = item.config.getoption
+        report.sections += _kept.sections(
+            logs, item.nodeid, html=option("--ta-html"), keep=option("--ta-keep")
+        )
+    if session is not None and session.answers.refused is not None:
+        report.sections.append(("tinyagent refused", str(session.answers.refused)))
     return report
-
-
-def _page(log: MemoryLog, folder: Path, test: str) -> str:
-    """Write *log* as a page and return its path."""
-    from tinyagent.testing._recorded import file_name
-    from tinyagent.verbs import load
-    from tinyagent.viewer import to_html
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{file_name(test)}.html"
-    path.write_bytes(to_html(load(log)))
-    return str(path)
 
 
 @pytest.fixture
@@ -129,18 +179,20 @@ def replay_path(request: pytest.FixtureRequest) -> Path:
 
     folder = Path(request.config.rootpath, request.config.getini("tinyagent_replays_dir"))
     marker = request.node.get_closest_marker("replay")
-    name = _name_in(marker) if marker is not None else None
+    name, _ = _replay_of(*marker.args, **marker.kwargs) if marker is not None else (None, "")
     if name is not None:
         return folder / f"{name}.jsonl"
     file = Path(request.node.path).stem
     return folder / file / f"{file_name(request.node.name)}.jsonl"
 
 
-def _name_in(marker: pytest.Mark) -> str | None:
-    def named(name: str | None = None) -> str | None:
-        return name
-
-    return named(*marker.args, **marker.kwargs)
+def _replay_of(
+    name: str | None = None, tools: Literal["recorded", "live"] = "recorded"
+) -> tuple[str | None, str]:
+    """Return what a ``replay`` marker says."""
+    if tools not in ("recorded", "live"):
+        raise pytest.UsageError(f"replay(tools=) is 'recorded' or 'live', got {tools!r}")
+    return name, tools
 
 
 @pytest.fixture
@@ -156,7 +208,11 @@ def recorded(request: pytest.FixtureRequest, replay_path: Path) -> MemoryLog:
     shown = replay_path.relative_to(rootpath) if rootpath in replay_path.parents else replay_path
     mode: Any = request.config.getoption("--ta-record")
     is_live: Any = request.config.getoption("--ta-allow-live")
-    session = RecordedSession(replay_path, shown.as_posix(), mode, allows_live=is_live)
+    marker = request.node.get_closest_marker("replay")
+    tools = _replay_of(*marker.args, **marker.kwargs)[1] if marker is not None else "recorded"
+    session = RecordedSession(
+        replay_path, shown.as_posix(), mode, allows_live=is_live, runs_tools=tools == "live"
+    )
     request.node.stash[_SESSION] = session
     return session.log
 
@@ -166,7 +222,8 @@ def agent_log(request: pytest.FixtureRequest) -> MemoryLog:
     """An empty log in memory; its transcript joins the report of a test that failed."""
     from tinyagent.runtime.stores.memory import MemoryLog
 
-    log = request.node.stash[_LOG] = MemoryLog(name=request.node.name)
+    log = MemoryLog(name=request.node.name)
+    request.node.stash[_LOGS] = [log]
     return log
 
 
@@ -208,6 +265,31 @@ def virtual_clock(request: pytest.FixtureRequest) -> VirtualClock:
 
     _check_at_the_end(request, is_over)
     return clock
+
+
+@pytest.fixture
+def sim() -> Sim:
+    """Clock and logs of one schedule, for a test marked ``explore``, which is given each its own.
+
+    See ``tinyagent.testing.Sim``.
+    """
+    from tinyagent.testing.exploring import Sim
+    from tinyagent.testing.schedules import Tape
+
+    return Sim(Tape())
+
+
+@pytest.fixture
+def crashed(request: pytest.FixtureRequest) -> Crashed:
+    """Run a session that is cut, for a test marked ``crash``: ``await crashed(build, prompts)``.
+
+    Each time the test is repeated the cut is another. It returns a ``tinyagent.testing.CrashRun``.
+    """
+    from tinyagent.testing._marked import Crashed
+
+    logs: list[Log] = []
+    request.node.stash[_LOGS] = logs
+    return Crashed(logs)
 
 
 @pytest.fixture

@@ -1,175 +1,198 @@
 """Who goes first: strategies that choose by a seed, and tapes that choose as it was chosen.
 
-A run is a function of the code, the scenario and the tape: the list of its choices, each the place
-of who was next among those who were ready. 0 is the oldest, so a tape of zeros is the order in
-which an ordinary loop would have gone.
+A run is a function of the code, the scenario and the tape: the list of its choices. Each is the
+place of who was next among those who were ready, or of what the scenario picked (``Sim.pick``). 0
+is the oldest, and the first of what can be picked: a tape of zeros is what an ordinary loop does.
 """
 
 from __future__ import annotations
 
-import base64
 import random
+import re
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 Choose: TypeAlias = Callable[[Sequence[str]], int]
-STRATEGIES = ("fifo", "random", "pct", "delay", "portfolio")
+STRATEGIES = ("portfolio", "fifo", "faults", "random", "pct", "delay", "dfs")
 CHOICES_EXPECTED = 200
 """Strategies that change their mind at a few places look for them among so many."""
-_FORMAT = "r1:"
-_PORTFOLIO = ("random",) * 3 + ("pct",) * 4 + ("delay",) * 2
+CHOICES_ALL_MAX = 12
+"""``dfs`` tries every order of the first so many choices."""
+_NAMED = re.compile(r"(\w+)(?:\((\d+)\))?")
+_PORTFOLIO = ("faults",) + ("random",) * 3 + ("pct",) * 4 + ("delay",) * 2
+
+
+class Chooser(Protocol):
+    """Who decides at each place of a run where there is a choice."""
+
+    def next(self, ready: Sequence[str]) -> int:
+        """Return the place of who is next."""
+        ...
+
+    def pick(self, kind: str, count: int) -> int:
+        """Return which of *count* possibilities it is; 0 is the ordinary one."""
+        ...
+
+
+class Choice(NamedTuple):
+    """One place of a tape: what was taken, its name, and from among how many."""
+
+    at: int
+    name: str
+    among: int
 
 
 class Tape:
-    """Chooses as *choices* says, and by the oldest when they are used up; keeps what it chose.
+    """Lets *chooser* choose, or chooses as a list says; keeps what was chosen.
 
-    Attributes:
-        chosen: the choices so far. names: whom each took, and from among how many.
+    Where a list is used up, or says what there is not, it is the oldest.
     """
 
-    def __init__(self, choices: Sequence[int] | Choose = ()) -> None:
-        self._choices = choices
-        self.chosen: list[int] = []
-        self.names: list[tuple[str, int]] = []
+    def __init__(self, chooser: Sequence[int] | Chooser = ()) -> None:
+        self._chooser = _Given(chooser) if isinstance(chooser, Sequence) else chooser
+        self.choices: list[Choice] = []
 
     def __call__(self, ready: Sequence[str]) -> int:
         """Return the place of who is next."""
-        at = self._next(ready)
-        self.chosen.append(at)
-        self.names.append((ready[at], len(ready)))
+        at = self._chooser.next(ready)
+        self.choices.append(Choice(at, ready[at], len(ready)))
         return at
 
-    def _next(self, ready: Sequence[str]) -> int:
-        if callable(self._choices):
-            return self._choices(ready)
-        number = len(self.chosen)
-        at = self._choices[number] if number < len(self._choices) else 0
-        return at if at < len(ready) else 0
+    def pick(self, kind: str, options: Sequence[object]) -> int:
+        """Return which of *options* it is."""
+        at = self._chooser.pick(kind, len(options))
+        self.choices.append(Choice(at, f"{kind}: {options[at]}", len(options)))
+        return at
+
+    @property
+    def chosen(self) -> list[int]:
+        """The choices so far, as a list that chooses so again."""
+        return [choice.at for choice in self.choices]
+
+    @property
+    def cost(self) -> int:
+        """How many choices were not the ordinary ones."""
+        return sum(choice.at > 0 for choice in self.choices)
 
 
-def strategy(name: str, seed: int) -> tuple[str, Choose]:
-    """Return what chooses under *seed*, and how it is called.
+class _Given:
+    """Chooses as a list says."""
 
-    Raises:
-        ValueError: there is no strategy *name*.
+    def __init__(self, choices: Sequence[int]) -> None:
+        self._left = iter(choices)
+
+    def next(self, ready: Sequence[str]) -> int:
+        return self.pick("", len(ready))
+
+    def pick(self, kind: str, count: int) -> int:
+        at = next(self._left, 0)
+        return at if at < count else 0
+
+
+class _Seeded:
+    """The oldest goes first; what is picked is by chance, if of a kind that this seed has.
+
+    Which kinds of fault there are at all is drawn first: some bugs need that others are rare.
     """
-    if name not in STRATEGIES:
-        raise ValueError(f"no strategy is named {name!r} (known: {', '.join(STRATEGIES)})")
-    chance = random.Random(f"tinyagent {seed}")
-    if name == "portfolio":
-        # The first is the order of an ordinary loop: what fails there fails everywhere.
-        name = "fifo" if seed == 0 else _PORTFOLIO[seed % len(_PORTFOLIO)]
-    match name:
-        case "random":
-            return name, lambda ready: chance.randrange(len(ready))
-        case "pct":
-            return _by_priority(chance)
-        case "delay":
-            return _late(chance)
-        case _:
-            return name, lambda ready: 0
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self._kinds: dict[str, bool] = {}
+
+    def next(self, ready: Sequence[str]) -> int:
+        return 0
+
+    def pick(self, kind: str, count: int) -> int:
+        has_it = self._kinds.setdefault(kind, self.chance.random() < 0.5)
+        return self.chance.randrange(count) if has_it else 0
 
 
-def _by_priority(chance: random.Random) -> tuple[str, Choose]:
+class _Random(_Seeded):
+    """Whoever, each as likely as the others."""
+
+    def next(self, ready: Sequence[str]) -> int:
+        return self.chance.randrange(len(ready))
+
+
+class _ByPriority(_Seeded):
     """Whoever has the highest priority goes; at a few places whoever would go becomes the last.
 
     After PCT (Burckhardt and others, "A randomized scheduler with probabilistic guarantees of
-    finding bugs", 2010): it finds what needs d things in one order.
+    finding bugs", 2010): it finds what needs *depth* things in one order.
     """
-    depth = chance.choice((2, 3, 4))
-    places = {chance.randrange(CHOICES_EXPECTED) for _ in range(depth - 1)}
-    priorities: dict[str, float] = {}
-    count = 0
 
-    def choose(ready: Sequence[str]) -> int:
-        nonlocal count
+    def __init__(self, chance: random.Random, depth: int) -> None:
+        super().__init__(chance)
+        self._places = {chance.randrange(CHOICES_EXPECTED) for _ in range(depth - 1)}
+        self._priorities: dict[str, float] = {}
+        self._count = 0
+
+    def next(self, ready: Sequence[str]) -> int:
+        priorities = self._priorities
         for name in ready:
-            priorities.setdefault(name, 1 + chance.random())
-        first = max(range(len(ready)), key=lambda at: priorities[ready[at]])
-        if count in places:
-            priorities[ready[first]] = -count
-            first = max(range(len(ready)), key=lambda at: priorities[ready[at]])
-        count += 1
-        return first
-
-    return f"pct({depth})", choose
+            priorities.setdefault(name, 1 + self.chance.random())
+        if self._count in self._places:
+            first = max(ready, key=lambda name: priorities[name])
+            priorities[first] = -self._count
+        self._count += 1
+        return max(range(len(ready)), key=lambda at: priorities[ready[at]])
 
 
-def _late(chance: random.Random) -> tuple[str, Choose]:
-    """The oldest goes, but at a few places the one behind it."""
-    times = chance.choice((1, 2, 3))
-    places = {chance.randrange(CHOICES_EXPECTED) for _ in range(times)}
-    count = -1
+class _Late(_Seeded):
+    """The oldest goes, but at *times* places the one behind it."""
 
-    def choose(ready: Sequence[str]) -> int:
-        nonlocal count
-        count += 1
-        return 1 if count in places else 0
+    def __init__(self, chance: random.Random, times: int) -> None:
+        super().__init__(chance)
+        self._places = {chance.randrange(CHOICES_EXPECTED) for _ in range(times)}
+        self._count = -1
 
-    return f"delay({times})", choose
-
-
-def written(choices: Sequence[int]) -> str:
-    """Return *choices* as one word: ``r1:`` and base32."""
-    packed = bytearray()
-    for choice in _trimmed(choices):
-        while choice > 127:
-            packed.append(choice & 127 | 128)
-            choice >>= 7
-        packed.append(choice)
-    return _FORMAT + base64.b32encode(_runs(packed)).decode().rstrip("=").lower()
+    def next(self, ready: Sequence[str]) -> int:
+        self._count += 1
+        return int(self._count in self._places)
 
 
-def read(word: str) -> list[int]:
-    """Return the choices that ``written`` wrote.
+def parsed(strategy: str) -> tuple[str, int | None]:
+    """Return the name of *strategy* and its number: of ``pct(3)`` these are ``pct`` and 3.
 
     Raises:
-        ValueError: *word* is no tape.
+        ValueError: there is no such strategy.
     """
-    if not word.startswith(_FORMAT):
-        raise ValueError(f"a tape begins with {_FORMAT!r}, got {word[:20]!r}")
-    text = word.removeprefix(_FORMAT).upper()
-    packed = _unrun(base64.b32decode(text + "=" * (-len(text) % 8)))
-    choices, choice, shift = list[int](), 0, 0
-    for byte in packed:
-        choice |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            choices.append(choice)
-            choice, shift = 0, 0
-    return choices
+    said = _NAMED.fullmatch(strategy)
+    if said is None or said[1] not in STRATEGIES:
+        raise ValueError(f"no strategy is named {strategy!r} (known: {', '.join(STRATEGIES)})")
+    if said[2] is not None and said[1] not in ("pct", "delay", "dfs"):
+        raise ValueError(f"the strategy {said[1]!r} takes no number, got {strategy!r}")
+    return said[1], None if said[2] is None else int(said[2])
 
 
-def _trimmed(choices: Sequence[int]) -> list[int]:
-    end = len(choices)
-    while end and choices[end - 1] == 0:
-        end -= 1
-    return list(choices[:end])
+def chooser(strategy: str, seed: int) -> tuple[str, Chooser]:
+    """Return who chooses under *seed*, and how that is called."""
+    name, number = parsed(strategy)
+    chance = random.Random(f"tinyagent {seed}")
+    if name == "portfolio":
+        # The first is what an ordinary loop does: what fails there fails everywhere.
+        name = "fifo" if seed == 0 else _PORTFOLIO[seed % len(_PORTFOLIO)]
+    match name:
+        case "faults":
+            return name, _Seeded(chance)
+        case "random":
+            return name, _Random(chance)
+        case "pct":
+            depth = number or chance.choice((2, 3, 4))
+            return f"pct({depth})", _ByPriority(chance, depth)
+        case "delay":
+            times = number or chance.choice((1, 2, 3))
+            return f"delay({times})", _Late(chance, times)
+        case _:
+            return name, _Given(())
 
 
-def _runs(packed: bytes | bytearray) -> bytes:
-    """Write each run of zeros as a zero and its length: a shrunk tape is almost all zeros."""
-    out, at = bytearray(), 0
-    while at < len(packed):
-        if packed[at]:
-            out.append(packed[at])
-            at += 1
-            continue
-        end = at
-        while end < len(packed) and not packed[end] and end - at < 255:
-            end += 1
-        out += bytes((0, end - at))
-        at = end
-    return bytes(out)
+def next_order(tried: Sequence[Choice], choices_max: int) -> list[int] | None:
+    """Return the tape that follows the one that came to *tried*; None if it was the last.
 
-
-def _unrun(packed: bytes) -> bytes:
-    out, at = bytearray(), 0
-    while at < len(packed):
-        if packed[at]:
-            out.append(packed[at])
-            at += 1
-        else:
-            out += bytes(packed[at + 1] if at + 1 < len(packed) else 0)
-            at += 2
-    return bytes(out)
+    In this way each order of the first *choices_max* choices is tried once, depth first.
+    """
+    left = [*tried[:choices_max]]
+    while left and left[-1].at + 1 == left[-1].among:
+        left.pop()
+    return [*(choice.at for choice in left[:-1]), left[-1].at + 1] if left else None
