@@ -14,8 +14,8 @@ from tests.building import ROOT, built_wheel, run
 PROJECT = Path(__file__).with_name("example_project")
 BESIDE = ("pytest", "syrupy", "pytest-asyncio", "pytest-recording")
 FIXTURES = """
-agent_log crash_everywhere echo_model eventlog_snapshot recorded replay_path scripted_model
-transcript_snapshot virtual_clock
+agent_log crash_everywhere crashed echo_model eventlog_snapshot recorded replay_path scripted_model
+sim transcript_snapshot virtual_clock
 """
 
 
@@ -61,7 +61,7 @@ def run_pytest(root: Path, *arguments: str) -> str:
 def test_its_tests_pass_on_the_wheel_and_nothing_is_written(project: Path) -> None:
     before = {path: path.read_bytes() for path in project.rglob("clerk/**/*") if path.is_file()}
     said = run_pytest(project)
-    assert "18 passed" in said
+    assert "20 passed" in said
     assert "2 snapshots passed." in said
     after = {path: path.read_bytes() for path in project.rglob("clerk/**/*") if path.is_file()}
     assert after == before
@@ -71,5 +71,8 @@ def test_its_tests_pass_on_the_wheel_and_nothing_is_written(project: Path) -> No
 def test_the_plugin_is_found_and_offers_its_fixtures(project: Path) -> None:
     said = run_pytest(project, "--fixtures", "-v")
     assert {name for name in FIXTURES.split() if f"\n{name} -- " not in said} == set()
-    assert "@pytest.mark.replay(name=None):" in run_pytest(project, "--markers")
+    markers = run_pytest(project, "--markers")
+    assert "@pytest.mark.replay(name=None, tools='recorded'):" in markers
+    assert "@pytest.mark.explore(schedules=500, strategy='portfolio'):" in markers
+    assert "@pytest.mark.crash(points='all'):" in markers
     assert "--ta-record={none,once,new,all}" in run_pytest(project, "--help")

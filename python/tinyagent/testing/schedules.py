@@ -61,7 +61,7 @@ class Tape:
     def pick(self, kind: str, options: Sequence[object]) -> int:
         """Return which of *options* it is."""
         at = self._chooser.pick(kind, len(options))
-        self.choices.append(Choice(at, f"{kind}: {options[at]}", len(options)))
+        self.choices.append(Choice(at, f"{kind}: {options[at]}"[:60], len(options)))
         return at
 
     @property
