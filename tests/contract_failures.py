@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any
 
 import pytest
-from tests.contracts import AT_ONCE_S, KEY, asked
 
-from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Transport, exchange
+from tinyagent.actors.transports import Failure, HttpRequest, Transport, exchange
 from tinyagent.testing import (
     ProviderServer,
-    Reply,
     chat,
     kept_open,
     paced,
@@ -24,61 +20,9 @@ from tinyagent.testing import (
     stall,
     status,
 )
+from tinyagent.testing._exchanges import KEY, asked, pieces_of, refused
 
 GREETING = chat(text="Hello there, this takes a few chunks")
-Waiting = tuple[Exchange, asyncio.Task[None]]
-Wait = Callable[[Transport, ProviderServer], Coroutine[Any, Any, Waiting]]
-
-
-async def refused(transport: Transport, request: HttpRequest) -> Failure:
-    """Return the failure in which starting *request* ends."""
-    async with aclosing(transport.open(request)) as opened:
-        with pytest.raises(Failure) as raised:
-            await opened.start()
-    assert KEY not in str(raised.value)
-    return raised.value
-
-
-async def read_all(opened: Exchange) -> None:
-    while await opened.read():
-        pass
-
-
-async def starting(transport: Transport, server: ProviderServer) -> Waiting:
-    """Return an exchange, and a task in its ``start``, once the server has the request."""
-    arrived = asyncio.Event()
-
-    def nothing(_request: object) -> Reply:
-        arrived.set()
-        return stall()
-
-    server.add(nothing)
-    opened = transport.open(asked(server.chat_url))
-    waiting = asyncio.create_task(opened.start())
-    await arrived.wait()
-    return opened, waiting
-
-
-async def reading(transport: Transport, server: ProviderServer) -> Waiting:
-    """Return an exchange, and a task in its ``read`` that nothing will answer."""
-    server.add(stall(GREETING, sum(map(len, GREETING.chunks[:2]))))
-    opened = transport.open(asked(server.chat_url))
-    await opened.start()
-    assert await opened.read()
-    begun = asyncio.Event()
-
-    async def read() -> None:
-        begun.set()
-        await read_all(opened)
-
-    waiting = asyncio.create_task(read())
-    await begun.wait()
-    return opened, waiting
-
-
-async def within(seconds: float, work: Awaitable[None]) -> None:
-    async with asyncio.timeout(seconds):
-        await work
 
 
 class FailureContract:
@@ -214,7 +158,7 @@ class FailureContract:
             await opened.start()
             assert (await opened.read())[0][2] == "Hello there,"
             with pytest.raises(Failure, match=r"silent for 0\.1 s \(read_timeout_s\)") as raised:
-                await read_all(opened)
+                await pieces_of(opened)
             await server.requests[0].wait_gone()
             answer = opened.finish()
         assert (raised.value.kind, raised.value.status) == ("timeout", 200)
@@ -236,7 +180,7 @@ class FailureContract:
         ):
             await opened.start()
             with pytest.raises(Failure) as raised:
-                await read_all(opened)
+                await pieces_of(opened)
         assert raised.value.message == "HTTP request failed: error decoding response body"
         assert (raised.value.kind, raised.value.status) == ("network", 200)
 
@@ -263,43 +207,6 @@ class FailureContract:
             async with aclosing(transport.open(asked(url))) as opened:
                 await opened.start()
                 assert await opened.read()
-
-    async def test_closing_wakes_a_start_that_waits(self, transport: Transport) -> None:
-        async with ProviderServer() as server:
-            opened, waiting = await starting(transport, server)
-            closed_s = asyncio.get_running_loop().time()
-            await within(AT_ONCE_S, opened.aclose())
-            with pytest.raises(Failure, match="Request was aborted") as raised:
-                await waiting
-            assert raised.value.kind == "cancelled"
-            assert await server.requests[0].wait_gone() - closed_s < AT_ONCE_S
-            await opened.aclose()
-
-    async def test_closing_wakes_a_read_that_waits_with_an_empty_list(
-        self,
-        transport: Transport,
-    ) -> None:
-        async with ProviderServer() as server:
-            opened, waiting = await reading(transport, server)
-            closed_s = asyncio.get_running_loop().time()
-            await within(AT_ONCE_S, opened.aclose())
-            await within(AT_ONCE_S, waiting)
-            assert await server.requests[0].wait_gone() - closed_s < AT_ONCE_S
-            assert await opened.read() == []
-
-    @pytest.mark.parametrize("wait", [starting, reading])
-    async def test_cancelling_who_waits_closes_the_connection(
-        self, transport: Transport, wait: Wait
-    ) -> None:
-        async with ProviderServer() as server:
-            opened, waiting = await wait(transport, server)
-            cancelled_s = asyncio.get_running_loop().time()
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-            assert await server.requests[0].wait_gone() - cancelled_s < AT_ONCE_S
-            await within(AT_ONCE_S, opened.aclose())
-        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     async def test_closing_what_was_not_read_leaves_nothing_behind(
         self,

@@ -14,11 +14,21 @@ from contextlib import aclosing
 
 import pytest
 from tests.contract_failures import FailureContract
-from tests.contracts import TransportContract, answered, asked, pieces_of, said
+from tests.contracts import AnswerContract
 
 from tinyagent.actors.transports import Failure
 from tinyagent.actors.transports.native import NativeTransport, ascii_url
-from tinyagent.testing import ProviderServer, Reply, chat, paced, rechunked, sse, stall
+from tinyagent.testing import (
+    ProviderServer,
+    Reply,
+    TransportContract,
+    chat,
+    paced,
+    rechunked,
+    sse,
+    stall,
+)
+from tinyagent.testing._exchanges import answered, asked, pieces_of, said
 
 GREETING = chat(text="Hello there, this takes a few chunks")
 HALF = sum(map(len, GREETING.chunks[:3]))
@@ -30,7 +40,15 @@ async def transport() -> AsyncIterator[NativeTransport]:
         yield opened
 
 
-class TestAnswers(TransportContract):
+class TestContract(TransportContract):
+    """With the extension."""
+
+    @pytest.fixture
+    def make_transport(self) -> type[NativeTransport]:
+        return NativeTransport
+
+
+class TestAnswers(AnswerContract):
     """With the extension."""
 
 

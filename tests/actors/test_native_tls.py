@@ -23,11 +23,10 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from tests.contract_failures import refused
-from tests.contracts import answered, asked, said
 
 from tinyagent.actors.transports.native import NativeTransport
 from tinyagent.testing import ProviderServer, chat
+from tinyagent.testing._exchanges import answered, asked, refused, said
 
 GREETING = chat(text="Hello there, this takes a few chunks")
 TEXT = "Hello there, this takes a few chunks"

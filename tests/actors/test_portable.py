@@ -9,17 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import httpx
 import pytest
-from tests.contract_failures import FailureContract, refused
-from tests.contracts import GREETING, TransportContract, answered, asked, said
+from tests.contract_failures import FailureContract
+from tests.contracts import AnswerContract
 
 from tinyagent.actors.transports import Failure, HttpRequest
 from tinyagent.actors.transports.portable import PortableTransport, open_stream
-from tinyagent.testing import ProviderServer, Reply, stall
+from tinyagent.testing import ProviderServer, Reply, TransportContract, stall
+from tinyagent.testing._exchanges import GREETING, answered, asked, refused, said
 
 
 @pytest.fixture
@@ -28,7 +29,15 @@ async def transport() -> AsyncIterator[PortableTransport]:
         yield opened
 
 
-class TestAnswers(TransportContract):
+class TestContract(TransportContract):
+    """With httpx."""
+
+    @pytest.fixture
+    def make_transport(self) -> Callable[[], PortableTransport]:
+        return lambda: PortableTransport(time.monotonic)
+
+
+class TestAnswers(AnswerContract):
     """With httpx."""
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.actors.test_native_tls import closed, copy, serving
-from tests.contract_failures import refused
-from tests.contracts import GREETING, answered, asked, said
 
 from tinyagent.actors.transports.native import NativeTransport
 from tinyagent.actors.transports.portable import PortableTransport
 from tinyagent.testing import ProviderServer
+from tinyagent.testing._exchanges import GREETING, answered, asked, refused, said
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

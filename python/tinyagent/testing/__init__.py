@@ -66,6 +66,10 @@ if TYPE_CHECKING:
     from tinyagent.testing.provider import ProviderServer as ProviderServer, Received as Received
     from tinyagent.testing.sink_contract import MakeSink as MakeSink, SinkContract as SinkContract
     from tinyagent.testing.texts import event_text as event_text, transcript as transcript
+    from tinyagent.testing.transport_contract import (
+        MakeTransport as MakeTransport,
+        TransportContract as TransportContract,
+    )
 else:
     _HOME = {
         "CrashHook": "testing._crashing",
@@ -79,6 +83,7 @@ else:
         "LogContract": "testing.log_contract",
         "MakeLog": "testing._crashing",
         "MakeSink": "testing.sink_contract",
+        "MakeTransport": "testing.transport_contract",
         "NotRepeatableError": "testing.exploring",
         "ProviderServer": "testing.provider",
         "Received": "testing.provider",
@@ -91,6 +96,7 @@ else:
         "SimLoop": "testing.loop",
         "SimViolationError": "testing.loop",
         "SinkContract": "testing.sink_contract",
+        "TransportContract": "testing.transport_contract",
         "VirtualClock": "testing.clock",
         "chat": "testing.answers",
         "close_after": "testing.answers",
@@ -121,7 +127,7 @@ else:
             import pytest
 
             # Else a failing check of the contract would not say what it compared.
-            for module in ("log_contract", "_log_reading", "sink_contract"):
+            for module in ("log_contract", "_log_reading", "sink_contract", "transport_contract"):
                 if f"tinyagent.testing.{module}" not in sys.modules:
                     pytest.register_assert_rewrite(f"tinyagent.testing.{module}")
         value = globals()[name] = getattr(import_module(f"tinyagent.{_HOME[name]}"), name)
@@ -140,6 +146,7 @@ __all__ = [
     "LogContract",
     "MakeLog",
     "MakeSink",
+    "MakeTransport",
     "NotRepeatableError",
     "ProviderServer",
     "Received",
@@ -152,6 +159,7 @@ __all__ = [
     "SimLoop",
     "SimViolationError",
     "SinkContract",
+    "TransportContract",
     "VirtualClock",
     "chat",
     "close_after",
