@@ -55,7 +55,8 @@ class View(msgspec.Struct, frozen=True):
         """Return what *model* is asked instead; a body in another protocol is left unedited."""
         settings = msgspec.structs.replace(self.settings, model=model)
         is_alike = model.get("api") == self.settings.model.get("api")
-        return View(settings, self.messages, self.length, self.edits if is_alike else ())
+        edits = self.edits if is_alike else ()
+        return msgspec.structs.replace(self, settings=settings, edits=edits)
 
 
 class Call(msgspec.Struct, frozen=True):
