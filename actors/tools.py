@@ -80,6 +80,10 @@ class Unsettled(Exception):
     """The tool cannot end: what it began waits for somebody to say what came of a call."""
 
 
+class OutcomeUnknownError(Exception):
+    """Raised by a tool that was parted from what it had asked for: it may have taken effect."""
+
+
 Reconcile = Callable[[Invocation], Awaitable[Reconciled]]
 
 
@@ -305,7 +309,7 @@ class Tools:
             running = False
         if cut:
             return self._cut_off(event, tool, cut)
-        return _outcome(event, task)
+        return _outcome(event, tool, task)
 
     async def _finished(
         self, task: asyncio.Future[Any], patience: Patience, call_id: str = ""
@@ -370,7 +374,9 @@ async def _awaited(tool: Runnable, invocation: Invocation) -> Returned:
         return await tool.run(invocation)
 
 
-def _outcome(event: k.ToolRequested, task: asyncio.Future[Returned]) -> Event | Live:
+def _outcome(
+    event: k.ToolRequested, tool: Runnable, task: asyncio.Future[Returned]
+) -> Event | Live:
     call_id = event.call_id
     if task.cancelled():
         return k.ToolFailed(call_id, Failure("host", CANCELLED))
@@ -381,6 +387,11 @@ def _outcome(event: k.ToolRequested, task: asyncio.Future[Returned]) -> Event | 
         return Live(finished, given.live)
     if isinstance(error, Unsettled):
         return _doubt(call_id, "stopped", event.attempt)
+    if isinstance(error, OutcomeUnknownError):
+        if tool.effect == "write":
+            asks = tool.reconcile is not None
+            return k.ToolInDoubt(call_id, "stopped", event.attempt, str(error), asks)
+        return k.ToolFailed(call_id, Failure("interrupted", str(error)))
     is_its_own = isinstance(error, Exception | asyncio.CancelledError)
     if not is_its_own or isinstance(error, LiveEffectError):
         raise error

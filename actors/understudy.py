@@ -6,16 +6,22 @@ answer for them, from what was recorded. Nothing is patched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict
 
 from tinyagent.actors.streamer import KeyOf, Source
 from tinyagent.actors.tools import Find
+from tinyagent.events import Record
 from tinyagent.runtime.stores import Log
 
 
 class Understudy(Protocol):
     """Stands between a session and the world; may ask the live one for what it does not know."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """What it answers from, if there is anything yet."""
+        ...
 
     def source(self, live: Source) -> Source:
         """Return who answers model calls."""

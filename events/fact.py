@@ -69,7 +69,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tool as model and runtime know it. ``schema``: JSON Schema, as the user wrote it.
 
-    ``approval``: ``always``, if each call of it waits for a person.
+    ``approval``: ``always``, if each call of it waits for a person. ``server``: the name of the
+    MCP server that has it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     reconcile: bool = False
     timeout_s: int | float | None = None
     approval: str | None = None
+    server: str | None = None
 
 
 class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -28,6 +28,7 @@
     ├── UnknownModelError         no provider of that name; carries the names there are
     ├── UnknownToolError          no tool of that name; carries the names there are
     ├── ToolDefinitionError       a function cannot become a tool: where, why, what to write
+    ├── McpServerError            an MCP server cannot be used: its name, why, what to do next
     ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
     └── InvariantError            something that cannot be is: our bug
 """
@@ -231,6 +232,18 @@ class ToolDefinitionError(TinyAgentError):
         self.name = name
         self.path = path
         self.line = line
+
+
+class McpServerError(TinyAgentError):
+    """An MCP server cannot be reached, or cannot be used as it was asked for.
+
+    Attributes:
+        server: its name.
+    """
+
+    def __init__(self, server: str, why: str, instead: str) -> None:
+        super().__init__(f"MCP server {server}: {why}\n  try       {instead}")
+        self.server = server
 
 
 class UnexpectedEventError(TinyAgentError):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from tinyagent._hooks import Hooks as Hooks
     from tinyagent._limits import Price as Price
+    from tinyagent._mcp import McpServer as McpServer, mcp_server as mcp_server
     from tinyagent._opened import OpenLog as OpenLog
     from tinyagent._runs import (
         NoOutputError as NoOutputError,
@@ -186,6 +187,7 @@ else:
         "Hooks": "_hooks",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
+        "McpServer": "_mcp",
         "Message": "agent_types",
         "MessageEndEvent": "agent_types",
         "MessageStartEvent": "agent_types",
@@ -251,6 +253,7 @@ else:
         "extract_text": "agent",
         "fork": "continuing",
         "load": "verbs",
+        "mcp_server": "_mcp",
         "named_model": "models",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",

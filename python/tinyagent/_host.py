@@ -39,6 +39,7 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
         reconcile=tool.reconcile is not None,
         approval="always" if tool.approval != "never" else None,
         timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
+        server=getattr(tool, "server", None),
     )
 
 

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from tinyagent._engine import Engine
     from tinyagent._hooks import Hooks
     from tinyagent._limits import Prices
+    from tinyagent._mcp import McpServer
     from tinyagent._opened import OpenLog
     from tinyagent.events import Redact
     from tinyagent.events.kinds import SessionStarted
@@ -98,7 +99,7 @@ class Agent(Running):
         *,
         model: Model | str | None = None,
         system_prompt: str | None = None,
-        tools: Sequence[AgentTool] | None = None,
+        tools: Sequence[AgentTool | McpServer] | None = None,
         log: Log | None = None,
         deps: Any = None,
         secrets: Mapping[str, str] | Callable[[str], str | None] | None = None,
@@ -116,7 +117,7 @@ class Agent(Running):
 
         Args:
             model: a name like ``openai:gpt-4o-mini``, or a model object.
-            tools: functions under ``@tool``, and ``AgentTool`` objects.
+            tools: functions under ``@tool``, ``AgentTool`` objects, and MCP servers.
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
             limits: where a run ends although it is not done; without *opts* after 100 turns, if
                 nobody says otherwise. output: the type of answers; that of ``run`` comes first.
@@ -327,6 +328,9 @@ class Agent(Running):
         if self.state.model is None:
             raise RuntimeError("No model configured")
         self._check_limits()
+        await self._engine().ready()
+        if self._running:
+            raise RuntimeError(busy)
 
     async def _run(
         self, messages: Sequence[AgentMessage], *, is_watched: bool, output: Any = None

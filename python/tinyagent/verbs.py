@@ -130,18 +130,23 @@ async def replay(where: str | Path | Log, factory: Callable[..., Any] | None = N
     recording = load(where)
     if factory is None:
         return recording.replay()
-    return recording.replay(configuration_of(factory))
+    return recording.replay(configuration_of(factory, recording))
 
 
-def configuration_of(factory: Callable[..., Any]) -> k.SessionStarted:
+def configuration_of(factory: Callable[..., Any], recording: Recording) -> k.SessionStarted:
     """Return the configuration that *factory* gives an agent today.
+
+    What MCP servers list is taken from *recording*: nobody asks them.
 
     Raises:
         TypeError: the factory does not take ``log=``, or returns no agent.
     """
+    from tinyagent._mcp import recall
     from tinyagent.runtime.stores.memory import MemoryLog
 
-    return made_by(factory, MemoryLog()).configuration()
+    agent = made_by(factory, MemoryLog())
+    recall(agent.state.tools or (), recording.records)
+    return agent.configuration()
 
 
 def made_by(factory: Callable[..., Any], log: Log) -> Agent:

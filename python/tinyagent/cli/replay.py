@@ -40,7 +40,7 @@ def run(
     if recording.meta.origin is not None:
         raise refs.RefusedError(f"{place.path}: imported, so nothing was recorded to compare with")
     try:
-        today = configuration_of(factory) if factory is not None else None
+        today = configuration_of(factory, recording) if factory is not None else None
     except TypeError as error:
         raise refs.RefError(f"--app {app}: {error}") from error
     report = recording.replay(today, until=place.n if until is None else until, is_loose=loose)

@@ -24,7 +24,7 @@ from tinyagent.actors.tools import (
     Runnable,
 )
 from tinyagent.actors.transports import Answer, Failure
-from tinyagent.events import View, canonical, kinds as k, plain
+from tinyagent.events import Record, View, canonical, kinds as k, plain
 from tinyagent.events.codec import restored
 from tinyagent.recording import Recording
 from tinyagent.runtime.divergence import Difference, differences, shown
@@ -46,7 +46,8 @@ class RecordedAnswers:
         runs_tools: tools are not answered for, they run.
 
     Attributes:
-        lived: how much was asked live. refused: the first question that was refused.
+        records: those of the recording. lived: how much was asked live. refused: the first
+            question that was refused.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class RecordedAnswers:
         self.lived = 0
         self.refused: LiveEffectError | None = None
         self._is_there = recording is not None
+        self.records: Sequence[Record] = () if recording is None else recording.records
         self._allows_live = allows_live
         self._runs_tools = runs_tools
         self._told: list[Told] = []

@@ -1,0 +1,357 @@
+"""Tools of MCP servers. What a server lists is on record, so only a live run needs the server.
+
+A server stands in an agent's ``tools`` for all that it lists. The list is read when a run begins
+and stays for the run; what the log holds takes its place where nothing is run: in a replay, and
+where a recording answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tinyagent._mcp_shapes import Listed, Place, Said, Terms, place_of
+from tinyagent._returned import cut
+from tinyagent.actors.context import current_ctx
+from tinyagent.agent_types import AgentTool, AgentToolResult, TextContent
+from tinyagent.events import Record, kinds as k
+from tinyagent.events.fact import Effect
+from tinyagent.events.settings import Settings, changed, settings_of
+from tinyagent.runtime.errors import McpServerError
+from tinyagent.runtime.stores import Log, as_record
+
+if TYPE_CHECKING:
+    from tinyagent._mcp_client import Connection
+
+TIMEOUT_S = 60.0
+OUTPUT_BYTES_MAX = 100_000
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+PROGRESS_S = 0.1
+"""A server that tells of its progress more often than this is heard this often."""
+
+
+@dataclass
+class McpTool(AgentTool):
+    """A tool of the MCP server *server*."""
+
+    server: str = ""
+
+
+class McpServer:
+    """A server that an agent can have among its tools; see ``mcp_server``.
+
+    Attributes:
+        name: what the log and errors call it.
+    """
+
+    def __init__(self, place: Place, terms: Terms) -> None:
+        self.name = place.name
+        self._place = place
+        self._terms = terms
+        self._tools: list[McpTool] = []
+        self._remote: dict[str, str] = {}
+        self._connection: Connection | None = None
+        self._end: Callable[[], object] = lambda: None
+        self._is_fresh = False
+
+    def __repr__(self) -> str:
+        return f"<MCP server {self.name}, {len(self._tools)} tools>"
+
+    def __deepcopy__(self, memo: dict[int, object]) -> McpServer:
+        return self
+
+    @property
+    def tools(self) -> list[McpTool]:
+        """Its tools: as it listed them last, or as they are on record; none before either."""
+        return self._tools
+
+    # Its life
+
+    def __await__(self) -> Generator[Any, None, McpServer]:
+        """Connect, list its tools, and return this."""
+        return self._begun().__await__()
+
+    async def __aenter__(self) -> McpServer:
+        """Connect, and list its tools."""
+        return await self._begun()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the connection, and the server if it was started here. It can be opened again."""
+        connection, self._connection = self._connection, None
+        self._end()
+        if connection is not None and connection.loop is asyncio.get_running_loop():
+            await connection.closed()
+
+    async def ready(self) -> None:
+        """Be connected in this loop, and know what it lists now.
+
+        Raises:
+            McpServerError: it cannot be reached, or has not what was asked for.
+            ModuleNotFoundError: the extra ``mcp`` is not installed.
+        """
+        connection = await self._connected()
+        if not self._is_fresh:
+            self._take(await connection.list_tools())
+        self._is_fresh = False
+
+    def recall(self, specs: Iterable[k.ToolSpec]) -> None:
+        """Let the tools be those on record, unless the server itself has listed some."""
+        if self._remote:
+            return
+        terms = self._terms
+        self._replace(
+            [
+                self._tool(spec.name, spec.description, spec.schema, terms.recalled_effect_of(spec))
+                for spec in specs
+                if spec.server == self.name
+            ]
+        )
+
+    async def _begun(self) -> McpServer:
+        await self.ready()
+        self._is_fresh = True
+        return self
+
+    async def _connected(self) -> Connection:
+        if find_spec("mcp") is None:
+            raise ModuleNotFoundError(_missing(), name="mcp")
+        from tinyagent._mcp_client import Connection
+
+        loop, connection = asyncio.get_running_loop(), self._connection
+        if connection is not None and connection.loop is not loop:
+            if not connection.loop.is_closed() and not connection.is_over:
+                why = "it is connected in another event loop"
+                raise McpServerError(self.name, why, "mcp_server(...) once for each loop")
+            connection = None
+        if connection is None or connection.is_over:
+            self._end()
+            connection = self._connection = Connection(self._place)
+            self._end = weakref.finalize(self, connection.close)
+            self._is_fresh = False
+        await connection.opened()
+        return connection
+
+    # Its tools
+
+    def _take(self, listed: list[Listed]) -> None:
+        names = [tool.name for tool in listed]
+        terms = self._terms
+        for what, wanted in (("effects", terms.effects), ("only", terms.only or ())):
+            if unknown := sorted(set(wanted) - set(names)):
+                why = f"{what}= names what it does not have: {', '.join(unknown)}"
+                raise McpServerError(self.name, why, f"one of {', '.join(sorted(names))}")
+        tools: list[McpTool] = []
+        remote: dict[str, str] = {}
+        for tool in listed:
+            if terms.only is not None and tool.name not in terms.only:
+                continue
+            name = terms.name_of(tool.name)
+            if name in remote:
+                why = f"{remote[name]!r} and {tool.name!r} are both called {name} here"
+                raise McpServerError(self.name, why, "only=[...], without one of them")
+            remote[name] = tool.name
+            effect = terms.effect_of(tool)
+            tools.append(self._tool(name, tool.description, tool.schema, effect))
+        self._remote = remote
+        self._replace(tools)
+
+    def _replace(self, tools: list[McpTool]) -> None:
+        """Have *tools*; one that is as before stays the same object."""
+        known = {tool.name: tool for tool in self._tools}
+        self._tools = [
+            old if (old := known.get(tool.name)) is not None and _same(old, tool) else tool
+            for tool in tools
+        ]
+
+    def _tool(self, name: str, description: str, schema: dict[str, Any], effect: Effect) -> McpTool:
+        return McpTool(
+            name=name,
+            description=description,
+            parameters=schema,
+            execute=partial(self._execute, name),
+            effect=effect,
+            timeout_s=self._terms.timeout_s,
+            approval=self._terms.approval,
+            output_bytes_max=self._terms.output_bytes_max,
+            server=self.name,
+        )
+
+    async def _execute(
+        self,
+        name: str,
+        call_id: str,
+        arguments: dict[str, Any],
+        signal: object,
+        on_update: Callable[[AgentToolResult], None],
+    ) -> AgentToolResult:
+        connection = await self._connected()
+        if name not in self._remote:  # known from a recording so far
+            self._take(await connection.list_tools())
+        if name not in self._remote:
+            why = f"it has no tool {name} any more"
+            raise McpServerError(self.name, why, f"one of {', '.join(self._remote) or 'none'}")
+        loop, heard_s = asyncio.get_running_loop(), 0.0
+
+        def progress(text: str) -> None:
+            nonlocal heard_s
+            if loop.time() - heard_s >= PROGRESS_S:
+                heard_s = loop.time()
+                on_update(AgentToolResult([TextContent(text=text)]))
+
+        key = current_ctx().idempotency_key
+        return self._result(await connection.call(self._remote[name], arguments, key, progress))
+
+    def _result(self, said: Said) -> AgentToolResult:
+        bytes_max = self._terms.output_bytes_max
+        if said.is_error:
+            told = [
+                block.text or "" for block in cut(said.blocks, bytes_max) if block.type == "text"
+            ]
+            raise RuntimeError("\n".join(told) or "the tool failed and does not say why")
+        if said.structured is None:
+            return AgentToolResult(said.blocks)
+        encoded = msgspec.json.encode(said.structured)
+        blocks = said.blocks or [TextContent(text=encoded.decode())]
+        is_small = len(encoded) <= bytes_max
+        details = {"structured": said.structured} if is_small else {"structured_cut": True}
+        return AgentToolResult(blocks, details)
+
+
+def mcp_server(
+    where: str | Sequence[str],
+    *,
+    name: str | None = None,
+    prefix: str = "",
+    only: Collection[str] | None = None,
+    effects: Mapping[str, Effect] | None = None,
+    trust_hints: bool = False,
+    approval: str | Callable[..., Any] = "never",
+    timeout_s: float = TIMEOUT_S,
+    output_bytes_max: int = OUTPUT_BYTES_MAX,
+    connect_timeout_s: float = TIMEOUT_S,
+    message_bytes_max: int = MESSAGE_BYTES_MAX,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> McpServer:
+    """Return the tools of an MCP server, as one member of an agent's ``tools``.
+
+    Nothing is started yet. The first run connects; so do ``await mcp_server(...)``, which tells at
+    once whether it can, and ``async with``, which ends it too. What is not ended so ends with the
+    event loop, with the last reference to it, or with the process.
+
+    Args:
+        where: a command, which is started and spoken to over its standard streams, or the
+            ``http(s)`` URL of a server that speaks streamable HTTP.
+        name: what the log and errors call it; else the program's name, or the URL's host.
+        prefix: is put before the name of each tool. only: the tools to have, by the server's names.
+        effects: what a run of a tool may do, by the server's name of it; others are ``write``.
+        trust_hints: believe what the server says of the effects of its tools.
+        approval: as of ``@tool``, for each tool.
+        timeout_s: the longest call. output_bytes_max: so much text of a result reaches the model.
+        connect_timeout_s: the longest wait for a connection, or for the list of tools.
+        message_bytes_max: the longest message that is read.
+        env: what a command finds in its environment, beside a few harmless variables of ours.
+        headers: are sent with every request to a URL.
+
+    Raises:
+        ValueError: *where* is no command, or an effect is none of the four.
+    """
+    terms = Terms(
+        prefix=prefix,
+        only=only,
+        effects=effects or {},
+        trust_hints=trust_hints,
+        approval=approval,
+        timeout_s=timeout_s,
+        output_bytes_max=output_bytes_max,
+    )
+    limits = {"connect_timeout_s": connect_timeout_s, "message_bytes_max": message_bytes_max}
+    return McpServer(place_of(where, name, env, cwd, headers, **limits), terms)
+
+
+# A list of tools with servers in it
+
+
+def spread(tools: list[Any] | None) -> list[AgentTool] | None:
+    """Return *tools* with the tools of each server in its place; the list itself without one."""
+    if not any(isinstance(tool, McpServer) for tool in tools or ()):
+        return tools
+    return [
+        each
+        for tool in tools or ()
+        for each in (tool.tools if type(tool) is McpServer else (tool,))
+    ]
+
+
+async def ready(tools: Sequence[Any], log: Log) -> None:
+    """Let the servers in *tools* be ready to be called, or be as who answers for them recorded.
+
+    Raises:
+        McpServerError: one cannot be reached, or two tools have one name.
+    """
+    servers = [tool for tool in tools if isinstance(tool, McpServer)]
+    recorded = () if log.options.understudy is None else log.options.understudy.records
+    if recorded:
+        recall(tools, recorded)
+    else:
+        await asyncio.gather(*(server.ready() for server in servers))
+    known: dict[str, AgentTool] = {}
+    for tool in spread(list(tools)) or ():
+        other = known.setdefault(tool.name, tool)
+        if other is not tool and isinstance(tool, McpTool):
+            why = f"there are two tools called {tool.name}"
+            raise McpServerError(tool.server, why, "a prefix= of its own for each server")
+
+
+def recall(tools: Sequence[Any], records: Iterable[Record]) -> None:
+    """Let the servers in *tools* have what *records* say first that they listed."""
+    servers = {tool.name: tool for tool in tools if isinstance(tool, McpServer)}
+    for record in records if servers else ():
+        listed: Sequence[k.ToolSpec] = ()
+        if isinstance(record.event, k.SessionStarted):
+            listed = settings_of(record.event).tools
+        elif isinstance(record.event, k.ConfigChanged):
+            listed = changed(Settings(), record.event.set).tools
+        for name in [name for name in servers if any(spec.server == name for spec in listed)]:
+            servers.pop(name).recall(listed)
+
+
+def recall_last(tools: Sequence[Any], log: Log) -> None:
+    """Let the servers in *tools* have what *log* says last that they listed."""
+    if any(isinstance(tool, McpServer) for tool in tools):
+        recall(tools, reversed([as_record(stored) for stored in log.read()]))
+
+
+def _same(one: McpTool, other: McpTool) -> bool:
+    return (one.description, one.parameters, one.effect) == (
+        other.description,
+        other.parameters,
+        other.effect,
+    )
+
+
+def _missing() -> str:
+    """Return how to install the extra; the distribution's name is read from what is installed."""
+    from importlib.metadata import packages_distributions
+
+    found = packages_distributions().get("tinyagent") or ["tinyagent"]
+    return f"tools of MCP servers need the extra `mcp`: pip install '{found[0]}[mcp]'"

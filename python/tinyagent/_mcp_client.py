@@ -1,0 +1,343 @@
+"""A connection to an MCP server. The one file that imports ``mcp``: its exceptions stay here.
+
+A task of its own holds the connection, from the loop that opened it until it is closed, the
+server is gone, or the loop ends; calls are made by others, each in a task that outlives its
+caller by as long as it takes to tell the server that nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from tinyagent._mcp_http import STATUSES, bounded
+from tinyagent._mcp_process import END_S, LineTooLongError, Program
+from tinyagent._mcp_shapes import Listed, Place, Said
+from tinyagent._version import VERSION
+from tinyagent.actors.gate import UNSURE
+from tinyagent.actors.tools import OutcomeUnknownError
+from tinyagent.actors.transports.failures import public_url
+from tinyagent.agent_types import ImageContent, TextContent
+from tinyagent.runtime.errors import McpServerError
+
+if TYPE_CHECKING:
+    import mcp
+
+TOOLS_MAX = 1000
+"""So many tools of one server are listed."""
+KEY = "tinyagent/idempotency-key"
+"""Where a server that takes one finds the key of a call, in the ``_meta`` of the request."""
+_OWNERS: set[asyncio.Task[None]] = set()
+
+
+class Connection:
+    """A server, connected in the loop that this is made in.
+
+    Attributes:
+        loop: that loop.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._place = place
+        self._program: Program | None = None
+        self._client: mcp.Client | None = None
+        self._why = ""
+        self._statuses: list[int] = []
+        self._calls: set[asyncio.Task[Said]] = set()
+        self._opened, self._closing = asyncio.Event(), asyncio.Event()
+        self._owner = self.loop.create_task(self._own(), name=f"MCP server {place.name}")
+        _OWNERS.add(self._owner)  # a loop alone does not keep its tasks
+        self._owner.add_done_callback(_OWNERS.discard)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be asked of it any more."""
+        return self._owner.done() or self._closing.is_set()
+
+    async def opened(self) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            McpServerError: it cannot be.
+        """
+        await self._opened.wait()
+        if self._client is None:
+            raise McpServerError(self._place.name, f"no connection: {self._why}", self._advice())
+
+    async def list_tools(self) -> list[Listed]:
+        """Return the tools that the server has now.
+
+        Raises:
+            McpServerError: it does not say.
+        """
+        assert self._client is not None
+        listed: list[Listed] = []
+        cursor: str | None = None
+        try:
+            async with asyncio.timeout(self._place.connect_timeout_s):
+                while len(listed) < TOOLS_MAX:
+                    page = await self._client.list_tools(cursor=cursor)
+                    listed += [_listed(tool) for tool in page.tools]
+                    cursor = page.next_cursor
+                    if not cursor:
+                        return listed
+        except Exception as error:
+            why = f"it does not list its tools: {_told(error)}"
+            raise McpServerError(self._place.name, why, self._advice()) from None
+        why = f"it lists more than {TOOLS_MAX} tools"
+        raise McpServerError(self._place.name, why, "another server: no model could choose")
+
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        key: str,
+        say: Callable[[str], object],
+    ) -> Said:
+        """Call a tool. When this is cancelled, the server is told.
+
+        Raises:
+            RuntimeError: the server says that it failed, or its answer cannot be read.
+            OutcomeUnknownError: the connection was lost before an answer.
+        """
+        task = self.loop.create_task(self._call(name, arguments, key, say))
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.cancelled():
+            raise await self._lost("the connection was closed")
+        return task.result()
+
+    def close(self) -> None:
+        """End it soon, and a server that was started for it. From any thread, without waiting."""
+        if self.loop.is_closed():
+            self.kill()
+        else:
+            self.loop.call_soon_threadsafe(self._closing.set)
+            if not self.loop.is_running():
+                self.kill()
+
+    def kill(self) -> None:
+        """Kill a server that was started for it, at once."""
+        if self._program is not None:
+            self._program.kill()
+
+    async def closed(self) -> None:
+        """End it, and wait for that."""
+        self._closing.set()
+        await asyncio.wait({self._owner})
+
+    # The task that holds it
+
+    async def _own(self) -> None:
+        STATUSES.set(self._statuses)
+        try:
+            async with self._transport() as transport:
+                await self._hold(transport)
+        except Exception as error:
+            self._why = self._why or _told(error)
+        finally:
+            self._closing.set()
+            self._opened.set()
+
+    async def _hold(self, transport: Any) -> None:
+        from mcp import Client
+        from mcp_types import Implementation
+
+        client = Client(
+            transport, cache=None, client_info=Implementation(name="tinyagent", version=VERSION)
+        )
+        async with asyncio.timeout(self._place.connect_timeout_s):
+            await client.__aenter__()
+        try:
+            self._client = client
+            self._opened.set()
+            await self._closing.wait()
+        finally:
+            for call in self._calls:
+                call.cancel()
+            if self._calls:
+                await asyncio.wait(self._calls, timeout=END_S)
+            await client.__aexit__(None, None, None)
+
+    def _transport(self) -> AbstractAsyncContextManager[Any]:
+        return self._over_pipes() if self._place.command else self._over_http()
+
+    @asynccontextmanager
+    async def _over_http(self) -> AsyncGenerator[Any]:
+        from mcp.client.streamable_http import streamable_http_client
+
+        bytes_max = self._place.message_bytes_max
+        async with bounded(self._place.headers, bytes_max) as client:
+            yield streamable_http_client(
+                self._place.url, http_client=client, max_sse_event_size=bytes_max
+            )
+
+    @asynccontextmanager
+    async def _over_pipes(self) -> AsyncGenerator[Any]:
+        from mcp.client.stdio import get_default_environment
+
+        self._program = program = Program(
+            self._place.command,
+            env={**get_default_environment(), **self._place.env},
+            cwd=self._place.cwd,
+            line_bytes_max=self._place.message_bytes_max,
+        )
+        try:
+            await program.start()
+            yield self._streams(program)
+        finally:
+            await program.stop()
+            if program.told:
+                self._why = "; ".join(filter(None, (self._why, program.told)))
+
+    @asynccontextmanager
+    async def _streams(self, program: Program) -> AsyncGenerator[Any]:
+        """Yield the two streams that a client reads from and writes to."""
+        import anyio
+        from mcp.shared.message import SessionMessage
+        from mcp_types import jsonrpc_message_adapter
+
+        heard, inward = anyio.create_memory_object_stream[Any](0)
+        outward, waiting = anyio.create_memory_object_stream[Any](0)
+
+        async def read() -> None:
+            try:
+                async for line in program.lines():
+                    try:
+                        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                    except ValueError as error:  # it prints to where it should speak
+                        await heard.send(error)
+                    else:
+                        await heard.send(SessionMessage(message))
+            except LineTooLongError as error:
+                self._why = str(error)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # closed by us
+            heard.close()
+            self._closing.set()
+
+        async def write() -> None:
+            async for message in waiting:
+                said = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                try:
+                    await program.say(said.encode() + b"\n")
+                except OSError:
+                    heard.close()
+                    self._closing.set()
+                    return
+
+        with heard, inward, outward, waiting:
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                group.start_soon(write)
+                yield inward, outward
+                group.cancel_scope.cancel()
+
+    # A call
+
+    async def _call(
+        self, name: str, arguments: dict[str, Any], key: str, say: Callable[[str], object]
+    ) -> Said:
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
+        from pydantic import ValidationError
+
+        async def told(progress: float, total: float | None, message: str | None) -> None:
+            told = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
+            say(message or told)
+
+        assert self._client is not None
+        meta: Any = {KEY: key}
+        statuses: list[int] = []
+        STATUSES.set(statuses)
+        try:
+            result = await self._client.call_tool(
+                name,
+                arguments,
+                progress_callback=told,
+                meta=meta,
+            )
+        except MCPError as error:
+            has_answered = not statuses or statuses[-1] < 500
+            if has_answered and error.code not in (CONNECTION_CLOSED, PARSE_ERROR):
+                raise RuntimeError(error.message) from None
+            status = "" if has_answered else f"HTTP {statuses[-1]}: "
+            raise await self._lost(f"{status}{error.message}") from None
+        except (ValidationError, RuntimeError) as error:
+            told_by = f"MCP server {self._place.name}"
+            raise RuntimeError(f"{name} ran; {told_by} gave an answer amiss: {error}") from None
+        except Exception as error:
+            raise await self._lost(_told(error)) from None
+        blocks = [_block(block) for block in result.content]
+        return Said(blocks, result.structured_content, bool(result.is_error))
+
+    def _ended(self, task: asyncio.Task[Said]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have gone
+
+    async def _lost(self, why: str) -> OutcomeUnknownError:
+        if self._program is not None:
+            await asyncio.wait({self._owner}, timeout=END_S)  # until it is known how it ended
+            why = self._why or why
+        return OutcomeUnknownError(
+            f"MCP server {self._place.name} was lost during the call: {why}. {UNSURE}"
+        )
+
+    def _advice(self) -> str:
+        if self._place.command:
+            return f"{self._place.command[0]} by hand: it must speak MCP on its standard streams"
+        if self._statuses and self._statuses[-1] in (401, 403):
+            return 'headers={"Authorization": "Bearer ..."}'
+        where = public_url(self._place.url)
+        return f"whether {where} answers, and whether it is the MCP endpoint itself"
+
+
+def _listed(tool: mcp.Tool) -> Listed:
+    hints = tool.annotations
+    return Listed(
+        tool.name,
+        tool.description or tool.title or "",
+        tool.input_schema,
+        bool(hints and hints.read_only_hint),
+        bool(hints and hints.idempotent_hint),
+    )
+
+
+def _block(block: Any) -> TextContent | ImageContent:
+    """Return what a model is shown of a block of a result."""
+    match block.type:
+        case "text":
+            return TextContent(text=block.text)
+        case "image":
+            return ImageContent(url=f"data:{block.mime_type};base64,{block.data}")
+        case "resource" if hasattr(block.resource, "text"):
+            return TextContent(text=block.resource.text)
+        case "resource":
+            return TextContent(text=f"[{block.resource.uri}: not text, not shown]")
+        case "resource_link":
+            return TextContent(
+                text=f"[{block.name}: {block.uri}] {block.description or ''}".strip()
+            )
+        case kind:
+            return TextContent(text=f"[{kind}: not shown]")
+
+
+def _told(error: BaseException) -> str:
+    """Return what happened, in words; of a group, the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{os.strerror(error.errno)}: {error.filename}" if error.filename else str(error)
+    return str(error) or type(error).__name__

@@ -1,0 +1,279 @@
+"""Tools of real MCP servers: ``mcp_hotel.py``, started by us or over HTTP on loopback.
+
+Line 31 of the checklist: replay without the server; a stalled call cancelled in time; hints not
+trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.agents import recorded, reported, until
+
+from tinyagent import Agent, McpServer, ToolFailed, ToolInDoubt, load, mcp_server, open_log, replay
+from tinyagent.events import kinds as k
+from tinyagent.testing import scripted
+
+PROGRAM = Path(__file__).with_name("mcp_hotel.py")
+Make = Callable[..., McpServer]
+Calls = Callable[[], str]
+NOWHERE = "/nowhere/no-such-server"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def installed() -> None:
+    """The package: where it is missing, a test of CI fails and any other is skipped."""
+    if find_spec("mcp") is None:
+        told = "the extra `mcp` is not installed"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(told)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers write what they were asked."""
+    return tmp_path_factory.mktemp("mcp") / "calls"
+
+
+@pytest.fixture
+def calls(written: Path) -> Callable[[], str]:
+    """Returns what the servers were asked since the test began."""
+    written.write_text("")
+    return written.read_text
+
+
+def environment(written: Path) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    return {**passed, "CALLED_FILE": str(written)}
+
+
+@pytest.fixture
+def piped(written: Path, calls: object) -> Make:
+    """Makes a server that is started here."""
+
+    def make(**settings: Any) -> McpServer:
+        command = [sys.executable, str(PROGRAM)]
+        return mcp_server(command, name="hotel", env=environment(written), **settings)
+
+    return make
+
+
+@contextmanager
+def serving(written: Path) -> Generator[str]:
+    process = subprocess.Popen(
+        [sys.executable, PROGRAM, "--http"],
+        env={**os.environ, **environment(written)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        yield process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(written: Path) -> Iterator[str]:
+    """A server over HTTP."""
+    with serving(written) as address:
+        yield address
+
+
+@pytest.fixture(params=["pipes", "http"])
+def hotel(request: pytest.FixtureRequest, calls: object) -> Make:
+    """Makes a server: each test runs over both transports."""
+    if request.param == "pipes":
+        made: Make = request.getfixturevalue("piped")
+        return made
+    address = request.getfixturevalue("url")
+    return lambda **settings: mcp_server(address, name="hotel", **settings)
+
+
+async def outcome(server: McpServer, name: str, **arguments: Any) -> Any:
+    """Return how a call of the tool ended."""
+    agent = Agent(model=scripted.calls(name, **arguments).text("Done."), tools=[server])
+    await agent.run("Go.")
+    ends = (k.ToolFinished, k.ToolFailed, k.ToolInDoubt)
+    return next(r.event for r in agent.log.records if isinstance(r.event, ends))
+
+
+# Record, and replay without the server
+
+
+async def test_what_a_server_lists_is_on_record_and_replay_needs_no_server(
+    hotel: Make, calls: Calls, tmp_path: Path
+) -> None:
+    model = scripted.calls("weather", city="Oslo").text("Rain.")
+
+    def build(server: McpServer, log: Any) -> Agent:
+        return Agent(model=model, tools=[server], log=log)
+
+    async with hotel(effects={"weather": "read"}) as server, open_log(tmp_path / "log") as log:
+        result = await build(server, log).run("Weather?")
+    assert result.text == "Rain."
+    asked = calls()
+    assert asked.endswith("list\nweather\n")
+
+    recording = load(tmp_path / "log")
+    tools = {tool.name: tool for tool in recording.settings.tools}
+    assert tools["weather"].server == "hotel"
+    assert tools["weather"].description == "Weather of a city."
+    assert tools["weather"].effect == "read"
+    assert tools["book"].effect == "write"
+    [call] = recording.tool_calls.values()
+    assert call.content == "weather: Oslo"
+
+    def gone(*, log: Any) -> Agent:
+        return build(mcp_server(NOWHERE, name="hotel", effects={"weather": "read"}), log)
+
+    report = await replay(tmp_path / "log", gone)
+    assert report.ok, report.first_divergence
+    assert calls() == asked
+
+
+async def test_the_hints_of_a_server_count_only_where_they_are_trusted(hotel: Make) -> None:
+    async with hotel() as server:
+        assert {tool.name: tool.effect for tool in server.tools}["weather"] == "write"
+    async with hotel(trust_hints=True) as server:
+        effects = {tool.name: tool.effect for tool in server.tools}
+    assert (effects["weather"], effects["book"]) == ("read", "write")
+
+
+# What becomes of a call
+
+
+async def test_a_stalled_call_is_cancelled_in_time_and_the_server_is_told(
+    hotel: Make, calls: Calls
+) -> None:
+    async with hotel() as server:
+        agent = Agent(model=scripted.calls("stall").text("Done."), tools=[server])
+        running = asyncio.create_task(agent.run("Go."))
+        await until(lambda: "stall\n" in calls())
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        agent.abort()
+        result = await running
+        assert loop.time() - began_s < 1
+        assert result.outcome == "cancelled"
+        [doubt] = recorded(agent, k.ToolInDoubt.kind)
+        assert doubt.why == "cancelled"
+        await until(lambda: "stall cancelled" in calls())
+
+
+async def test_a_call_takes_no_longer_than_it_may_and_the_server_is_told(
+    hotel: Make, calls: Calls
+) -> None:
+    async with hotel(timeout_s=0.2) as server:
+        end = await outcome(server, "stall")
+        assert isinstance(end, ToolInDoubt)
+        assert (end.why, end.content) == ("timeout", "Tool stall timed out after 0.2 s")
+        await until(lambda: "stall cancelled" in calls())
+    async with hotel(timeout_s=0.2, effects={"stall": "read"}) as server:
+        end = await outcome(server, "stall")
+        assert isinstance(end, ToolFailed)
+        assert end.failure.kind == "timeout"
+
+
+async def test_a_call_that_its_server_did_not_survive_is_in_doubt(
+    piped: Make, calls: Calls
+) -> None:
+    async with piped() as server:
+        agent = Agent(model=scripted.calls("die").text("Done."), tools=[server])
+        result = await agent.run("Go.")
+        assert result.outcome == "paused"
+        [doubt] = recorded(agent, k.ToolInDoubt.kind)
+        assert (doubt.why, doubt.content) == (
+            "stopped",
+            "MCP server hotel was lost during the call: signal 9. "
+            "Its outcome is unknown: it may or may not have taken effect.",
+        )
+        assert calls().split() == ["list", "die"]
+        agent.on_unknown = lambda call: call.tell()
+        assert (await agent.run()).text == "Done."  # and the server was started again
+        assert calls().split() == ["list", "die", "list"]
+
+
+async def test_a_call_that_changes_nothing_fails_with_its_server(piped: Make, calls: Calls) -> None:
+    async with piped(effects={"die": "read"}) as server:
+        end = await outcome(server, "die")
+    assert isinstance(end, ToolFailed)
+    assert end.failure.kind == "interrupted"
+
+
+async def test_a_server_over_http_that_goes_away_leaves_doubt(written: Path) -> None:
+    with serving(written) as address:
+        async with mcp_server(address) as server:
+            end = await outcome(server, "die")
+    assert isinstance(end, ToolInDoubt)
+    assert "127.0.0.1" in str(end.content)
+    assert "may or may not have taken effect" in str(end.content)
+
+
+async def test_what_the_server_calls_an_error_is_a_failure_for_the_model(hotel: Make) -> None:
+    async with hotel() as server:
+        end = await outcome(server, "fail")
+    assert end == ToolFailed(end.call_id, k.Failure("host", "no rooms left"))
+
+
+async def test_pictures_and_structured_content_are_results(hotel: Make) -> None:
+    async with hotel() as server:
+        picture = await outcome(server, "picture")
+        figures = await outcome(server, "figures")
+    [image] = picture.content
+    assert (image["type"], image["url"]) == (
+        "image",
+        "data:image/png;base64,iVBORyBwaXhlbA==",
+    )
+    assert figures.content == '{"rooms":3}'
+    assert figures.details == {"structured": {"rooms": 3}}
+
+
+async def test_progress_is_on_record(hotel: Make) -> None:
+    async with hotel() as server:
+        agent = Agent(model=scripted.calls("steps").text("Done."), tools=[server])
+        await agent.run("Go.")
+    [progress] = recorded(agent, k.ToolProgressed.kind)
+    assert progress.content == "half way"
+
+
+async def test_of_a_huge_result_a_model_reads_so_much(hotel: Make) -> None:
+    async with hotel(output_bytes_max=1000) as server:
+        end = await outcome(server, "flood", chars=3_000_000)
+    assert end.content[0]["text"] == "x" * 1000
+    assert end.content[1]["text"] == "[cut: the first 1000 of 3000000 bytes]"
+
+
+async def test_a_message_that_is_too_long_is_not_read_to_its_end(hotel: Make) -> None:
+    async with hotel(message_bytes_max=100_000) as server:
+        end = await outcome(server, "flood", chars=3_000_000)
+    assert isinstance(end, ToolInDoubt)
+    assert "100000 bytes" in str(end.content)
+
+
+async def test_a_schema_that_is_none_is_kept_as_it_is_and_reported(hotel: Make) -> None:
+    async with hotel() as server:
+        agent = Agent(model=scripted.calls("bad_schema", x=1).text("Done."), tools=[server])
+        await agent.run("Go.")
+        tools = {tool.name: tool for tool in load(agent.log).settings.tools}
+    assert tools["bad_schema"].schema == {"type": "object", "properties": {"x": 7}}
+    [end] = recorded(agent, k.ToolFinished.kind)
+    assert end.content == "given {'x': 1}"
+    assert [name for name, _ in reported(agent)] == ["tool.schema"]
+
+
+async def test_arguments_that_do_not_fit_the_schema_never_reach_the_server(
+    hotel: Make, calls: Calls
+) -> None:
+    async with hotel() as server:
+        end = await outcome(server, "book", city="")
+    assert end.failure.kind == "invalid"
+    assert calls().split() == ["list"]
