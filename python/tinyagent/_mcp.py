@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,10 +106,18 @@ class McpServer:
             McpServerError: it cannot be reached, or has not what was asked for.
             ModuleNotFoundError: the extra ``mcp`` is not installed.
         """
+        before = self._connection
         connection = await self._connected()
-        if not self._is_fresh:
-            self._take(await connection.list_tools())
-        self._is_fresh = False
+        if self._is_fresh:
+            self._is_fresh = False
+            return
+        try:
+            listed = await connection.list_tools()
+        except McpServerError:
+            if connection is not before:
+                raise
+            listed = await (await self._connected()).list_tools()  # one that has gone stale
+        self._take(listed)
 
     def recall(self, specs: Iterable[k.ToolSpec]) -> None:
         """Let the tools be those on record, unless the server itself has listed some."""
@@ -131,10 +138,9 @@ class McpServer:
         return self
 
     async def _connected(self) -> Connection:
-        if find_spec("mcp") is None:
-            raise ModuleNotFoundError(_missing(), name="mcp")
-        from tinyagent._mcp_client import Connection
+        from tinyagent._mcp_client import Connection, loaded
 
+        await asyncio.to_thread(loaded)  # it takes its time
         loop, connection = asyncio.get_running_loop(), self._connection
         if connection is not None and connection.loop is not loop:
             if not connection.loop.is_closed() and not connection.is_over:
@@ -347,11 +353,3 @@ def _same(one: McpTool, other: McpTool) -> bool:
         other.parameters,
         other.effect,
     )
-
-
-def _missing() -> str:
-    """Return how to install the extra; the distribution's name is read from what is installed."""
-    from importlib.metadata import packages_distributions
-
-    found = packages_distributions().get("tinyagent") or ["tinyagent"]
-    return f"tools of MCP servers need the extra `mcp`: pip install '{found[0]}[mcp]'"

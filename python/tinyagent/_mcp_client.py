@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tinyagent._mcp_http import STATUSES, bounded
@@ -33,6 +34,22 @@ KEY = "tinyagent/idempotency-key"
 _OWNERS: set[asyncio.Task[None]] = set()
 
 
+def loaded() -> None:
+    """Load what speaks the protocol.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; says how to.
+    """
+    try:
+        import_module("mcp.client.client")
+    except ModuleNotFoundError as error:
+        from importlib.metadata import packages_distributions
+
+        named = (packages_distributions().get("tinyagent") or ["tinyagent"])[0]
+        told = f"tools of MCP servers need the extra `mcp`: pip install '{named}[mcp]'"
+        raise ModuleNotFoundError(f"{told} (no module {error.name})", name=error.name) from None
+
+
 class Connection:
     """A server, connected in the loop that this is made in.
 
@@ -46,6 +63,7 @@ class Connection:
         self._program: Program | None = None
         self._client: mcp.Client | None = None
         self._why = ""
+        self._is_gone = False
         self._statuses: list[int] = []
         self._calls: set[asyncio.Task[Said]] = set()
         self._opened, self._closing = asyncio.Event(), asyncio.Event()
@@ -86,6 +104,7 @@ class Connection:
                     if not cursor:
                         return listed
         except Exception as error:
+            self._closing.set()
             why = f"it does not list its tools: {_told(error)}"
             raise McpServerError(self._place.name, why, self._advice()) from None
         why = f"it lists more than {TOOLS_MAX} tools"
@@ -196,8 +215,8 @@ class Connection:
             yield self._streams(program)
         finally:
             await program.stop()
-            if program.told:
-                self._why = "; ".join(filter(None, (self._why, program.told)))
+            if self._is_gone:
+                self._why = program.told
 
     @asynccontextmanager
     async def _streams(self, program: Program) -> AsyncGenerator[Any]:
@@ -218,6 +237,7 @@ class Connection:
                         await heard.send(error)
                     else:
                         await heard.send(SessionMessage(message))
+                self._is_gone = True
             except LineTooLongError as error:
                 self._why = str(error)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):

@@ -1,101 +1,17 @@
-"""Tools of real MCP servers: ``mcp_hotel.py``, started by us or over HTTP on loopback.
-
-Line 31 of the checklist: replay without the server; a stalled call cancelled in time; hints not
-trusted.
-"""
+"""Tools of real MCP servers, over both transports: what becomes of a call."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.agents import recorded, reported, until
+from tests.agents import recorded, reported
+from tests.mcp_client.serving import Calls, Make, serving, until
 
-from tinyagent import Agent, McpServer, ToolFailed, ToolInDoubt, load, mcp_server, open_log, replay
+from tinyagent import Agent, McpServer, ToolFailed, ToolInDoubt, load, mcp_server
 from tinyagent.events import kinds as k
 from tinyagent.testing import scripted
-
-PROGRAM = Path(__file__).with_name("mcp_hotel.py")
-Make = Callable[..., McpServer]
-Calls = Callable[[], str]
-NOWHERE = "/nowhere/no-such-server"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def installed() -> None:
-    """The package: where it is missing, a test of CI fails and any other is skipped."""
-    if find_spec("mcp") is None:
-        told = "the extra `mcp` is not installed"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(told)
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the servers write what they were asked."""
-    return tmp_path_factory.mktemp("mcp") / "calls"
-
-
-@pytest.fixture
-def calls(written: Path) -> Callable[[], str]:
-    """Returns what the servers were asked since the test began."""
-    written.write_text("")
-    return written.read_text
-
-
-def environment(written: Path) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-    return {**passed, "CALLED_FILE": str(written)}
-
-
-@pytest.fixture
-def piped(written: Path, calls: object) -> Make:
-    """Makes a server that is started here."""
-
-    def make(**settings: Any) -> McpServer:
-        command = [sys.executable, str(PROGRAM)]
-        return mcp_server(command, name="hotel", env=environment(written), **settings)
-
-    return make
-
-
-@contextmanager
-def serving(written: Path) -> Generator[str]:
-    process = subprocess.Popen(
-        [sys.executable, PROGRAM, "--http"],
-        env={**os.environ, **environment(written)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        yield process.stdout.readline().strip()
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture(scope="module")
-def url(written: Path) -> Iterator[str]:
-    """A server over HTTP."""
-    with serving(written) as address:
-        yield address
-
-
-@pytest.fixture(params=["pipes", "http"])
-def hotel(request: pytest.FixtureRequest, calls: object) -> Make:
-    """Makes a server: each test runs over both transports."""
-    if request.param == "pipes":
-        made: Make = request.getfixturevalue("piped")
-        return made
-    address = request.getfixturevalue("url")
-    return lambda **settings: mcp_server(address, name="hotel", **settings)
 
 
 async def outcome(server: McpServer, name: str, **arguments: Any) -> Any:
@@ -104,51 +20,6 @@ async def outcome(server: McpServer, name: str, **arguments: Any) -> Any:
     await agent.run("Go.")
     ends = (k.ToolFinished, k.ToolFailed, k.ToolInDoubt)
     return next(r.event for r in agent.log.records if isinstance(r.event, ends))
-
-
-# Record, and replay without the server
-
-
-async def test_what_a_server_lists_is_on_record_and_replay_needs_no_server(
-    hotel: Make, calls: Calls, tmp_path: Path
-) -> None:
-    model = scripted.calls("weather", city="Oslo").text("Rain.")
-
-    def build(server: McpServer, log: Any) -> Agent:
-        return Agent(model=model, tools=[server], log=log)
-
-    async with hotel(effects={"weather": "read"}) as server, open_log(tmp_path / "log") as log:
-        result = await build(server, log).run("Weather?")
-    assert result.text == "Rain."
-    asked = calls()
-    assert asked.endswith("list\nweather\n")
-
-    recording = load(tmp_path / "log")
-    tools = {tool.name: tool for tool in recording.settings.tools}
-    assert tools["weather"].server == "hotel"
-    assert tools["weather"].description == "Weather of a city."
-    assert tools["weather"].effect == "read"
-    assert tools["book"].effect == "write"
-    [call] = recording.tool_calls.values()
-    assert call.content == "weather: Oslo"
-
-    def gone(*, log: Any) -> Agent:
-        return build(mcp_server(NOWHERE, name="hotel", effects={"weather": "read"}), log)
-
-    report = await replay(tmp_path / "log", gone)
-    assert report.ok, report.first_divergence
-    assert calls() == asked
-
-
-async def test_the_hints_of_a_server_count_only_where_they_are_trusted(hotel: Make) -> None:
-    async with hotel() as server:
-        assert {tool.name: tool.effect for tool in server.tools}["weather"] == "write"
-    async with hotel(trust_hints=True) as server:
-        effects = {tool.name: tool.effect for tool in server.tools}
-    assert (effects["weather"], effects["book"]) == ("read", "write")
-
-
-# What becomes of a call
 
 
 async def test_a_stalled_call_is_cancelled_in_time_and_the_server_is_told(
@@ -218,14 +89,14 @@ async def test_a_server_over_http_that_goes_away_leaves_doubt(written: Path) -> 
     assert "may or may not have taken effect" in str(end.content)
 
 
-async def test_what_the_server_calls_an_error_is_a_failure_for_the_model(hotel: Make) -> None:
-    async with hotel() as server:
+async def test_what_the_server_calls_an_error_is_a_failure_for_the_model(remote: Make) -> None:
+    async with remote() as server:
         end = await outcome(server, "fail")
     assert end == ToolFailed(end.call_id, k.Failure("host", "no rooms left"))
 
 
-async def test_pictures_and_structured_content_are_results(hotel: Make) -> None:
-    async with hotel() as server:
+async def test_pictures_and_structured_content_are_results(remote: Make) -> None:
+    async with remote() as server:
         picture = await outcome(server, "picture")
         figures = await outcome(server, "figures")
     [image] = picture.content
@@ -237,16 +108,16 @@ async def test_pictures_and_structured_content_are_results(hotel: Make) -> None:
     assert figures.details == {"structured": {"rooms": 3}}
 
 
-async def test_progress_is_on_record(hotel: Make) -> None:
-    async with hotel() as server:
+async def test_progress_is_on_record(remote: Make) -> None:
+    async with remote() as server:
         agent = Agent(model=scripted.calls("steps").text("Done."), tools=[server])
         await agent.run("Go.")
     [progress] = recorded(agent, k.ToolProgressed.kind)
     assert progress.content == "half way"
 
 
-async def test_of_a_huge_result_a_model_reads_so_much(hotel: Make) -> None:
-    async with hotel(output_bytes_max=1000) as server:
+async def test_of_a_huge_result_a_model_reads_so_much(remote: Make) -> None:
+    async with remote(output_bytes_max=1000) as server:
         end = await outcome(server, "flood", chars=3_000_000)
     assert end.content[0]["text"] == "x" * 1000
     assert end.content[1]["text"] == "[cut: the first 1000 of 3000000 bytes]"
@@ -259,8 +130,8 @@ async def test_a_message_that_is_too_long_is_not_read_to_its_end(hotel: Make) ->
     assert "100000 bytes" in str(end.content)
 
 
-async def test_a_schema_that_is_none_is_kept_as_it_is_and_reported(hotel: Make) -> None:
-    async with hotel() as server:
+async def test_a_schema_that_is_none_is_kept_as_it_is_and_reported(remote: Make) -> None:
+    async with remote() as server:
         agent = Agent(model=scripted.calls("bad_schema", x=1).text("Done."), tools=[server])
         await agent.run("Go.")
         tools = {tool.name: tool for tool in load(agent.log).settings.tools}
@@ -271,9 +142,9 @@ async def test_a_schema_that_is_none_is_kept_as_it_is_and_reported(hotel: Make) 
 
 
 async def test_arguments_that_do_not_fit_the_schema_never_reach_the_server(
-    hotel: Make, calls: Calls
+    remote: Make, calls: Calls
 ) -> None:
-    async with hotel() as server:
+    async with remote() as server:
         end = await outcome(server, "book", city="")
     assert end.failure.kind == "invalid"
     assert calls().split() == ["list"]

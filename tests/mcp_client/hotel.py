@@ -1,7 +1,8 @@
 """An MCP server for tests: over its standard streams, or with ``--http`` over loopback.
 
 Over HTTP its URL is its first line. What it was called for is written to the file that
-``CALLED_FILE`` names, if it names one.
+``CALLED_FILE`` names, if it names one; its process id likewise to ``PID_FILE``. With ``--stubborn``
+it does not end when it should, and leaves a child that holds its streams.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import base64
 import os
 import signal
 import socket
+import subprocess
 import sys
 from typing import Any
 
 import mcp_types as types
-import uvicorn
 from mcp.server.lowlevel import Server
 
 OBJECT: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -45,8 +46,8 @@ DESCRIBED = {
 }
 
 
-def called(what: str) -> None:
-    path = os.environ.get("CALLED_FILE")
+def called(what: str, variable: str = "CALLED_FILE") -> None:
+    path = os.environ.get(variable)
     if path:
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{what}\n")
@@ -116,14 +117,28 @@ async def over_pipes() -> None:
 
 
 def over_http() -> None:
+    import uvicorn
+
     listening = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
     config = uvicorn.Config(SERVER.streamable_http_app(), log_level="error")
     asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
+def stay(seconds: int = 600) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+    called(str(child.pid), "PID_FILE")
+
+
 if __name__ == "__main__":
+    called(str(os.getpid()), "PID_FILE")
+    if "--stubborn" in sys.argv:
+        stay()
     if "--http" in sys.argv:
         over_http()
     else:
+        print("This line is no message of the protocol.", flush=True)
         asyncio.run(over_pipes())
+        if "--stubborn" in sys.argv:
+            signal.pause()
