@@ -12,7 +12,7 @@ from tinyagent._binding import Binding, Setup
 from tinyagent._fallback import described
 from tinyagent._host import HostHooks, dumped, said
 from tinyagent._limits import logged_limits
-from tinyagent._mcp import ready, recall_last, spread
+from tinyagent._mcp import Servers
 from tinyagent._opened import opened, store_of
 from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._output import Form
@@ -76,12 +76,11 @@ class Engine:
         self._keeper = keeper
         self._is_watched = self._made = False
         log = agent.options.log
-        if log is not None:
-            recall_last(agent.state.tools or (), log)
+        self._servers = Servers(lambda: agent.state.tools, log)
         self.binding = Binding(
             store_of(log) if log is not None else None,
             self._setup,
-            tools=lambda: self.binding.outputs.tools(spread(agent.state.tools)),
+            tools=lambda: self.binding.outputs.tools(self._servers.tools),
             prepare=self._prepare,
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
@@ -100,12 +99,12 @@ class Engine:
         self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
 
     async def ready(self) -> None:
-        """Be connected to the servers among the tools, or know what is on record of them.
+        """Be ready for a run: connected to the MCP servers among the tools.
 
         Raises:
             McpServerError: one cannot be reached, or two tools have one name.
         """
-        await ready(self._agent.state.tools or (), self.binding.session.log)
+        await self._servers.ready(self.binding.session.log)
 
     async def run(
         self,
@@ -157,7 +156,7 @@ class Engine:
         if wanted is None:
             return None
         form: Form[Any] = Form(wanted)
-        form.choose(self._setup(), spread(self._agent.state.tools) or [])
+        form.choose(self._setup(), self._servers.tools or [])
         return form
 
     def decide(self, call_id: str, *, approved: bool, by: str, why: str) -> None:

@@ -57,7 +57,7 @@ class McpServer:
         self._place = place
         self._terms = terms
         self._tools: list[McpTool] = []
-        self._remote: dict[str, str] = {}
+        self._remote: dict[str, Listed] = {}
         self._connection: Connection | None = None
         self._end: Callable[[], object] = lambda: None
         self._is_fresh = False
@@ -124,13 +124,11 @@ class McpServer:
         if self._remote:
             return
         terms = self._terms
-        self._replace(
-            [
-                self._tool(spec.name, spec.description, spec.schema, terms.recalled_effect_of(spec))
-                for spec in specs
-                if spec.server == self.name
-            ]
-        )
+        self._tools = [
+            self._tool(spec.name, spec.description, spec.schema, terms.recalled_effect_of(spec))
+            for spec in specs
+            if spec.server == self.name
+        ]
 
     async def _begun(self) -> McpServer:
         await self.ready()
@@ -140,7 +138,8 @@ class McpServer:
     async def _connected(self) -> Connection:
         from tinyagent._mcp_client import Connection, loaded
 
-        await asyncio.to_thread(loaded)  # it takes its time
+        if self._connection is None:
+            await asyncio.to_thread(loaded)  # it takes its time
         loop, connection = asyncio.get_running_loop(), self._connection
         if connection is not None and connection.loop is not loop:
             if not connection.loop.is_closed() and not connection.is_over:
@@ -158,34 +157,32 @@ class McpServer:
     # Its tools
 
     def _take(self, listed: list[Listed]) -> None:
-        names = [tool.name for tool in listed]
+        self._remote = remote = self._named(listed)
         terms = self._terms
+        self._tools = [
+            self._tool(name, tool.description, tool.schema, terms.effect_of(tool))
+            for name, tool in remote.items()
+        ]
+
+    def _named(self, listed: list[Listed]) -> dict[str, Listed]:
+        """Return the tools that are wanted, by the names that models know them by.
+
+        Raises:
+            McpServerError: one is wanted that is not there, or two have one name.
+        """
+        terms, names = self._terms, sorted(tool.name for tool in listed)
         for what, wanted in (("effects", terms.effects), ("only", terms.only or ())):
             if unknown := sorted(set(wanted) - set(names)):
                 why = f"{what}= names what it does not have: {', '.join(unknown)}"
-                raise McpServerError(self.name, why, f"one of {', '.join(sorted(names))}")
-        tools: list[McpTool] = []
-        remote: dict[str, str] = {}
+                raise McpServerError(self.name, why, f"one of {', '.join(names)}")
+        found: dict[str, Listed] = {}
         for tool in listed:
-            if terms.only is not None and tool.name not in terms.only:
-                continue
-            name = terms.name_of(tool.name)
-            if name in remote:
-                why = f"{remote[name]!r} and {tool.name!r} are both called {name} here"
-                raise McpServerError(self.name, why, "only=[...], without one of them")
-            remote[name] = tool.name
-            effect = terms.effect_of(tool)
-            tools.append(self._tool(name, tool.description, tool.schema, effect))
-        self._remote = remote
-        self._replace(tools)
-
-    def _replace(self, tools: list[McpTool]) -> None:
-        """Have *tools*; one that is as before stays the same object."""
-        known = {tool.name: tool for tool in self._tools}
-        self._tools = [
-            old if (old := known.get(tool.name)) is not None and _same(old, tool) else tool
-            for tool in tools
-        ]
+            if terms.only is None or tool.name in terms.only:
+                other = found.setdefault(terms.name_of(tool.name), tool)
+                if other is not tool:
+                    why = f"models would know {other.name!r} and {tool.name!r} by one name"
+                    raise McpServerError(self.name, why, "only=[...], without one of them")
+        return found
 
     def _tool(self, name: str, description: str, schema: dict[str, Any], effect: Effect) -> McpTool:
         return McpTool(
@@ -210,7 +207,7 @@ class McpServer:
     ) -> AgentToolResult:
         connection = await self._connected()
         if name not in self._remote:  # known from a recording so far
-            self._take(await connection.list_tools())
+            self._remote = self._named(await connection.list_tools())
         if name not in self._remote:
             why = f"it has no tool {name} any more"
             raise McpServerError(self.name, why, f"one of {', '.join(self._remote) or 'none'}")
@@ -223,7 +220,9 @@ class McpServer:
                 on_update(AgentToolResult([TextContent(text=text)]))
 
         key = current_ctx().idempotency_key
-        return self._result(await connection.call(self._remote[name], arguments, key, progress))
+        return self._result(
+            await connection.call(self._remote[name].name, arguments, key, progress)
+        )
 
     def _result(self, said: Said) -> AgentToolResult:
         bytes_max = self._terms.output_bytes_max
@@ -294,43 +293,59 @@ def mcp_server(
     return McpServer(place_of(where, name, env, cwd, headers, **limits), terms)
 
 
-# A list of tools with servers in it
+class Servers:
+    """The servers among the tools of one agent, and what each of them had when the run began.
 
-
-def spread(tools: list[Any] | None) -> list[AgentTool] | None:
-    """Return *tools* with the tools of each server in its place; the list itself without one."""
-    if not any(isinstance(tool, McpServer) for tool in tools or ()):
-        return tools
-    return [
-        each
-        for tool in tools or ()
-        for each in (tool.tools if type(tool) is McpServer else (tool,))
-    ]
-
-
-async def ready(tools: Sequence[Any], log: Log) -> None:
-    """Let the servers in *tools* be ready to be called, or be as who answers for them recorded.
-
-    Raises:
-        McpServerError: one cannot be reached, or two tools have one name.
+    Args:
+        tools: returns the agent's list. log: its log; what was listed last in it is known.
     """
-    servers = [tool for tool in tools if isinstance(tool, McpServer)]
-    recorded = () if log.options.understudy is None else log.options.understudy.records
-    if recorded:
-        recall(tools, recorded)
-    else:
-        await asyncio.gather(*(server.ready() for server in servers))
-    known: dict[str, AgentTool] = {}
-    for tool in spread(list(tools)) or ():
-        other = known.setdefault(tool.name, tool)
-        if other is not tool and isinstance(tool, McpTool):
-            why = f"there are two tools called {tool.name}"
-            raise McpServerError(tool.server, why, "a prefix= of its own for each server")
+
+    def __init__(self, tools: Callable[[], list[Any] | None], log: Log | None) -> None:
+        self._given = tools
+        self._listed: dict[McpServer, list[McpTool]] = {}
+        if log is not None and self._servers:
+            recall(tools(), reversed([as_record(stored) for stored in log.read()]))
+
+    @property
+    def tools(self) -> list[AgentTool] | None:
+        """The agent's tools, each server's in its place; the list itself if there is no server."""
+        given = self._given()
+        if not any(isinstance(tool, McpServer) for tool in given or ()):
+            return given
+        return [tool for each in given or () for tool in self._of(each)]
+
+    async def ready(self, log: Log) -> None:
+        """Connect to each server, or know what is on record of it, if that is what answers.
+
+        Raises:
+            McpServerError: one cannot be reached, or two tools have one name.
+        """
+        servers = self._servers
+        understudy = log.options.understudy
+        if understudy is not None and understudy.records:
+            recall(servers, understudy.records)
+        else:
+            await asyncio.gather(*(server.ready() for server in servers))
+        self._listed = {server: server.tools for server in servers}
+        known: dict[str, AgentTool] = {}
+        for tool in (self.tools or ()) if servers else ():
+            other = known.setdefault(tool.name, tool)
+            for each in (tool, other):
+                if other is not tool and isinstance(each, McpTool):
+                    why = f"there are two tools called {tool.name}"
+                    raise McpServerError(each.server, why, "a prefix= of its own for each server")
+
+    @property
+    def _servers(self) -> list[McpServer]:
+        return [tool for tool in self._given() or () if isinstance(tool, McpServer)]
+
+    def _of(self, tool: Any) -> Sequence[AgentTool]:
+        return self._listed.get(tool, tool.tools) if isinstance(tool, McpServer) else (tool,)
 
 
-def recall(tools: Sequence[Any], records: Iterable[Record]) -> None:
+def recall(tools: Sequence[Any] | None, records: Iterable[Record]) -> None:
     """Let the servers in *tools* have what *records* say first that they listed."""
-    servers = {tool.name: tool for tool in tools if isinstance(tool, McpServer)}
+    servers = {tool.name: tool for tool in tools or () if isinstance(tool, McpServer)}
     for record in records if servers else ():
         listed: Sequence[k.ToolSpec] = ()
         if isinstance(record.event, k.SessionStarted):
@@ -339,17 +354,3 @@ def recall(tools: Sequence[Any], records: Iterable[Record]) -> None:
             listed = changed(Settings(), record.event.set).tools
         for name in [name for name in servers if any(spec.server == name for spec in listed)]:
             servers.pop(name).recall(listed)
-
-
-def recall_last(tools: Sequence[Any], log: Log) -> None:
-    """Let the servers in *tools* have what *log* says last that they listed."""
-    if any(isinstance(tool, McpServer) for tool in tools):
-        recall(tools, reversed([as_record(stored) for stored in log.read()]))
-
-
-def _same(one: McpTool, other: McpTool) -> bool:
-    return (one.description, one.parameters, one.effect) == (
-        other.description,
-        other.parameters,
-        other.effect,
-    )

@@ -8,9 +8,10 @@ caller by as long as it takes to tell the server that nobody waits any more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 TOOLS_MAX = 1000
 """So many tools of one server are listed."""
+WHY_CHARS_MAX = 300
+"""So much of what a server said at its end is told to a model."""
 KEY = "tinyagent/idempotency-key"
 """Where a server that takes one finds the key of a call, in the ``_meta`` of the request."""
 _OWNERS: set[asyncio.Task[None]] = set()
@@ -42,6 +45,7 @@ def loaded() -> None:
     """
     try:
         import_module("mcp.client.client")
+        logging.getLogger("mcp").addHandler(logging.NullHandler())  # what matters is on record
     except ModuleNotFoundError as error:
         from importlib.metadata import packages_distributions
 
@@ -132,7 +136,7 @@ class Connection:
             task.cancel()
             raise
         if task.cancelled():
-            raise await self._lost("the connection was closed")
+            raise await self._lost()
         return task.result()
 
     def close(self) -> None:
@@ -162,7 +166,8 @@ class Connection:
             async with self._transport() as transport:
                 await self._hold(transport)
         except Exception as error:
-            self._why = self._why or _told(error)
+            refused = [f" (HTTP {status})" for status in self._statuses[-1:] if status >= 400]
+            self._why = self._why or "".join((_told(error), *refused))
         finally:
             self._closing.set()
             self._opened.set()
@@ -174,18 +179,21 @@ class Connection:
         client = Client(
             transport, cache=None, client_info=Implementation(name="tinyagent", version=VERSION)
         )
-        async with asyncio.timeout(self._place.connect_timeout_s):
-            await client.__aenter__()
-        try:
-            self._client = client
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self._place.connect_timeout_s):
+                self._client = await stack.enter_async_context(client)
+            stack.push_async_callback(self._end_calls)
             self._opened.set()
             await self._closing.wait()
-        finally:
-            for call in self._calls:
-                call.cancel()
-            if self._calls:
+
+    async def _end_calls(self) -> None:
+        import anyio
+
+        for call in self._calls:
+            call.cancel()
+        if self._calls:
+            with anyio.CancelScope(shield=True):
                 await asyncio.wait(self._calls, timeout=END_S)
-            await client.__aexit__(None, None, None)
 
     def _transport(self) -> AbstractAsyncContextManager[Any]:
         return self._over_pipes() if self._place.command else self._over_http()
@@ -268,7 +276,7 @@ class Connection:
         self, name: str, arguments: dict[str, Any], key: str, say: Callable[[str], object]
     ) -> Said:
         from mcp import MCPError
-        from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
+        from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, PARSE_ERROR
         from pydantic import ValidationError
 
         async def told(progress: float, total: float | None, message: str | None) -> None:
@@ -287,11 +295,14 @@ class Connection:
                 meta=meta,
             )
         except MCPError as error:
-            has_answered = not statuses or statuses[-1] < 500
-            if has_answered and error.code not in (CONNECTION_CLOSED, PARSE_ERROR):
+            status = statuses[-1] if statuses else 0
+            unclear = {CONNECTION_CLOSED, PARSE_ERROR}
+            if 200 <= status < 300:
+                unclear.add(INVALID_REQUEST)  # the answer was none
+            if status < 500 and error.code not in unclear:
                 raise RuntimeError(error.message) from None
-            status = "" if has_answered else f"HTTP {statuses[-1]}: "
-            raise await self._lost(f"{status}{error.message}") from None
+            why = f"HTTP {status}: {error.message}" if status >= 500 else error.message
+            raise await self._lost(why) from None
         except (ValidationError, RuntimeError) as error:
             told_by = f"MCP server {self._place.name}"
             raise RuntimeError(f"{name} ran; {told_by} gave an answer amiss: {error}") from None
@@ -305,10 +316,12 @@ class Connection:
         if not task.cancelled():
             task.exception()  # its caller may have gone
 
-    async def _lost(self, why: str) -> OutcomeUnknownError:
-        if self._program is not None:
+    async def _lost(self, why: str = "") -> OutcomeUnknownError:
+        if self._program is not None or not why:
             await asyncio.wait({self._owner}, timeout=END_S)  # until it is known how it ended
-            why = self._why or why
+            lines = self._why.splitlines() or [why or "the connection was closed"]
+            how = lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
+            why = how[:WHY_CHARS_MAX]
         return OutcomeUnknownError(
             f"MCP server {self._place.name} was lost during the call: {why}. {UNSURE}"
         )

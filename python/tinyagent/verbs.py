@@ -145,7 +145,7 @@ def configuration_of(factory: Callable[..., Any], recording: Recording) -> k.Ses
     from tinyagent.runtime.stores.memory import MemoryLog
 
     agent = made_by(factory, MemoryLog())
-    recall(agent.state.tools or (), recording.records)
+    recall(agent.state.tools, recording.records)
     return agent.configuration()
 
 

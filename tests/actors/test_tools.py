@@ -15,6 +15,7 @@ from tinyagent.actors.tools import (
     CANCELLED,
     DOUBT,
     Invocation,
+    OutcomeUnknownError,
     Refused,
     Returned,
 )
@@ -180,6 +181,23 @@ async def test_a_tool_that_may_have_changed_the_world_and_took_too_long_is_in_do
     stage.call("a", attempt=3)
     end = (await stage.end())[-1]
     assert end == k.ToolInDoubt("a", "timeout", 3, "Tool f timed out after 0.01 s")
+
+
+@pytest.mark.parametrize(
+    ("effect", "end"),
+    [
+        ("write", k.ToolInDoubt("a", "stopped", 1, "gone")),
+        ("idempotent", k.ToolFailed("a", Failure("interrupted", "gone"))),
+        ("read", k.ToolFailed("a", Failure("interrupted", "gone"))),
+    ],
+)
+async def test_a_tool_that_was_parted_from_what_it_asked_for_does_not_say_that_it_failed(
+    effect: k.Effect, end: Event
+) -> None:
+    async def parted(invocation: Invocation) -> Returned:
+        raise OutcomeUnknownError("gone")
+
+    assert (await said(parted, "a", effect=effect))[-1] == end
 
 
 @pytest.mark.parametrize(

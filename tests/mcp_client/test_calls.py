@@ -6,11 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.agents import recorded, reported
+from tests.mcp_client.rude import Reply, rude, told
 from tests.mcp_client.serving import Calls, Make, serving, until
 
 from tinyagent import Agent, McpServer, ToolFailed, ToolInDoubt, load, mcp_server
+from tinyagent.actors.context import idempotency_key
 from tinyagent.events import kinds as k
+from tinyagent.runtime.errors import McpServerError
 from tinyagent.testing import scripted
 
 
@@ -148,3 +152,67 @@ async def test_arguments_that_do_not_fit_the_schema_never_reach_the_server(
         end = await outcome(server, "book", city="")
     assert end.failure.kind == "invalid"
     assert calls().split() == ["list"]
+
+
+# What is no answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        ((502, "text/html", "<p>Bad gateway"), "HTTP 502: Server returned an error response"),
+        ((200, "text/html", "<p>Welcome"), "Unexpected content type: text/html"),
+        ((200, "application/json", "{"), "Failed to parse JSON response"),
+        ((202, "text/plain", ""), "server answered a request with 202 Accepted"),
+    ],
+)
+async def test_an_answer_that_is_none_leaves_a_call_in_doubt(reply: Reply, why: str) -> None:
+    with rude(lambda asked: reply) as url:
+        async with mcp_server(url, name="rude") as server:
+            end = await outcome(server, "book")
+    assert isinstance(end, ToolInDoubt)
+    assert str(end.content).startswith(f"MCP server rude was lost during the call: {why}")
+
+
+async def test_a_request_that_the_server_refuses_has_failed() -> None:
+    error = {"code": -32602, "message": "no such city"}
+    with rude(lambda asked: told(asked, error=error)) as url:
+        async with mcp_server(url) as server:
+            end = await outcome(server, "book", city="Oslo")
+    assert end == ToolFailed(end.call_id, k.Failure("host", "no such city"))
+
+
+async def test_a_result_that_breaks_the_protocol_is_told_of_a_call_that_ran() -> None:
+    with rude(lambda asked: told(asked, result={"content": "yes"})) as url:
+        async with mcp_server(url, name="rude") as server:
+            end = await outcome(server, "book")
+    assert isinstance(end, ToolFailed)
+    told_so = "book ran; MCP server rude gave an answer amiss: "
+    assert end.failure.message.startswith(told_so)
+
+
+async def test_a_server_that_wants_to_know_who_asks_is_answered_by_headers() -> None:
+    with rude(told, refuses=401) as url, pytest.raises(McpServerError) as raised:
+        await mcp_server(url, name="shy")
+    assert str(raised.value) == (
+        "MCP server shy: no connection: Server returned an error response (HTTP 401)\n"
+        '  try       headers={"Authorization": "Bearer ..."}'
+    )
+
+
+async def test_a_call_carries_the_key_that_is_the_same_in_each_attempt() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def book(request: dict[str, Any]) -> Reply:
+        asked.append(request)
+        return told(request, result={"content": []})
+
+    with rude(book) as url:
+        async with mcp_server(url) as server:
+            agent = Agent(model=scripted.calls("book", city="Oslo").text("Done."), tools=[server])
+            await agent.run("Go.")
+    [call] = agent.log.tool_calls.values()
+    [request] = asked
+    key = idempotency_key(agent.log.meta.log, call.call_id)
+    assert request["params"]["_meta"]["tinyagent/idempotency-key"] == key
+    assert request["params"]["arguments"] == {"city": "Oslo"}
