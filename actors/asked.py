@@ -6,6 +6,7 @@ as the messages and tools of every provider are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def compared(body: bytes, before: bytes) -> Compared:
         added=tuple(Part(item.path, item.value) for item in found.added),
         removed=tuple(Part(item.path, item.value) for item in found.removed),
         changed=tuple(found.changed),
-        unchanged_prefix=_common(body, before),
+        unchanged_prefix=common(body, before),
     )
 
 
@@ -157,8 +158,8 @@ def _sort(item: _Item) -> tuple[Any, ...]:
     )
 
 
-def _common(a: bytes, b: bytes) -> int:
-    """Return how many bytes *a* and *b* begin with alike."""
+def common(a: Sequence[object], b: Sequence[object]) -> int:
+    """Return how many bytes, or items, *a* and *b* begin with alike."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tinyagent.actors.providers import Provider, provider_for
-from tinyagent.actors.providers.hosted import HOSTED, Description, described
+from tinyagent.actors.providers.history import Parts
+from tinyagent.actors.providers.hosted import Description, is_hosted
 from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
@@ -32,18 +33,29 @@ class Requests:
         """Return the request that *asked* makes, to the byte.
 
         Raises:
+            ValueError: as ``parts``.
+        """
+        return self.parts(asked).whole()
+
+    def parts(self, asked: View) -> Parts:
+        """Return the same in parts.
+
+        Raises:
             ValueError: no provider speaks the api of the session's model.
         """
-        if asked.settings.options.get("source") == HOSTED:
-            return described(asked)
+        if is_hosted(asked):
+            return self._description.parts(asked)
         api = asked.settings.model.get("api", "")
         if self._provider is None or self._provider.api != api:
             self._provider = provider_for(api)
-        return patched(self._provider.body(asked.settings, asked.read()), asked.edits)
+        parts = self._provider.parts(asked.settings, asked.read())
+        if asked.edits:
+            return Parts(patched(parts.whole(), asked.edits), "", [], b"")
+        return parts
 
     def digest(self, asked: View) -> str:
         """Return the digest of the request that *asked* makes."""
-        if asked.settings.options.get("source") == HOSTED:
+        if is_hosted(asked):
             return self._description.digest(asked)
         return digest(self.body(asked))
 

@@ -6,10 +6,10 @@ from bisect import bisect_left
 from collections.abc import Mapping
 
 from tinyagent.actors.asked import RequestAt, compared
-from tinyagent.actors.providers.hosted import HOSTED
+from tinyagent.actors.providers.hosted import is_hosted
 from tinyagent.actors.replaying import Requests
 from tinyagent.actors.standing import Walk
-from tinyagent.events import Record, View, digest, kinds as k
+from tinyagent.events import Record, digest, kinds as k
 from tinyagent.events.messages import Assistant
 from tinyagent.runtime.errors import NotInLogError
 
@@ -56,7 +56,7 @@ class Sent:
             before=before if earlier is not None else 0,
             model=asked.settings.model,
             body=body,
-            digest=self._requests.digest(asked) if _is_hosted(asked) else digest(body),
+            digest=self._requests.digest(asked) if is_hosted(asked) else digest(body),
             recorded=end.request if end is not None else "",
             usage=end.usage if end is not None else None,
         )
@@ -108,7 +108,3 @@ class Sent:
             told = f"{self._where}: record {n}: no request was sent: {error}"
             raise NotInLogError(told) from None
         return self._built[1]
-
-
-def _is_hosted(asked: View) -> bool:
-    return asked.settings.options.get("source") == HOSTED

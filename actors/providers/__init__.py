@@ -11,7 +11,8 @@ pieces, exists once, in ``rust/decode``.
 ``table``             what differs between those who speak one protocol, as data
 ``repair``            what a history needs before any provider takes it
 ``content``           what messages hold, whatever the protocol
-``encoding``          what was encoded before, and the request around a body
+``encoding``          JSON as providers take it, and the request around a body
+``history``           what was encoded before
 ====================  ===========================================================================
 
 Reasoning, signatures and whatever else a provider attached (``Block.sign``, ``Block.keep``) go
@@ -22,11 +23,14 @@ and api of the answer must be those of the request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.messages import Message
 from tinyagent.events.settings import Settings
+
+if TYPE_CHECKING:
+    from tinyagent.actors.providers.history import Parts
 
 
 class Provider(Protocol):
@@ -47,6 +51,10 @@ class Provider(Protocol):
         Equal arguments give equal bytes, whatever was asked before. The history is repaired on
         the way, never refused.
         """
+        ...
+
+    def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
+        """Return the same in parts, which a longer body of the same conversation shares."""
         ...
 
     def request(

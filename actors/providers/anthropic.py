@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,25 +15,23 @@ from tinyagent.actors.providers.content import (
     Image,
     Mark,
     arguments,
-    breakpoints,
     image_of,
     is_own,
+    mark_of,
     parts,
     sendable,
     text_of,
 )
 from tinyagent.actors.providers.encoding import (
-    Memo,
     bearer,
     begun,
-    closed,
     dump,
     extended,
     output_of,
     request_of,
     schema_of,
 )
-from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.history import History, Parts
 from tinyagent.actors.providers.table import MessagesRow
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest
@@ -70,15 +69,25 @@ class Messages:
     api = "anthropic-messages"
 
     def __init__(self) -> None:
-        self._memo: Memo[_Encoded] = Memo()
+        self._history: History[_Encoded] = History()
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
-        sent = repaired(messages)
-        marks = breakpoints(sent, automatic=bool(settings.options.get("prompt_caching")))
+        return self.parts(settings, messages).whole()
+
+    def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
+        """Return the same in parts."""
+        automatic = bool(settings.options.get("prompt_caching"))
         dialect = _Dialect(_row(settings.model), settings.model)
-        encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
-        return closed(begun(_head(settings, marked=bool(marks)), "messages"), _joined(encoded))
+        turns = self._history.turns(
+            messages,
+            dialect.message,
+            _joined,
+            style=(dialect.style, automatic),
+            mark=partial(mark_of, automatic=automatic),
+        )
+        head = begun(_head(settings, marked=bool(self._history.marks)), "messages")
+        return Parts(head, "messages", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

@@ -138,27 +138,29 @@ def _plain(name: Any) -> Any:
     return API_ALIASES.get(name, name) if isinstance(name, str) else name
 
 
-def breakpoints(messages: Sequence[Message], *, automatic: bool) -> dict[int, Mark]:
-    """Return the cache breakpoints to set, by position in *messages*: the last three.
+def chosen(found: Sequence[tuple[int, Mark]]) -> dict[int, Mark]:
+    """Return the cache breakpoints to set, by position, of those that were *found*: the last three.
+
+    *found* is in the order of the messages.
+    """
+    marks: dict[int, Mark] = {}
+    left = MARKED_BLOCKS_MAX
+    for at, mark in reversed(found):
+        if not left:
+            break
+        marks[at] = mark[-left:]
+        left -= len(marks[at])
+    return marks
+
+
+def mark_of(message: Message, *, automatic: bool) -> Mark:
+    """Return the cache breakpoints that *message* could have.
 
     A text block with ``cache_control`` is one. *automatic*: so is the last block of every user
     message, if it is a text.
     """
-    marks: dict[int, Mark] = {}
-    left = MARKED_BLOCKS_MAX
-    for at in range(len(messages) - 1, -1, -1):
-        if not left:
-            break
-        message = messages[at]
-        if not isinstance(message, User | Result) or not message.content:
-            continue
-        if mark := _mark(message, automatic and isinstance(message, User))[-left:]:
-            marks[at] = mark
-            left -= len(mark)
-    return marks
-
-
-def _mark(message: User | Result, automatic: bool) -> Mark:
+    if not isinstance(message, User | Result) or not message.content:
+        return ()
     blocks = parts(message.content)
     found = [
         (at, block["cache_control"])
@@ -166,6 +168,7 @@ def _mark(message: User | Result, automatic: bool) -> Mark:
         if block.get("cache_control") and text_of(block)
     ]
     last = len(blocks) - 1
-    if automatic and blocks and text_of(blocks[last]) and last not in (at for at, _ in found):
+    is_user = automatic and isinstance(message, User)
+    if is_user and text_of(blocks[last]) and last not in (at for at, _ in found):
         found.append((last, EPHEMERAL))
     return tuple(found)

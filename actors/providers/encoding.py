@@ -1,22 +1,19 @@
-"""Encoded messages, kept from one body to the next, and the request around a body."""
+"""JSON as providers take it, and the request around a body."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
-from tinyagent.actors.providers.content import Mark
 from tinyagent.actors.providers.table import holds_schema
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest, text
 from tinyagent.events.fact import ToolSpec
-from tinyagent.events.messages import Message
 from tinyagent.events.settings import Settings
 
-T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 # RFC 9110, sections 5.1 and 5.5; values in ASCII only, as the transports take them.
@@ -26,47 +23,6 @@ _TIMEOUTS = ("connect_timeout_s", "first_byte_timeout_s", "read_timeout_s")
 _CACHE_KEY_MAX = 64
 # What OpenAI takes as the name of a form (platform.openai.com, structured outputs).
 _NAME_UNFIT, _NAME_MAX = re.compile(r"[^A-Za-z0-9_-]"), 64
-
-
-class Memo(Generic[T]):
-    """What the messages of the last body were encoded to.
-
-    It holds exactly the messages of that body, and by identity: messages are frozen, and an
-    edit makes new ones. So a long conversation is never encoded twice, one that was cut is
-    forgotten, and there is nothing to tune.
-    """
-
-    def __init__(self) -> None:
-        self._style: object = None
-        self._known: dict[int, tuple[Message, Mark, T]] = {}
-
-    def encoded(
-        self,
-        messages: Sequence[Message],
-        marks: Mapping[int, Mark],
-        encode: Callable[[Message, Mark], T],
-        *,
-        style: object,
-    ) -> list[T]:
-        """Return what *encode* makes of each message.
-
-        Args:
-            marks: the cache breakpoints, by position.
-            style: all else that *encode* depends on; another one forgets everything.
-        """
-        known = self._known if style == self._style else {}
-        kept: dict[int, tuple[Message, Mark, T]] = {}
-        out: list[T] = []
-        for at, message in enumerate(messages):
-            mark = marks.get(at, ())
-            entry = known.get(id(message))
-            # The entry keeps its message alive, so an id cannot mean another one.
-            if entry is None or entry[1] != mark:
-                entry = (message, mark, encode(message, mark))
-            kept[id(message)] = entry
-            out.append(entry[2])
-        self._style, self._known = style, kept
-        return out
 
 
 def dump(value: Any) -> bytes:
@@ -158,11 +114,6 @@ def begun(head: dict[str, Any], name: str) -> bytes:
     """Return *head* as JSON that goes on with the items of one more field, the list *name*."""
     # The field's value is encoded as `[]` at the end of the object, and opened again.
     return dump({**head, name: ()})[:-2]
-
-
-def closed(head: bytes, items: Iterable[bytes]) -> bytes:
-    """Return what was ``begun``, ended with *items*, which are JSON already."""
-    return b"".join((head, b",".join(items), b"]}"))
 
 
 def request_of(

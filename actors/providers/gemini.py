@@ -26,17 +26,15 @@ from tinyagent.actors.providers.content import (
     texts_of,
 )
 from tinyagent.actors.providers.encoding import (
-    Memo,
     bearer,
     begun,
-    closed,
     dump,
     extended,
     output_of,
     request_of,
     schema_of,
 )
-from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.history import History, Parts
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.fact import Content, ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Result, User
@@ -68,14 +66,17 @@ class GenerateContent:
     api = "google-generative-ai"
 
     def __init__(self) -> None:
-        self._memo: Memo[_Encoded] = Memo()
+        self._history: History[_Encoded] = History()
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
+        return self.parts(settings, messages).whole()
+
+    def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
+        """Return the same in parts."""
         dialect = _Dialect(settings.model)
-        sent = repaired(messages)
-        encoded = self._memo.encoded(sent, {}, dialect.message, style=dialect.style)
-        return closed(begun(_head(settings), "contents"), _joined(encoded))
+        turns = self._history.turns(messages, dialect.message, _joined, style=dialect.style)
+        return Parts(begun(_head(settings), "contents"), "contents", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from tinyagent.actors.providers import table
@@ -17,28 +18,26 @@ from tinyagent.actors.providers.content import (
     Image,
     Mark,
     arguments,
-    breakpoints,
     image_of,
     images_of,
     is_own,
+    mark_of,
     parts,
     sendable,
     text_of,
     texts_of,
 )
 from tinyagent.actors.providers.encoding import (
-    Memo,
     bearer,
     begun,
     cache_key,
-    closed,
     dump,
     extended,
     output_of,
     request_of,
     schema_of,
 )
-from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.history import History, Parts
 from tinyagent.actors.providers.table import ChatRow
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest
@@ -72,7 +71,7 @@ class ChatCompletions:
     api = "openai-completions"
 
     def __init__(self) -> None:
-        self._memo: Memo[_Encoded] = Memo()
+        self._history: History[_Encoded] = History()
         self._known: tuple[tuple[object, object], ChatRow] | None = None
         self._begun: tuple[Settings, bool, bytes] | None = None
 
@@ -85,20 +84,27 @@ class ChatCompletions:
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
-        row = self.row(settings.model)
+        return self.parts(settings, messages).whole()
+
+    def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
+        """Return the same in parts."""
+        row, history = self.row(settings.model), self._history
         level = table.level_of(settings.model, settings.options)
-        sent = repaired(messages)
-        marks: dict[int, Mark] = {}
-        if row.marks:
-            marks = breakpoints(sent, automatic=bool(settings.options.get("prompt_caching")))
+        automatic = bool(settings.options.get("prompt_caching"))
         dialect = _Dialect(row, settings.model, reasons=level != "off")
-        encoded = self._memo.encoded(sent, marks, dialect.message, style=dialect.style)
-        system = _system(row, settings.system, level, marked=bool(marks))
-        had_tools = row.tools_always and any(isinstance(message, Result) for message in sent)
+        turns = history.turns(
+            messages,
+            dialect.message,
+            _joined,
+            style=(dialect.style, automatic),
+            mark=partial(mark_of, automatic=automatic) if row.marks else None,
+        )
+        system = _system(row, settings.system, level, marked=bool(history.marks))
+        had_tools = row.tools_always and any(isinstance(one, Result) for one in history.sent)
         if self._begun is None or self._begun[0] is not settings or self._begun[1] != had_tools:
             head = _head(row, settings, level, had_tools=had_tools)
             self._begun = settings, had_tools, begun(head, "messages")
-        return closed(self._begun[2], [*system, *_joined(encoded)])
+        return Parts(self._begun[2], "messages", [*system, *turns])
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

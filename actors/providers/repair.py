@@ -7,6 +7,7 @@ same object, so that its encoded form can be used again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 
 import msgspec
 
@@ -18,12 +19,13 @@ NO_RESULT = "No result was recorded for this call."
 class _Round:
     """An answer with calls, and the result found for each of them."""
 
-    __slots__ = ("answer", "calls", "results")
+    __slots__ = ("answer", "calls", "is_sent", "results")
 
     def __init__(self, answer: Assistant, calls: list[Block]) -> None:
         self.answer = answer
         self.calls = calls
         self.results: list[Result | None] = [None] * len(calls)
+        self.is_sent = False
 
 
 def repaired(messages: Sequence[Message]) -> list[Message]:
@@ -36,36 +38,70 @@ def repaired(messages: Sequence[Message]) -> list[Message]:
     - An answer that failed or was cancelled keeps only those of its calls that have results.
     - Messages of the application's own roles are left out.
     """
-    rounds: list[User | Assistant | _Round] = []
-    # The calls of each id that have no result yet, in order.
-    waiting: dict[str, list[tuple[_Round, int]]] = {}
-    for message in messages:
+    repair = Repair()
+    repair.take(messages)
+    return repair.sent
+
+
+class Repair:
+    """The same for a history that grows: only what is new in it is looked at.
+
+    Attributes:
+        sent: the history that was taken last, repaired. It is added to in place.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self.sent: list[Message] = []
+        self._seen: list[Message] = []
+        self._taken: set[str] = set()
+        # The calls of each id that have no result yet, in order.
+        self._waiting: dict[str, list[tuple[_Round, int]]] = {}
+        self._new: list[User | Assistant | _Round] = []
+
+    def take(self, messages: Sequence[Message]) -> int:
+        """Repair *messages*; return how many at the start of ``sent`` are as they were."""
+        seen, same = len(self._seen), len(self.sent)
+        is_longer = seen <= len(messages) and all(map(is_, self._seen, messages))
+        if not is_longer or not all(map(self._add, messages[seen:])):
+            self._begin()
+            seen = same = 0
+            for message in messages:
+                self._add(message)
+        self._seen.extend(messages[seen:])
+        for each in self._new:
+            if isinstance(each, _Round):
+                self.sent.extend(_whole(each, self._taken))
+                each.is_sent = True
+            else:
+                self.sent.append(each)
+        self._new = []
+        return same
+
+    def _add(self, message: Message) -> bool:
+        """Take in one message; False if it belongs to what was sent already, and all is to redo."""
         if isinstance(message, Assistant):
             calls = [block for block in message.blocks if block.op == "call"]
             if not calls:
-                rounds.append(message)
-                continue
+                self._new.append(message)
+                return True
             turn = _Round(message, calls)
-            rounds.append(turn)
+            self._new.append(turn)
             # A result never answers a call from before another call of the same id.
             for call in calls:
-                waiting[call.id] = []
+                self._waiting[call.id] = []
             for at, call in enumerate(calls):
-                waiting[call.id].append((turn, at))
+                self._waiting[call.id].append((turn, at))
         elif isinstance(message, Result):
-            if found := waiting.get(message.call_id):
+            if found := self._waiting.get(message.call_id):
                 turn, at = found.pop(0)
                 turn.results[at] = message
+                return not turn.is_sent
         elif isinstance(message, User):
-            rounds.append(message)
-    taken: set[str] = set()
-    out: list[Message] = []
-    for each in rounds:
-        if isinstance(each, _Round):
-            out.extend(_whole(each, taken))
-        else:
-            out.append(each)
-    return out
+            self._new.append(message)
+        return True
 
 
 def _whole(turn: _Round, taken: set[str]) -> list[Message]:

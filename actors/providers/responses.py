@@ -23,18 +23,16 @@ from tinyagent.actors.providers.content import (
     texts_of,
 )
 from tinyagent.actors.providers.encoding import (
-    Memo,
     bearer,
     begun,
     cache_key,
-    closed,
     dump,
     extended,
     output_of,
     request_of,
     schema_of,
 )
-from tinyagent.actors.providers.repair import repaired
+from tinyagent.actors.providers.history import History, Parts
 from tinyagent.actors.providers.table import ChatRow
 from tinyagent.actors.transports import HttpRequest
 from tinyagent.events.codec import digest
@@ -53,21 +51,25 @@ class Responses:
     api = "openai-responses"
 
     def __init__(self) -> None:
-        self._memo: Memo[bytes] = Memo()
+        self._history: History[bytes] = History()
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
+        return self.parts(settings, messages).whole()
+
+    def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
+        """Return the same in parts."""
         model = settings.model
         style = (model.get("provider"), model.get("id"), model.get("api"))
 
         def encode(message: Message, mark: Mark) -> bytes:
             return b",".join(dump(item) for item in _items(message, model))
 
-        encoded = self._memo.encoded(repaired(messages), {}, encode, style=style)
-        row, items = _row(model), list(filter(None, encoded))
+        row = _row(model)
+        turns = self._history.turns(messages, encode, _joined, style=style)
         if settings.system.strip() and "instructions" in row.without:
-            items.insert(0, dump({"role": "system", "content": settings.system}))
-        return closed(begun(_head(row, settings), "input"), items)
+            turns.insert(0, dump({"role": "system", "content": settings.system}))
+        return Parts(begun(_head(row, settings), "input"), "input", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -77,6 +79,10 @@ class Responses:
         own = bearer(model, key, _row(model).key_header)
         url = str(model.get("base_url") or "")
         return request_of(self.api, url, settings, body, own=own, headers=headers)
+
+
+def _joined(encoded: Sequence[bytes]) -> list[bytes]:
+    return list(filter(None, encoded))
 
 
 def _row(model: Mapping[str, Any]) -> ChatRow:

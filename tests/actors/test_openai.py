@@ -9,7 +9,7 @@ import pytest
 
 from tinyagent.actors.providers import openai, provider_for
 from tinyagent.actors.providers.content import Mark
-from tinyagent.actors.providers.encoding import Memo
+from tinyagent.actors.providers.history import History
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.messages import Assistant, Block, Message, Outcome, Result, User
 from tinyagent.events.settings import Settings
@@ -353,10 +353,10 @@ def test_of_a_longer_conversation_only_the_new_messages_are_encoded() -> None:
         return b""
 
     history: list[Message] = [User(seq, "hi") for seq in range(1000)]
-    memo = Memo[bytes]()
-    memo.encoded(history[:995], {}, encode, style=1)
+    kept = History[bytes]()
+    kept.turns(history[:995], encode, list, style=1)
     encoded.clear()
-    memo.encoded(history, {}, encode, style=1)
+    kept.turns(history, encode, list, style=1)
     assert encoded == history[995:]
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tinyagent.actors.series import Series
 from tinyagent.events import Message, Record, UnknownEvent, kinds as k
 from tinyagent.events.messages import Assistant, Custom, Result, User
-from tinyagent.runtime.errors import NotInLogError
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _ROLES: dict[type, str] = {User: "user", Assistant: "assistant", Result: "tool", Custom: "custom"}
+_END = k.ModelFinished | k.ModelFailed
 _TURN = ("model.", "tool.", "turn.", "run.", "host.")
 Json = dict[str, Any]
 
@@ -30,8 +31,11 @@ def packed(recording: Recording, with_deltas: bool, content: bool, last: int | N
     """Return the data of a page as JSON."""
     records = since(recording.records, last)
     requests, states = _Requests(recording, content), _States(recording, content)
-    # Requests first, then states: either goes through the log once.
-    asked = {r.seq: requests.next(r) for r in records if isinstance(r.event, k.ModelRequested)}
+    asked = {
+        record.seq: requests.next(record.seq, record.event)
+        for record in records
+        if isinstance(record.event, k.ModelRequested)
+    }
     first_ns = records[0].at_ns if records else 0
     items: list[Json] = []
     for group in grouped(records, with_deltas):
@@ -151,50 +155,39 @@ class _Requests:
     """The requests of a log in rising order, each by what is not in the one before."""
 
     def __init__(self, recording: Recording, content: bool) -> None:
-        self._recording = recording
+        records = recording.records
+        self._series = Series(records)
+        self._ends = {r.cause: r.event for r in records if isinstance(r.event, _END)}
         self._content = content
-        self._then: dict[str, list[bytes]] = {}
         self._seq = 0
 
-    def next(self, record: Record) -> Json:
+    def next(self, seq: int, event: k.ModelRequested) -> Json:
         try:
-            found = self._recording.request_at(record.seq)
-        except NotInLogError as error:
-            return {"no": str(error).replace(f"{self._recording.where}: ", "")}
-        fields = msgspec.json.decode(found.body, type=dict[str, msgspec.Raw])
-        now = {name: _items(bytes(raw)) for name, raw in fields.items()}
+            found = self._series.tell(seq)
+        except ValueError as error:
+            return {"no": f"record {seq}: no request was sent: {error}"}
+        end = self._ends.get(seq)
         told: Json = {
-            "n": found.n,
+            "n": event.n,
             "b": self._seq,
             "m": found.model,
             "d": found.digest,
-            "r": found.recorded,
-            "u": found.usage,
-            "z": len(found.body),
+            "r": end.request if end else "",
+            "u": end.usage if end else None,
+            "z": found.size,
             "x": found.unchanged_prefix,
-            "f": [self._field(name, *items) for name, items in now.items()],
+            "f": [
+                [name, int(is_list), kept, [self._part(name, raw) for raw in new]]
+                for name, is_list, kept, new in found.fields
+            ],
         }
-        self._then, self._seq = {name: items for name, (items, _) in now.items()}, record.seq
+        self._seq = seq
         return told
-
-    def _field(self, name: str, items: list[bytes], is_list: bool) -> list[Any]:
-        then = self._then.get(name, [])
-        kept = len(then)
-        if items[:kept] != then:
-            pairs = zip(items, then, strict=False)
-            kept = next(at for at, (a, b) in enumerate([*pairs, (b"", b"-")]) if a != b)
-        return [name, int(is_list), kept, [self._part(name, raw) for raw in items[kept:]]]
 
     def _part(self, name: str, raw: bytes) -> list[Any]:
         if self._content:
             return [len(raw), raw.decode()]
         return [len(raw), msgspec.json.encode(blank(msgspec.json.decode(raw), name)).decode()]
-
-
-def _items(raw: bytes) -> tuple[list[bytes], bool]:
-    if not raw.startswith(b"["):
-        return [raw], False
-    return [bytes(item) for item in msgspec.json.decode(raw, type=list[msgspec.Raw])], True
 
 
 class _States:
