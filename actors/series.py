@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from tinyagent.actors.asked import common
 from tinyagent.actors.providers.history import Parts
 from tinyagent.actors.providers.hosted import is_hosted
 from tinyagent.actors.replaying import Requests
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events import Conversation, Record, View, kinds as k
 
 DIGEST_DIGITS = 16
 
@@ -41,16 +40,15 @@ class Told(NamedTuple):
 
 
 class Series:
-    """The requests of *records*, told one after the other."""
+    """The requests of *records*, told one after the other. The list may grow meanwhile."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._asked = [r.seq for r in records if isinstance(r.event, k.ModelRequested)]
-        self._rest = iter(records)
+        self._records = records
+        self._next = 0
         self._conversation = Conversation()
         self._requests = Requests()
         self._body = _Body()
-        self._at = 0
-        self._fault: ValueError | None = None
+        self._fault: ValueError | None = ValueError("there is no request before")
         self._is_first = True
 
     def tell(self, seq: int) -> Told:
@@ -59,15 +57,12 @@ class Series:
         Raises:
             ValueError: nothing could be sent.
         """
-        at = bisect_left(self._asked, seq)
-        before = self._asked[at - 1] if at else 0
-        if before and self._at != before:
-            self._go(before)
-        was_sent = before > 0 and self._fault is None
-        self._go(seq)
+        if (before := self._go(seq)) is not None:
+            self._build(before)
+        was_sent, asked, body = self._fault is None, self._conversation.asked, self._body
+        self._build(asked)
         if self._fault is not None:
             raise self._fault
-        asked, body = self._conversation.asked, self._body
         is_first, self._is_first = self._is_first, False
         return Told(
             model=asked.settings.model,
@@ -77,13 +72,24 @@ class Series:
             fields=body.fields(is_whole=is_first),
         )
 
-    def _go(self, seq: int) -> None:
-        """Take in the records up to *seq*, and build its request."""
-        for record in self._rest:
+    def _go(self, seq: int) -> View | None:
+        """Take in the records up to *seq*; return what the last request before it asked, if any.
+
+        One that was told is not returned.
+        """
+        before: View | None = None
+        for at in range(self._next, len(self._records)):
+            record = self._records[at]
             self._conversation.evolve(record)
+            self._next = at + 1
             if record.seq == seq:
                 break
-        asked, self._at, self._fault = self._conversation.asked, seq, None
+            if isinstance(record.event, k.ModelRequested):
+                before = self._conversation.asked
+        return before
+
+    def _build(self, asked: View) -> None:
+        self._fault = None
         try:
             self._body.take(self._requests.parts(asked))
         except ValueError as error:

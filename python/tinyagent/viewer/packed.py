@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tinyagent.actors.series import Series
+from tinyagent.actors.standing import Walk
 from tinyagent.events import Message, Record, UnknownEvent, kinds as k
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
@@ -19,10 +20,10 @@ from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
     from tinyagent.runtime.load import Damage
+    from tinyagent.runtime.stores import LogMeta
 
 FORMAT = 1
 _ROLES: dict[type, str] = {User: "user", Assistant: "assistant", Result: "tool", Custom: "custom"}
-_END = k.ModelFinished | k.ModelFailed
 _TURN = ("model.", "tool.", "turn.", "run.", "host.")
 Json = dict[str, Any]
 
@@ -30,36 +31,61 @@ Json = dict[str, Any]
 def packed(recording: Recording, with_deltas: bool, content: bool, last: int | None) -> bytes:
     """Return the data of a page as JSON."""
     records = since(recording.records, last)
-    requests, states = _Requests(recording, content), _States(recording, content)
-    asked = {
-        record.seq: requests.next(record.seq, record.event)
-        for record in records
-        if isinstance(record.event, k.ModelRequested)
+    packer = Packer(recording.records, with_deltas, content, records[0].at_ns if records else 0)
+    told = {
+        **head(recording.meta, recording.status, recording.damage),
+        "at_us": records[0].at_ns // 1000 if records else 0,
+        "total": len(recording.records),
+        "before": len(recording.records) - len(records),
+        "deltas": with_deltas,
+        "content": content,
     }
-    first_ns = records[0].at_ns if records else 0
-    items: list[Json] = []
-    for group in grouped(records, with_deltas):
-        record = group[0]
+    return msgspec.json.encode({**told, "items": list(packer.items(records))})
+
+
+class Packer:
+    """Makes the items of a page of *records*, in order. The list may grow meanwhile.
+
+    Args:
+        with_deltas, content: as of ``to_html``. first_ns: what times are told from.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], with_deltas: bool, content: bool, first_ns: int
+    ) -> None:
+        self._requests = _Requests(records, content)
+        self._states = _States(Walk(records), content)
+        self._with_deltas = with_deltas
+        self._content = content
+        self._first_ns = first_ns
+
+    def items(self, records: Sequence[Record]) -> Iterator[Json]:
+        """Yield the items of the next *records*."""
+        for group in grouped(records, self._with_deltas):
+            yield self._item(group)
+
+    def _item(self, group: Sequence[Record]) -> Json:
+        record, content = group[0], self._content
+        event = record.event
         item: Json = {
             "s": record.seq,
-            "t": (record.at_ns - first_ns) // 1000,
+            "t": (record.at_ns - self._first_ns) // 1000,
             "c": record.cause,
             "a": record.actor,
-            "k": record.event.kind,
+            "k": event.kind,
             "e": _payload(record, content) if len(group) == 1 else _joined(group, content),
         }
-        if isinstance(record.event, UnknownEvent):
+        if isinstance(event, UnknownEvent):
             item["x"] = 1
         if len(group) > 1:
             end = group[-1]
-            item |= {"l": end.seq, "n": len(group), "u": (end.at_ns - first_ns) // 1000}
-        if not isinstance(record.event, k.ModelDelta) and (patch := states.next(record.seq)):
+            at = (end.at_ns - self._first_ns) // 1000
+            item |= {"l": end.seq, "n": len(group), "u": at}
+        if not isinstance(event, k.ModelDelta) and (patch := self._states.next(record.seq)):
             item["p"] = patch
-        if record.seq in asked:
-            item["q"] = asked[record.seq]
-        items.append(item)
-    head = _head(recording, records, with_deltas, content)
-    return msgspec.json.encode({**head, "items": items})
+        if isinstance(event, k.ModelRequested):
+            item["q"] = self._requests.next(record.seq, event)
+        return item
 
 
 def since(records: list[Record], last: int | None) -> list[Record]:
@@ -119,24 +145,17 @@ def _payload(record: Record, content: bool) -> Any:
         return {"$bytes": record.payload.decode("utf-8", "replace")}
 
 
-def _head(
-    recording: Recording, records: Sequence[Record], with_deltas: bool, content: bool
-) -> Json:
-    meta, damage = recording.meta, recording.damage
+def head(meta: LogMeta, status: str, damage: Damage | None) -> Json:
+    """Return what a page says of a log as a whole."""
     return {
         "format": FORMAT,
         "log": meta.log,
-        "ref": recording.ref,
+        "ref": meta.log[:8],
         "name": meta.name,
         "origin": meta.origin,
         "fork": {"log": meta.fork.log, "at": meta.fork.at} if meta.fork else None,
-        "status": recording.status,
+        "status": status,
         "damage": None if damage is None else _damaged(damage),
-        "at_us": records[0].at_ns // 1000 if records else 0,
-        "total": len(recording.records),
-        "before": len(recording.records) - len(records),
-        "deltas": with_deltas,
-        "content": content,
     }
 
 
@@ -154,10 +173,11 @@ def _damaged(damage: Damage) -> Json:
 class _Requests:
     """The requests of a log in rising order, each by what is not in the one before."""
 
-    def __init__(self, recording: Recording, content: bool) -> None:
-        records = recording.records
+    def __init__(self, records: Sequence[Record], content: bool) -> None:
+        self._records = records
         self._series = Series(records)
-        self._ends = {r.cause: r.event for r in records if isinstance(r.event, _END)}
+        self._ends: dict[int, k.ModelFinished | k.ModelFailed] = {}
+        self._seen = 0
         self._content = content
         self._seq = 0
 
@@ -166,7 +186,7 @@ class _Requests:
             found = self._series.tell(seq)
         except ValueError as error:
             return {"no": f"record {seq}: no request was sent: {error}"}
-        end = self._ends.get(seq)
+        end = self._end(seq)
         told: Json = {
             "n": event.n,
             "b": self._seq,
@@ -184,6 +204,13 @@ class _Requests:
         self._seq = seq
         return told
 
+    def _end(self, seq: int) -> k.ModelFinished | k.ModelFailed | None:
+        for record in self._records[self._seen :]:
+            if isinstance(record.event, k.ModelFinished | k.ModelFailed):
+                self._ends[record.cause] = record.event
+        self._seen = len(self._records)
+        return self._ends.get(seq)
+
     def _part(self, name: str, raw: bytes) -> list[Any]:
         if self._content:
             return [len(raw), raw.decode()]
@@ -193,8 +220,8 @@ class _Requests:
 class _States:
     """How things stood, record by record, each by what changed since the one before."""
 
-    def __init__(self, recording: Recording, content: bool) -> None:
-        self._recording = recording
+    def __init__(self, walk: Walk, content: bool) -> None:
+        self._walk = walk
         self._content = content
         self._groups: dict[str, Json] = {"a": {}, "g": {}}
         self._seen: dict[str, object] = {}
@@ -204,7 +231,7 @@ class _States:
         self._length = 0
 
     def next(self, seq: int) -> Json:
-        now = self._recording.state_at(seq)
+        now = self._walk.to(seq)
         patch: Json = {}
         for name, value in (("a", now.agent), ("g", now.settings)):
             if (changes := self._group(name, value)) != {}:
