@@ -23,7 +23,7 @@ from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
-from tinyagent.events.children import MAIN, child_of, is_below, own, seen_from
+from tinyagent.events.children import MAIN, child_of, own, seen_from
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import DivergenceError, LogError
 from tinyagent.runtime.journal import Journal
@@ -131,23 +131,31 @@ class Children:
         """Take in what the log holds; return the records of the agent itself.
 
         Raises:
-            DivergenceError: today's code decides otherwise than the log says of one that is open.
+            DivergenceError: today's code decides otherwise than the log says of one that runs.
         """
         records = [as_record(one) for one in own(stored)]
         for record in records:
             self._take(record)
         redactor = self._journal.redactor
+        running: dict[str, None] = {}
         for one in stored:
             if redactor is not None:
                 redactor.remember(one.payload)
-            if is_below(one) and one.kind == k.ModelFinished.kind:
-                event = as_record(one).event
-                if isinstance(event, k.ModelFinished):
-                    self.claimed.update((ref.id, child_of(one.actor)) for ref in event.calls)
-        for child in self._open():
-            theirs = list(map(as_record, own(seen_from(child.name, stored))))
+            if self.path == MAIN and one.kind in _OF_ALL:
+                match as_record(one).event:
+                    case k.ModelFinished(calls=calls):
+                        name = child_of(one.actor) or MAIN
+                        self.claimed.update((ref.id, name) for ref in calls)
+                    case k.ChildStarted(child=name):
+                        running[name] = None
+                    case k.ChildEnded(child=name):
+                        running.pop(name, None)
+                    case _:
+                        pass
+        for name in running:
+            theirs = list(map(as_record, own(seen_from(name, stored))))
             if reopened(theirs, agent_machine()).diverged:
-                raise DivergenceError(diverged(self._log.where, theirs, child.name))
+                raise DivergenceError(diverged(self._log.where, theirs, name))
         return records
 
     def _take(self, record: Record) -> None:
@@ -301,7 +309,7 @@ class Children:
             return
         for each in below._open():
             await below._close(each)
-        await close_cut_off(machine, journal, records)
+        await close_cut_off(machine, journal, [as_record(one) for one in own(log.read())])
         self._end(child, outcome, "", limits.used(machine.state))
 
 
@@ -315,4 +323,5 @@ def _outcome(records: list[Record]) -> str:
     return last.outcome if isinstance(last, k.RunEnded) else "cancelled"
 
 
+_OF_ALL = frozenset({k.ModelFinished.kind, k.ChildStarted.kind, k.ChildEnded.kind})
 _BOUNDS = k.RunEnded | k.UserSaid | k.UserContinued
