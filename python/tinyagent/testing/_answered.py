@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors.providers.hosted import HOSTED, described
+from tinyagent.actors.providers.hosted import HOSTED, Description
 from tinyagent.actors.replaying import Requests
 from tinyagent.actors.standing import Walk
 from tinyagent.actors.transports import Timed
@@ -60,7 +60,7 @@ class Done(msgspec.Struct):
 def question(asked: View) -> Any:
     """Return what a model is asked, as JSON: without numbers of records, times and costs."""
     if asked.settings.options.get("source") == HOSTED:
-        given = msgspec.json.decode(described(asked))
+        given = msgspec.json.decode(Description().parts(asked).whole())
         for message in given["messages"]:
             for name in _PLACES:
                 message.pop(name, None)
