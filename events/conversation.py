@@ -98,7 +98,7 @@ class Conversation:
         self._answer: dict[int, _Draft] = {}
         self._open: list[_Draft] = []
         self._asked_seq = self.asked_n = 0
-        self._numbers: dict[tuple[object, object], int] = {}
+        self._numbers: dict[str, int] = {}
         self._instead: dict[str, Any] | None = None
         self.owner = MAIN
         self.claimed: dict[str, str] = {}
@@ -193,8 +193,9 @@ class Conversation:
             length = len(messages)
         return View(self.settings, messages, length, self._edits, number)
 
-    def _named(self) -> tuple[object, object]:
-        return self.settings.model.get("provider"), self.settings.model.get("id")
+    def _named(self) -> str:
+        model = self.settings.model  # of an imported log its values may be anything
+        return f"{model.get('provider')}:{model.get('id')}"
 
     def _begin(self) -> None:
         self._answer, self._open = {}, []
