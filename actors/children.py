@@ -23,7 +23,7 @@ from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
-from tinyagent.events.children import MAIN, child_of, own, seen_from
+from tinyagent.events.children import CHILD, MAIN, child_of, own, seen_from
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import DivergenceError, LogError
 from tinyagent.runtime.journal import Journal
@@ -95,6 +95,17 @@ class _Child(msgspec.Struct):
     outcome: str = ""
 
 
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot holds of children, all of which have ended.
+
+    Attributes:
+        ended: their names, numbers, calls and outcomes. claimed: call ids, each with whose it is.
+    """
+
+    ended: list[tuple[str, int, str, str]]
+    claimed: dict[str, str]
+
+
 class _Under(msgspec.Struct):
     """A child that is under way. ``playing``: its agent, once it is made."""
 
@@ -157,6 +168,20 @@ class Children:
             if reopened(theirs, agent_machine()).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
         return records
+
+    def settled(self) -> Settled | None:
+        """Return what is known of children when all have ended; None if one has not."""
+        if self._open():
+            return None
+        ended = [(c.name, c.started, c.call_id, c.outcome) for c in self._known.values()]
+        below = {call_id: name for call_id, name in self.claimed.items() if name.startswith(CHILD)}
+        return Settled(ended=ended, claimed=below)
+
+    def settle(self, told: Settled) -> None:
+        """Know what ``settled`` told, beside what was recalled of later ones."""
+        for name, started, call_id, outcome in told.ended:
+            self._known[name] = _Child(name, started, call_id, {}, outcome=outcome)
+        self.claimed.update(told.claimed)
 
     def _take(self, record: Record) -> None:
         match record.event:

@@ -10,7 +10,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -19,7 +19,8 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
-from tinyagent.actors.reopening import Reopened, look_for_open, newer, reopened
+from tinyagent.actors.reopening import Reopened, look_for_open, newer
+from tinyagent.actors.snapshots import Face, Keeper
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
@@ -42,26 +43,6 @@ from tinyagent.runtime.stores import Log
 
 CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
 BEHIND_MAX = 10_000
-
-
-class Face(Protocol):
-    """Who shows a session, and must know what happened in it before this process.
-
-    Of runs that have ended it is told the records of *kinds* alone.
-    """
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Kinds that matter even when their run is over."""
-        ...
-
-    def relive(self, record: Record, *, is_open: bool) -> None:
-        """Take in a record of the past; *is_open*: of the run that did not end."""
-        ...
-
-    def recall(self) -> None:
-        """The conversation stands where it stood when the last run began, or ended."""
-        ...
 
 
 class Session:
@@ -126,6 +107,7 @@ class Session:
         self._reports: list[tuple[str, str]] = []
         self._is_open = False
         self._shared = log.meta.fork.at if log.meta.fork is not None else 0
+        self._keeper = Keeper(self.journal, self.machine, self.children, self.conversation, face)
 
     def open(self) -> None:
         """Write the configuration as record 1, or take up what the log holds.
@@ -136,8 +118,8 @@ class Session:
         """
         if self._is_open:
             return
-        records = self.children.recall(list(self.log.read())) if self.log.seq else []
-        if not records:
+        past = self._keeper.look_back() if self.log.seq else None
+        if past is None:
             started = self._configure()
             redactor = self.journal.redactor
             if redactor is not None and redactor.rule_name:
@@ -145,7 +127,7 @@ class Session:
                 started = msgspec.structs.replace(started, versions=versions)
             self._own(self.journal.append(started))
         else:
-            self._restore(records)
+            self._restore(*past)
         self._is_open = True
         for name, message in self._reports:
             self.report(name, message)
@@ -282,13 +264,13 @@ class Session:
             if decided:
                 raise InvariantError(f"record {record.seq} started a run outside of ``run``")
 
-    def _restore(self, records: list[Record]) -> None:
-        found = self.reopened = reopened(records, self.machine)
+    def _restore(self, found: Reopened, records: list[Record]) -> None:
+        self.reopened = found
         if found.too_new is not None:
             raise LogVersionError(newer(self.log.where, found.too_new))
         if found.diverged:
             raise DivergenceError(diverged(self.log.where, records))
-        began = found.began or records[-1].seq + 1
+        began = found.began or self.log.seq + 1
         wanted = self._face.kinds if self._face is not None else frozenset()
         for record in records:
             if record.seq == began and self._face is not None:
@@ -355,7 +337,8 @@ class Session:
             box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
             boxes.append(box)
             loops[worker.name] = serve(worker, box, self.journal)
-        self._stage = [*boxes, Curtain(boxes)]  # the curtain falls after all have their mail
+        # The curtain falls after all have their mail.
+        self._stage = [*boxes, self._keeper.behind(machine_box), Curtain(boxes)]
         for reader in self._stage:
             self.journal.join(reader)
         return loops

@@ -5,7 +5,7 @@ People are shown it as the run's last message; models are not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,24 +36,32 @@ class Closings:
 
     Attributes:
         made: what is said of runs, by the number of their end. gone: numbers that were dropped.
-        answer: the last one of this run.
+        answer: the last one of this run. is_in_run: whether one is under way, as far as is known.
     """
 
     def __init__(self) -> None:
         self.made: dict[int, Closing] = {}
         self.gone: set[int] = set()
         self.answer: Assistant | None = None
-        self._is_in_run = False
+        self.is_in_run = False
         self._before: Message | None = None
         self._failure: k.Failure | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what is known between two runs, as fields of ``Settled``."""
+        return {"closings": dict(self.made), "gone": sorted(self.gone)}
+
+    def take_up(self, made: dict[int, Closing], gone: Iterable[int]) -> None:
+        """Know what ``told`` told."""
+        self.made, self.gone = made, set(gone)
 
     def begin(self, messages: Sequence[Message], *, goes_on: bool) -> None:
         """A run begins behind *messages*, or one more thing is said that begins it.
 
         *goes_on*: it is one that was paused amid the calls of its last answer.
         """
-        if not self._is_in_run:
-            self._is_in_run, self._failure = True, None
+        if not self.is_in_run:
+            self.is_in_run, self._failure = True, None
             self._before = messages[-1] if messages else None
             self.answer = self.answer if goes_on else None
 
@@ -69,7 +77,7 @@ class Closings:
                     "invalid", f"the answer was rejected: {'; '.join(faults)}"
                 )
             case k.RunEnded(outcome=outcome):
-                self._is_in_run = False
+                self.is_in_run = False
                 tail = messages[-1] if messages else None
                 why = self._told(outcome, tail)
                 if why is not None:

@@ -8,10 +8,13 @@ message of an answer with calls goes for the answer and all results of its calls
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyagent.events import kinds as k
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User, reworded
+
+if TYPE_CHECKING:
+    from tinyagent.events.settled import Settled
 
 LAYERED = frozenset({"user", "compact"})
 """Reasons of a ``context.edited`` that changes what models are shown, and nothing else."""
@@ -52,6 +55,20 @@ class Layer:
                 case _:
                     ops.append(op)
         self._edits[record.seq] = ops
+        self._fold()
+
+    def told(self) -> dict[str, Any]:
+        """Return what is known, as fields of ``Settled``."""
+        return {
+            "edits": dict(self._edits),
+            "compacted": {seq: sorted(gone) for seq, gone in self._compacted.items()},
+            "corrections": sorted(self.corrections),
+        }
+
+    def take_up(self, told: Settled) -> None:
+        """Know what ``told`` told."""
+        self.corrections, self._edits = set(told.corrections), told.edits
+        self._compacted = {seq: frozenset(gone) for seq, gone in told.compacted.items()}
         self._fold()
 
     def shown(self, messages: Sequence[Message]) -> list[Message]:

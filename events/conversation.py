@@ -7,6 +7,7 @@ changes a result which somebody has a view of, start a new list. So a ``View`` n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,22 +17,23 @@ from tinyagent.events.children import MAIN, is_below
 from tinyagent.events.closing import Closings
 from tinyagent.events.codec import restored
 from tinyagent.events.context import LAYERED, Layer
+from tinyagent.events.drafts import Draft
 from tinyagent.events.messages import (
     Assistant,
-    Block,
     CallEnd,
     Message,
     Outcome,
     Result,
     applied,
+    edited,
     message_of,
     rejection,
     result_of,
     revised,
-    reworded,
     said_in,
 )
 from tinyagent.events.settings import Settings, changed, settings_of
+from tinyagent.events.settled import Settled, by_type
 
 
 class View(msgspec.Struct, frozen=True):
@@ -95,8 +97,8 @@ class Conversation:
         self.queued: dict[int, Message] = {}
         self.closings = Closings()
         self.layer = Layer()
-        self._answer: dict[int, _Draft] = {}
-        self._open: list[_Draft] = []
+        self._answer: dict[int, Draft] = {}
+        self._open: list[Draft] = []
         self._asked_seq = self.asked_n = 0
         self._numbers: dict[str, int] = {}
         self._instead: dict[str, Any] | None = None
@@ -120,6 +122,50 @@ class Conversation:
             return self.view()
         shown = self.layer.shown(self.messages)
         return View(self.settings, shown, len(shown))
+
+    def settled(self) -> Callable[[], Settled] | None:
+        """Return what makes plain data of it as it is now, whenever it is called, in any thread.
+
+        None in the midst of a run.
+        """
+        if self._answer or self._missing or self._inserted or self.closings.is_in_run:
+            return None
+        messages, queued = list(self.messages), list(self.queued.values())
+        calls = list(self.calls.values())
+        rest: dict[str, Any] = {
+            "settings": self.settings,
+            "given": dict(self.given),
+            "refusals": dict(self._refusals),
+            "ops": self._ops,
+            "request_edits": list(self._edits),
+            "numbers": [(*named, number) for named, number in self._numbers.items()],
+            "asked_seq": self._asked_seq,
+            "asked_n": self.asked_n,
+            "is_open": self._is_open,
+            **self.closings.told(),
+            **self.layer.told(),
+        }
+        return lambda: Settled(
+            messages=by_type(messages),
+            queued=by_type(queued),
+            calls=[(call.id, call.name, call.arguments, call.bad) for call in calls],
+            **rest,
+        )
+
+    def settle(self, told: Settled) -> None:
+        """Be what *told* says, instead of a fold that has taken in nothing yet.
+
+        But for ``asked``, which nobody asks for before the next ``model.requested``.
+        """
+        self.settings, self.messages = told.settings, told.messages.joined()
+        self.calls = {call[0]: Call(*call) for call in told.calls}
+        self.given, self._refusals = told.given, told.refusals
+        self.queued = {message.seq: message for message in told.queued.joined()}
+        self._ops, self._edits, self._is_open = told.ops, tuple(told.request_edits), told.is_open
+        self._numbers = {(provider, name): n for provider, name, n in told.numbers}
+        self._asked_seq, self.asked_n = told.asked_seq, told.asked_n
+        self.closings.take_up(told.closings, told.gone)
+        self.layer.take_up(told)
 
     def evolve(self, record: k.Record) -> None:
         """Take in one record, unless it is of an agent below."""
@@ -206,7 +252,7 @@ class Conversation:
             draft = self._answer.get(block)
             if draft is None:
                 self._open = [other for other in self._open if not other.ends()]
-                draft = self._answer[block] = _Draft(op)
+                draft = self._answer[block] = Draft(op)
                 if not draft.is_whole:
                     self._open.append(draft)
             draft.take(op, data)
@@ -336,61 +382,3 @@ class Conversation:
                 self._replace(edited(self.messages, ops, record.seq))
             case _:
                 pass
-
-
-class _Draft:
-    """A block while its pieces arrive. A call is whole when another block begins behind it."""
-
-    __slots__ = ("id", "is_whole", "keep", "name", "op", "parts", "sign")
-
-    def __init__(self, op: str) -> None:
-        self.op = {"args": "call", "sign": "think"}.get(op, op)
-        self.parts: list[str] = []
-        self.id = self.name = self.sign = ""
-        self.keep: Any = None
-        self.is_whole = self.op != "call"
-
-    def ends(self) -> bool:
-        """Whether this call ends as another block begins: if its arguments are complete."""
-        self.is_whole = is_object("".join(self.parts))
-        return self.is_whole
-
-    def take(self, op: str, data: Any) -> None:
-        if op == "call":
-            self.id = data.get("id") or self.id
-            self.name = data.get("name") or self.name
-        elif op == "sign":
-            self.sign = data
-        elif op == "keep":
-            self.keep = data
-        else:
-            self.parts.append(data)
-
-    def block(self) -> Block:
-        return Block(self.op, "".join(self.parts), self.id, self.name, self.sign, self.keep)
-
-
-def is_object(text: str) -> bool:
-    """Whether *text* is a whole JSON object."""
-    try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except msgspec.DecodeError:
-        return False
-
-
-def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Message]:
-    """Return a new list: *messages* after the operations of a ``context.edited``."""
-    out = list(messages)
-    for op in ops:
-        match op:
-            case ["clear"]:
-                out = []
-            case ["drop", int(which)]:
-                out = [message for message in out if message.seq != which]
-            case ["replace", int(which), str(text)]:
-                out = [reworded(m, text, seq) if m.seq == which else m for m in out]
-            case ["insert", dict(message)]:
-                out.append(message_of(message, seq))
-            case _:
-                pass
-    return out

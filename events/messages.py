@@ -167,6 +167,24 @@ def applied(messages: list[Message], ops: list[Any], seq: int) -> list[Message]:
     return out
 
 
+def edited(messages: list[Message], ops: list[list[Any]], seq: int) -> list[Message]:
+    """Return a new list: *messages* after the operations of a ``context.edited``."""
+    out = list(messages)
+    for op in ops:
+        match op:
+            case ["clear"]:
+                out = []
+            case ["drop", int(which)]:
+                out = [message for message in out if message.seq != which]
+            case ["replace", int(which), str(text)]:
+                out = [reworded(m, text, seq) if m.seq == which else m for m in out]
+            case ["insert", dict(message)]:
+                out.append(message_of(message, seq))
+            case _:
+                pass
+    return out
+
+
 def said_in(record: k.Record, event: k.UserSaid) -> Message:
     """Return the message that somebody outside said."""
     if event.message is not None:

@@ -143,6 +143,16 @@ class Redactor:
             numbers = map(int, _NUMBERS.findall(payload))
             self._tokens_before = max(self._tokens_before, *numbers, 0)
 
+    @property
+    def masked(self) -> int | None:
+        """The highest number of such a mask in the log; None if nobody takes note of them."""
+        return self._tokens_before + len(self._tokens) if self._patterns else None
+
+    def go_on(self, masked: int | None) -> bool:
+        """Take note of the masks up to number *masked*; return whether that is enough to know."""
+        self._tokens_before = max(self._tokens_before, masked or 0)
+        return masked is not None or not self._patterns
+
     def take(self, event: k.Event, cause: int) -> Taken:
         """Return what is written in place of *event*, whose record is caused by *cause*."""
         match event:

@@ -34,6 +34,7 @@ from tinyagent.runtime.stores import (
 )
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
 from tinyagent.runtime.stores.memory import is_same
+from tinyagent.runtime.stores.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader, LogWriter
@@ -120,6 +121,7 @@ class FileLog:
             more=tuple(writer.more),
         )
         self.epoch = writer.epoch
+        self.snapshots = Snapshots(self._path, self.meta.log)
         self._recovered = _recovered(writer)
         self._takeovers = 0
         _warn_if_long(self.where, writer.seq)
@@ -318,6 +320,8 @@ class FileLog:
         self._followers.end()
         if not self._writer.close(why, self._now_us()):
             await self._reach("closed", 0)
+        if self.snapshots.is_writing:
+            await asyncio.to_thread(self.snapshots.wait)
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure

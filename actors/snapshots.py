@@ -1,0 +1,226 @@
+"""Snapshots of a session: taken where a run has ended, so that a long log is taken up from there.
+
+Between two runs nothing is open, so there is little to keep: the state of the machine, the
+conversation, and the few records that the face wants to know of. A run that was cut off is gone
+through as a whole, for its public events are made of all its records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from tinyagent.actors.reopening import Reopened, reopened
+from tinyagent.actors.state import State, digest_of
+from tinyagent.events import Conversation, Record, kinds as k, record_of
+from tinyagent.events.settled import Settled
+from tinyagent.runtime.journal import Journal
+from tinyagent.runtime.loops import Machine
+from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.stores import Stored, as_record
+from tinyagent.runtime.stores.snapshots import Snapshot, code_of, snapshots_of
+
+RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
+"""One is due after so many records, or so much that was said."""
+SHARE = 8
+"""But not before an eighth of what the last one held is new: all of them together cost no more
+than so many times the last one."""
+STEPS = tuple(
+    f"tinyagent.actors.{name}"
+    for name in ["agent", "compaction", "configured", "gate", "limits", "output", "state"]
+)
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot holds.
+
+    Attributes:
+        machines: their states, by name.
+        records: what happened before and the face wants to know of.
+        masked: as of ``Redactor``.
+    """
+
+    machines: dict[str, State]
+    conversation: Settled
+    records: list[Line]
+    masked: int | None
+
+
+Line = tuple[int, int, str, str, int, int, msgspec.Raw]
+"""A record: number, microseconds, actor, kind, version, cause, payload."""
+
+
+class Face(Protocol):
+    """Who shows a session, and must know what happened in it before this process.
+
+    Of runs that have ended it is told the records of *kinds* alone.
+    """
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds that matter even when their run is over."""
+        ...
+
+    def relive(self, record: Record, *, is_open: bool) -> None:
+        """Take in a record of the past; *is_open*: of the run that did not end."""
+        ...
+
+    def recall(self) -> None:
+        """The conversation stands where it stood when the last run began, or ended."""
+        ...
+
+
+class Keeper:
+    """Reader of the journal: keeps a snapshot of its session where a run ends, if one is due."""
+
+    kinds = frozenset({k.RunEnded.kind})
+
+    def __init__(
+        self,
+        journal: Journal,
+        machine: Machine[State],
+        conversation: Conversation,
+        face: Face | None,
+    ) -> None:
+        self._journal = journal
+        self._log = log = journal.log
+        self._machine = machine
+        self._conversation = conversation
+        self._face = face
+        self._snapshots = snapshots_of(log)
+        self._records: list[Line] = []
+        self._last = self._size = self._seen = self._new = 0
+        self._mail = Mailbox(machine.name, None)
+
+    # Looking back
+
+    def look_back(self) -> tuple[Reopened, list[Record]]:
+        """Step the machine through the log, from the newest snapshot on that fits to it.
+
+        Return what is left to do, and the records that follow; what is before them the
+        conversation, the face and the redactor have been told.
+        """
+        for snapshot, held, records in self._usable():
+            self._machine.state = held.machines[self._machine.name]
+            found = reopened(records, self._machine)
+            if not found.diverged:
+                self._conversation.settle(held.conversation)
+                self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
+                self._seen = len(self._conversation.messages)
+                before = [_record(line) for line in held.records]
+                if self._face is not None:
+                    for record in before:
+                        self._face.relive(record, is_open=False)
+                self._learn(before, records)
+                return found, records
+        self._machine.state = State()
+        records = [as_record(stored) for stored in self._log.read()]
+        self._learn([], records)
+        return reopened(records, self._machine), records
+
+    def _learn(self, before: list[Record], records: list[Record]) -> None:
+        if (redactor := self._journal.redactor) is not None:
+            for record in records:
+                redactor.remember(record.payload)
+        wanted = self._face.kinds if self._face is not None else ()
+        found = (record for record in records if record.event.kind in wanted)
+        self._records = [_line(record) for record in (*before, *filter(_is_lasting, found))]
+
+    def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Record]]]:
+        """Yield the snapshots that fit, each with the records behind it."""
+        if self._snapshots is None or not self._snapshots.paths():
+            return
+        for snapshot in self._snapshots.read(code()):
+            if snapshot.seq > self._log.durable_seq:
+                continue
+            stored = self._log.read(snapshot.seq)
+            held = fitting(snapshot, next(stored, None), self._machine.name)
+            if held is not None and self._remembers(held):
+                yield snapshot, held, [as_record(one) for one in stored]
+
+    def _remembers(self, held: Held) -> bool:
+        """Tell the redactor of the masks in the log; False if they are not known."""
+        redactor = self._journal.redactor
+        return redactor is None or redactor.go_on(held.masked)
+
+    # Keeping
+
+    def behind(self, mail: Mailbox) -> Keeper:
+        """Return this, for a run in which *mail* is the machine's own."""
+        self._mail = mail
+        return self
+
+    def post(self, record: Record) -> None:
+        """Keep a snapshot, if one is due and the session is at rest."""
+        event, snapshots = record.event, self._snapshots
+        if snapshots is None or snapshots.is_writing or not isinstance(event, k.RunEnded):
+            return
+        is_at_rest = self._machine.state.phase == "idle" and not len(self._mail)
+        if record.actor != self._machine.name or not is_at_rest or not self._is_due(record.seq):
+            return
+        settled = self._conversation.settled()
+        if settled is None or not (known := code()):
+            return
+        redactor = self._journal.redactor
+        masked = redactor.masked if redactor is not None else None
+        machines, records = {self._machine.name: self._machine.state}, self._records
+
+        def held() -> bytes:
+            body = msgspec.json.encode(
+                Held(machines=machines, conversation=settled(), records=records, masked=masked)
+            )
+            self._size = len(body)
+            return body
+
+        snapshots.keep(record, known, held)
+        self._last, self._new = record.seq, 0
+
+    def _is_due(self, seq: int) -> bool:
+        messages = self._conversation.messages
+        self._new += len(msgspec.json.encode(messages[self._seen :]))
+        self._seen = len(messages)
+        is_much = seq - self._last >= RECORDS_MIN or self._new >= BYTES_MIN
+        return is_much and self._new * SHARE >= self._size
+
+
+def code() -> str:
+    """Return the digest of the code that a snapshot is the outcome of; "" if it cannot be read."""
+    return code_of("tinyagent.events", *STEPS)
+
+
+def fitting(snapshot: Snapshot, behind: Stored | None, name: str) -> Held | None:
+    """Return what *snapshot* holds, if *behind* is the record that it was made behind.
+
+    That is the end of a run, and says by its digest which state the machine *name* was in.
+    """
+    if behind is None or not snapshot.is_behind(behind):
+        return None
+    try:
+        held = msgspec.json.decode(snapshot.held, type=Held)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    state, ended = held.machines.get(name), as_record(behind).event
+    is_it = isinstance(ended, k.RunEnded) and state is not None and ended.state == digest_of(state)
+    return held if is_it else None
+
+
+def _is_lasting(record: Record) -> bool:
+    """Whether *record* matters when its run is over: what is about a call does not."""
+    return getattr(record.event, "call_id", None) is None
+
+
+def _line(record: Record) -> Line:
+    event: Any = record.event
+    raw = msgspec.Raw(record.payload)
+    at_us = record.at_ns // 1000
+    return record.seq, at_us, record.actor, event.kind, event.v, record.cause, raw
+
+
+def _record(line: Line) -> Record:
+    seq, ts_us, actor, kind, v, cause, raw = line
+    payload = bytes(raw)
+    return record_of(
+        seq=seq, ts_us=ts_us, actor=actor, kind=kind, v=v, cause=cause, payload=payload
+    )

@@ -1,0 +1,77 @@
+"""A conversation between two runs as plain data, and back: what a snapshot holds of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.events.closing import Closing
+from tinyagent.events.messages import Assistant, Custom, Message, Result, User
+from tinyagent.events.settings import Settings
+
+_LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
+
+
+class Sorted(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages by type. ``order``: how they follow each other, a letter each."""
+
+    order: str
+    users: list[User]
+    answers: list[Assistant]
+    results: list[Result]
+    customs: list[Custom]
+
+    def joined(self) -> list[Message]:
+        """Return them in their order."""
+        each: dict[str, Iterator[Message]] = {
+            "u": iter(self.users),
+            "a": iter(self.answers),
+            "r": iter(self.results),
+            "c": iter(self.customs),
+        }
+        return [next(each[letter]) for letter in self.order]
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ``Conversation`` knows between two runs, for JSON.
+
+    Attributes:
+        calls: id, name, arguments as written, and whether those are bad.
+        closings, gone: of ``Closings``. edits, compacted, corrections: of ``Layer``.
+        the others: as of ``Conversation``.
+    """
+
+    settings: Settings
+    messages: Sorted
+    queued: Sorted
+    calls: list[tuple[str, str, str, bool]]
+    given: dict[str, dict[str, Any]]
+    refusals: dict[str, str]
+    ops: list[Any]
+    request_edits: list[Any]
+    numbers: list[tuple[Any, Any, int]]
+    asked_seq: int
+    asked_n: int
+    is_open: bool
+    closings: dict[int, Closing]
+    gone: list[int]
+    edits: dict[int, list[list[Any]]]
+    compacted: dict[int, list[int]]
+    corrections: list[int]
+
+
+def by_type(messages: Sequence[Message]) -> Sorted:
+    """Return *messages* by type."""
+    order = [_LETTERS[type(message)] for message in messages]
+    found: dict[str, list[Any]] = {letter: [] for letter in _LETTERS.values()}
+    for letter, message in zip(order, messages, strict=True):
+        found[letter].append(message)
+    return Sorted(
+        order="".join(order),
+        users=found["u"],
+        answers=found["a"],
+        results=found["r"],
+        customs=found["c"],
+    )
