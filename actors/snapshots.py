@@ -19,7 +19,7 @@ from tinyagent.events.settled import Settled
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Stored, as_record
+from tinyagent.runtime.stores import as_record
 from tinyagent.runtime.stores.snapshots import Snapshot, code_of, snapshots_of
 
 RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
@@ -135,10 +135,10 @@ class Keeper:
         for snapshot in self._snapshots.read(code()):
             if snapshot.seq > self._log.durable_seq:
                 continue
-            stored = self._log.read(snapshot.seq)
-            held = fitting(snapshot, next(stored, None), self._machine.name)
+            records = map(as_record, self._log.read(snapshot.seq))
+            held = fitting(snapshot, next(records, None), self._machine.name)
             if held is not None and self._remembers(held):
-                yield snapshot, held, [as_record(one) for one in stored]
+                yield snapshot, held, list(records)
 
     def _remembers(self, held: Held) -> bool:
         """Tell the redactor of the masks in the log; False if they are not known."""
@@ -190,7 +190,7 @@ def code() -> str:
     return code_of("tinyagent.events", *STEPS)
 
 
-def fitting(snapshot: Snapshot, behind: Stored | None, name: str) -> Held | None:
+def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None:
     """Return what *snapshot* holds, if *behind* is the record that it was made behind.
 
     That is the end of a run, and says by its digest which state the machine *name* was in.
@@ -201,7 +201,7 @@ def fitting(snapshot: Snapshot, behind: Stored | None, name: str) -> Held | None
         held = msgspec.json.decode(snapshot.held, type=Held)
     except (msgspec.DecodeError, RecursionError):
         return None
-    state, ended = held.machines.get(name), as_record(behind).event
+    state, ended = held.machines.get(name), behind.event
     is_it = isinstance(ended, k.RunEnded) and state is not None and ended.state == digest_of(state)
     return held if is_it else None
 

@@ -7,7 +7,7 @@ begins anew.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from tinyagent.actors.children import agent_machine
 from tinyagent.actors.state import State
 from tinyagent.events import Conversation, Fact, Message, Record, Settings, View, kinds as k
 from tinyagent.events.children import child_of
+from tinyagent.events.settled import Settled
 from tinyagent.events.work import Open, OpenWork
 
 
@@ -91,6 +92,11 @@ class Walk:
         """Return what the last ``model.requested`` up to record *seq* asked to be answered."""
         self._go(seq)
         return self._conversation.asked
+
+    def settled(self, seq: int) -> Callable[[], Settled] | None:
+        """Return what makes plain data of the conversation as of record *seq*; None in a run."""
+        self._go(seq)
+        return self._conversation.settled()
 
     def _go(self, seq: int) -> None:
         end = bisect_right(self._records, seq, key=lambda record: record.seq)

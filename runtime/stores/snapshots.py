@@ -17,7 +17,7 @@ import msgspec
 
 from tinyagent.events import Record, digest
 from tinyagent.runtime.errors import LogError
-from tinyagent.runtime.stores import Log, Stored
+from tinyagent.runtime.stores import Log
 
 FOLDER = "snap"
 FORMAT = 1
@@ -44,10 +44,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     held: msgspec.Raw
 
-    def is_behind(self, record: Stored) -> bool:
+    def is_behind(self, record: Record) -> bool:
         """Whether *record* is the one that it was made behind."""
-        ts_us = record.ts_us
-        return self.anchor == _digest(record.seq, ts_us, record.cause, record.kind, record.payload)
+        return self.anchor == _digest(record)
 
 
 class Snapshots:
@@ -103,8 +102,7 @@ class Snapshots:
 
         *held* makes it, as JSON, there. A disk that says no is no error: then there is none.
         """
-        payload = record.payload
-        anchor = _digest(record.seq, record.at_ns // 1000, record.cause, record.event.kind, payload)
+        anchor = _digest(record)
 
         def write() -> None:
             made = msgspec.Raw(held())
@@ -153,7 +151,7 @@ def code_of(*names: str) -> str:
     sources: list[bytes] = []
     try:
         for name in names:
-            path = Path(sys.modules[name].__file__ or "")
+            path = Path(getattr(sys.modules[name], "__file__", None) or "")
             several = path.name == "__init__.py"
             for each in sorted(path.parent.glob("*.py")) if several else [path]:
                 sources.append(each.read_bytes())
@@ -162,8 +160,9 @@ def code_of(*names: str) -> str:
     return digest(b"\0".join(sources))
 
 
-def _digest(seq: int, ts_us: int, cause: int, kind: str, payload: bytes) -> str:
-    return digest(b"%d %d %d %s " % (seq, ts_us, cause, kind.encode()) + payload)
+def _digest(record: Record) -> str:
+    told = record.seq, record.at_ns, record.cause, record.event.kind.encode()
+    return digest(b"%d %d %d %s " % told + record.payload)
 
 
 def _tail(crc: int) -> bytes:

@@ -90,13 +90,17 @@ class Deep(msgspec.Struct, frozen=True, kw_only=True):
         records: with those of a fork's parent. unknown: of kinds that a newer release wrote.
         matched: decisions and requests that today's code makes of them too.
         lost: records that a repair gave up: first and last of each gap.
-        fault: where that code decides otherwise, or cannot read on; None if nowhere.
+        snapshots: how many of them are what the records come to. unfit: the others, each with why.
+        fault: where that code decides otherwise, or cannot read on, or which snapshot would be
+            used and is wrong; None if nowhere.
     """
 
     records: int
     unknown: int = 0
     matched: int = 0
     lost: tuple[tuple[int, int], ...] = ()
+    snapshots: int = 0
+    unfit: tuple[tuple[str, str], ...] = ()
     fault: str | None = None
 
 

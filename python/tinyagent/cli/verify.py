@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from tinyagent.actors.unfit import examined
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Verify
 from tinyagent.cli.options import COMMON, ONE, Common
@@ -75,11 +76,15 @@ def deeply(recording: Recording) -> Deep:
         "unknown": unknown,
         "lost": tuple((gap.first, gap.last) for gap in lost),
     }
+    seen = list(examined(recording.where, recording.meta.log, records))
+    found["snapshots"] = sum(not one.why for one in seen)
+    found["unfit"] = tuple((one.name, one.why) for one in seen if one.why)
     if recording.meta.origin is not None or not recording.conversation.settings.model:
         return Deep(**found)  # imported, or no session: nobody decided anything in it
     report = recording.replay()
     fault = report.first_divergence
-    told = str(fault).partition("\n")[0] if fault is not None else None
+    wrong = next((f"snapshot {one.name}: {one.why}" for one in seen if one.is_wrong), None)
+    told = str(fault).partition("\n")[0] if fault is not None else wrong
     return Deep(matched=report.matched + report.requests, fault=told, **found)
 
 
@@ -99,6 +104,7 @@ def told(one: Verdict, wide: int = 0) -> Iterator[Line]:
         yield line(f"  records {first}..{last} are lost; the log was repaired")
     if deep.unknown:
         yield line(f"  {deep.unknown} records are of kinds from a newer release")
+    yield from (line(dim(f"  {name} is not used: {why}")) for name, why in deep.unfit)
     if deep.fault is not None:
         yield line(bad(f"  {deep.fault}"))
     else:

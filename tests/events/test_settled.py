@@ -1,0 +1,131 @@
+"""Between two runs a conversation is told as JSON, and goes on from there as with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from tests.events.test_fold import EVENTS, LOGS, TURN, folded, numbered
+
+from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
+from tinyagent.events.settled import Settled
+from tinyagent.verbs import load
+
+REPLAYS = sorted((Path(__file__).parents[2] / "replays").glob("*.jsonl"))
+
+
+def again(conversation: Conversation) -> Conversation | None:
+    """Return *conversation* by way of JSON; None if it is in the midst of a run."""
+    settled = conversation.settled()
+    if settled is None:
+        return None
+    told = msgspec.json.decode(msgspec.json.encode(settled()), type=Settled)
+    restored = Conversation()
+    restored.settle(told)
+    return restored
+
+
+def known(conversation: Conversation, *, has_asked: bool) -> Any:
+    """Return all that anybody can ask a conversation for."""
+    asked = conversation.asked
+    return (
+        conversation.settings,
+        conversation.messages,
+        conversation.context().read(),
+        conversation.calls,
+        list(conversation.calls),
+        conversation.given,
+        conversation.queued,
+        conversation.asked_n,
+        conversation.closings.made,
+        conversation.closings.gone,
+        conversation.layer.corrections,
+        (asked.settings, asked.read()) if has_asked else None,
+    )
+
+
+def check_everywhere(records: list[Record]) -> int:
+    """Go on from each place that can be told; return how many there were."""
+    places = 0
+    for cut in range(len(records) + 1):
+        restored = again(folded(records[:cut]))
+        if restored is None:
+            continue
+        places += 1
+        whole = folded(records[:cut])
+        has_asked = False
+        for record in records[cut:]:
+            restored.evolve(record)
+            whole.evolve(record)
+            has_asked = has_asked or isinstance(record.event, k.ModelRequested)
+            assert known(restored, has_asked=has_asked) == known(whole, has_asked=has_asked)
+    return places
+
+
+@given(LOGS)
+@settings(max_examples=150, deadline=None)
+def test_it_goes_on_from_any_place_where_no_run_is_under_way(parts: list[list[Event]]) -> None:
+    assert check_everywhere(numbered(parts)) >= 1
+
+
+@pytest.mark.parametrize("path", REPLAYS, ids=lambda path: path.stem)
+def test_a_recorded_session_can_be_told_where_a_run_has_ended(path: Path) -> None:
+    records = load(path).records
+    check_everywhere(records)
+    for at, record in enumerate(records, 1):
+        if isinstance(record.event, k.RunEnded):
+            assert again(folded(records[:at])) is not None
+
+
+def test_edits_of_what_models_are_shown_and_reasons_of_failed_runs_are_told() -> None:
+    said = k.UserSaid("Once more, please", "prompt")
+    events: list[Event] = [
+        k.SessionStarted(model={"provider": "p", "id": "m"}, system="Be brief."),
+        k.UserSaid("hi", "prompt"),
+        *TURN,
+        k.RunEnded("stopped"),
+        k.ContextEdited([["replace", 2, "hello"]], "user"),
+        k.ContextEdited([["pin", 2]], "user"),
+        said,
+        k.BudgetExceeded("turns_max", 1, 1),
+        k.RunEnded("over_budget"),
+        k.UserSaid("later", "steer"),
+        said,
+        k.HostFailed("context", Failure("host", "boom")),
+        k.RunEnded("failed"),
+        k.ContextEdited([["compact", 0]], "compact"),
+        said,
+        k.ModelRequested(2),
+        k.OutputRejected(2, ["too long"]),
+        EVENTS[8],
+        k.RunEnded("answered"),
+        k.ContextEdited([["undo", 9]], "user"),
+        k.ContextEdited([["drop", 4]]),
+        said,
+    ]
+    assert check_everywhere(numbered([events])) > 8
+
+
+def test_it_is_not_told_in_the_midst_of_a_run() -> None:
+    for end in range(2, 7):
+        parts: list[list[Event]] = [[k.UserSaid("hi", "prompt")], TURN[: end - 1]]
+        assert folded(numbered(parts)).settled() is None
+
+
+def test_what_was_told_does_not_change_when_the_conversation_goes_on() -> None:
+    records = numbered([[k.UserSaid("hi", "prompt"), *TURN, k.RunEnded("stopped")]])
+    conversation = folded(records)
+    tell = conversation.settled()
+    assert tell is not None
+    before = msgspec.json.encode(tell())
+    late: list[Event] = [
+        k.HostAnswered("after_tool_call", "a", content="X"),
+        k.ContextEdited([["clear"]]),
+    ]
+    for record in numbered([[], late]):
+        conversation.evolve(record)
+    assert conversation.messages == []
+    assert msgspec.json.encode(tell()) == before
