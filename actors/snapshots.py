@@ -75,6 +75,10 @@ class Face(Protocol):
 class Keeper:
     """Reader of the journal: keeps a snapshot of its session where a run ends, if one is due."""
 
+    __slots__ = (
+        *("_conversation", "_face", "_journal", "_last", "_log", "_machine", "_mail", "_new"),
+        *("_records", "_seen", "_size", "_snapshots"),
+    )
     kinds = frozenset({k.RunEnded.kind})
 
     def __init__(
@@ -92,7 +96,7 @@ class Keeper:
         self._snapshots = snapshots_of(log)
         self._records: list[Line] = []
         self._last = self._size = self._seen = self._new = 0
-        self._mail = Mailbox(machine.name, None)
+        self._mail: Mailbox | None = None
 
     # Looking back
 
@@ -157,7 +161,7 @@ class Keeper:
         event, snapshots = record.event, self._snapshots
         if snapshots is None or snapshots.is_writing or not isinstance(event, k.RunEnded):
             return
-        is_at_rest = self._machine.state.phase == "idle" and not len(self._mail)
+        is_at_rest = self._machine.state.phase == "idle" and not self._mail
         if record.actor != self._machine.name or not is_at_rest or not self._is_due(record.seq):
             return
         settled = self._conversation.settled()

@@ -24,7 +24,7 @@ TABLE = (
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
-    ("runtime/stores/snapshots.py", "events runtime _alchemy", "pathlib sys threading"),
+    ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/s*/sqlite*", "events runtime _alchemy", "*"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),

@@ -7,10 +7,10 @@ and to today's code, or none, and folds the rest. So they are never upcast, only
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -144,14 +144,14 @@ def snapshots_of(log: Log) -> Snapshots | None:
 
 
 def code_of(*names: str) -> str:
-    """Return the digest of the sources of the modules *names*, which are imported; "" if unknown.
+    """Return the digest of the sources of the modules *names*; "" if they cannot be read.
 
     A package stands for all modules in it.
     """
     sources: list[bytes] = []
     try:
         for name in names:
-            path = Path(getattr(sys.modules[name], "__file__", None) or "")
+            path = Path(getattr(import_module(name), "__file__", None) or "")
             several = path.name == "__init__.py"
             for each in sorted(path.parent.glob("*.py")) if several else [path]:
                 sources.append(each.read_bytes())

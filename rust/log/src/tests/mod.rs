@@ -16,6 +16,7 @@ mod integrity;
 mod pauses;
 mod rules;
 mod salvage;
+mod snapshots;
 mod tally;
 
 use std::sync::Arc;
