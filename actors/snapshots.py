@@ -8,6 +8,7 @@ through as a whole, for its public events are made of all its records.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -75,10 +76,6 @@ class Face(Protocol):
 class Keeper:
     """Reader of the journal: keeps a snapshot of its session where a run ends, if one is due."""
 
-    __slots__ = (
-        *("_conversation", "_face", "_journal", "_last", "_log", "_machine", "_mail", "_new"),
-        *("_records", "_seen", "_size", "_snapshots"),
-    )
     kinds = frozenset({k.RunEnded.kind})
 
     def __init__(
@@ -89,11 +86,11 @@ class Keeper:
         face: Face | None,
     ) -> None:
         self._journal = journal
-        self._log = log = journal.log
         self._machine = machine
         self._conversation = conversation
         self._face = face
-        self._snapshots = snapshots_of(log)
+        self._snapshots = snapshots_of(journal.log)
+        self._code = code() if self._snapshots is not None else ""
         self._records: list[Line] = []
         self._last = self._size = self._seen = self._new = 0
         self._mail: Mailbox | None = None
@@ -120,12 +117,13 @@ class Keeper:
                 self._learn(before, records)
                 return found, records
         self._machine.state = State()
-        records = [as_record(stored) for stored in self._log.read()]
+        records = [as_record(stored) for stored in self._journal.log.read()]
         self._learn([], records)
         return reopened(records, self._machine), records
 
     def _learn(self, before: list[Record], records: list[Record]) -> None:
-        if (redactor := self._journal.redactor) is not None:
+        redactor = self._journal.redactor
+        if redactor is not None and redactor.masked is not None:
             for record in records:
                 redactor.remember(record.payload)
         wanted = self._face.kinds if self._face is not None else ()
@@ -136,10 +134,10 @@ class Keeper:
         """Yield the snapshots that fit, each with the records behind it."""
         if self._snapshots is None or not self._snapshots.paths():
             return
-        for snapshot in self._snapshots.read(code()):
-            if snapshot.seq > self._log.durable_seq:
+        for snapshot in self._snapshots.read(self._code):
+            if snapshot.seq > self._journal.log.durable_seq:
                 continue
-            records = map(as_record, self._log.read(snapshot.seq))
+            records = map(as_record, self._journal.log.read(snapshot.seq))
             held = fitting(snapshot, next(records, None), self._machine.name)
             if held is not None and self._remembers(held):
                 yield snapshot, held, list(records)
@@ -158,18 +156,18 @@ class Keeper:
 
     def post(self, record: Record) -> None:
         """Keep a snapshot, if one is due and the session is at rest."""
-        event, snapshots = record.event, self._snapshots
-        if snapshots is None or snapshots.is_writing or not isinstance(event, k.RunEnded):
+        snapshots, machine = self._snapshots, self._machine
+        if snapshots is None or snapshots.is_writing or not self._code:
             return
-        is_at_rest = self._machine.state.phase == "idle" and not self._mail
-        if record.actor != self._machine.name or not is_at_rest or not self._is_due(record.seq):
+        is_at_rest = machine.state.phase == "idle" and not self._mail
+        if record.actor != machine.name or not is_at_rest or not self._is_due(record.seq):
             return
         settled = self._conversation.settled()
-        if settled is None or not (known := code()):
+        if settled is None:
             return
         redactor = self._journal.redactor
         masked = redactor.masked if redactor is not None else None
-        machines, records = {self._machine.name: self._machine.state}, self._records
+        machines, records = {machine.name: machine.state}, self._records
 
         def held() -> bytes:
             body = msgspec.json.encode(
@@ -178,7 +176,7 @@ class Keeper:
             self._size = len(body)
             return body
 
-        snapshots.keep(record, known, held)
+        snapshots.keep(record, self._code, held)
         self._last, self._new = record.seq, 0
 
     def _is_due(self, seq: int) -> bool:
@@ -189,8 +187,12 @@ class Keeper:
         return is_much and self._new * SHARE >= self._size
 
 
+@cache
 def code() -> str:
-    """Return the digest of the code that a snapshot is the outcome of; "" if it cannot be read."""
+    """Return the digest of the code that a snapshot is the outcome of; "" if it cannot be read.
+
+    As it was when this was first called: later the sources may not be what runs here.
+    """
     return code_of("tinyagent.events", *STEPS)
 
 

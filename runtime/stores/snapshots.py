@@ -113,8 +113,10 @@ class Snapshots:
                 with suppress(LogError, OSError):
                     self._write(snapshot)
 
-        self._writing = threading.Thread(target=write, name="tinyagent snapshot")
-        self._writing.start()
+        writing = threading.Thread(target=write, name="tinyagent snapshot")
+        with suppress(RuntimeError):  # no more threads; then there is none
+            writing.start()
+            self._writing = writing
 
     def wait(self) -> None:
         """Return when nothing is being written any more."""
