@@ -1,13 +1,18 @@
 //! Walks the bytes of a segment: which lines are whole, which bytes are bad. Never guesses.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use crate::checksum::LogId;
 use crate::garden::planted;
 use crate::marks::{claimed_id, Header, Seal};
 use crate::record::{front, is_sound, lost_from, stored_crc, LINE_BYTES_MAX};
+
+// Looked for in every line: to prepare the search each time costs more than the search.
+static LOST: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"k\":\"log.lost\""));
+static REFERENCE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(crate::blobs::REFERENCE));
 
 /// One thing found, in the order of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +137,7 @@ fn read_line(line: &[u8], offset: usize, id: &LogId) -> Option<Item> {
         if !is_sound(line, id) {
             return None;
         }
-        let lost = memmem::find(&rest[..rest.len().min(256)], b"\"k\":\"log.lost\"");
+        let lost = LOST.find(&rest[..rest.len().min(256)]);
         let lost_first = lost.and_then(|_| lost_from(line));
         return Some(Item::Record(Place {
             seq,
@@ -142,7 +147,7 @@ fn read_line(line: &[u8], offset: usize, id: &LogId) -> Option<Item> {
             offset,
             len: u32::try_from(line.len()).ok()?,
             crc: stored_crc(line)?,
-            has_blob: memmem::find(rest, crate::blobs::REFERENCE).is_some(),
+            has_blob: REFERENCE.find(rest).is_some(),
         }));
     }
     if let Some(header) = Header::parse(line) {
