@@ -95,7 +95,7 @@ class _Child(msgspec.Struct):
     outcome: str = ""
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot holds of children, all of which have ended.
 
     Attributes:
@@ -169,16 +169,16 @@ class Children:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
         return records
 
-    def settled(self) -> Settled | None:
+    def told(self) -> Told | None:
         """Return what is known of children when all have ended; None if one has not."""
         if self._open():
             return None
         ended = [(c.name, c.started, c.call_id, c.outcome) for c in self._known.values()]
         below = {call_id: name for call_id, name in self.claimed.items() if name.startswith(CHILD)}
-        return Settled(ended=ended, claimed=below)
+        return Told(ended=ended, claimed=below)
 
-    def settle(self, told: Settled) -> None:
-        """Know what ``settled`` told, beside what was recalled of later ones."""
+    def take_up(self, told: Told) -> None:
+        """Know what ``told`` told, beside what was recalled of later ones."""
         for name, started, call_id, outcome in told.ended:
             self._known[name] = _Child(name, started, call_id, {}, outcome=outcome)
         self.claimed.update(told.claimed)

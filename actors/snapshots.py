@@ -8,19 +8,22 @@ through as a whole, for its public events are made of all its records.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
 
 import msgspec
 
+from tinyagent.actors.children import Children, Told
 from tinyagent.actors.reopening import Reopened, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Settled
+from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import as_record
+from tinyagent.runtime.stores import Stored, as_record
 from tinyagent.runtime.stores.snapshots import Snapshot, code_of, snapshots_of
 
 RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
@@ -28,22 +31,20 @@ RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
 SHARE = 8
 """But not before an eighth of what the last one held is new: all of them together cost no more
 than so many times the last one."""
-STEPS = tuple(
-    f"tinyagent.actors.{name}"
-    for name in ["agent", "compaction", "configured", "gate", "limits", "output", "state"]
-)
+_STEPS = "agent children compaction configured gate limits output snapshots state"
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot holds.
 
     Attributes:
-        machines: their states, by name.
+        machines: their states, by name. children: the agents below, which have ended.
         records: what happened before and the face wants to know of.
         masked: as of ``Redactor``.
     """
 
     machines: dict[str, State]
+    children: Told
     conversation: Settled
     records: list[Line]
     masked: int | None
@@ -82,11 +83,13 @@ class Keeper:
         self,
         journal: Journal,
         machine: Machine[State],
+        children: Children,
         conversation: Conversation,
         face: Face | None,
     ) -> None:
         self._journal = journal
         self._machine = machine
+        self._children = children
         self._conversation = conversation
         self._face = face
         self._snapshots = snapshots_of(journal.log)
@@ -97,52 +100,63 @@ class Keeper:
 
     # Looking back
 
-    def look_back(self) -> tuple[Reopened, list[Record]]:
+    def look_back(self) -> tuple[Reopened, list[Record]] | None:
         """Step the machine through the log, from the newest snapshot on that fits to it.
 
-        Return what is left to do, and the records that follow; what is before them the
-        conversation, the face and the redactor have been told.
+        Return what is left to do, and the agent's own records behind the snapshot; what is before
+        them, all that read the log have been told. None if the agent has no records.
+
+        Raises:
+            DivergenceError: as ``Children.recall``.
         """
-        for snapshot, held, records in self._usable():
-            self._machine.state = held.machines[self._machine.name]
-            found = reopened(records, self._machine)
-            if not found.diverged:
-                self._conversation.settle(held.conversation)
+        for snapshot, held, stored in self._usable():
+            past = self._taken_up(held, stored)
+            if past is not None:
                 self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
                 self._seen = len(self._conversation.messages)
-                before = [_record(line) for line in held.records]
-                if self._face is not None:
-                    for record in before:
-                        self._face.relive(record, is_open=False)
-                self._learn(before, records)
-                return found, records
+                return past
         self._machine.state = State()
-        records = [as_record(stored) for stored in self._journal.log.read()]
-        self._learn([], records)
-        return reopened(records, self._machine), records
+        records = self._children.recall(list(self._journal.log.read()))
+        self._remember(records)
+        return (reopened(records, self._machine), records) if records else None
 
-    def _learn(self, before: list[Record], records: list[Record]) -> None:
-        redactor = self._journal.redactor
-        if redactor is not None and redactor.masked is not None:
-            for record in records:
-                redactor.remember(record.payload)
+    def _taken_up(self, held: Held, stored: list[Stored]) -> tuple[Reopened, list[Record]] | None:
+        """Go on from *held* with what is *stored* behind it; None if that leads astray."""
+        self._machine.state = held.machines[self._machine.name]
+        with suppress(DivergenceError):  # of a child; whether it is true, the whole log will say
+            records = self._children.recall(stored)
+            found = reopened(records, self._machine)
+            if found.diverged:
+                return None
+            self._children.take_up(held.children)
+            self._conversation.settle(held.conversation)
+            before = [_record(line) for line in held.records]
+            if self._face is not None:
+                for record in before:
+                    self._face.relive(record, is_open=False)
+            self._remember([*before, *records])
+            return found, records
+        return None
+
+    def _remember(self, records: list[Record]) -> None:
+        """Remember for later snapshots what the face wants to know of *records*."""
         wanted = self._face.kinds if self._face is not None else ()
-        found = (record for record in records if record.event.kind in wanted)
-        self._records = [_line(record) for record in (*before, *filter(_is_lasting, found))]
+        self._records = [_line(r) for r in records if r.event.kind in wanted and _is_lasting(r)]
 
-    def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Record]]]:
-        """Yield the snapshots that fit, each with the records behind it."""
+    def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Stored]]]:
+        """Yield the snapshots that fit, each with what is stored behind it."""
         if self._snapshots is None or not self._snapshots.paths():
             return
         for snapshot in self._snapshots.read(self._code):
             if snapshot.seq > self._journal.log.durable_seq:
                 continue
-            records = map(as_record, self._journal.log.read(snapshot.seq))
-            held = fitting(snapshot, next(records, None), self._machine.name)
-            if held is not None and self._remembers(held):
-                yield snapshot, held, list(records)
+            behind = self._journal.log.read(snapshot.seq)
+            last = next(behind, None)
+            held = fitting(snapshot, last and as_record(last), self._machine.name)
+            if held is not None and self._is_remembered(held):
+                yield snapshot, held, list(behind)
 
-    def _remembers(self, held: Held) -> bool:
+    def _is_remembered(self, held: Held) -> bool:
         """Tell the redactor of the masks in the log; False if they are not known."""
         redactor = self._journal.redactor
         return redactor is None or redactor.go_on(held.masked)
@@ -162,8 +176,8 @@ class Keeper:
         is_at_rest = machine.state.phase == "idle" and not self._mail
         if record.actor != machine.name or not is_at_rest or not self._is_due(record.seq):
             return
-        settled = self._conversation.settled()
-        if settled is None:
+        settled, children = self._conversation.settled(), self._children.told()
+        if settled is None or children is None:
             return
         redactor = self._journal.redactor
         masked = redactor.masked if redactor is not None else None
@@ -171,7 +185,13 @@ class Keeper:
 
         def held() -> bytes:
             body = msgspec.json.encode(
-                Held(machines=machines, conversation=settled(), records=records, masked=masked)
+                Held(
+                    machines=machines,
+                    children=children,
+                    conversation=settled(),
+                    records=records,
+                    masked=masked,
+                )
             )
             self._size = len(body)
             return body
@@ -193,7 +213,7 @@ def code() -> str:
 
     As it was when this was first called: later the sources may not be what runs here.
     """
-    return code_of("tinyagent.events", *STEPS)
+    return code_of("tinyagent.events", *(f"{__package__}.{name}" for name in _STEPS.split()))
 
 
 def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None:

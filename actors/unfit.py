@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tinyagent.actors.session import agent_machine
+from tinyagent.actors.children import agent_machine
 from tinyagent.actors.snapshots import Held, code, fitting
 from tinyagent.actors.standing import Walk
 from tinyagent.events import Record
