@@ -99,7 +99,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot holds of children, all of which have ended.
 
     Attributes:
-        ended: their names, numbers, calls and outcomes. claimed: call ids, each with whose it is.
+        ended: their names, numbers, calls and outcomes. claimed: as of ``Children``, but theirs.
     """
 
     ended: list[tuple[str, int, str, str]]
@@ -177,11 +177,11 @@ class Children:
         below = {call_id: name for call_id, name in self.claimed.items() if name.startswith(CHILD)}
         return Told(ended=ended, claimed=below)
 
-    def take_up(self, told: Told) -> None:
+    def take_up(self, told: Told, own_calls: Iterable[str]) -> None:
         """Know what ``told`` told, beside what was recalled of later ones."""
         for name, started, call_id, outcome in told.ended:
             self._known[name] = _Child(name, started, call_id, {}, outcome=outcome)
-        self.claimed.update(told.claimed)
+        self.claimed.update(dict.fromkeys(own_calls, MAIN) | told.claimed)
 
     def _take(self, record: Record) -> None:
         match record.event:

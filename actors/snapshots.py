@@ -128,8 +128,8 @@ class Keeper:
             found = reopened(records, self._machine)
             if found.diverged:
                 return None
-            self._children.take_up(held.children)
             self._conversation.settle(held.conversation)
+            self._children.take_up(held.children, self._conversation.calls)
             before = [_record(line) for line in held.records]
             if self._face is not None:
                 for record in before:
@@ -151,8 +151,8 @@ class Keeper:
             if snapshot.seq > self._journal.log.durable_seq:
                 continue
             behind = self._journal.log.read(snapshot.seq)
-            last = next(behind, None)
-            held = fitting(snapshot, last and as_record(last), self._machine.name)
+            last = next(map(as_record, behind), None)
+            held = fitting(snapshot, last, self._machine.name)
             if held is not None and self._is_remembered(held):
                 yield snapshot, held, list(behind)
 

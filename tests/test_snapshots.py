@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.crashing import ID, World, calls, conversation, text
 
-from tinyagent import Agent, Redact, edits, fork, load, resume
+from tinyagent import Agent, Redact, edits, fork, load, resume, tool
 from tinyagent.actors import snapshots as keeping
 from tinyagent.actors.snapshots import RECORDS_MIN, Held, code
 from tinyagent.cli.verify import deeply
@@ -23,7 +23,7 @@ from tinyagent.runtime.repair import repair
 from tinyagent.runtime.stores import LogOptions, Stored
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.snapshots import Snapshots
-from tinyagent.testing import VirtualClock
+from tinyagent.testing import VirtualClock, scripted
 
 
 class Watched(FileLog):
@@ -49,6 +49,12 @@ def build(*, log: Any, **options: Any) -> Agent:
         return calls((f"c{n}", "look", {"n": n}), says="I look.")
 
     return world.build(log, script, [world.tool("look", "read")], **options)
+
+
+@tool(effect="read")
+def look() -> str:
+    """Look."""
+    return "Nothing."
 
 
 async def talk(agent: Agent, log: Any, records: int) -> None:
@@ -297,6 +303,34 @@ def test_what_is_written_anew_has_none(both: tuple[Path, Path], tmp_path: Path) 
         "redacted/00000001.jsonl",
         "repaired/00000001.jsonl",
     ]
+
+
+async def test_agents_below_are_counted_on_behind_a_snapshot(tmp_path: Path) -> None:
+    """Their names and the ids of their calls are those of no other in the log."""
+
+    def over(log: Any) -> Agent:
+        below = Agent(model=scripted(("look", {}), "Seen."), tools=[look])
+        turns: list[Any] = [("ask", {"task": "Look."}), "Done."]
+        asking = scripted(*turns * 100)
+        return Agent(model=asking, tools=[below.as_tool("ask", "Asks.")], log=log)
+
+    kept, bare = tmp_path / "kept" / "log", tmp_path / "bare" / "log"
+    log = Watched(kept)
+    await talk(over(log), log, RECORDS_MIN)
+    await log.close()
+    shutil.copytree(kept, bare)
+    shutil.rmtree(bare / "snap")
+    names: list[list[str]] = []
+    for place in (kept, bare):
+        log = Watched(place)
+        await talk(over(log), log, 100)
+        assert log.first[0] == (behind(place) if place is kept else 1)
+        await log.close()
+        assert load(place).replay().ok
+        names.append([*load(place).children, *load(place).every_call])
+    assert names[0] == names[1]
+    assert len(names[0]) == len(set(names[0]))
+    assert deeply(load(kept)).fault is None
 
 
 @pytest.mark.parametrize("counts", [True, False])

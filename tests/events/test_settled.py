@@ -109,6 +109,21 @@ def test_edits_of_what_models_are_shown_and_reasons_of_failed_runs_are_told() ->
     assert check_everywhere(numbered([events])) > 8
 
 
+def test_all_that_a_conversation_knows_is_told_or_does_not_matter_between_runs() -> None:
+    """Who adds an attribute to the fold adds it to ``Settled``, or says here why not."""
+    told = {*Settled.__struct_fields__}  # what hooks changed in the next body as ``request_edits``
+    begun_anew = {"asked", "answer", "open", "instead", "inserted"}
+    of_the_batch = {"batch", "missing", "viewed", "terminating"}
+    of_the_session = {"owner", "claimed"}
+    known = {name.lstrip("_") for name in vars(Conversation())} - {"closings", "layer"}
+    assert known - told == begun_anew | of_the_batch | of_the_session
+    closings = {name.lstrip("_") for name in vars(Conversation().closings)}
+    assert closings == {"made", "gone", "answer", "is_in_run", "before", "failure"}
+    layer = {name.lstrip("_") for name in vars(Conversation().layer)}
+    derived = {"dropped", "pinned", "texts"}
+    assert layer - derived == {"edits", "compacted", "corrections"}
+
+
 def test_it_is_not_told_in_the_midst_of_a_run() -> None:
     for end in range(2, 7):
         parts: list[list[Event]] = [[k.UserSaid("hi", "prompt")], TURN[: end - 1]]
