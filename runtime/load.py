@@ -145,6 +145,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
         origin=reader.origin,
         fork=fork_of(reader.fork),
         more=tuple(reader.more),
+        sealed=tuple(reader.sealed),
     )
     records: list[Stored] = []
     lost: list[LostValue] = []

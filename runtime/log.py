@@ -183,6 +183,7 @@ def packed(log: Log | LoadedLog, key: SealKey | None = None) -> tuple[bytes, dic
         at_us=ended_us,
         head=head,
         sig=_signature(meta, last, head, key),
+        more=meta.sealed,
     )
     return b"".join([header, *lines, seal]), blobs
 

@@ -127,6 +127,7 @@ def salvage(where: str | Path) -> Salvaged:
         origin=found.get("origin"),
         fork=fork_of(found.get("fork")),
         more=tuple(found.get("more", ())),
+        sealed=tuple(found["sealed"]),
     )
     return Salvaged(
         where=str(where),
@@ -254,6 +255,7 @@ class Segment:
             at_us=self._ts_us,
             head=head,
             sig=sig,
+            more=meta.sealed,
         )
         write_folder(Path(to), b"".join([header, *self._lines, seal]), list(blobs.items()))
 

@@ -93,8 +93,9 @@ def seal_line(
     at_us: int,
     head: str | None = None,
     sig: str | None = None,
+    more: Sequence[tuple[str, str]] = (),
 ) -> bytes:
-    """The last line of a segment."""
+    """The last line of a segment; *more* is as ``LogMeta.sealed``."""
 
 def take_out_blobs(payload: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Move the large values out of a payload above 65,536 bytes: what is left, and each value's
@@ -135,9 +136,9 @@ def verify_log(path: str | Path, key: KeyFields | None = None) -> dict[str, Any]
     """
 
 def salvage_log(path: str | Path) -> dict[str, Any]:
-    """Read what can be read. Keys: ``log epoch parts``, and if a header can be read ``format level
-    name origin fork more at_us``. A part is a list of records as of ``LogReader.batch``, or a tuple
-    of the fields of ``Gap``.
+    """Read what can be read. Keys: ``log epoch sealed parts``, and if a header can be read ``format
+    level name origin fork more at_us``. A part is a list of records as of ``LogReader.batch``, or a
+    tuple of the fields of ``Gap``.
 
     Raises:
         LogError: as ``salvage``.
@@ -251,6 +252,8 @@ class LogReader:
     def fork(self) -> ForkFields | None: ...
     @property
     def more(self) -> list[tuple[str, str]]: ...
+    @property
+    def sealed(self) -> list[tuple[str, str]]: ...
     @property
     def base(self) -> int:
         """The first record that its own files hold: 1, but for forks and pruned logs."""

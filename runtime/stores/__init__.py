@@ -74,6 +74,7 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
         fork: where it left its parent, if it is a fork.
         more: what else its header says and whoever writes the log again hands on, each field as
             it was written, ``"name":value``, after the name of the one that it stands behind.
+        sealed: the same of the last seal, for whoever writes one in its place.
     """
 
     log: str
@@ -83,6 +84,7 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
     fork: ForkedFrom | None = None
     more: tuple[tuple[str, str], ...] = ()
+    sealed: tuple[tuple[str, str], ...] = ()
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):

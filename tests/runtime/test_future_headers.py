@@ -1,4 +1,4 @@
-"""Headers with fields of a later release: kept as they are by whoever writes the log again."""
+"""Marks with fields of a later release: kept as they are by whoever writes the log again."""
 
 from __future__ import annotations
 
@@ -39,11 +39,17 @@ def of_the_future(header: bytes, log_id: str) -> bytes:
     return b'%s,"x":"%08x"}\n' % (body, crc32c(bytes.fromhex(log_id) + body))
 
 
+def sealed_anew(seal: bytes, log_id: str = ID) -> bytes:
+    """Return *seal* as a later release wrote it, likewise."""
+    body = seal[: seal.index(b',"x":')].replace(b'"why":', FIRST + b',"why":') + b"," + LAST
+    return b'%s,"x":"%08x"}\n' % (body, crc32c(bytes.fromhex(log_id) + body))
+
+
 def packed(*texts: str) -> bytes:
     log = MemoryLog(log_id=ID, name="trip")
     say(log, *texts)
-    header, *rest = pack(log).splitlines(keepends=True)
-    return of_the_future(header, ID) + b"".join(rest)
+    header, *rest, seal = pack(log).splitlines(keepends=True)
+    return of_the_future(header, ID) + b"".join(rest) + sealed_anew(seal)
 
 
 def headers(folder: Path) -> list[bytes]:
@@ -124,6 +130,21 @@ async def test_a_repaired_a_redacted_and_a_mirrored_log_say_it_too(folder: Path)
         [header] = headers(folder.parent / name)
         assert keeps_all(header), name
         assert read_log(folder.parent / name).meta.more == MORE
+
+
+async def test_a_seal_that_is_written_anew_says_what_the_last_one_said(folder: Path) -> None:
+    (folder / "00000001.jsonl").write_bytes(packed("a", "b"))
+    seal = b',"d":2,' + FIRST + b',"why":'
+    repair(folder, folder.parent / "repaired")
+    redact(folder, folder.parent / "redacted", [Redaction(1)])
+    for place in (folder, folder.parent / "repaired", folder.parent / "redacted"):
+        last = pack(read_log(place)).splitlines()[-1]
+        assert seal in last, place
+        assert last[:-16].endswith(b"," + LAST), place
+    broken = (folder / "00000001.jsonl").read_bytes().replace(b'"content":"a"', b'"content":"?"')
+    (folder / "00000001.jsonl").write_bytes(broken)
+    repair(folder, folder.parent / "mended")
+    assert seal in (folder.parent / "mended" / "00000001.jsonl").read_bytes()
 
 
 async def test_a_log_that_was_masked_says_so_when_it_is_packed(folder: Path) -> None:

@@ -47,7 +47,7 @@ pub struct Header {
     pub more: Vec<Kept>,
 }
 
-/// A field of a header as it was written, `"name":value`, and the known one that it stands behind.
+/// A field of a mark as it was written, `"name":value`, and the known one that it stands behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Name of a field that is known.
@@ -57,23 +57,22 @@ pub struct Kept {
 }
 
 /// The fields of a header that are known, in their order.
-const KNOWN: [&str; 16] = [
-    "tinyagent_log",
-    "log",
+#[rustfmt::skip]
+const HEADER: &[&str] = &[
+    "tinyagent_log", "log", "seg", "epoch", "first", "tail", "level", "prev", "fork", "pruned",
+    "redacted", "need", "name", "origin", "at", "by",
+];
+
+/// Those of a seal.
+const SEAL: &[&str] = &[
+    "tinyagent_seal",
     "seg",
-    "epoch",
-    "first",
-    "tail",
-    "level",
-    "prev",
-    "fork",
-    "pruned",
-    "redacted",
-    "need",
-    "name",
-    "origin",
+    "last",
+    "d",
+    "why",
+    "head",
+    "sig",
     "at",
-    "by",
 ];
 
 /// The last line of a segment that was closed in order.
@@ -93,16 +92,15 @@ pub struct Seal {
     pub sig: Option<String>,
     /// Microseconds since 1970 UTC.
     pub at: u64,
+    /// Fields that are not known here, in their order.
+    pub more: Vec<Kept>,
 }
 
 impl Header {
     /// Appends the line to *out*.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        let mut line = HeaderLine {
-            out,
-            more: &self.more,
-        };
+        let mut line = MarkLine::new(out, &self.more);
         line.number("tinyagent_log", self.format);
         line.text("log", Some(&self.log.to_string()));
         line.number("seg", self.seg);
@@ -149,7 +147,7 @@ impl Header {
             origin: text("origin"),
             at: number("at")?,
             by: text("by").unwrap_or_default(),
-            more: unknown(&found)?,
+            more: unknown(&found, HEADER)?,
         })
     }
 
@@ -243,14 +241,15 @@ impl Seal {
     /// Appends the line to *out*.
     pub fn push_line(&self, out: &mut Vec<u8>, id: &LogId) {
         let start = out.len();
-        push_number(out, "{\"tinyagent_seal\":", FORMAT);
-        push_number(out, ",\"seg\":", self.seg);
-        push_number(out, ",\"last\":", self.last);
-        push_number(out, ",\"d\":", self.d);
-        push_text(out, ",\"why\":", &self.why);
-        push_known(out, ",\"head\":", &self.head);
-        push_known(out, ",\"sig\":", &self.sig);
-        push_number(out, ",\"at\":", self.at);
+        let mut line = MarkLine::new(out, &self.more);
+        line.number("tinyagent_seal", FORMAT);
+        line.number("seg", self.seg);
+        line.number("last", self.last);
+        line.number("d", self.d);
+        line.text("why", Some(&self.why));
+        line.text("head", self.head.as_deref());
+        line.text("sig", self.sig.as_deref());
+        line.number("at", self.at);
         push_tail(out, start, id);
     }
 
@@ -270,17 +269,28 @@ impl Seal {
             head: text("head"),
             sig: text("sig"),
             at: number("at")?,
+            more: unknown(&found, SEAL)?,
         })
     }
 }
 
-/// A header while it is built: each field, and what stands behind it.
-struct HeaderLine<'a> {
+/// A mark while it is built: each field, and what stands behind it.
+struct MarkLine<'a> {
     out: &'a mut Vec<u8>,
     more: &'a [Kept],
+    separator: u8,
 }
 
-impl HeaderLine<'_> {
+impl<'a> MarkLine<'a> {
+    fn new(out: &'a mut Vec<u8>, more: &'a [Kept]) -> Self {
+        let separator = b'{';
+        MarkLine {
+            out,
+            more,
+            separator,
+        }
+    }
+
     fn number(&mut self, name: &str, value: u64) {
         self.field(name, Some(value), push_u64);
     }
@@ -297,7 +307,7 @@ impl HeaderLine<'_> {
 
     fn field<T>(&mut self, name: &str, value: Option<T>, push: impl FnOnce(&mut Vec<u8>, T)) {
         if let Some(value) = value {
-            self.out.push(if name == KNOWN[0] { b'{' } else { b',' });
+            self.out.push(std::mem::replace(&mut self.separator, b','));
             push_string(self.out, name);
             self.out.push(b':');
             push(self.out, value);
@@ -310,11 +320,11 @@ impl HeaderLine<'_> {
 }
 
 /// The fields that are not known. `None` if they are no text.
-fn unknown(found: &Fields<'_>) -> Option<Vec<Kept>> {
-    let mut behind = KNOWN[0];
+fn unknown(found: &Fields<'_>, all: &[&str]) -> Option<Vec<Kept>> {
+    let mut behind = all[0];
     let mut more = Vec::new();
     for (name, value) in found {
-        match KNOWN.into_iter().find(|known| known.as_bytes() == *name) {
+        match all.iter().find(|known| known.as_bytes() == *name) {
             Some(known) => behind = known,
             None if *name == b"x" => {}
             None => more.push(Kept {
@@ -324,7 +334,7 @@ fn unknown(found: &Fields<'_>) -> Option<Vec<Kept>> {
         }
     }
     // In the order in which they are written.
-    more.sort_by_key(|kept| KNOWN.into_iter().position(|known| known == kept.behind));
+    more.sort_by_key(|kept| all.iter().position(|known| *known == kept.behind));
     Some(more)
 }
 
@@ -345,20 +355,4 @@ pub(crate) fn field<'a>(found: &Fields<'a>, name: &str) -> Option<&'a [u8]> {
 pub(crate) fn number(value: &[u8]) -> Option<u64> {
     let (number, rest) = take_u64(value)?;
     rest.is_empty().then_some(number)
-}
-
-fn push_number(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(name.as_bytes());
-    push_u64(out, value);
-}
-
-fn push_text(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.extend_from_slice(name.as_bytes());
-    push_string(out, value);
-}
-
-fn push_known(out: &mut Vec<u8>, name: &str, value: &Option<String>) {
-    if let Some(value) = value {
-        push_text(out, name, value);
-    }
 }

@@ -10,9 +10,9 @@ use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::lock::{read_hint, LOCK};
-use crate::marks::Header;
+use crate::marks::{Header, Kept};
 use crate::reader::{read_segments, Found, Reader};
-use crate::scan::{find_id, scan, Item, Place};
+use crate::scan::{find_id, last_seal, scan, Item, Place};
 use crate::vfs::Vfs;
 
 /// Records that are lost: acknowledged, or before others that were.
@@ -49,6 +49,8 @@ pub struct Salvage {
     pub id: LogId,
     /// The last opening that is known.
     pub epoch: u64,
+    /// What the last seal says in fields that are not known here.
+    pub sealed: Vec<Kept>,
     /// Runs and gaps.
     pub parts: Vec<Part>,
     /// Why the log cannot be read as it is; `None` if it can.
@@ -93,6 +95,7 @@ impl Salvage {
         Ok(Salvage {
             blob_folder: name.map_or("blobs".to_owned(), blobs::packed_folder),
             vfs,
+            sealed: last_seal(wreck.items.iter().map(|(_, item)| item)),
             parts: wreck.parts(hint),
             epoch: wreck
                 .headers()
@@ -114,6 +117,7 @@ impl Salvage {
             blob_folder: name.map_or("blobs".to_owned(), blobs::packed_folder),
             id: reader.header.log,
             epoch: reader.epoch,
+            sealed: last_seal(reader.files.iter().flat_map(|file| &file.items)),
             header: Some(reader.header),
             parts: run.into_iter().collect(),
             damage: None,

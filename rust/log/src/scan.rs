@@ -7,7 +7,7 @@ use memchr::memmem::{self, Finder};
 
 use crate::checksum::LogId;
 use crate::garden::planted;
-use crate::marks::{claimed_id, Header, Seal};
+use crate::marks::{claimed_id, Header, Kept, Seal};
 use crate::record::{front, is_sound, lost_from, stored_crc, LINE_BYTES_MAX};
 
 // Looked for in every line: to prepare the search each time costs more than the search.
@@ -36,6 +36,15 @@ impl Item {
             Item::Bad(range) => range.start,
         }
     }
+}
+
+/// What the last seal among *items* says in fields that are not known here.
+pub fn last_seal<'a>(items: impl DoubleEndedIterator<Item = &'a Item>) -> Vec<Kept> {
+    let more = |item: &'a Item| match item {
+        Item::Seal(seal, _) => Some(seal.more.clone()),
+        _ => None,
+    };
+    items.rev().find_map(more).unwrap_or_default()
 }
 
 /// Where a valid record lies, and the little that recovery needs of it.

@@ -369,6 +369,7 @@ impl Writer {
                 .zip(head)
                 .and_then(|(key, head)| sign(key, head)),
             at,
+            more: Vec::new(),
         };
         let mut line = Vec::new();
         seal.push_line(&mut line, &self.id());

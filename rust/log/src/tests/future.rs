@@ -1,7 +1,7 @@
-//! Headers that a later release wrote.
+//! Marks that a later release wrote.
 
 use super::id;
-use crate::marks::Header;
+use crate::marks::{Header, Seal};
 use crate::record::push_tail;
 
 /// As a later release may write it: fields first, between and last, of every type.
@@ -27,6 +27,20 @@ fn what_a_header_says_in_unknown_fields_comes_back_byte_for_byte() {
         let show = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
         assert_eq!(show(&again), show(&line));
     }
+}
+
+#[test]
+fn what_a_seal_says_in_unknown_fields_comes_back_byte_for_byte() {
+    let mut line =
+        b"{\"tinyagent_seal\":1,\"a\":[],\"seg\":1,\"last\":3,\"d\":3,\"why\":\"close\",\
+        \"w\":\"\\u00e9\",\"at\":7,\"z\":null"
+            .to_vec();
+    push_tail(&mut line, 0, &id());
+    let seal = Seal::parse(&line, &id()).expect("a seal");
+    assert_eq!(seal.more.len(), 3);
+    let mut again = Vec::new();
+    seal.push_line(&mut again, &id());
+    assert_eq!(again, line);
 }
 
 #[test]

@@ -242,6 +242,7 @@ fn two_writers_are_found_out_whatever_they_left_behind() {
             head: None,
             sig: None,
             at: AT,
+            more: Vec::new(),
         };
         seal.push_line(&mut line, &id());
         line

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tinyagent_log::chain::{self, Fork, Hash};
-use tinyagent_log::marks::{Header, Kept};
+use tinyagent_log::marks::Kept;
 use tinyagent_log::sign::Key;
 
 use super::id;
@@ -48,9 +48,9 @@ pub fn kept_of(fields: Vec<KeptFields>) -> Vec<Kept> {
 }
 
 /// The same for Python.
-pub fn kept_fields(header: &Header) -> Vec<KeptFields> {
+pub fn kept_fields(kept: Vec<Kept>) -> Vec<KeptFields> {
     let fields = |kept: Kept| (kept.behind, kept.raw);
-    header.kept().into_iter().map(fields).collect()
+    kept.into_iter().map(fields).collect()
 }
 
 /// Algorithm and bytes of a key.

@@ -114,7 +114,8 @@ pub fn header_line<'py>(
 
 /// The last line of a segment.
 #[pyfunction]
-#[pyo3(signature = (log_id, *, seg, last, d, why, at_us, head=None, sig=None))]
+#[pyo3(signature = (log_id, *, seg, last, d, why, at_us, head=None, sig=None,
+    more=Vec::new()))]
 #[allow(clippy::too_many_arguments)] // the fields of a seal
 pub fn seal_line<'py>(
     py: Python<'py>,
@@ -126,6 +127,7 @@ pub fn seal_line<'py>(
     at_us: u64,
     head: Option<String>,
     sig: Option<String>,
+    more: Vec<KeptFields>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let seal = Seal {
         seg,
@@ -135,6 +137,7 @@ pub fn seal_line<'py>(
         head,
         sig,
         at: at_us,
+        more: kept_of(more),
     };
     let mut out = Vec::new();
     seal.push_line(&mut out, &id(log_id)?);

@@ -11,6 +11,8 @@ use tinyagent_log::record::{parse, Record};
 use tinyagent_log::recover::Verdict;
 use tinyagent_log::vfs::real::RealVfs;
 
+use tinyagent_log::scan::last_seal;
+
 use super::chain::{fork_fields, kept_fields, ForkFields, KeptFields};
 use super::raise;
 
@@ -61,7 +63,13 @@ impl LogReader {
 
     #[getter]
     fn more(&self) -> Vec<KeptFields> {
-        kept_fields(&self.reader.header)
+        kept_fields(self.reader.header.kept())
+    }
+
+    #[getter]
+    fn sealed(&self) -> Vec<KeptFields> {
+        let files = self.reader.files.iter();
+        kept_fields(last_seal(files.flat_map(|file| &file.items)))
     }
 
     #[getter]

@@ -62,9 +62,10 @@ pub fn salvage_log<'py>(py: Python<'py>, path: std::path::PathBuf) -> PyResult<B
         out.set_item("name", &header.name)?;
         out.set_item("origin", &header.origin)?;
         out.set_item("fork", header.forked().map(fork_fields))?;
-        out.set_item("more", kept_fields(header))?;
+        out.set_item("more", kept_fields(header.kept()))?;
         out.set_item("at_us", header.at)?;
     }
+    out.set_item("sealed", kept_fields(salvage.sealed.clone()))?;
     let parts = PyList::empty(py);
     for part in &salvage.parts {
         match part {

@@ -155,7 +155,7 @@ impl LogWriter {
 
     #[getter]
     fn more(&self) -> Vec<KeptFields> {
-        kept_fields(self.queue.header())
+        kept_fields(self.queue.header().kept())
     }
 
     #[getter]
