@@ -39,6 +39,7 @@ class Reopened(msgspec.Struct):
         started: calls whose tool had begun, by id.
         attempts: how often each open model call was made, by its number.
         cancelled: the record that asked the run to stop.
+        unknown: calls whose arguments are on record only with masks, by id; see ``actors.masked``.
     """
 
     began: int = 0
@@ -49,6 +50,7 @@ class Reopened(msgspec.Struct):
     started: dict[str, Begun] = {}
     attempts: dict[int, int] = {}
     cancelled: Record | None = None
+    unknown: frozenset[str] = frozenset()
 
 
 def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:

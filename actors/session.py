@@ -19,13 +19,13 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
+from tinyagent.actors.masked import Shadow, recorded, shadow_of, unknown_calls, versions_of
 from tinyagent.actors.reopening import Reopened, look_for_open, newer
 from tinyagent.actors.snapshots import Face, Keeper
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
-from tinyagent.events.settings import changed
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import (
     DivergenceError,
@@ -102,6 +102,7 @@ class Session:
         self._mirrors = Mirrors(
             log, (*sinks, *log.options.sinks), self._sink_failed, self._sink_behind
         )
+        self.shadow: Shadow | None = None
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
         self._reports: list[tuple[str, str]] = []
@@ -118,12 +119,12 @@ class Session:
         """
         if self._is_open:
             return
+        self.shadow = self.journal.shadow = shadow_of(self.journal.redactor)
         past = self._keeper.look_back() if self.log.seq else None
         if past is None:
             started = self._configure()
-            redactor = self.journal.redactor
-            if redactor is not None and redactor.rule_name:
-                versions = {**started.versions, "redact": redactor.rule_name}
+            if versions := versions_of(self.journal.redactor):
+                versions = {**started.versions, **versions}
                 started = msgspec.structs.replace(started, versions=versions)
             self._own(self.journal.append(started))
         else:
@@ -236,18 +237,9 @@ class Session:
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""
         changes = self._changes()
-        if changes and (masked := self._masked(changes)):
-            self._own(self.journal.append(k.ConfigChanged(masked)))
-
-    def _masked(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return *changes* as they go on record, without what is recorded already: as a mask."""
         redactor, now = self.journal.redactor, self.conversation.settings
-        if redactor is None or redactor.is_idle:
-            return changes
-        masked = redactor.take(k.ConfigChanged(changes), 0).event
-        assert isinstance(masked, k.ConfigChanged)
-        items = masked.set.items()
-        return {name: value for name, value in items if changed(now, {name: value}) != now}
+        if changes and (new := recorded(redactor, now, changes)):
+            self._own(self.journal.append(k.ConfigChanged(new)))
 
     def report(self, name: str, message: str) -> None:
         """Record something that a person may want to know."""
@@ -280,6 +272,9 @@ class Session:
                 self._face.relive(record, is_open=record.seq >= began)
         if not found.began and self._face is not None:
             self._face.recall()
+        if self.shadow is not None:
+            self.shadow.restore(records, self.machine.state)
+        self.reopened.unknown = unknown_calls(records, self.conversation)
         self._append_recovery()
         self.sync()
         for record, decided in self.reopened.missing:
@@ -296,7 +291,8 @@ class Session:
                 "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
             )
             self._own(self.journal.append(recovered))
-        self._unheard.append(self.journal.append(k.SessionResumed(self.log.epoch)))
+        versions = versions_of(self.journal.redactor)
+        self._unheard.append(self.journal.append(k.SessionResumed(self.log.epoch, versions)))
 
     def _cast(self, reopened: Reopened) -> dict[str, Any]:
         """Open a mailbox for everyone, in the order of the flow, and return their loops."""
@@ -309,6 +305,7 @@ class Session:
                 log_id=self.log.meta.log,
                 key_of=self._key_of(),
                 room=self._room,
+                recorded=self.shadow.conversation if self.shadow is not None else None,
                 reopened=reopened.attempts,
                 keeps_interrupted=self.keeps_interrupted,
             ),

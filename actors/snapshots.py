@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tinyagent.actors.children import Children, Told
+from tinyagent.actors.masked import is_apart
 from tinyagent.actors.reopening import Reopened, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
@@ -96,6 +97,7 @@ class Keeper:
         self._code = code() if self._snapshots is not None else ""
         self._records: list[Line] = []
         self._last = self._size = self._seen = self._new = 0
+        self._was_apart = False
         self._mail: Mailbox | None = None
 
     # Looking back
@@ -140,12 +142,15 @@ class Keeper:
 
     def _remember(self, records: list[Record]) -> None:
         """Remember for later snapshots what the face wants to know of *records*."""
+        self._was_apart = is_apart(self._journal.redactor, records)
         wanted = self._face.kinds if self._face is not None else ()
         self._records = [_line(r) for r in records if r.event.kind in wanted and _is_lasting(r)]
 
     def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Stored]]]:
         """Yield the snapshots that fit, each with what is stored behind it."""
         if self._snapshots is None or not self._snapshots.paths():
+            return
+        if is_apart(self._journal.redactor):
             return
         for snapshot in self._snapshots.read(self._code):
             if snapshot.seq > self._journal.log.durable_seq:
@@ -173,6 +178,8 @@ class Keeper:
         snapshots, machine = self._snapshots, self._machine
         if snapshots is None or snapshots.is_writing or not self._code:
             return
+        if self._was_apart or is_apart(self._journal.redactor):
+            return  # what memory holds must not be written
         is_at_rest = machine.state.phase == "idle" and not self._mail
         if record.actor != machine.name or not is_at_rest or not self._is_due(record.seq):
             return

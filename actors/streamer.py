@@ -92,6 +92,8 @@ class Streamer:
         key_of: the host's key resolver, if it has one.
         room: waits while who shows the answer is behind.
         reopened: how often an earlier process made each of the calls that it left open.
+        recorded: the fold of the log, where that is masked and *conversation* is not; requests
+            are digested as it knows them.
         keeps_interrupted: such a call fails, and what was heard of it is kept; it is not repeated.
     """
 
@@ -108,11 +110,13 @@ class Streamer:
         key_of: KeyOf | None = None,
         room: Callable[[], Awaitable[None]] | None = None,
         reopened: Mapping[int, int] | None = None,
+        recorded: Conversation | None = None,
         keeps_interrupted: bool = False,
     ) -> None:
         self.source = source
         self.key_of = key_of
         self._conversation = conversation
+        self._recorded = recorded or conversation
         self._clock = clock
         self._log_id = log_id
         self._room = room
@@ -139,10 +143,12 @@ class Streamer:
 
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield deltas, retries and the end of one model call."""
-        return self._call(record, self._conversation.asked)
+        return self._call(record, self._conversation.asked, self._recorded.asked)
 
-    async def _call(self, record: Record, asked: View) -> AsyncIterator[Event | Live]:
-        request = self.source.digest(asked)
+    async def _call(
+        self, record: Record, asked: View, recorded: View
+    ) -> AsyncIterator[Event | Live]:
+        request = self.source.digest(recorded)
         if self._cancelled:
             yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
             return
@@ -159,7 +165,7 @@ class Streamer:
             if model is not None and self._given_up is not None:
                 asked = asked.to(model)
                 again = self._sent + 1, logged(self._given_up), 0.0
-                yield k.ModelRetrying(*again, model, self.source.digest(asked))
+                yield k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
             key: str | None = None
             if self.key_of is not None:
                 # While this is being written nothing is cut off: that would end the task unheard.

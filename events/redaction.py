@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from tinyagent.events import kinds as k
 from tinyagent.events.codec import canonical, digest
 from tinyagent.events.free_text import searched, within
 
+Scope = Literal["event", "log"]
 VALUE_CHARS_MIN = 8
 """A shorter value would be found where it is none."""
 STREAMED = frozenset({"text", "think", "refuse", "args"})
@@ -43,6 +44,9 @@ class Redact(msgspec.Struct, frozen=True, kw_only=True):
         patterns: whether text that has the form of a well known token is masked too. In an answer
             only if it arrives in one piece.
         rule: your own; pure, from text to text, applied last. Of an answer it gets piece by piece.
+        scope: ``log`` leaves actors the true text, only what is written is masked. Then memory is
+            not the fold of the log, replay compares masked text, a resumed model sees masks, and a
+            call that was open when the process ended is in doubt if its arguments hold one.
         provider_keys: False leaves the values of ``OPENAI_API_KEY`` and its like as they are.
     """
 
@@ -51,6 +55,7 @@ class Redact(msgspec.Struct, frozen=True, kw_only=True):
     patterns: bool = False
     rule: Callable[[str], str] | None = None
     provider_keys: bool = True
+    scope: Scope = "event"
 
 
 class Taken(NamedTuple):
@@ -67,9 +72,20 @@ class Taken(NamedTuple):
 
 
 class Redactor:
-    """Masks the events of one log. Not pure: it keeps the ends of answers that wait."""
+    """Masks the events of one log. Not pure: it keeps the ends of answers that wait.
 
-    def __init__(self, *, patterns: bool = False, rule: Callable[[str], str] | None = None) -> None:
+    Attributes:
+        scope: as of ``Redact``.
+    """
+
+    def __init__(
+        self,
+        *,
+        patterns: bool = False,
+        rule: Callable[[str], str] | None = None,
+        scope: Scope = "event",
+    ) -> None:
+        self.scope = scope
         self._masks: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._found: re.Pattern[str] | None = None

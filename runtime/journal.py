@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.clock import Clock
@@ -28,11 +30,24 @@ class Reader(Protocol):
         ...
 
 
+class Shadow(Protocol):
+    """Reads the log as it is written, where its readers are told more."""
+
+    def written(self, event: Event, cause: int) -> Event:
+        """Return what goes on record for *event*, whose texts are masked."""
+        ...
+
+    def follow(self, record: Record) -> None:
+        """Take in a record as it was written."""
+        ...
+
+
 class Journal:
     """Appends events to one log and posts the records to its readers.
 
     Attributes:
         redactor: masks secrets in every event before it is written; None leaves them.
+        shadow: given where only the log is masked: readers are then told the event as it was.
         run: number of the record that began the run; 0 before the first.
     """
 
@@ -44,6 +59,7 @@ class Journal:
         self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
         self.redactor: Redactor | None = None
+        self.shadow: Shadow | None = None
         self.run = 0
 
     @property
@@ -72,14 +88,20 @@ class Journal:
         Raises:
             LogError: the log takes nothing more. MailboxFullError: a reader is stuck.
         """
+        shadow, told = self.shadow, event
         if self.redactor is not None and not self.redactor.is_idle:
             before, event, is_changed = self.redactor.take(event, cause)
             for waited in before:
-                self._write(waited, cause, actor, None)
-            live = None if is_changed else live
-        return self._write(event, cause, actor, live)
+                self._write(waited, cause, actor, None, None)
+            live = None if is_changed and shadow is None else live
+        if shadow is None:
+            return self._write(event, cause, actor, live, None)
+        return self._write(shadow.written(event, cause), cause, actor, live, told)
 
-    def _write(self, event: Event, cause: int, actor: str | None, live: object) -> Record:
+    def _write(
+        self, event: Event, cause: int, actor: str | None, live: object, told: Event | None
+    ) -> Record:
+        """Make *event* a record; with a shadow it is *told* to readers, who may know it already."""
         payload = encode(event)
         log = self.log
         seq = log.seq + 1
@@ -100,6 +122,11 @@ class Journal:
             payload=payload,
             live=live,
         )
+        if self.shadow is not None:
+            self.shadow.follow(record)
+            if told is None:
+                return record
+            record = msgspec.structs.replace(record, event=told)
         posts = self._routes.get(event.kind)
         if posts is None:
             posts = self._routes[event.kind] = tuple(

@@ -21,7 +21,9 @@ def redactor_for(*given: Redact | None) -> Redactor:
     if len(rules) > 1:
         raise ValueError("the log and the agent both have a rule; give one of them, not both")
     redactor = Redactor(
-        patterns=any(redact.patterns for redact in redacts), rule=rules[0] if rules else None
+        patterns=any(redact.patterns for redact in redacts),
+        rule=rules[0] if rules else None,
+        scope="log" if any(redact.scope == "log" for redact in redacts) else "event",
     )
     if all(redact.provider_keys for redact in redacts):
         for provider, value in _provider_keys():

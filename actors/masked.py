@@ -1,0 +1,119 @@
+"""A log that is masked while its actors are not (``Redact(scope="log")``).
+
+Memory is then no longer the fold of the log. What follows from texts, digests above all, goes on
+record as it follows from the masked ones: a second fold and a second agent read what is written,
+and what the agent decides is recorded as that one decided it. So such a log replays like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tinyagent.actors.children import agent_machine
+from tinyagent.actors.state import State
+from tinyagent.events import Conversation, Event, Record, Redactor, kinds as k
+from tinyagent.events.settings import Settings, changed
+from tinyagent.runtime.loops import Machine
+
+RULE, SCOPE = "redact", "redact_scope"
+"""Names under which a session says, among its versions, how its log is masked."""
+_MASK = re.compile("«secret:[^»]*»")
+
+
+class Shadow:
+    """Reads the log as it is written, where actors are told more.
+
+    Attributes:
+        conversation: the fold of what is on record.
+    """
+
+    def __init__(self, machine: Machine[State]) -> None:
+        self.conversation = Conversation()
+        self._machine = machine
+        self._decided: dict[int, deque[Event]] = {}
+        self._args: dict[str, str] = {}
+
+    def restore(self, records: Sequence[Record], state: State) -> None:
+        """Stand where the session stands, which has read *records* in the log."""
+        self._machine.state = state
+        for record in records:
+            self.conversation.evolve(record)
+
+    def written(self, event: Event, cause: int) -> Event:
+        """Return what goes on record for *event*, which is masked: with digests of what is."""
+        ahead = self._decided.get(cause)
+        if ahead and event.kind == ahead[0].kind:
+            decided = ahead.popleft()
+            if not ahead:
+                del self._decided[cause]
+            if isinstance(event, k.ApprovalRequested) and isinstance(decided, k.ApprovalRequested):
+                self._args[event.args] = decided.args
+            return decided
+        if isinstance(event, k.ApprovalDecided):
+            return msgspec.structs.replace(event, args=self._args.get(event.args, event.args))
+        return event
+
+    def follow(self, record: Record) -> None:
+        """Take in a record as it was written."""
+        self.conversation.evolve(record)
+        is_input = record.event.kind in self._machine.inputs
+        if is_input and (decided := self._machine.take(record)):
+            self._decided[record.seq] = deque(decided)
+
+
+def shadow_of(redactor: Redactor | None) -> Shadow | None:
+    """Return what follows the log, if that alone is masked."""
+    return Shadow(agent_machine()) if is_apart(redactor) else None
+
+
+def versions_of(redactor: Redactor | None) -> dict[str, str]:
+    """Return how the log is masked, as a session says it among its versions."""
+    if redactor is None:
+        return {}
+    said = {RULE: redactor.rule_name} if redactor.rule_name else {}
+    return {**said, SCOPE: "log"} if redactor.scope == "log" else said
+
+
+def recorded(redactor: Redactor | None, now: Settings, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return *changes* as they go on record, without what is recorded already: as a mask."""
+    if redactor is None or redactor.is_idle or redactor.scope == "log":
+        return changes
+    masked = redactor.take(k.ConfigChanged(changes), 0).event
+    assert isinstance(masked, k.ConfigChanged)
+    items = masked.set.items()
+    return {name: value for name, value in items if changed(now, {name: value}) != now}
+
+
+def unknown_calls(records: Sequence[Record], conversation: Conversation) -> frozenset[str]:
+    """Return the calls in *records* whose arguments nobody knows any more: only masked ones.
+
+    A rule of the user's leaves no mask to know them by: then it may be any call.
+    """
+    versions = _versions_in(records)
+    if versions.get(SCOPE) != "log":
+        return frozenset()
+    given = conversation.given
+    return frozenset(
+        call.id
+        for call in conversation.calls.values()
+        if RULE in versions or _MASK.search(f"{call.arguments}{given.get(call.id, '')}")
+    )
+
+
+def is_apart(redactor: Redactor | None, records: Sequence[Record] = ()) -> bool:
+    """Whether memory is not the fold of the log: now, or in one of the sessions in *records*."""
+    is_now = redactor is not None and redactor.scope == "log"
+    return is_now or _versions_in(records).get(SCOPE) == "log"
+
+
+def _versions_in(records: Sequence[Record]) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for record in records:
+        if isinstance(record.event, k.SessionStarted | k.SessionResumed):
+            versions = {**versions, **record.event.versions}
+    return versions
