@@ -14,6 +14,26 @@ class _Header(msgspec.Struct):
     log: str
 
 
+def segments(folder: Path) -> list[Path]:
+    """Return the files of segments in *folder*, archives too, in order; none if it holds no log."""
+    found = [*folder.glob("[0-9]*.jsonl"), *folder.glob("[0-9]*.jsonl.zst")]
+    return sorted(found, key=lambda path: (len(path.name.partition(".")[0]), path.name))
+
+
+def first_line(segment: Path) -> bytes:
+    """Return the first line of *segment*, which may be an archive.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    from tinyagent._alchemy import unpack_archive
+
+    with segment.open("rb") as file:
+        if segment.suffix != ".zst":
+            return file.readline(LINE_BYTES_MAX)
+        return unpack_archive(file.read(LINE_BYTES_MAX), LINE_BYTES_MAX).partition(b"\n")[0]
+
+
 def beside(where: str | Path, log_id: str) -> list[Path]:
     """Return the logs with that id in the folder that *where* lies in, folders first.
 
@@ -29,15 +49,10 @@ def beside(where: str | Path, log_id: str) -> list[Path]:
 
 def _ids(place: Path) -> Iterator[str]:
     """Yield the id that the first readable header at *place* names."""
-    if place.is_dir():
-        segments = sorted(place.glob("[0-9]*.jsonl"), key=lambda path: (len(path.name), path.name))
-    else:
-        segments = [place] if place.suffix == ".jsonl" else []
-    for segment in segments:
+    found = segments(place) if place.is_dir() else [place] if place.suffix == ".jsonl" else []
+    for segment in found:
         try:
-            with segment.open("rb") as file:
-                line = file.readline(LINE_BYTES_MAX)
-            yield msgspec.json.decode(line, type=_Header).log
+            yield msgspec.json.decode(first_line(segment), type=_Header).log
         except (OSError, msgspec.MsgspecError):
             # Damaged, or a file of somebody else: the next segment may say it.
             continue

@@ -144,6 +144,16 @@ def salvage_log(path: str | Path) -> dict[str, Any]:
         LogError: as ``salvage``.
     """
 
+def archive_log(path: str | Path) -> list[tuple[str, int, int, int]]:
+    """Join and compress sealed segments: name, segments, bytes, bytes on disk of each archive.
+
+    Raises:
+        LogError: as ``archive``.
+    """
+
+def unpack_archive(packed: bytes, limit: int) -> bytes:
+    """What comes out of an archive, or of the start of one: at most *limit* bytes."""
+
 @final
 class LogWriter:
     """The writing end of a log in a folder; a thread of its own does the writing.

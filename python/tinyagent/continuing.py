@@ -11,6 +11,7 @@ from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
+from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import read_log
@@ -214,7 +215,7 @@ class fork:
 
 def _check_there(where: str | Path) -> None:
     """Raise as ``read_log`` does if there is no log: to open one would create it."""
-    if is_address(where) or not any(Path(where).glob("[0-9]*.jsonl")):
+    if is_address(where) or not segments(Path(where)):
         read_log(where)
 
 

@@ -86,6 +86,9 @@ def test_what_writes_a_log_answers_by_its_schema(check: Any, trip: Path) -> None
     killed = going_on.killed_while_sending(trip)
     resumed = check(1, "resume", str(killed), *going_on.APP, "--yes")
     assert (resumed["status"], resumed["in_doubt"]) == ("paused", ["s1"])
+    [made] = check(0, "archive", str(trip))["made"]
+    assert (made["name"], made["segments"]) == ("00000001.jsonl.zst", 1)
+    assert check(0, "archive", str(trip))["made"] == []
 
 
 def test_the_demonstration_and_the_doctor_answer_by_their_schemas(

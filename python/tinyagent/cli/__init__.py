@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "whether a log is whole; --deep: and what its records say",
     "repair": "a new log of what can be read of a damaged one",
     "redact": "a new log without what must not be in it",
+    "archive": "the sealed segments of a log in one compressed file",
     "export": "a log as a page, as text, as what other programs read",
     "import": "sessions of other programs as logs, known to be imported",
     "stats": "calls, failures, durations and tokens by model, tool or day",

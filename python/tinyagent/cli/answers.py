@@ -26,6 +26,7 @@ from tinyagent.cli.parts import (
 )
 from tinyagent.cli.summary import Summary
 from tinyagent.cli.transcript import Row
+from tinyagent.runtime.archive import Archived
 from tinyagent.runtime.load import Damage
 from tinyagent.runtime.repair import Gap
 
@@ -185,6 +186,13 @@ class Redact(Answer, kw_only=True, tag="tinyagent.redact/1"):
     masked: list[int]
 
 
+class Archive(Answer, kw_only=True, tag="tinyagent.archive/1"):
+    """What was made of the sealed segments of a log."""
+
+    where: str
+    made: list[Archived]
+
+
 class Export(Answer, kw_only=True, tag="tinyagent.export/1"):
     """A log in another format. ``left_out``: what that cannot hold, counted."""
 
@@ -256,6 +264,7 @@ ANSWERS: dict[str, type[Answer]] = {
             Rerun,
             Verify,
             Repair,
+            Archive,
             Redact,
             Export,
             Import,

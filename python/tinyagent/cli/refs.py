@@ -12,14 +12,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from tinyagent.runtime.ancestry import first_line, segments
 from tinyagent.runtime.errors import LogNotFoundError
 
-HEADER_BYTES_MAX = 4096
 DEMO = Path(__file__).parent.parent / "demo.jsonl"
 """A recorded session that is in the package."""
 
@@ -104,7 +105,7 @@ def resolve(ref: str, within: str | None = None) -> str | Path:
         return named[0]
     if ref == "@demo":
         return DEMO
-    known = sorted(log.parent.name for log in logs.glob("*/00000001.jsonl"))
+    known = sorted(log.name for log, _ in headers(logs) if log.is_dir())
     there = f"in {logs}: {', '.join(known)}" if known else f"{logs} holds none"
     raise LogNotFoundError(f"{ref}: there is no log ({there})")
 
@@ -128,19 +129,16 @@ def _is_named(header: _Header, ref: str) -> bool:
 
 def headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
     """Yield every log in the folder with its first line; what is no log is passed over."""
-    for path in sorted([*logs.glob("*/00000001.jsonl"), *logs.glob("*.jsonl")]):
-        with path.open("rb") as file:
-            line = file.readline(HEADER_BYTES_MAX)
-        try:
-            header = msgspec.json.decode(line, type=_Header)
-        except msgspec.MsgspecError:
-            continue
-        yield (path if path.parent == logs else path.parent), header
+    for path in sorted({*logs.glob("*/"), *logs.glob("*.jsonl")}):
+        first = segments(path)[:1] if path.is_dir() else [path]
+        for file in first:
+            with suppress(msgspec.MsgspecError):
+                yield path, msgspec.json.decode(first_line(file), type=_Header)
 
 
 def written_ns(log: Path) -> int:
     """Return when *log* was written to the last time."""
-    files = log.glob("*.jsonl") if log.is_dir() else [log]
+    files = segments(log) if log.is_dir() else [log]
     return max(path.stat().st_mtime_ns for path in files)
 
 

@@ -18,6 +18,7 @@ from tinyagent.cli.render import Line, answer, dim, emit, line
 from tinyagent.cli.show import plain_record
 from tinyagent.cli.transcript import event
 from tinyagent.events import Record, kinds as k
+from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.stores import as_record
 
@@ -99,7 +100,7 @@ def _sizes(where: str | Path) -> list[tuple[str, int]] | None:
     path = Path(where)
     if isinstance(where, str) and not path.exists():
         return None
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    files = segments(path) if path.is_dir() else [path]
     return [(file.name, file.stat().st_size) for file in files]
 
 

@@ -22,12 +22,15 @@
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
 //!   what they share.
+//! - `archive`, `archiving`: sealed segments in one compressed file, read and made.
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
 //! - `failure`: what can go wrong.
 //! - `garden`: planted bugs, for tests of the tests.
 //! - `vfs`: what is asked of a file system; the real one, and those for tests.
 
+pub mod archive;
+pub mod archiving;
 pub mod blobs;
 pub mod chain;
 pub mod checksum;

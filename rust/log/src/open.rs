@@ -107,7 +107,7 @@ pub fn open(vfs: Arc<dyn Vfs>, options: &OpenOptions) -> Result<(Writer, Recover
     }
 }
 
-fn owned(vfs: &dyn Vfs) -> Failure {
+pub(crate) fn owned(vfs: &dyn Vfs) -> Failure {
     let path = vfs.path("");
     match read_holder(vfs) {
         Some(holder) => Failure::Owned(format!(

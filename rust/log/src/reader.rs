@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
+use crate::archive::{self, File, ARCHIVE_BYTES_MAX, SUFFIX};
 use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
@@ -13,10 +14,12 @@ use crate::marks::Header;
 use crate::record::is_sound;
 use crate::recover::{analyze, Analysis, Damage, FileScan};
 use crate::scan::{find_id, scan, Item};
-use crate::vfs::{ordinals, segment_name, Vfs};
+use crate::vfs::{segment_files, segment_name, Vfs};
 
 /// Segments up to this many bytes together are kept in memory after the scan.
 const KEEP_BYTES_MAX: usize = 64 << 20;
+
+type Bytes = Arc<Vec<u8>>;
 
 /// A log that was scanned and judged.
 pub struct Reader {
@@ -30,8 +33,10 @@ pub struct Reader {
     pub analysis: Analysis,
     /// The files, in order.
     pub files: Vec<FileScan>,
-    kept: Vec<Option<Arc<Vec<u8>>>>,
-    current: Option<(u32, Arc<Vec<u8>>)>,
+    /// Where each lies in what it is in: in itself, or in an archive.
+    starts: Vec<usize>,
+    kept: Vec<Option<Bytes>>,
+    current: Option<(String, Arc<Vec<u8>>)>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -85,39 +90,44 @@ impl Reader {
             _ => Failure::io("reading", &vfs.path(name), &error, 0),
         })?;
         let folder = blobs::packed_folder(name);
-        Reader::judge(vfs, &folder, vec![(name.to_owned(), bytes)], b"")
+        Reader::judge(
+            vfs,
+            &folder,
+            vec![File::plain(1, name.to_owned(), bytes)],
+            b"",
+        )
     }
 
     fn judge(
         vfs: Arc<dyn Vfs>,
         blob_folder: &str,
-        named: Vec<(String, Vec<u8>)>,
+        named: Vec<File>,
         lock: &[u8],
     ) -> Result<Found, Failure> {
-        let Some(id) = named.iter().find_map(|(_, bytes)| find_id(bytes)) else {
+        let Some(id) = named.iter().find_map(|file| find_id(file.bytes())) else {
             return nothing(vfs.as_ref(), &named);
         };
-        let mut files = Vec::new();
-        let mut kept = Vec::new();
+        let (mut files, mut kept, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let mut room = KEEP_BYTES_MAX;
-        for (name, bytes) in named {
+        for file in named {
+            let size = file.range.len();
             files.push(FileScan {
-                size: bytes.len() as u64,
-                items: scan(&bytes, &id),
-                name,
+                size: size as u64,
+                items: scan(file.bytes(), &id),
+                name: file.name,
+                is_archived: file.is_archived,
             });
-            let keep = bytes.len() <= room;
-            room -= if keep { bytes.len() } else { 0 };
-            kept.push(keep.then(|| Arc::new(bytes)));
+            let keep = size <= room;
+            room -= if keep { size } else { 0 };
+            starts.push(file.range.start);
+            kept.push(keep.then_some(file.whole));
         }
-        let headers = |file: &FileScan| -> Vec<Header> {
-            let header = |item: &Item| match item {
-                Item::Header(header, _) => Some(header.as_ref().clone()),
-                _ => None,
-            };
-            file.items.iter().filter_map(header).collect()
+        let header = |item: &Item| match item {
+            Item::Header(header, _) => Some(header.as_ref().clone()),
+            _ => None,
         };
-        let found: Vec<Header> = files.iter().flat_map(headers).collect();
+        let found = files.iter().flat_map(|file| &file.items).filter_map(header);
+        let found: Vec<Header> = found.collect();
         for header in &found {
             if let Some(objection) = header.objection() {
                 let path = vfs.path(&files[0].name);
@@ -129,7 +139,7 @@ impl Reader {
         let hint = read_hint(lock, &id).unwrap_or_default();
         let analysis = refuse_lost_header(&files, hint)
             .and_then(|()| analyze(&files, hint.seq))
-            .map_err(|damage| corrupt(vfs.as_ref(), &files, &damage, &kept, &id))?;
+            .map_err(|damage| corrupt(vfs.as_ref(), &files, &damage, (&kept, &starts), &id))?;
         let Some(header) = found.first().cloned() else {
             return Err(headless(vfs.as_ref(), &files[0].name));
         };
@@ -140,6 +150,7 @@ impl Reader {
             epoch: found.iter().map(|header| header.epoch).max().unwrap_or(0),
             analysis,
             files,
+            starts,
             kept,
             current: None,
         };
@@ -190,7 +201,7 @@ impl Reader {
         let record = self.analysis.records[index];
         let place = record.place;
         let bytes = self.file(record.file)?;
-        let start = place.offset as usize;
+        let start = self.starts[record.file as usize] + place.offset as usize;
         let line = bytes.get(start..start + place.len as usize);
         match line.filter(|line| is_sound(line, &self.header.log)) {
             Some(line) => Ok(line.to_vec()),
@@ -213,16 +224,19 @@ impl Reader {
         if let Some(bytes) = &self.kept[file as usize] {
             return Ok(bytes.clone());
         }
+        let name = archive::source(&self.files[file as usize].name);
         if let Some((current, bytes)) = &self.current {
-            if *current == file {
+            if current == name {
                 return Ok(bytes.clone());
             }
         }
-        let name = &self.files[file as usize].name;
         let bytes = self.vfs.read(name);
-        let bytes = bytes.map_err(|e| Failure::io("reading", &self.vfs.path(name), &e, 0))?;
+        let mut bytes = bytes.map_err(|e| Failure::io("reading", &self.vfs.path(name), &e, 0))?;
+        if self.files[file as usize].is_archived {
+            bytes = archive::unpack(&bytes, ARCHIVE_BYTES_MAX);
+        }
         let bytes = Arc::new(bytes);
-        self.current = Some((file, bytes.clone()));
+        self.current = Some((name.to_owned(), bytes.clone()));
         Ok(bytes)
     }
 
@@ -257,8 +271,17 @@ fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
     }
 }
 
-/// Names and bytes of the segments in a folder, in order, but for those from *below* on.
-pub(crate) fn read_segments(vfs: &dyn Vfs, below: u64) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+/// The segments in a folder, in order, but for those from *below* on.
+pub(crate) fn read_segments(vfs: &dyn Vfs, below: u64) -> Result<Vec<File>, Failure> {
+    // What vanished after it was listed has been archived meanwhile.
+    let first = read_segments_once(vfs, below);
+    match first {
+        Err(Failure::NotFound(_)) => read_segments_once(vfs, below),
+        first => first,
+    }
+}
+
+fn read_segments_once(vfs: &dyn Vfs, below: u64) -> Result<Vec<File>, Failure> {
     let failed = |name: &str, error: &io::Error| match error.kind() {
         io::ErrorKind::NotFound => Failure::NotFound(format!(
             "{}: there is no log here; check the path",
@@ -266,16 +289,23 @@ pub(crate) fn read_segments(vfs: &dyn Vfs, below: u64) -> Result<Vec<(String, Ve
         )),
         _ => Failure::io("reading", &vfs.path(name), error, 0),
     };
-    let found = ordinals(vfs).map_err(|error| failed("", &error))?;
-    let mut named = Vec::new();
+    let found = segment_files(vfs).map_err(|error| failed("", &error))?;
+    let mut files = Vec::new();
     // From the newest back: see `folder`.
-    for ordinal in found.into_iter().filter(|&o| o < below).rev() {
-        let name = segment_name(ordinal);
-        let bytes = vfs.read(&name).map_err(|error| failed(&name, &error))?;
-        named.push((name, bytes));
+    for (ordinal, name) in found.into_iter().filter(|(o, _)| *o < below).rev() {
+        let found = files_of(vfs, ordinal, &name).map_err(|error| failed(&name, &error))?;
+        files.extend(found);
     }
-    named.reverse();
-    Ok(named)
+    Ok(archive::once(files))
+}
+
+/// The segments in the file *name*: one, but of an archive.
+pub(crate) fn files_of(vfs: &dyn Vfs, ordinal: u64, name: &str) -> io::Result<Vec<File>> {
+    let bytes = vfs.read(name)?;
+    if name.ends_with(SUFFIX) {
+        return Ok(archive::parts(name, ordinal, &bytes));
+    }
+    Ok(vec![File::plain(ordinal, name.to_owned(), bytes)])
 }
 
 /// A header, and nothing else, is written when a log is created: no more bytes than this.
@@ -285,16 +315,19 @@ const CREATION_BYTES_MAX: usize = 64 << 10;
 ///
 /// A creation ends with the holder's line in LOCK; records come after it. So without that line,
 /// and without anything like a record, nothing was ever accepted here.
-fn nothing(vfs: &dyn Vfs, named: &[(String, Vec<u8>)]) -> Result<Found, Failure> {
+fn nothing(vfs: &dyn Vfs, named: &[File]) -> Result<Found, Failure> {
     let was_opened = crate::lock::read_holder(vfs).is_some();
-    let interrupted = |bytes: &[u8]| {
+    let interrupted = |file: &File| {
+        let bytes = file.bytes();
         let is_zero = bytes.iter().all(|&b| b == 0);
         let has_record = memmem::find(bytes, b"{\"seq\":").is_some();
-        !was_opened && (is_zero || (!has_record && bytes.len() <= CREATION_BYTES_MAX))
+        !was_opened
+            && !file.is_archived
+            && (is_zero || (!has_record && bytes.len() <= CREATION_BYTES_MAX))
     };
-    match named.iter().find(|(_, bytes)| !interrupted(bytes)) {
+    match named.iter().find(|file| !interrupted(file)) {
         None => Ok(Found::Nothing),
-        Some((name, _)) => Err(headless(vfs, name)),
+        Some(file) => Err(headless(vfs, &file.name)),
     }
 }
 
@@ -315,14 +348,17 @@ fn corrupt(
     vfs: &dyn Vfs,
     files: &[FileScan],
     damage: &Damage,
-    kept: &[Option<Arc<Vec<u8>>>],
+    (kept, starts): (&[Option<Bytes>], &[usize]),
     id: &LogId,
 ) -> Failure {
     let file = &files[damage.file as usize];
     let path = vfs.path(&file.name);
     let bytes = kept[damage.file as usize].as_deref();
     let detail = bytes
-        .map(|bytes| crc_detail(bytes, damage.offset as usize, id))
+        .map(|bytes| {
+            let start = starts[damage.file as usize] + damage.offset as usize;
+            crc_detail(bytes, start, id)
+        })
         .unwrap_or_default();
     Failure::Corrupt(
         format!(

@@ -17,6 +17,8 @@ pub struct FileScan {
     pub size: u64,
     /// What is in it.
     pub items: Vec<Item>,
+    /// Whether it is in an archive, where everything was durable once.
+    pub is_archived: bool,
 }
 
 /// An effective record: the file it is read from, and the place there.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::archive::File;
 use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
@@ -79,14 +80,15 @@ impl Salvage {
             Some(name) => {
                 let bytes = vfs.read(name);
                 let failed = |e| Failure::io("reading", &vfs.path(name), &e, 0);
-                (vec![(name.to_owned(), bytes.map_err(failed)?)], Vec::new())
+                let file = File::plain(1, name.to_owned(), bytes.map_err(failed)?);
+                (vec![file], Vec::new())
             }
             None => (
                 read_segments(vfs.as_ref(), u64::MAX)?,
                 vfs.read(LOCK).unwrap_or_default(),
             ),
         };
-        let Some(id) = files.iter().find_map(|(_, bytes)| find_id(bytes)) else {
+        let Some(id) = files.iter().find_map(|file| find_id(file.bytes())) else {
             return Err(damage);
         };
         let hint = read_hint(&lock, &id).map_or(0, |hint| hint.seq);
@@ -140,16 +142,16 @@ impl Salvage {
 
 /// The files of a corrupt log.
 struct Wreck {
-    files: Vec<(String, Vec<u8>)>,
+    files: Vec<File>,
     items: Vec<(usize, Item)>,
 }
 
 impl Wreck {
-    fn of(files: Vec<(String, Vec<u8>)>, id: &LogId) -> Wreck {
+    fn of(files: Vec<File>, id: &LogId) -> Wreck {
         let items = files
             .iter()
             .enumerate()
-            .flat_map(|(file, (_, bytes))| scan(bytes, id).into_iter().map(move |i| (file, i)))
+            .flat_map(|(at, file)| scan(file.bytes(), id).into_iter().map(move |i| (at, i)))
             .collect();
         Wreck { files, items }
     }
@@ -203,7 +205,7 @@ impl Wreck {
             }
             let (file, _) = self.items[index];
             let start = place.offset as usize;
-            run.push(self.files[file].1[start..start + place.len as usize].to_vec());
+            run.push(self.files[file].bytes()[start..start + place.len as usize].to_vec());
             (expected, after) = (seq + 1, index + 1);
         }
         if !run.is_empty() {
@@ -226,13 +228,13 @@ impl Wreck {
             Some((file, item)) => (*file, item.offset(), 0),
             None => {
                 let file = self.files.len() - 1;
-                (file, self.files[file].1.len() as u64, 0)
+                (file, self.files[file].range.len() as u64, 0)
             }
         });
         Gap {
             first,
             last,
-            segment: self.files[file].0.clone(),
+            segment: self.files[file].name.clone(),
             offset,
             bytes,
         }

@@ -54,7 +54,11 @@ pub(crate) fn split(files: &[FileScan]) -> Result<Vec<Segment<'_>>, Damage> {
         for pair in cuts.windows(2) {
             // The next segment of an archive starts where this one ends.
             let end = items.get(pair[1]).map_or(scanned.size, Item::offset);
-            segments.push(segment(file as u32, end, &items[pair[0]..pair[1]])?);
+            let segment = segment(file as u32, end, &items[pair[0]..pair[1]])?;
+            if scanned.is_archived {
+                check_whole(&segment)?;
+            }
+            segments.push(segment);
         }
     }
     let (mut void_above, mut taken_from) = (u64::MAX, u64::MAX);
@@ -70,6 +74,26 @@ pub(crate) fn split(files: &[FileScan]) -> Result<Vec<Segment<'_>>, Damage> {
         }
     }
     Ok(segments)
+}
+
+/// An archive holds whole segments only.
+fn check_whole(segment: &Segment<'_>) -> Result<(), Damage> {
+    let mut seq = segment.header.map_or(0, |header| header.first);
+    for item in segment.items {
+        match item {
+            Item::Record(place) => seq = place.seq + 1,
+            Item::Bad(range) => {
+                let what = format!("record {seq}, or what follows it, is damaged in an archive");
+                return Err(segment.damage(seq, range.start, what));
+            }
+            _ => {}
+        }
+    }
+    if segment.is_sealed && segment.header.is_some() {
+        return Ok(());
+    }
+    let what = "an archive ends before its last segment does: it was cut short".to_owned();
+    Err(segment.damage(seq, segment.end, what))
 }
 
 fn segment(file: u32, end: u64, items: &[Item]) -> Result<Segment<'_>, Damage> {

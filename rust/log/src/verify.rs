@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::archive::File;
 use crate::blobs;
 use crate::chain::parse_hash;
 use crate::checksum::LogId;
@@ -200,13 +201,20 @@ fn wreck(vfs: &Arc<dyn Vfs>, name: Option<&str>) -> Result<Report, Failure> {
     let files = match name {
         Some(name) => {
             let failed = |e| Failure::io("reading", &vfs.path(name), &e, 0);
-            vec![(name.to_owned(), vfs.read(name).map_err(failed)?)]
+            vec![File::plain(
+                1,
+                name.to_owned(),
+                vfs.read(name).map_err(failed)?,
+            )]
         }
         None => read_segments(vfs.as_ref(), u64::MAX)?,
     };
     let mut segments: Vec<Segment> = files
         .iter()
-        .map(|(name, bytes)| segment(name, bytes.len() as u64, &scan(bytes, &salvage.id)))
+        .map(|file| {
+            let items = scan(file.bytes(), &salvage.id);
+            segment(&file.name, file.range.len() as u64, &items)
+        })
         .collect();
     let mut convict = |is_it: &dyn Fn(&Segment) -> bool, what: String| {
         if let Some(at) = segments.iter_mut().find(|segment| is_it(segment)) {

@@ -15,7 +15,7 @@ use crate::garden::{planted, planted_nth};
 use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
 use crate::sign::Key;
-use crate::vfs::{append_all, segment_name, Vfs, VfsFile};
+use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
 
 /// Name of the file that is given up when the disk is full.
 pub const RESERVE: &str = "RESERVE";
@@ -320,6 +320,12 @@ impl Writer {
             }
             Err(error) => return Err(self.failed("creating the next segment", &error)),
         };
+        // A newer one may lie in an archive, under another name.
+        let newest = ordinals(self.vfs.as_ref())
+            .map_err(|error| self.failed("looking for a newer segment", &error))?;
+        if newest.last().is_some_and(|&newest| newest > header.seg) {
+            return Err(self.fenced("there is a newer segment"));
+        }
         let mut bytes = Vec::with_capacity(lines.len() + 512);
         header.push_line(&mut bytes);
         bytes.extend_from_slice(lines);

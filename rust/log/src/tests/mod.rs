@@ -1,5 +1,6 @@
 //! Tests of the parts together: on the sample of the format, on made logs, on broken disks.
 
+mod archives;
 mod blobs;
 mod crashes;
 mod damage;

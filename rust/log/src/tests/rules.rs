@@ -118,6 +118,7 @@ fn a_rotation_seals_what_is_durable_before_the_next_segment_is_made() {
             "append 00000001.jsonl",
             "sync 00000001.jsonl",
             "create 00000002.jsonl",
+            "list",
             "append 00000002.jsonl",
             "sync 00000002.jsonl",
             "sync folder",

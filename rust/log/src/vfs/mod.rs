@@ -6,6 +6,7 @@
 
 use std::io;
 
+use crate::archive::SUFFIX;
 use crate::garden::planted;
 
 #[cfg(any(test, feature = "testing"))]
@@ -78,14 +79,20 @@ pub fn segment_name(ordinal: u64) -> String {
     format!("{ordinal:08}.jsonl")
 }
 
-/// The ordinals of the segments in the folder, ascending.
-pub(crate) fn ordinals(vfs: &dyn Vfs) -> io::Result<Vec<u64>> {
-    let ordinal = |name: &String| {
-        let digits = name.strip_suffix(".jsonl")?;
+/// The files of segments in the folder, in order: ordinal (of an archive, its last one) and name.
+pub(crate) fn segment_files(vfs: &dyn Vfs) -> io::Result<Vec<(u64, String)>> {
+    let ordinal = |name: &String| -> Option<u64> {
+        let digits = name.strip_suffix(SUFFIX).or(name.strip_suffix(".jsonl"))?;
         let decimal = digits.len() >= 8 && digits.bytes().all(|b| b.is_ascii_digit());
         decimal.then(|| digits.parse().ok()).flatten()
     };
-    let mut found: Vec<u64> = vfs.list()?.iter().filter_map(ordinal).collect();
+    let named = vfs.list()?.into_iter();
+    let mut found: Vec<_> = named.filter_map(|n| Some((ordinal(&n)?, n))).collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// The ordinals of the segments in the folder, ascending; of an archive its last one.
+pub(crate) fn ordinals(vfs: &dyn Vfs) -> io::Result<Vec<u64>> {
+    Ok(segment_files(vfs)?.into_iter().map(|(o, _)| o).collect())
 }

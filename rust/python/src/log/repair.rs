@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
+use tinyagent_log::archiving::Archived;
 use tinyagent_log::failure::Failure;
 use tinyagent_log::record::parse;
 use tinyagent_log::salvage::{Part, Salvage};
@@ -87,6 +88,26 @@ fn run<'py>(py: Python<'py>, salvage: &Salvage, lines: &[Vec<u8>]) -> PyResult<B
         run.append(fields(py, &record, &payload, line, lost)?)?;
     }
     Ok(run)
+}
+
+/// Joins and compresses the sealed segments of the log in the folder *path*:
+/// `(name, segments, bytes, packed)` of each archive.
+#[pyfunction]
+pub fn archive_log(
+    py: Python<'_>,
+    path: std::path::PathBuf,
+) -> PyResult<Vec<(String, u64, u64, u64)>> {
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
+    let made = py.detach(|| tinyagent_log::archiving::archive(&vfs));
+    let made = made.map_err(|failure| raise(py, &failure))?.into_iter();
+    let fields = |a: Archived| (a.name, a.segments, a.bytes.0, a.bytes.1);
+    Ok(made.map(fields).collect())
+}
+
+/// What comes out of an archive, or of the start of one: at most *limit* bytes.
+#[pyfunction]
+pub fn unpack_archive<'py>(py: Python<'py>, packed: &[u8], limit: usize) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &tinyagent_log::archive::unpack(packed, limit))
 }
 
 /// Writes a log of one segment into a new folder.
