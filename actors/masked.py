@@ -42,7 +42,7 @@ class Shadow:
         """Stand where the session stands, which has read *records* in the log."""
         self._machine.state = state
         for record in records:
-            self.conversation.evolve(record)
+            self.conversation.post(record)
 
     def written(self, event: Event, cause: int) -> Event:
         """Return what goes on record for *event*, which is masked: with digests of what is."""
@@ -60,7 +60,7 @@ class Shadow:
 
     def follow(self, record: Record) -> None:
         """Take in a record as it was written."""
-        self.conversation.evolve(record)
+        self.conversation.post(record)
         is_input = record.event.kind in self._machine.inputs
         if is_input and (decided := self._machine.take(record)):
             self._decided[record.seq] = deque(decided)

@@ -18,6 +18,7 @@ from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Record, View, digest, kinds as k
 from tinyagent.events.children import children_of, own, seen_from
+from tinyagent.events.sealing import is_hidden
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences, joined
 from tinyagent.runtime.replay import Finding, replay
 
@@ -112,7 +113,8 @@ class RequestCheck:
     """Holds every rebuilt request against the digest that was recorded."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.compared = 0
+        self.compared = self.unverifiable = 0
+        self._is_hidden = False
         self._then, self._now = Conversation(), Conversation()
         self._requests = Requests()
         self._digests = {
@@ -126,6 +128,7 @@ class RequestCheck:
         """Fold the record on both sides; at a request, compare."""
         self._then.evolve(record)
         self._now.evolve(today)
+        self._is_hidden = self._is_hidden or is_hidden(record)
         if isinstance(record.event, k.ModelRetrying):
             return self._instead(record, record.event)
         if not isinstance(record.event, k.ModelRequested):
@@ -145,6 +148,9 @@ class RequestCheck:
         return self._compare(record, event.request, *views)
 
     def _compare(self, record: Record, recorded: str, then: View, today: View) -> Finding | None:
+        if self._is_hidden:
+            self.unverifiable += 1
+            return None
         self.compared += 1
         now = self._requests.digest(today)
         if now == recorded:

@@ -65,6 +65,11 @@ def searched(event: Fact, mask: Mask, exact: Mask) -> Fact:
     return msgspec.structs.replace(event, **changes) if changes else event
 
 
+def is_naming(value: dict[str, Any], key: str) -> bool:
+    """Return whether there is no text under *key* of *value*: a message, or a block of one."""
+    return key in _NAMING and ("type" in value or "role" in value)
+
+
 def within(value: Any, mask: Mask, exact: Mask) -> Any:
     """Return *value* with every text in it masked; *value* itself if nothing changed."""
     match value:
@@ -77,9 +82,8 @@ def within(value: Any, mask: Mask, exact: Mask) -> Any:
                 return value
             return items if isinstance(value, list) else tuple(items)
         case dict():
-            is_block = "type" in value or "role" in value
             pairs = {
-                exact(key): item if is_block and key in _NAMING else within(item, mask, exact)
+                exact(key): item if is_naming(value, key) else within(item, mask, exact)
                 for key, item in value.items()
             }
             return value if _is_same(pairs, value) else pairs

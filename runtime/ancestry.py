@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ LINE_BYTES_MAX = 1 << 20
 
 class _Header(msgspec.Struct):
     log: str
+    need: list[str] = []
 
 
 def segments(folder: Path) -> list[Path]:
@@ -32,6 +34,14 @@ def first_line(segment: Path) -> bytes:
         if segment.suffix != ".zst":
             return file.readline(LINE_BYTES_MAX)
         return unpack_archive(file.read(LINE_BYTES_MAX), LINE_BYTES_MAX).partition(b"\n")[0]
+
+
+def needs(folder: Path) -> list[str] | None:
+    """Return what a reader of the log in *folder* must know; None if there is no header."""
+    for segment in segments(folder)[:1]:
+        with suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(first_line(segment), type=_Header).need
+    return None
 
 
 def beside(where: str | Path, log_id: str) -> list[Path]:

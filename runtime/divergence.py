@@ -72,7 +72,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         records: how many were replayed. matched: decisions and requests that are the same.
-        unverifiable: requests that cannot be rebuilt, because something was redacted.
+        unverifiable: requests that cannot be rebuilt, because something was redacted, or is
+            encrypted and there is no key.
         unfinished: decisions that a crash kept from being recorded, at the very end.
         lost: the first and the last record that a repair gave up; the replay ended before them.
         cascade: what else differs, if the replay went on behind the first divergence.

@@ -7,9 +7,12 @@ header, records with their bytes unchanged, seal. It is read, replayed and forke
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tinyagent.runtime.ancestry import needs
 from tinyagent.runtime.chain import Head, chain_head, forked_from, head, line_of
+from tinyagent.runtime.crypto import Encryption
 from tinyagent.runtime.load import LoadedLog, read_log
 from tinyagent.runtime.stores import (
     Durability,
@@ -51,6 +54,7 @@ def open_log_at(
     level: Level | None = None,
     key: SealKey | None = None,
     accept_loss: bool = False,
+    encryption: Encryption | None = None,
 ) -> Log:
     """Open the log at *where* for appending, or create it.
 
@@ -59,12 +63,14 @@ def open_log_at(
     *name* labels a new log. *log_id* is the id of a new log, drawn at random if not given; a log
     that is there must have it. *fork*, as ``forked_from`` gives it, makes a new log the fork of
     another, which must lie beside it; a log that is there must be that fork. *level*, *key*
-    and *accept_loss* are as in ``FileLog``.
+    and *accept_loss* are as in ``FileLog``; with *encryption* its free text is encrypted.
 
     Raises:
         LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
             address, or *durability* is ``memory`` although there is a place.
     """
+    if encryption is not None and (where is None or is_address(str(where))):
+        raise ValueError(f"{where}: only a log in a folder can be encrypted")
     if where is None:
         if level not in (None, "crc"):
             raise ValueError(f"integrity level {level!r} needs a folder: pass a place")
@@ -85,7 +91,7 @@ def open_log_at(
             f"{where}: a packed log takes no records; open a folder for appending, "
             "or read this file with read_log"
         )
-    return FileLog(
+    return _maker(where, encryption)(
         where,
         now_us=now_us,
         durability=durability,
@@ -96,6 +102,25 @@ def open_log_at(
         key=key,
         accept_loss=accept_loss,
     )
+
+
+def _maker(where: str | Path, encryption: Encryption | None) -> Callable[..., FileLog]:
+    """Return what opens the folder *where*: a log is encrypted or not for life.
+
+    Raises:
+        ValueError: the log there is the other.
+    """
+    said = needs(Path(where))
+    if said is not None and ("enc" in said) != (encryption is not None):
+        raise ValueError(
+            f"{where}: the log was begun {'encrypted' if 'enc' in said else 'in the clear'}, and "
+            "stays so: pass encryption= for the one, leave it out for the other"
+        )
+    if encryption is None:
+        return FileLog
+    from tinyagent.runtime.stores.encrypted import EncryptedLog
+
+    return partial(EncryptedLog, encryption=encryption)
 
 
 def open_packed(path: str | Path) -> MemoryLog:

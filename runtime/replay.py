@@ -31,6 +31,11 @@ class Check(Protocol):
         """How often it compared."""
         ...
 
+    @property
+    def unverifiable(self) -> int:
+        """How often it could not, for what it needs is redacted, or encrypted and no key there."""
+        ...
+
     def see(self, record: Record, today: Record) -> Finding | None:
         """Take the record, and what stands in its place today; return what differs."""
         ...
@@ -72,6 +77,7 @@ def replay(
         records=len(known),
         matched=run.matched,
         requests=sum(check.compared for check in checks),
+        unverifiable=sum(check.unverifiable for check in checks),
         unfinished=run.unfinished,
         lost=lost,
         first_divergence=first,

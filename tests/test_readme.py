@@ -41,7 +41,7 @@ COMMANDS: dict[str, int] = {  # what they print is tests/cli/test_docs.py's
     "tinyagent tail @demo -n 3": 0,
 }
 # What a page's programs import and not everybody has; where it is missing, a test of CI fails.
-NEEDED = {"mcp.md": "mcp"}
+NEEDED = {"encryption.md": "cryptography", "mcp.md": "mcp"}
 # Pressed by CI, or done before anything can be tested.
 BUTTONS = ("make demo", "make test")
 LANGUAGES = "python console sh text json jsonl toml mermaid rust"

@@ -26,6 +26,7 @@ TABLE = (
     ("runtime/diagnostics.py", "", "contextvars logging"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
+    ("runtime/crypto.py", "events runtime", "cryptography os pathlib"),
     ("runtime/s*/sqlite*", "events runtime _alchemy", "*"),
     ("runtime/sinks/* runtime/stores/*", "events runtime", "*"),
     # An audit hook, and the thread that it watches: what a decision must not do.
@@ -62,7 +63,8 @@ HOMES = {
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (
-    "httpx httpcore structlog sqlite3 opentelemetry psycopg nats obstore mcp rich cyclopts"
+    "cryptography cyclopts httpx httpcore mcp nats obstore opentelemetry psycopg rich sqlite3"
+    " structlog"
 )
 PURE = (
     f"events/* {STEPS} actors/reopening.py"

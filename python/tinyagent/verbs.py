@@ -16,6 +16,7 @@ from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
 from tinyagent.recording import Recording as Recording
 from tinyagent.runtime.clock import Clock, SystemClock
+from tinyagent.runtime.crypto import Encryption, Keys, opened
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import read_log
@@ -41,6 +42,7 @@ class open_log:
             closed, when this is left.
         redact: what is masked in the log; without it, the keys of known providers.
         accept_loss: go on with a log that was repaired, although records of it are lost.
+        encryption: whose text it is, and where keys are; see ``runtime.crypto``.
 
     Raises:
         LogOwnedError: another process is writing it. CorruptLogError: it is damaged, or was
@@ -58,6 +60,7 @@ class open_log:
         sinks: Sequence[Sink | Subscribed] = (),
         redact: Redact | None = None,
         accept_loss: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
         self._options = LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or SystemClock()
@@ -68,6 +71,7 @@ class open_log:
             log_id=log_id,
             now_us=self._clock.now_us,
             accept_loss=accept_loss,
+            encryption=encryption,
         )
         self._log: OpenLog | None = None
 
@@ -104,17 +108,19 @@ class open_log:
         await Mirrors(log, self._options.sinks, failed).close()
 
 
-def load(where: str | Path | Log) -> Recording:
+def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
     """Read a log: a folder, a packed file, an address as of ``open_log``, or an open one.
 
-    A tail that was torn off by a crash is reported as ``damage``; what is before it is used.
+    A tail that was torn off by a crash is reported as ``damage``; what is before it is used. What
+    is encrypted is read with *keys*; where there is none, texts say so.
 
     Raises:
         LogNotFoundError: there is none. CorruptLogError: acknowledged records are damaged.
     """
     if isinstance(where, str | Path):
         found = read_log(where)
-        return Recording(str(where), found.meta, found.records, found.damage)
+        records = found.records if keys is None else opened(found, keys)
+        return Recording(str(where), found.meta, records, found.damage)
     return Recording(where.where, where.meta, list(where.read()), None, is_live=True)
 
 

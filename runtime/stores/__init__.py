@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from tinyagent.events import Record, Redact, record_of
+from tinyagent.events.sealing import is_sealed, unsealed
 
 Level = Literal["crc", "chain", "signed"]
 Durability = Literal["memory", "interval", "group", "strict"]
@@ -110,6 +111,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
         cause: number of the record that led to this one, 0 from outside.
         payload: the event's fields as JSON.
         line: the whole line, newline included; None in a store that holds no bytes yet.
+        clear: the payload as who has the keys reads it, of a log that is encrypted.
     """
 
     seq: int
@@ -121,6 +123,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     d: int = 0
     line: bytes | None = None
+    clear: bytes | None = None
 
 
 Row = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
@@ -144,7 +147,12 @@ def stored_of(row: Row) -> Stored:
 
 
 def as_record(stored: Stored) -> Record:
-    """Return *stored* with its event decoded."""
+    """Return *stored* with its event decoded; what is sealed shows that it is."""
+    payload = stored.payload
+    if is_sealed(payload):
+        shown = stored.clear or unsealed(stored.kind, payload, _no_key)
+        record = as_record(msgspec.structs.replace(stored, payload=shown))
+        return msgspec.structs.replace(record, payload=payload)
     return record_of(
         seq=stored.seq,
         ts_us=stored.ts_us,
@@ -152,8 +160,12 @@ def as_record(stored: Stored) -> Record:
         kind=stored.kind,
         v=stored.v,
         cause=stored.cause,
-        payload=stored.payload,
+        payload=payload,
     )
+
+
+def _no_key(path: str, body: Any) -> Any:
+    raise LookupError(path)
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):

@@ -208,7 +208,7 @@ def test_todays_configuration_takes_the_place_of_the_recorded_one() -> None:
 
 def test_a_check_sees_every_record_and_what_it_finds_stops_the_replay() -> None:
     class Check:
-        compared = 0
+        compared = unverifiable = 0
 
         def see(self, record: Record, today: Record) -> Finding | None:
             self.compared += 1

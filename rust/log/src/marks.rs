@@ -8,6 +8,10 @@ use crate::record::{is_sound, push_tail, SEQ_MAX, TAIL_BYTES};
 /// The format that this library writes, and the newest that it reads.
 pub const FORMAT: u64 = 1;
 
+/// What a reader may be told that it must know, and does: `enc`, values are encrypted. Nothing here
+/// opens them.
+const KNOWN_NEEDS: [&str; 2] = ["[]", "[\"enc\"]"];
+
 /// The first line of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -151,10 +155,14 @@ impl Header {
         })
     }
 
-    /// What a tool that writes the log anew hands on unseen: what is not known here, and what was
-    /// removed or masked.
+    /// What a tool that writes the log anew hands on unseen: what is not known here, what was
+    /// removed or masked, and what a reader must know.
     pub fn kept(&self) -> Vec<Kept> {
-        let removed = [("pruned", &self.pruned), ("redacted", &self.redacted)];
+        let removed = [
+            ("pruned", &self.pruned),
+            ("redacted", &self.redacted),
+            ("need", &self.need),
+        ];
         let removed = removed.into_iter().filter_map(|(name, value)| {
             Some(Kept {
                 behind: "fork".to_owned(),
@@ -170,6 +178,7 @@ impl Header {
             let known = [
                 ("\"pruned\":", &mut self.pruned),
                 ("\"redacted\":", &mut self.redacted),
+                ("\"need\":", &mut self.need),
             ];
             let known = known
                 .into_iter()
@@ -223,7 +232,10 @@ impl Header {
                 self.by
             ));
         }
-        let need = self.need.as_deref().filter(|need| *need != "[]")?;
+        let need = self
+            .need
+            .as_deref()
+            .filter(|need| !KNOWN_NEEDS.contains(need))?;
         Some(format!(
             "it needs {need}, which this library does not know; it was written by {}",
             self.by

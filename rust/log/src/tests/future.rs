@@ -44,6 +44,25 @@ fn what_a_seal_says_in_unknown_fields_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn a_reader_refuses_what_it_does_not_know_and_hands_on_what_others_must_know() {
+    let told = |need: &str| Header::parse(&future(&format!(",\"need\":{need}"))).expect("a header");
+    assert_eq!(told("[\"enc\"]").objection(), None);
+    assert_eq!(told("[]").objection(), None);
+    let objection = told("[\"enc\",\"moon\"]").objection().expect("refused");
+    assert!(
+        objection.contains("it needs [\"enc\",\"moon\"]"),
+        "{objection}"
+    );
+    let mut other = future_header();
+    other.keep(told("[\"enc\"]").kept());
+    assert_eq!(other.need.as_deref(), Some("[\"enc\"]"));
+}
+
+fn future_header() -> Header {
+    Header::parse(&future("")).expect("a header")
+}
+
+#[test]
 fn what_is_handed_on_includes_what_was_removed_and_masked_but_overrules_nothing() {
     let line = future(",\"pruned\":{\"upto\":3},\"redacted\":{\"head\":\"00\"},\"n\":true");
     let header = Header::parse(&line).expect("a header");
