@@ -13,6 +13,7 @@ from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
 from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.clock import Clock, SystemClock
+from tinyagent.runtime.crypto import NEED, Encryption, opened
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import forked_from, open_log_at
@@ -45,6 +46,7 @@ class resume:
             as it was heard; if not given, what the agent's options say.
         accept_loss: go on with a log that was repaired, although records of it are lost. A run
             that the last gap lies in is over: it ends as failed.
+        encryption: as of ``open_log``, for a log that is encrypted.
 
     Raises:
         LogNotFoundError: there is no log. LogOwnedError: another process is writing it.
@@ -65,8 +67,10 @@ class resume:
         durability: Durability = "interval",
         clock: Clock | None = None,
         accept_loss: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
         self._accept_loss = accept_loss
+        self._encryption = encryption
         self._where = where
         self._factory = factory
         self._on_unknown = on_unknown
@@ -85,6 +89,7 @@ class resume:
             durability=self._durability,
             now_us=self._clock.now_us,
             accept_loss=self._accept_loss,
+            encryption=self._encryption,
         )
         try:
             agent = made_by(self._factory, log)
@@ -124,6 +129,7 @@ class fork:
         edit: what shall be different; see ``tinyagent.edits``. It may move the cut.
         into: folder of the fork, beside its parent; None for a fork in memory.
         allow_effects: let tools that may change the world run without an approval each.
+        encryption: as of ``open_log``: the fork of an encrypted log, in a folder, is encrypted.
 
     Attributes:
         plan: where the cut was made, and why it moved.
@@ -144,7 +150,9 @@ class fork:
         log_id: str | None = None,
         durability: Durability = "interval",
         clock: Clock | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
+        self._encryption = encryption
         self._parent = where
         self._into = into
         self._guarded = not allow_effects
@@ -162,8 +170,9 @@ class fork:
         if isinstance(parent, OpenLog):
             parent = parent.store
         if isinstance(parent, str | Path):
-            found = read_log(parent)
-            parent = MemoryLog(meta=found.meta, records=found.records, where=str(parent))
+            found, secret = read_log(parent), self._encryption
+            shown = found.records if secret is None else opened(found, secret.keys)
+            parent = MemoryLog(meta=found.meta, records=shown, where=str(parent))
         stored = list(parent.read())
         records = [as_record(one) for one in stored]
         at = parent.seq if self._at is None else self._at
@@ -177,6 +186,8 @@ class fork:
             if isinstance(parent, MemoryLog) and not isinstance(self._parent, str | Path):
                 raise ValueError(f"{self._into}: a fork of a log in memory can only be in memory")
             _check_place(parent.where, self._into)
+            if NEED in parent.meta.more and self._encryption is None:
+                raise ValueError(f"{parent.where} is encrypted: pass encryption= for its fork")
             self._log = open_log_at(
                 self._into,
                 durability=self._durability,
@@ -184,6 +195,7 @@ class fork:
                 log_id=self._log_id,
                 now_us=self._clock.now_us,
                 fork=left,
+                encryption=self._encryption,
             )
         try:
             self._begin(plan)

@@ -16,9 +16,12 @@ from tinyagent import (
     AgentState,
     FileSink,
     SqliteSink,
+    edits,
+    fork,
     load,
     open_log,
     replay,
+    resume,
 )
 from tinyagent.agent_types import TextContent, UserMessage
 from tinyagent.runtime.archive import archive
@@ -203,3 +206,25 @@ async def test_a_replay_without_the_key_says_which_requests_it_cannot_build_agai
     assert (report.ok, report.requests, report.unverifiable) == (True, 3, 0)
     report = await replay(trip)
     assert (report.ok, report.requests, report.unverifiable) == (True, 0, 3)
+
+
+async def test_a_fork_of_an_encrypted_log_is_encrypted_and_both_are_taken_up_with_the_key(
+    tmp_path: Path, keys: KeyFolder
+) -> None:
+    trip = await recorded(tmp_path / "trip", keys)
+    encryption = Encryption(keys, "user-17")
+    said_there = edits.user_said(f"What else of {SECRET}?")
+    with pytest.raises(ValueError, match="is encrypted"):
+        async with fork(trip, at=2, edit=said_there, into=tmp_path / "child"):
+            pass
+    child = fork(trip, at=2, edit=said_there, into=tmp_path / "child", encryption=encryption)
+    async with child as log:
+        agent = build(log)
+        agent.stream_fn = script(text(f"More of {SECRET}."))
+        await agent.run()
+    assert files_with(tmp_path / "child", SECRET) == []
+    found = load(tmp_path / "child", keys=keys)
+    assert words(found) == [f"What else of {SECRET}?", f"More of {SECRET}."]
+    assert found.replay().ok
+    async with resume(trip, lambda log: build(log), encryption=encryption) as agent:
+        assert said(agent.state.messages[0]) == f"What of {SECRET}?"
