@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 
 from tinyagent.actors.children import agent_machine
+from tinyagent.actors.gate import UNSURE
+from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.actors.state import State
-from tinyagent.events import Conversation, Event, Record, Redactor, kinds as k
+from tinyagent.actors.tools import Tools
+from tinyagent.events import Conversation, Event, Failure, Record, Redactor, kinds as k
 from tinyagent.events.settings import Settings, changed
-from tinyagent.runtime.loops import Machine
+from tinyagent.runtime.loops import Live, Machine, Say
 
 RULE, SCOPE = "redact", "redact_scope"
 """Names under which a session says, among its versions, how its log is masked."""
+UNKNOWN = "The arguments of this call are on record only with masks: it cannot be run again."
 _MASK = re.compile("«secret:[^»]*»")
 
 
@@ -64,6 +68,30 @@ class Shadow:
         is_input = record.event.kind in self._machine.inputs
         if is_input and (decided := self._machine.take(record)):
             self._decided[record.seq] = deque(decided)
+
+
+class UnknowingTools(Tools):
+    """Where the arguments of some calls are not known any more: these are in doubt."""
+
+    def __init__(self, *cast: Any, reopened: Reopened, **how: Any) -> None:
+        super().__init__(*cast, reopened=reopened, **how)
+        self._unknown, self._begun = reopened.unknown, dict(reopened.started)
+
+    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+        """Yield as ``Tools`` does; such a call is not run, whatever it would do, with masks."""
+        event = record.event
+        if not isinstance(event, k.ToolRequested) or event.call_id not in self._unknown:
+            async for item in super().answer(record, say):
+                yield item
+            return
+        if self._children is not None:
+            await self._children.leave(event.call_id)
+        began = self._begun.get(event.call_id)
+        if began is not None and began.attempt < event.attempt:  # a person asked for another
+            yield k.ToolFailed(event.call_id, Failure("invalid", UNKNOWN))
+            return
+        self._begun[event.call_id] = Begun("write", event.attempt)
+        yield k.ToolInDoubt(event.call_id, "stopped", event.attempt, f"{UNKNOWN} {UNSURE}")
 
 
 def shadow_of(redactor: Redactor | None) -> Shadow | None:

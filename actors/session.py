@@ -19,7 +19,14 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
 from tinyagent.actors.curtain import Curtain, first_error
 from tinyagent.actors.hooks import Asked, Hooks
-from tinyagent.actors.masked import Shadow, recorded, shadow_of, unknown_calls, versions_of
+from tinyagent.actors.masked import (
+    Shadow,
+    UnknowingTools,
+    recorded,
+    shadow_of,
+    unknown_calls,
+    versions_of,
+)
 from tinyagent.actors.reopening import Reopened, look_for_open, newer
 from tinyagent.actors.snapshots import Face, Keeper
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
@@ -309,7 +316,7 @@ class Session:
                 reopened=reopened.attempts,
                 keeps_interrupted=self.keeps_interrupted,
             ),
-            Tools(
+            (UnknowingTools if reopened.unknown else Tools)(
                 self._find,
                 self.conversation,
                 contexts,

@@ -16,7 +16,7 @@ import msgspec
 
 from tinyagent.actors.context import Contexts, Ctx, given
 from tinyagent.actors.flag import Flag
-from tinyagent.actors.gate import NOT_RUN, UNSURE, doubt_text
+from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.actors.waiting import Patience, Slots, ended_or
@@ -32,7 +32,6 @@ GRACE_S = 0.05
 its task's."""
 CANCELLED = "Tool execution cancelled"
 DOUBT = f"{CANCELLED}. It may or may not have taken effect."
-UNKNOWN = "The arguments of this call are on record only with masks: it cannot be run again."
 PARALLEL_MAX = 64
 
 
@@ -164,8 +163,6 @@ class Tools:
         self._slots = Slots(parallel_max)
         self._report = report
         self._started = reopened.started if reopened is not None else {}
-        self._unknown = reopened.unknown if reopened is not None else frozenset()
-        self._doubted: set[str] = set()
         self._cancelled = Flag()
 
     def fold(self, record: Record) -> None:
@@ -193,9 +190,6 @@ class Tools:
         if began is not None and began.attempt < event.attempt:
             began = None
         arguments: dict[str, Any] = {}
-        if event.call_id in self._unknown:
-            yield self._not_known(event, began)
-            return
         try:
             tool = self._find(event.name)
             if began is None or "write" not in (began.effect, tool.effect):
@@ -222,14 +216,6 @@ class Tools:
                 yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
                 return
             yield await self._run(record, event, tool, arguments, say)
-
-    def _not_known(self, event: k.ToolRequested, began: Begun | None) -> Event:
-        """Say that nobody knows what the tool is to be run with; it is not run with masks."""
-        if event.call_id in self._doubted:
-            return k.ToolFailed(event.call_id, Failure("invalid", UNKNOWN))
-        self._doubted.add(event.call_id)
-        attempt = began.attempt if began is not None else event.attempt
-        return k.ToolInDoubt(event.call_id, "stopped", attempt, f"{UNKNOWN} {UNSURE}")
 
     def _arguments(
         self, call_id: str, changed: dict[str, Any] | None, tool: Runnable

@@ -116,6 +116,7 @@ def joined(reports: Sequence[Report]) -> Report:
         records=sum(report.records for report in reports),
         matched=sum(report.matched for report in reports),
         requests=sum(report.requests for report in reports),
+        unverifiable=sum(report.unverifiable for report in reports),
         unfinished=sum(report.unfinished for report in reports),
         first_divergence=found[0] if found else None,
         cascade=tuple(found[1:]) if is_loose else (),
