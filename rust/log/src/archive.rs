@@ -71,8 +71,7 @@ impl File {
     /// Whether the segment is sealed, and every line of it is as it was written.
     pub fn is_whole(&self) -> bool {
         let bytes = self.bytes();
-        let first = bytes.split_inclusive(|&b| b == b'\n').next();
-        let Some(header) = first.and_then(Header::parse) else {
+        let Some(header) = header(bytes) else {
             return false;
         };
         let items = scan(bytes, &header.log);
@@ -80,6 +79,29 @@ impl File {
             && matches!(items.last(), Some(Item::Seal(..)))
             && !items.iter().any(|item| matches!(item, Item::Bad(_)))
     }
+}
+
+/// The header that *bytes* start with.
+pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
+    let first = bytes.split_inclusive(|&b| b == b'\n').next();
+    first.and_then(Header::parse)
+}
+
+/// Leaves out what lies before a header that says that all before it was removed on purpose: it
+/// may be there still.
+pub(crate) fn unpruned(mut files: Vec<File>) -> Vec<File> {
+    let mut first = (0, 0);
+    for (at, file) in files.iter().enumerate() {
+        let header = header(file.bytes());
+        let pruned = header.and_then(|header| Some((header.pruned()?.0, header.first)));
+        // Later segments repeat what the first one says.
+        if let Some((upto, _)) = pruned.filter(|(upto, next)| *next == upto + 1 && *upto > first.0)
+        {
+            first = (upto, at);
+        }
+    }
+    files.drain(..first.1);
+    files
 }
 
 /// The name of the file that the segment *name* is in.

@@ -17,6 +17,7 @@
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
 //! - `reader`: a folder or a packed file, read.
+//! - `pruning`: the oldest segments removed on purpose.
 //! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
@@ -42,6 +43,7 @@ mod json;
 pub mod lock;
 pub mod marks;
 pub mod open;
+pub mod pruning;
 pub mod queue;
 pub mod reader;
 pub mod record;

@@ -296,7 +296,7 @@ fn read_segments_once(vfs: &dyn Vfs, below: u64) -> Result<Vec<File>, Failure> {
         let found = files_of(vfs, ordinal, &name).map_err(|error| failed(&name, &error))?;
         files.extend(found);
     }
-    Ok(archive::once(files))
+    Ok(archive::unpruned(archive::once(files)))
 }
 
 /// The segments in the file *name*: one, but of an archive.

@@ -15,6 +15,7 @@ mod histories;
 mod hurt;
 mod integrity;
 mod pauses;
+mod pruned;
 mod rules;
 mod salvage;
 mod snapshots;
