@@ -123,6 +123,7 @@ class Session:
         Raises:
             DivergenceError: today's code decides otherwise than the log says; nothing is written.
             LogVersionError: a newer release wrote what nobody may skip; nothing is written.
+            PrunedLogError: the beginning was removed; nothing is written.
         """
         if self._is_open:
             return

@@ -20,7 +20,8 @@ from tinyagent.actors.reopening import Reopened, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Settled
-from tinyagent.runtime.errors import DivergenceError
+from tinyagent.runtime.chain import pruned_of
+from tinyagent.runtime.errors import DivergenceError, PrunedLogError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
@@ -110,6 +111,7 @@ class Keeper:
 
         Raises:
             DivergenceError: as ``Children.recall``.
+            PrunedLogError: the beginning was removed, and no snapshot stands for it.
         """
         for snapshot, held, stored in self._usable():
             past = self._taken_up(held, stored)
@@ -117,8 +119,11 @@ class Keeper:
                 self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
                 self._seen = len(self._conversation.messages)
                 return past
+        log = self._journal.log
+        if (pruned := pruned_of(log.meta)) is not None:
+            raise PrunedLogError(log.where, pruned.upto, "a session needs what it began with")
         self._machine.state = State()
-        records = self._children.recall(list(self._journal.log.read()))
+        records = self._children.recall(list(log.read()))
         self._remember(records)
         return (reopened(records, self._machine), records) if records else None
 

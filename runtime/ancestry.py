@@ -11,9 +11,15 @@ import msgspec
 LINE_BYTES_MAX = 1 << 20
 
 
+class _Fork(msgspec.Struct):
+    log: str
+    at: int
+
+
 class _Header(msgspec.Struct):
     log: str
     need: list[str] = []
+    fork: _Fork | None = None
 
 
 def segments(folder: Path) -> list[Path]:
@@ -55,6 +61,19 @@ def beside(where: str | Path, log_id: str) -> list[Path]:
         key=lambda other: (other.is_file(), other.name),
     )
     return [other for other in others if log_id in _ids(other)]
+
+
+def children(where: str | Path, log_id: str) -> Iterator[tuple[Path, int]]:
+    """Yield the forks of the log with that id beside *where*, each with its cut, which share
+    some record of it. A packed fork holds what it shares, and is none here.
+    """
+    for other in sorted(Path(where).absolute().parent.iterdir()):
+        first = segments(other)[:1] if other.is_dir() else []
+        for segment in first:
+            with suppress(OSError, msgspec.MsgspecError):
+                fork = msgspec.json.decode(first_line(segment), type=_Header).fork
+                if fork is not None and fork.log == log_id and fork.at:
+                    yield other, fork.at
 
 
 def _ids(place: Path) -> Iterator[str]:

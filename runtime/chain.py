@@ -46,8 +46,11 @@ def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
     """
     from tinyagent._alchemy import chain_over
 
-    fork = meta.fork
+    fork, pruned = meta.fork, pruned_of(meta)
+    if pruned is not None and upto < pruned.upto:
+        raise ValueError(f"log {meta.log}: record {upto} was removed on purpose")
     seq = fork.at if fork is not None and upto >= fork.at else 0
+    seq = pruned.upto if pruned is not None else seq
     head = chain_start(meta, seq)
     wanted = (record for record in records if seq < record.seq <= upto)
     while batch := list(islice(wanted, BATCH_RECORDS)):
@@ -65,10 +68,28 @@ def chain_start(meta: LogMeta, before: int) -> str:
     """Return the chain hash before the first record of *meta*; of a fork at *before* its cut."""
     from tinyagent._alchemy import chain_origin
 
-    fork = meta.fork
+    fork, pruned = meta.fork, pruned_of(meta)
+    if pruned is not None and before == pruned.upto:
+        return pruned.head
     if fork is not None and before == fork.at:
         return fork.head
     return chain_origin(meta.log if fork is None else fork.root or fork.log)
+
+
+class PrunedAt(msgspec.Struct, frozen=True):
+    """The last record that was removed on purpose, and the chain hash there."""
+
+    upto: int
+    head: str
+
+
+def pruned_of(meta: LogMeta) -> PrunedAt | None:
+    """Return what was removed of the log's beginning; None if all is there."""
+    for _, raw in meta.more:
+        name, _, value = raw.partition(":")
+        if name == '"pruned"':
+            return msgspec.json.decode(value, type=PrunedAt)
+    return None
 
 
 def stored_payload(line: bytes) -> bytes:

@@ -17,6 +17,7 @@
     │   ├── RunUnfinishedError    a new run was started before the last one was ended
     │   ├── NotInLogError         the log has no such record, or no request there
     │   ├── ImportedLogError      it was imported: there is nothing to hold a replay against
+    │   ├── PrunedLogError        its beginning was removed on purpose, and is needed for that
     │   ├── ForeignFormatError    what is to be imported is not of that format
     │   ├── CorruptLogError       acknowledged records are damaged or missing
     │   └── ForkedProcessError    appended from a child of fork(2)
@@ -113,6 +114,13 @@ class NotInLogError(LogError):
 
 class ImportedLogError(LogError):
     """The log was imported, so nothing in it was recorded that a replay could be held against."""
+
+
+class PrunedLogError(LogError):
+    """The first records of the log were removed on purpose; what was asked for needs them."""
+
+    def __init__(self, where: str, upto: int, why: str) -> None:
+        super().__init__(f"{where}: records 1..{upto} were removed on purpose (pruned); {why}")
 
 
 class ForeignFormatError(LogError):

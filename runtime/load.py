@@ -149,7 +149,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
     )
     records: list[Stored] = []
     lost: list[LostValue] = []
-    if below is not None and meta.fork is not None and reader.base > meta.fork.at:
+    if below is not None and meta.fork is not None and reader.base == meta.fork.at + 1:
         records, lost = _shared(where, meta.fork, (*below, meta.log))
     _read_own(reader, upto, records, lost)
     return LoadedLog(

@@ -18,6 +18,7 @@ import pytest
 
 from tinyagent.actors.replaying import verify
 from tinyagent.actors.session import Session
+from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import LogError
 from tinyagent.runtime.load import LoadedLog, read_log
@@ -127,7 +128,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
             return
         stored = log.records if isinstance(log, LoadedLog) else log.read()
         records = [as_record(one) for one in stored]
-        if not records:
+        if not records or pruned_of(log.meta) is not None:
             continue
         report = verify(log.where, records)
         if not report.ok:

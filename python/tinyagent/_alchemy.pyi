@@ -151,6 +151,14 @@ def archive_log(path: str | Path) -> list[tuple[str, int, int, int]]:
         LogError: as ``archive``.
     """
 
+def prune_log(path: str | Path, before: int, dry: bool) -> tuple[int, int, int]:
+    """Remove whole segments before record *before*, or say what can be: the last record gone,
+    segments, bytes.
+
+    Raises:
+        LogError: as ``prune``.
+    """
+
 def unpack_archive(packed: bytes, limit: int) -> bytes:
     """What comes out of an archive, or of the start of one: at most *limit* bytes."""
 

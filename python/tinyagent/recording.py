@@ -19,8 +19,9 @@ from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.children import child_of, own, seen_from
 from tinyagent.events.work import Open, OpenWork
 from tinyagent.runtime.causes import Below, Causes
+from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.divergence import Difference, Report, differences
-from tinyagent.runtime.errors import ImportedLogError, NotInLogError
+from tinyagent.runtime.errors import ImportedLogError, NotInLogError, PrunedLogError
 from tinyagent.runtime.load import Damage, decoded
 from tinyagent.runtime.stores import LogMeta, Stored
 
@@ -225,14 +226,17 @@ class Recording:
         list what else differs as its cascade.
 
         Raises:
-            ImportedLogError: nothing of it was recorded here. NotInLogError: there is no record
-                *until*.
+            ImportedLogError: nothing of it was recorded here. PrunedLogError: its beginning was
+                removed. NotInLogError: there is no record *until*.
         """
         if self.meta.origin is not None:
             raise ImportedLogError(
                 f"{self.where}: imported from {self.meta.origin}, not recorded: there is nothing "
                 "to hold a replay against; show, diff, export and fork it"
             )
+        if (pruned := pruned_of(self.meta)) is not None:
+            why = "a replay begins with record 1: it needs a copy from before"
+            raise PrunedLogError(self.where, pruned.upto, why)
         if until is None:
             return verify(self.where, self.records, today, is_loose=is_loose)
         last = self._record(until).seq

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
 from tinyagent.runtime.load import read_shared
 from tinyagent.runtime.stores import (
@@ -120,6 +121,8 @@ class FileLog:
             fork=fork_of(writer.fork),
             more=tuple(writer.more),
         )
+        # What a fork shared may be what was removed of it.
+        self._shares = self.meta.fork if pruned_of(self.meta) is None else None
         self.epoch = writer.epoch
         self.snapshots = Snapshots(self._path, self.meta.log)
         self._recovered = _recovered(writer)
@@ -267,10 +270,11 @@ class FileLog:
             CorruptLogError: acknowledged records are damaged. LogNotFoundError: a fork's parent is
             not beside it.
         """
-        if self.meta.fork is not None and first <= self.meta.fork.at:
-            shared = read_shared(self._path, self.meta.fork)
+        fork = self._shares
+        if fork is not None and first <= fork.at:
+            shared = read_shared(self._path, fork)
             yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
-            first = self.meta.fork.at + 1
+            first = fork.at + 1
             if last is not None and last < first:
                 return
         reader = self._reader()
@@ -294,7 +298,7 @@ class FileLog:
         """
         reader: LogReader | None = None
         shared: list[Stored] = []
-        fork = self.meta.fork
+        fork = self._shares
 
         def read(first: int, count: int) -> list[Stored]:
             nonlocal reader, shared

@@ -176,12 +176,13 @@ def _code(error: Exception) -> int:
         DivergenceError,
         ImportedLogError,
         LogError,
+        PrunedLogError,
     )
 
     match error:
         case RefError() | CycloptsError():
             return 2
-        case RefusedError() | ImportedLogError():
+        case RefusedError() | ImportedLogError() | PrunedLogError():
             return 4
         case CorruptLogError() | DivergenceError():
             return 1

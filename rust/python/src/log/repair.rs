@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_log::archiving::Archived;
 use tinyagent_log::failure::Failure;
+use tinyagent_log::pruning::{prunable, prune};
 use tinyagent_log::record::parse;
 use tinyagent_log::salvage::{Part, Salvage};
 use tinyagent_log::verify::verify;
@@ -102,6 +103,24 @@ pub fn archive_log(
     let made = made.map_err(|failure| raise(py, &failure))?.into_iter();
     let fields = |a: Archived| (a.name, a.segments, a.bytes.0, a.bytes.1);
     Ok(made.map(fields).collect())
+}
+
+/// What can be removed before record *before*, and removes it unless *dry*:
+/// `(upto, segments, bytes)`.
+#[pyfunction]
+pub fn prune_log(
+    py: Python<'_>,
+    path: std::path::PathBuf,
+    before: u64,
+    dry: bool,
+) -> PyResult<(u64, u64, u64)> {
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
+    let found = py.detach(|| match dry {
+        true => prunable(&vfs, before),
+        false => prune(&vfs, before),
+    });
+    let found = found.map_err(|failure| raise(py, &failure))?;
+    Ok((found.upto, found.segments, found.bytes))
 }
 
 /// What comes out of an archive, or of the start of one: at most *limit* bytes.
