@@ -16,8 +16,10 @@ from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Event, Fact, Record, UnknownEvent, kinds as k
 from tinyagent.events.codec import is_same_event
-from tinyagent.runtime.errors import UnexpectedEventError
+from tinyagent.runtime.chain import pruned_of
+from tinyagent.runtime.errors import PrunedLogError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
+from tinyagent.runtime.stores import Log
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -231,6 +233,16 @@ def _is_awaited(request: Record, state: State) -> bool:
         return True
     call = state.calls.get(request.event.call_id)
     return call is not None and call.phase == "open"
+
+
+def check_beginning(log: Log) -> None:
+    """Raise if the first records of *log* were removed on purpose.
+
+    Raises:
+        PrunedLogError: they were.
+    """
+    if (pruned := pruned_of(log.meta)) is not None:
+        raise PrunedLogError(log.where, pruned.upto, "a session needs what it began with")
 
 
 def newer(where: str, record: Record) -> str:

@@ -16,12 +16,11 @@ import msgspec
 
 from tinyagent.actors.children import Children, Told
 from tinyagent.actors.masked import is_apart
-from tinyagent.actors.reopening import Reopened, reopened
+from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Settled
-from tinyagent.runtime.chain import pruned_of
-from tinyagent.runtime.errors import DivergenceError, PrunedLogError
+from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
@@ -120,8 +119,7 @@ class Keeper:
                 self._seen = len(self._conversation.messages)
                 return past
         log = self._journal.log
-        if (pruned := pruned_of(log.meta)) is not None:
-            raise PrunedLogError(log.where, pruned.upto, "a session needs what it began with")
+        check_beginning(log)
         self._machine.state = State()
         records = self._children.recall(list(log.read()))
         self._remember(records)

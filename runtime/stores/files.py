@@ -121,8 +121,6 @@ class FileLog:
             fork=fork_of(writer.fork),
             more=tuple(writer.more),
         )
-        # What a fork shared may be what was removed of it.
-        self._shares = self.meta.fork if pruned_of(self.meta) is None else None
         self.epoch = writer.epoch
         self.snapshots = Snapshots(self._path, self.meta.log)
         self._recovered = _recovered(writer)
@@ -133,6 +131,11 @@ class FileLog:
         self._followers = Followers()
         self.options = LogOptions()
         self._is_notified = False
+
+    @property
+    def _shares(self) -> ForkedFrom | None:
+        """What is read of a parent; nothing if that was removed."""
+        return self.meta.fork if pruned_of(self.meta) is None else None
 
     @property
     def recovered(self) -> Recovered | None:
