@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 class Settings:
     """The settings of an agent. Each counts from the next run on."""
 
-    options: AgentOptions
-
-    def __init__(self, steering_mode: str, follow_up_mode: str) -> None:
-        self._modes = [steering_mode or ONE, follow_up_mode or ONE]
+    def __init__(self, options: AgentOptions) -> None:
+        self.options = options
+        self.stream_fn = options.stream_fn
+        self.get_api_key = options.get_api_key
+        self.session_id = options.session_id
+        self.thinking_budgets = options.thinking_budgets
+        self.on_unknown = options.on_unknown
+        self.on_approval = options.on_approval
+        self._modes = [options.steering_mode or ONE, options.follow_up_mode or ONE]
 
     @property
     def state(self) -> AgentState:

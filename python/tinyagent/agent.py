@@ -139,19 +139,12 @@ class Agent(Running):
         }
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)
-        self.options = opts or AgentOptions()
+        super().__init__(opts or AgentOptions())
         given: Any = self.options.initial_state
         state = AgentState.model_validate(given) if isinstance(given, dict) else given
         state, self._is_copy = own(state or AgentState())
         self._keeper = StateKeeper(state)
         self.clock: Clock = self.options.clock or SystemClock()
-        self.stream_fn = self.options.stream_fn
-        self.get_api_key = self.options.get_api_key
-        self.session_id = self.options.session_id
-        self.thinking_budgets = self.options.thinking_budgets
-        self.on_unknown = self.options.on_unknown
-        self.on_approval = self.options.on_approval
-        super().__init__(self.options.steering_mode, self.options.follow_up_mode)
         self._listeners: dict[Listener, None] = {}
         self._made: Engine | None = None
         self._idle = Idle()
