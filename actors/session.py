@@ -106,8 +106,9 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
+        sinks = (*sinks, *log.options.sinks)
         self._mirrors = Mirrors(
-            log, (*sinks, *log.options.sinks), self._sink_failed, self._sink_behind
+            log, sinks, self._sink_failed, self._sink_behind, self.journal.depths
         )
         self.shadow: Shadow | None = None
         self.journal.join(self.conversation)

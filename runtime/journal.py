@@ -14,6 +14,7 @@ import msgspec
 from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Log
 
 
@@ -76,6 +77,11 @@ class Journal:
         """Post nothing more to *reader*. Unknown readers are ignored."""
         self._readers = tuple(other for other in self._readers if other is not reader)
         self._routes = {}
+
+    def depths(self) -> dict[str, int]:
+        """Return how many records wait in each mailbox, by its name. From any thread."""
+        boxes = [reader for reader in self._readers if isinstance(reader, Mailbox)]
+        return {box.name: len(box) for box in boxes}
 
     def append(
         self, event: Event, *, cause: int = 0, actor: str | None = None, live: object = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from tinyagent.runtime.errors import CorruptLogError, LogError
 from tinyagent.runtime.sinks import Dropped, MirrorSink, Sink, Subscribed
+from tinyagent.runtime.sinks.vitals import Depths, MeasuringSink, Vitals
 from tinyagent.runtime.stores import Log, Stored, as_record
 from tinyagent.runtime.stores.live import release
 
@@ -189,6 +190,7 @@ class Mirrors:
         sinks: Sequence[Sink | Subscribed],
         failed: Failed,
         behind: Behind = _nothing,
+        depths: Depths = dict,
     ) -> None:
         given = [sink if isinstance(sink, Subscribed) else Subscribed(sink) for sink in sinks]
         self.all = [
@@ -203,16 +205,24 @@ class Mirrors:
             )
             for number, each in enumerate(given, 1)
         ]
+        self._vitals = Vitals(log, depths, lambda: {each.name: each.lag for each in self.all})
 
     def start(self) -> None:
         """Feed all of them, from behind their checkpoints on."""
         for subscription in self.all:
             subscription.start()
+        self._show(self._vitals)
 
     async def rest(self, *, grace_s: float | None = GRACE_S) -> None:
         """Let all write what the log has taken, but wait for *grace_s* seconds at most."""
         if self.all:
             await asyncio.gather(*(each.stop(grace_s=grace_s) for each in self.all))
+        self._show(None)
+
+    def _show(self, vitals: Vitals | None) -> None:
+        for each in self.all:
+            if isinstance(each.sink, MeasuringSink):
+                each.sink.watch(vitals)
 
     async def close(self) -> None:
         """Let all write everything that the log has taken, from behind their checkpoints on."""

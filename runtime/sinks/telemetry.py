@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinyagent.events import Record
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.sinks.spans import FIRST_CHUNK, SCHEMA_URL, Spans
 from tinyagent.runtime.sinks.tracing import Link, Span
+from tinyagent.runtime.sinks.vitals import Vitals
 from tinyagent.runtime.stores import LogMeta
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ TOKENS = {
 }
 FIRST = "gen_ai.client.inference.time_to_first_chunk"
 IN_DOUBT = "tinyagent.tool.in_doubt"
+DEPTH, SINK_LAG = "tinyagent.mailbox.depth", "tinyagent.sink.lag"
+BYTES, DURABLE_LAG = "tinyagent.log.bytes", "tinyagent.log.durable_lag"
+ACTOR, SINK = "tinyagent.actor", "tinyagent.sink"
 _LABELS = (
     "gen_ai.provider.name",
     "gen_ai.request.model",
@@ -92,6 +97,8 @@ class OpenTelemetrySink:
         }
         self._first_chunk = meter.create_histogram(FIRST, "s")
         self._in_doubt = meter.create_counter(IN_DOUBT, "{call}")
+        self._bytes = meter.create_counter(BYTES, "By")
+        self._gauges = Gauges(meter)
         self._content = content
         self._since_ns = (SystemClock().now_us() if since_us is None else since_us) * 1000
         self._log = ""
@@ -107,6 +114,10 @@ class OpenTelemetrySink:
             self._cut = meta.fork.at if meta.fork is not None else 0
             self._open = {}
 
+    def watch(self, vitals: Vitals | None) -> None:
+        """Show how the session does that feeds this, whenever somebody collects."""
+        self._gauges.vitals = vitals
+
     def checkpoint(self) -> int:
         """Return the last record taken by this object: a new one reads the log from the start."""
         return self._seq
@@ -114,6 +125,8 @@ class OpenTelemetrySink:
     def write(self, record: Record) -> None:
         """Take *record*: start the spans that it opens, end and send those that it ends."""
         assert self._fold is not None, "begin says which log this is"
+        if record.seq > self._cut and record.at_ns >= self._since_ns:
+            self._bytes.add(len(record.payload))
         opened, ended = self._fold.evolve(record)
         for span in opened if record.seq > self._cut else ():
             self._start(span)
@@ -170,6 +183,37 @@ class OpenTelemetrySink:
                 instrument.record(told[name], labels)
         if span.error == "in_doubt":
             self._in_doubt.add(1, labels)
+
+
+class Gauges:
+    """What is looked up when somebody collects. ``vitals``: of the session to look at, if any."""
+
+    def __init__(self, meter: metrics.Meter) -> None:
+        self.vitals: Vitals | None = None
+        meter.create_observable_gauge(DEPTH, [self._depths], "{record}")
+        meter.create_observable_gauge(SINK_LAG, [self._sinks], "{record}")
+        meter.create_observable_gauge(DURABLE_LAG, [self._durable], "{record}")
+
+    def _depths(self, _: object) -> Iterable[metrics.Observation]:
+        vitals = self.vitals
+        return [] if vitals is None else _observed(vitals.mailboxes(), ACTOR)
+
+    def _sinks(self, _: object) -> Iterable[metrics.Observation]:
+        vitals = self.vitals
+        return [] if vitals is None else _observed(vitals.sinks(), SINK)
+
+    def _durable(self, _: object) -> Iterable[metrics.Observation]:
+        from opentelemetry.metrics import Observation
+
+        vitals = self.vitals
+        lag = None if vitals is None else vitals.durable_lag
+        return [] if lag is None else [Observation(lag)]
+
+
+def _observed(found: Mapping[str, int], label: str) -> list[metrics.Observation]:
+    from opentelemetry.metrics import Observation
+
+    return [Observation(number, {label: name}) for name, number in found.items()]
 
 
 def _linked(link: Link) -> trace.Link:

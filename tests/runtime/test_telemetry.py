@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.recordings import PARIS, REPLAYS, agent
 
-from tinyagent import DerivedIds, OpenTelemetrySink
+from tinyagent import Agent, AgentOptions, DerivedIds, OpenTelemetrySink, tool
 from tinyagent.runtime.sinks.spans import spans_of
-from tinyagent.testing import MakeSink, SinkContract, chat
+from tinyagent.testing import MakeSink, SinkContract, chat, scripted
 from tinyagent.verbs import load, open_log
 
 
@@ -117,7 +118,10 @@ async def test_metrics_are_told_apart_by_names_and_never_by_ids(tmp_path: Path) 
         "gen_ai.client.inference.usage.input_tokens",
         "gen_ai.client.inference.usage.output_tokens",
         "gen_ai.client.inference.usage.cache_read_tokens",
+        "tinyagent.log.bytes",
     }
+    (written,) = found["tinyagent.log.bytes"]
+    assert written.value == sum(len(r.payload) for r in load(tmp_path / "log").records)
     (tokens,) = found["gen_ai.client.inference.usage.input_tokens"]
     assert (tokens.count, tokens.sum) == (2, 20)
     assert dict(tokens.attributes) == {
@@ -128,6 +132,39 @@ async def test_metrics_are_told_apart_by_names_and_never_by_ids(tmp_path: Path) 
     assert dict(tool.attributes) == {"gen_ai.tool.name": "weather"}
     (run,) = found["gen_ai.invoke_agent.duration"]
     assert dict(run.attributes) == {"tinyagent.outcome": "answered"}
+
+
+async def test_a_session_is_measured_while_it_runs(tmp_path: Path) -> None:
+    """What waits where is looked up when somebody collects, here amid a run, in a tool."""
+    collector = Collector()
+    seen: list[dict[str, Any]] = []
+
+    @tool(effect="read")
+    async def measure() -> str:
+        seen.append(await asyncio.to_thread(collector.metrics))
+        return "done"
+
+    async with open_log(tmp_path / "log", sinks=[collector.sink()]) as log:
+        given = Agent(model=scripted(("measure", {}), "Well."), tools=[measure], log=log)
+        await given.run("go")
+    (found,) = seen
+    depths = {p.attributes["tinyagent.actor"]: p.value for p in found["tinyagent.mailbox.depth"]}
+    assert {"agent", "model", "tools", "hooks", "face"} <= depths.keys()
+    assert max(depths.values()) < 10
+    (lag,) = found["tinyagent.sink.lag"]
+    assert lag.attributes == {"tinyagent.sink": "OpenTelemetrySink 1"}
+    assert 0 <= lag.value <= log.seq
+    (durable,) = found["tinyagent.log.durable_lag"]
+    assert 0 <= durable.value <= log.seq
+
+
+async def test_between_runs_nothing_waits_anywhere_and_nothing_is_looked_up() -> None:
+    collector = Collector()
+    given = Agent(AgentOptions(sinks=[collector.sink()]), model=scripted("Hi."))
+    await given.run("go")
+    found = set(collector.metrics())
+    assert "tinyagent.log.bytes" in found
+    assert found.isdisjoint({"tinyagent.sink.lag", "tinyagent.mailbox.depth"})
 
 
 class TestContract(SinkContract):
