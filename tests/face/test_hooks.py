@@ -142,11 +142,7 @@ async def test_what_is_queued_is_heard_too(hook: Any) -> None:
         async for event in run:
             if isinstance(event, k.ToolRequested):
                 agent.steer("wait")
-    assert said(agent) == ["AND THEN", "FIRST", "WAIT"] or said(agent) == [
-        "FIRST",
-        "AND THEN",
-        "WAIT",
-    ]
+    assert said(agent) == ["AND THEN", "FIRST", "WAIT"]
     texts = [extract_text(m) for m in agent.state.messages if isinstance(m, UserMessage)]
     assert texts == ["FIRST", "WAIT", "AND THEN"]
     assert load(agent.log).replay().ok
@@ -397,3 +393,24 @@ async def test_a_hook_is_given_the_context_that_tools_get() -> None:
     hook = Hooks(message=lambda _: found.append(current_ctx().deps), request=lambda _: None)
     await Agent(model=scripted("Hi."), hooks=[hook], deps="the deps").run("hello")
     assert found == ["the deps"]
+
+
+def above(log: Any) -> Agent:
+    """Return an agent with another one below it, each with hooks of its own."""
+    hooks = [Hooks(message=shouted, request=lambda body: None)]
+    below = Agent(model=scripted("Found."), hooks=hooks)
+    tools = [below.as_tool("research", "Finds things.")]
+    model = scripted(("research", {"task": "dig"}), "Done.")
+    return Agent(model=model, tools=tools, hooks=hooks, log=log)
+
+
+async def test_an_agent_below_has_hooks_of_its_own_after_a_crash_too() -> None:
+    whole = above(MemoryLog())
+    await whole.run("go")
+    begun = next(r.seq for r in whole.log.records if r.event.kind == "user.said")
+    for after in range(begun, whole.log.seq):
+        agent = above(cut(whole.log.store, after))
+        assert (await agent.run()).text == "Done.", after
+        assert said(agent) == ["GO", "DIG"], after
+        report = load(agent.log).replay()
+        assert report.ok, (after, report.first_divergence)
