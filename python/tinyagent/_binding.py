@@ -211,7 +211,7 @@ class Binding:
             machine.APPROVAL: self.decisions.on_approval
             or next(filter(None, map(rule_of, self._tools() or ())), None),
             machine.OUTPUT: self.outputs.form,
-            machine.REQUEST: self.seams.see_requests or None,
+            machine.REQUEST: self.seams.sees_requests or None,
         }
         if self._runs_hosts_batch and replaced_execution() is not None:
             # Its function calls the tools and asks their hooks.
@@ -285,6 +285,7 @@ class Binding:
 
     def cancel(self, reason: str = "host") -> None:
         """Ask the run to stop. From any thread."""
+        self.queues.stop()
         self.in_loop(lambda: self.session.cancel(reason))
 
     def in_loop(self, call: Callable[[], object]) -> None:

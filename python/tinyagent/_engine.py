@@ -122,7 +122,8 @@ class Engine:
 
         Raises:
             TypeError: it is no type that an answer can have.
-            Exception: whatever a message hook raised; nothing was said then.
+            Exception: whatever a message hook raised; nothing was said then. RuntimeError: it was
+                stopped before one had answered.
         """
         self._expect(output)
         self._is_watched = is_watched
@@ -134,7 +135,7 @@ class Engine:
                 raise RunUnfinishedError(session.log.where, session.reopened.began)
             return self.binding.run([], show)
         self._adopt()
-        heard = await self.binding.queues.hear(messages)
+        heard = await self.binding.queues.begin(messages)
         inputs = [said(message, "prompt") for message in heard]
         return self.binding.run(inputs or [Live(k.UserContinued(), None)], show)
 

@@ -16,6 +16,8 @@ from tinyagent.actors.tools import GRACE_S
 from tinyagent.agent_types import AgentMessage
 from tinyagent.events import Failure, kinds as k
 
+STOPPED = "the run was stopped before anything was said: a message hook had not answered"
+
 
 class Queues:
     """Messages that wait for their delivery.
@@ -33,6 +35,7 @@ class Queues:
         self._in_loop = in_loop
         self._inbox: deque[tuple[str, AgentMessage]] = deque()
         self._hearing: asyncio.Task[None] | None = None
+        self._asking: asyncio.Future[list[AgentMessage]] | None = None
 
     def put(self, via: str, message: AgentMessage) -> None:
         """Let *message* wait for its delivery. From any thread."""
@@ -68,7 +71,7 @@ class Queues:
             self._hearing = None
 
     def _take(self) -> None:
-        if not self._seams.hear_messages:
+        if not self._seams.hears_messages:
             while self._inbox:
                 self._record(*self._inbox.popleft())
         elif self._inbox and (self._hearing is None or self._hearing.done()):
@@ -83,20 +86,37 @@ class Queues:
             item = self._inbox[0]
             found: list[AgentMessage] = []
             with suppress(Exception):  # it is on record, and the message is dropped
-                found = await self.hear([item[1]])
+                found = await self._hear([item[1]])
             if self._inbox and self._inbox[0] is item:  # nobody took it back
                 self._inbox.popleft()
                 for message in found:
                     self._record(item[0], message)
 
-    async def hear(self, messages: Sequence[AgentMessage]) -> list[AgentMessage]:
-        """Return *messages* as the hooks would have them. That they were asked is on record.
+    def stop(self) -> None:
+        """Stop hearing what a run shall begin with. From any thread."""
+        if self._asking is not None:
+            self._asking.get_loop().call_soon_threadsafe(self._asking.cancel)
+
+    async def begin(self, messages: Sequence[AgentMessage]) -> list[AgentMessage]:
+        """Return *messages*, with which a run begins, as the hooks would have them.
 
         Raises:
-            Exception: whatever a hook raised; that is on record too.
+            RuntimeError: somebody stopped it. Exception: whatever a hook raised.
         """
-        if not messages or not self._seams.hear_messages:
+        if not messages or not self._seams.hears_messages:
             return list(messages)
+        asking = self._asking = asyncio.ensure_future(self._hear(messages))
+        try:
+            await asyncio.wait({asking})
+        finally:
+            asking.cancel()
+            self._asking = None
+        if asking.cancelled():
+            raise RuntimeError(STOPPED)
+        return asking.result()
+
+    async def _hear(self, messages: Sequence[AgentMessage]) -> list[AgentMessage]:
+        """Return *messages* as the hooks would have them. That they were asked is on record."""
         session, journal = self._session, self._session.journal
         asked = journal.append(k.HostAsked(MESSAGE))
         contexts = Contexts(session.log.meta.log, journal.clock, session.signal, session.provided)

@@ -121,12 +121,12 @@ class Seams:
         self._requests = Requests()
 
     @property
-    def hear_messages(self) -> bool:
+    def hears_messages(self) -> bool:
         """Whether a hook wants to see messages."""
         return any(hook.message is not None for hook in self.hooks)
 
     @property
-    def see_requests(self) -> bool:
+    def sees_requests(self) -> bool:
         """Whether a hook wants to see requests."""
         return any(hook.request is not None for hook in self.hooks)
 
