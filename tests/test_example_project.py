@@ -12,7 +12,7 @@ import pytest
 from tests.building import ROOT, built_wheel, run
 
 PROJECT = Path(__file__).with_name("example_project")
-BESIDE = ("pytest", "syrupy", "pytest-asyncio", "pytest-recording")
+BESIDE = ("pytest", "syrupy", "hypothesis", "pytest-asyncio", "pytest-recording")
 FIXTURES = """
 agent_log crash_everywhere crashed echo_model eventlog_snapshot recorded replay_path scripted_model
 sim transcript_snapshot virtual_clock
@@ -54,14 +54,21 @@ def python_in(root: Path) -> Path:
 def run_pytest(root: Path, *arguments: str) -> str:
     """Run the project's tests, where nothing of this tree is in sight."""
     pytest_ = (str(python_in(root)), "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    return run(*pytest_, *arguments, cwd=root / "clerk", PYTHONPATH="", PYTHONDONTWRITEBYTECODE="1")
+    return run(
+        *pytest_,
+        *arguments,
+        cwd=root / "clerk",
+        PYTHONPATH="",
+        PYTHONDONTWRITEBYTECODE="1",
+        HYPOTHESIS_STORAGE_DIRECTORY=str(root / "hypothesis"),
+    )
 
 
 @pytest.mark.slow
 def test_its_tests_pass_on_the_wheel_and_nothing_is_written(project: Path) -> None:
     before = {path: path.read_bytes() for path in project.rglob("clerk/**/*") if path.is_file()}
     said = run_pytest(project)
-    assert "20 passed" in said
+    assert "21 passed" in said
     assert "2 snapshots passed." in said
     after = {path: path.read_bytes() for path in project.rglob("clerk/**/*") if path.is_file()}
     assert after == before

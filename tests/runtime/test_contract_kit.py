@@ -77,6 +77,45 @@ def test_a_store_and_a_sink_that_break_the_contract_are_told_what_was_expected(
     assert re.search(r"At index 6 diff: 8 != 7", said)
 
 
+TRUSTING = """
+import pytest
+from tinyagent.actors.transports import Answer, Failure
+from tinyagent.actors.transports.native import NativeExchange, NativeTransport
+from tinyagent.testing import TransportContract
+
+class Exchange(NativeExchange):
+    async def read(self):
+        try:
+            return await super().read()
+        except Failure:
+            return []
+    def finish(self):
+        return Answer(reason="end")
+
+class Transport(NativeTransport):
+    def open(self, request):
+        return Exchange(self, request)
+
+class TestTrusting(TransportContract):
+    @pytest.fixture
+    def make_transport(self):
+        return Transport
+"""
+
+
+def test_a_transport_that_takes_what_broke_off_for_an_answer_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "test_trusting.py").write_text(TRUSTING)
+    said = run(tmp_path, "-p", "no:asyncio")
+    found = {line.split("::")[2].split(" ")[0] for line in said.splitlines() if "FAILED" in line}
+    assert found == {
+        "test_an_answer_arrives_as_pieces_and_says_how_it_ended",
+        "test_an_answer_that_breaks_off_is_never_taken_for_a_whole_one",
+        "test_one_json_body_is_an_answer_too",
+        "test_a_server_that_falls_silent_in_its_answer_is_given_up",
+    }
+    assert "assert 'end' is None" in said
+
+
 def test_the_contract_builds_lines_by_itself() -> None:
     assert f"{crc32c(b'123456789'):08x}" == "e3069283"
     record = Stored(

@@ -117,6 +117,11 @@ class ScriptedModel(_Playing):
     api: str = "scripted"
     script: Any = None
 
+    @classmethod
+    def of(cls, turns: Sequence[Turn]) -> Self:
+        """Return a model that gives *turns*, as ``strategies.model_turns`` draws them."""
+        return cls(script=Script(turns))
+
     def text(self, said: str) -> Self:
         """Add a turn that says *said*."""
         return self._with(said)
@@ -202,7 +207,7 @@ class _Scripted:
 
     def __call__(self, *turns: Given) -> ScriptedModel:
         """Return a model that gives *turns*, one per call."""
-        return ScriptedModel(script=Script([turn_of(turn) for turn in turns]))
+        return ScriptedModel.of([turn_of(turn) for turn in turns])
 
     def text(self, said: str) -> ScriptedModel:
         """Return a model whose first turn says *said*."""

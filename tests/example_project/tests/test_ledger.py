@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from clerk.agents import build
 from clerk.ledger import Ledger
+from hypothesis import given, settings
 
-from tinyagent import open_log
-from tinyagent.testing import SinkContract, scripted
+from tinyagent import load, open_log
+from tinyagent.testing import SinkContract, scripted, strategies
 
 
 class TestLedger(SinkContract):
@@ -31,3 +33,14 @@ async def test_the_ledger_of_a_run(tmp_path: Path) -> None:
     lines = (tmp_path / "ledger.txt").read_text().splitlines()
     assert lines[0] == "1 session.started"
     assert lines[-1].endswith(" run.ended")
+
+
+@settings(max_examples=25, deadline=None)
+@given(log=strategies.event_logs(build))
+def test_whatever_the_clerk_does_the_ledger_has_a_line_for_each_record(log) -> None:
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "ledger.txt")
+        for record in load(log).records:
+            ledger.write(record)
+        assert ledger.checkpoint() == log.seq
+        assert len((Path(folder) / "ledger.txt").read_text().splitlines()) == log.seq
