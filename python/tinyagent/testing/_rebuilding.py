@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyagent.actors.children import agent_machine
 from tinyagent.actors.reopening import reopened
-from tinyagent.actors.session import Session, agent_machine
+from tinyagent.actors.session import Session
 from tinyagent.actors.state import State
-from tinyagent.events import Event, Record
+from tinyagent.events import Event, Record, kinds as k
+from tinyagent.events.children import own
 from tinyagent.runtime.errors import InvariantError
-from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.stores import Log, as_record
 
 SHARE = 100
@@ -35,8 +36,8 @@ class Rebuilding:
 
         def opened(session: Session) -> None:
             self._open(session)
-            if not isinstance(session.machine, _Forgetful):
-                session.machine = _Forgetful(session, self)
+            if not isinstance(session.machine.step, _Forgetful):
+                session.machine.step = _Forgetful(session, self)
 
         self._set_open(opened)
 
@@ -57,42 +58,37 @@ class Rebuilding:
         setattr(Session, "open", opened)  # noqa: B010 - the one place that all sessions pass
 
 
-class _Forgetful(Machine[State]):
-    """The machine of one session."""
+class _Forgetful:
+    """The step of one session's machine."""
 
     def __init__(self, session: Session, rebuilding: Rebuilding) -> None:
         machine = session.machine
-        super().__init__(
-            machine.name,
-            machine.step,
-            machine.state,
-            inputs=machine.inputs,
-            decisions=machine.decisions,
-        )
+        self._step = machine.step
+        self._kinds = machine.inputs | machine.decisions | {k.LogLost.kind}
         self._log: Log = session.log
         self._rebuilding = rebuilding
         self._taken = 0
         self._records: list[Record] = []
 
-    def take(self, record: Record) -> tuple[Event, ...]:
+    def __call__(self, state: State, record: Record) -> tuple[State, tuple[Event, ...]]:
         """Step on *record*, and forget what this came to if it is time."""
-        decided = super().take(record)
+        state, decided = self._step(state, record)
         self._taken += 1
         if self._rebuilding.is_due(self._taken):
-            self._rebuild(record.seq)
-        return decided
+            state = self._rebuilt(state, record.seq)
+        return state, decided
 
-    def _rebuild(self, seq: int) -> None:
+    def _rebuilt(self, live: State, seq: int) -> State:
         records = self._records
         first = records[-1].seq + 1 if records else 1
-        matter = self.inputs | self.decisions | {"log.lost"}
-        records += [as_record(r) for r in self._log.read(first, seq) if r.kind in matter]
+        more = (stored for stored in own(self._log.read(first, seq)) if stored.kind in self._kinds)
+        records += map(as_record, more)
         fresh = agent_machine()
         reopened(records, fresh)
-        if fresh.state != self.state:
+        if fresh.state != live:
             raise InvariantError(
                 f"{self._log.where}: after record {seq} the agent is in a state that its log does "
-                f"not lead to\n  live      {self.state}\n  from log  {fresh.state}"
+                f"not lead to\n  live      {live}\n  from log  {fresh.state}"
             )
-        self.state = fresh.state
         self._rebuilding.count += 1
+        return fresh.state
