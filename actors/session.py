@@ -217,6 +217,11 @@ class Session:
             raise
         except BaseExceptionGroup as group:
             raise self._failed(group) from None
+        else:
+            self.is_running = False
+            while len(self._mail):  # what came when the curtain had fallen
+                if (late := await self._mail.get()) is not None:
+                    self._own(late)
         finally:
             self.is_running = False
             await self.children.stop()

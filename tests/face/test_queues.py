@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.traces import MODEL, said, script, text
 
-from tinyagent import Agent, AgentOptions, AgentState, ThinkingLevel
+from tinyagent import Agent, AgentOptions, AgentState, ThinkingLevel, load
+from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.testing import scripted
 
 
 def make(*answers: str) -> Agent:
@@ -67,3 +71,28 @@ async def test_the_run_in_progress_keeps_its_prompt_and_level() -> None:
     kinds = [stored.kind for stored in agent.log.read()]
     assert kinds.count("model.requested") == 2
     assert "config.changed" not in kinds
+
+
+class _Late(MemoryLog):
+    """Calls *late*, once, when the end of a run is on record and the run still closes."""
+
+    def __init__(self, late: Callable[[], object]) -> None:
+        super().__init__()
+        self._late = [late]
+
+    def append(self, *record: Any) -> None:
+        super().append(*record)
+        if record[3] == "run.ended" and self._late:
+            asyncio.get_running_loop().call_soon(self._late.pop())
+
+
+async def test_what_is_steered_while_the_run_closes_waits_for_the_next_one() -> None:
+    log = _Late(lambda: agent.steer("Wait!"))
+    agent = Agent(model=scripted("One.", "Two."), log=log)
+    await agent.run("Go.")
+    await agent.run("Again.")
+    kinds = [record.kind for record in log.read()]
+    assert (
+        kinds.index("run.ended") < kinds.index("user.delivered") < kinds.index("model.requested", 9)
+    )
+    assert load(log).replay().ok
