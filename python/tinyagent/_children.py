@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tinyagent._running import Running
 from tinyagent._runs import RunFailedError, RunResult
@@ -90,7 +90,8 @@ class Below:
         What it has not of its own is that of the agent *above*: clock, prices, deps, secrets, and
         who is asked about approvals and doubts.
         """
-        has, of, state = agent.options, above.options, agent.state
+        like = cast("Hosted", agent)  # whose settings may have been assigned since it was made
+        has, of, state = like.options, above.options, like.state
         options = replace(
             has,
             initial_state=AgentState(
@@ -106,10 +107,15 @@ class Below:
             clock=has.clock or above.clock,
             deps=of.deps if has.deps is None else has.deps,
             secrets=has.secrets or of.secrets,
-            **agent.assigned(),
+            stream_fn=like.stream_fn,
+            get_api_key=like.get_api_key,
+            session_id=like.session_id,
+            thinking_budgets=like.thinking_budgets,
+            steering_mode=like.get_steering_mode(),
+            follow_up_mode=like.get_follow_up_mode(),
+            on_unknown=like.on_unknown or above.on_unknown,
+            on_approval=like.on_approval or above.on_approval,
         )
-        options.on_unknown = options.on_unknown or above.on_unknown
-        options.on_approval = options.on_approval or above.on_approval
         self._log = log
         self._agent = agent.made_with(options)
         self._binding = self._agent._engine().binding

@@ -125,10 +125,6 @@ class Running(Settings):
         """Return an agent like this one, with *options*."""
         raise NotImplementedError
 
-    def assigned(self) -> dict[str, Any]:
-        """Return the options that were perhaps assigned to this agent since it was made."""
-        raise NotImplementedError
-
     async def _begun(self, input_data: Input | None, output: Any) -> AsyncGenerator[AgentEvent]:
         """Return a run of the agent, ready to begin.
 

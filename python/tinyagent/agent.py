@@ -372,19 +372,6 @@ class Agent(Running):
         """Return an agent like this one, with *options*."""
         return Agent(options)
 
-    def assigned(self) -> dict[str, Any]:
-        """Return the options that were perhaps assigned to this agent since it was made."""
-        return {
-            "stream_fn": self.stream_fn,
-            "get_api_key": self.get_api_key,
-            "session_id": self.session_id,
-            "thinking_budgets": self.thinking_budgets,
-            "on_unknown": self.on_unknown,
-            "on_approval": self.on_approval,
-            "steering_mode": self.get_steering_mode(),
-            "follow_up_mode": self.get_follow_up_mode(),
-        }
-
     def _engine(self) -> Engine:
         if self._made is None:
             from tinyagent._engine import Engine
