@@ -117,8 +117,8 @@ class Below:
             on_approval=like.on_approval or above.on_approval,
         )
         self._log = log
-        self._agent = agent.made_with(options)
-        self._binding = self._agent._engine().binding
+        self._agent, self._engine = agent.made_with(options)
+        self._binding = self._engine.binding
         self.text = ""
 
     @property
@@ -141,9 +141,8 @@ class Below:
         Raises:
             RunFailedError: it failed.
         """
-        engine = self._agent._engine()
         self._binding.open()
-        if engine.goes_on in ("end", "take up"):
+        if self._engine.goes_on in ("end", "take up"):
             result = await self._agent.run()
         elif any(stored.kind == k.UserSaid.kind for stored in self._log.read()):
             result = self._recorded()
@@ -158,8 +157,8 @@ class Below:
         Raises:
             RunFailedError: it had failed.
         """
-        engine, messages = self._agent._engine(), list(self._agent.state.messages)
-        self._binding.outcome = engine.log.status
+        messages = list(self._agent.state.messages)
+        self._binding.outcome = self._engine.log.status
         last = next((m for m in reversed(messages) if isinstance(m, AssistantMessage)), None)
         log = self._log
         result: RunResult = RunResult(

@@ -121,8 +121,8 @@ class Running(Settings):
 
         return tool_of(self, name, description, effect)
 
-    def made_with(self, options: AgentOptions) -> Running:
-        """Return an agent like this one, with *options*."""
+    def made_with(self, options: AgentOptions) -> tuple[Running, Engine]:
+        """Return an agent like this one, with *options*, and its session."""
         raise NotImplementedError
 
     async def _begun(self, input_data: Input | None, output: Any) -> AsyncGenerator[AgentEvent]:

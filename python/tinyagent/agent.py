@@ -368,9 +368,10 @@ class Agent(Running):
         """Return the configuration that a new log of this agent would start with."""
         return self._engine().configuration()
 
-    def made_with(self, options: AgentOptions) -> Agent:
-        """Return an agent like this one, with *options*."""
-        return Agent(options)
+    def made_with(self, options: AgentOptions) -> tuple[Agent, Engine]:
+        """Return an agent like this one, with *options*, and its session."""
+        made = Agent(options)
+        return made, made._engine()
 
     def _engine(self) -> Engine:
         if self._made is None:
