@@ -13,6 +13,7 @@ from tinyagent.actors.providers.history import Parts
 from tinyagent.actors.providers.hosted import is_hosted
 from tinyagent.actors.replaying import Requests
 from tinyagent.events import Conversation, Record, View, kinds as k
+from tinyagent.events.children import child_of
 
 DIGEST_DIGITS = 16
 
@@ -40,10 +41,14 @@ class Told(NamedTuple):
 
 
 class Series:
-    """The requests of *records*, told one after the other. The list may grow meanwhile."""
+    """The requests of *records*, told one after the other. The list may grow meanwhile.
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    Of one agent: of the main one, or of that below which *child* names.
+    """
+
+    def __init__(self, records: Sequence[Record], child: str = "") -> None:
         self._records = records
+        self._child = child
         self._next = 0
         self._conversation = Conversation()
         self._requests = Requests()
@@ -80,8 +85,10 @@ class Series:
         before: View | None = None
         for at in range(self._next, len(self._records)):
             record = self._records[at]
-            self._conversation.evolve(record)
             self._next = at + 1
+            if child_of(record.actor) != self._child:
+                continue
+            self._conversation.post(record)
             if record.seq == seq:
                 break
             if isinstance(record.event, k.ModelRequested):

@@ -17,12 +17,20 @@ from typing import Any
 import pytest
 from tests.viewer.logs import Written, attacked, long_session, trip
 
-from tinyagent import load, viewer
+from tinyagent import Agent, load, tool, viewer
 from tinyagent.events import kinds as k
+from tinyagent.testing import scripted
 from tinyagent.viewer import PageTooLargeError, to_html
 
 REPLAYS = sorted((Path(__file__).parents[2] / "replays").glob("*.jsonl"))
 TEMPLATE_BYTES_MAX = 60 * 1024
+READER = "agent:main/read#1"
+
+
+@tool(effect="read")
+async def look() -> str:
+    """Look."""
+    return "a page"
 
 
 class Page(HTMLParser):
@@ -232,3 +240,22 @@ def test_more_than_50_mb_is_refused_with_what_to_do() -> None:
 
 def test_an_empty_log_is_a_page_too() -> None:
     assert data_of(to_html(Written().recording()))["items"] == []
+
+
+def test_what_an_agent_below_was_asked_is_held_against_what_it_was_asked_before() -> None:
+    reader = Agent(model=scripted(("look", {}), "Found."), tools=[look])
+    agent = Agent(
+        model=scripted(("read", {"task": "Read."}), "Done."),
+        tools=[reader.as_tool("read", "Reads.")],
+    )
+    agent.run_sync("Go.")
+    data = data_of(to_html(agent.log.recording))
+    asked = [(item["a"], item["s"], item["q"]) for item in data["items"] if "q" in item]
+    before: dict[str, int] = {}
+    assert [actor for actor, _, _ in asked] == ["agent", READER, READER, "agent"]
+    for actor, seq, request in asked:
+        assert (request["d"], request["b"]) == (request["r"], before.get(actor, 0))
+        before[actor] = seq
+    shown = without_script(to_html(agent.log.recording))
+    assert "read#1 begins" in shown
+    assert "read#1  tool look finished" in shown

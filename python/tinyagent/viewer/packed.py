@@ -14,6 +14,7 @@ import msgspec
 from tinyagent.actors.series import Series
 from tinyagent.actors.standing import Walk
 from tinyagent.events import Message, Record, UnknownEvent, kinds as k
+from tinyagent.events.children import child_of
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
 
@@ -84,7 +85,7 @@ class Packer:
         if not isinstance(event, k.ModelDelta) and (patch := self._states.next(record.seq)):
             item["p"] = patch
         if isinstance(event, k.ModelRequested):
-            item["q"] = self._requests.next(record.seq, event)
+            item["q"] = self._requests.next(record, event)
         return item
 
 
@@ -171,25 +172,28 @@ def _damaged(damage: Damage) -> Json:
 
 
 class _Requests:
-    """The requests of a log in rising order, each by what is not in the one before."""
+    """The requests of a log in rising order, each by what is not in its agent's before."""
 
     def __init__(self, records: Sequence[Record], content: bool) -> None:
         self._records = records
-        self._series = Series(records)
+        self._series: dict[str, Series] = {}
         self._ends: dict[int, k.ModelFinished | k.ModelFailed] = {}
         self._seen = 0
         self._content = content
-        self._seq = 0
+        self._before: dict[str, int] = {}
 
-    def next(self, seq: int, event: k.ModelRequested) -> Json:
+    def next(self, record: Record, event: k.ModelRequested) -> Json:
+        seq, name = record.seq, child_of(record.actor)
+        if name not in self._series:
+            self._series[name] = Series(self._records, name)
         try:
-            found = self._series.tell(seq)
+            found = self._series[name].tell(seq)
         except ValueError as error:
             return {"no": f"record {seq}: no request was sent: {error}"}
         end = self._end(seq)
         told: Json = {
             "n": event.n,
-            "b": self._seq,
+            "b": self._before.get(name, 0),
             "m": found.model,
             "d": found.digest,
             "r": end.request if end else "",
@@ -201,7 +205,7 @@ class _Requests:
                 for name, is_list, kept, new in found.fields
             ],
         }
-        self._seq = seq
+        self._before[name] = seq
         return told
 
     def _end(self, seq: int) -> k.ModelFinished | k.ModelFailed | None:
