@@ -18,7 +18,7 @@ import msgspec
 
 from tinyagent.actors import agent, limits
 from tinyagent.actors.closing import close_cut_off
-from tinyagent.actors.context import Provided
+from tinyagent.actors.context import Host, Provided
 from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
@@ -209,11 +209,13 @@ class Children:
         """
         assert isinstance(asked.event, k.ToolRequested)
         call_id = asked.event.call_id
+        if provided.host is None:
+            raise RuntimeError("ctx.run() needs an Agent above: this session has none")
         if call_id in self._left:
             raise RuntimeError(f"call {call_id} is over, and begins no agent any more")
         begun = self._next(call_id) or self._begin(asked, call_id, label)
         begun.claimed = True
-        task = asyncio.create_task(self._play(begun, provided, child, said), name=begun.name)
+        task = asyncio.create_task(self._play(begun, provided.host, child, said), name=begun.name)
         self._playing[begun.name] = _Under(task)
         try:
             return await asyncio.shield(task)
@@ -239,11 +241,10 @@ class Children:
         self._take(record)
         return self._known[started.child]
 
-    async def _play(self, child: _Child, provided: Provided, host_agent: Any, said: Any) -> Any:
+    async def _play(self, child: _Child, host: Host, host_agent: Any, said: Any) -> Any:
         outcome, content, used = "failed", "", {}
         try:
-            assert provided.host is not None
-            playing: Playing = provided.host(host_agent, self._log_of(child), child.limits)
+            playing: Playing = host(host_agent, self._log_of(child), child.limits)
             self._playing[child.name].playing = playing
             try:
                 result = await playing.run(said)
@@ -288,11 +289,14 @@ class Children:
         self._left.add(call_id or "")
         await self._stop(c for c in self._known.values() if call_id in (None, c.call_id))
 
-    async def leave(self, call_id: str) -> None:
-        """End what was begun for a call and is not over: the call is about to end."""
+    async def leave(self, call_id: str, *, is_in_doubt: bool) -> None:
+        """End what was begun for a call and is not over: the call is about to end.
+
+        If that *is_in_doubt*, what waits for a person goes on waiting.
+        """
         await self.stop(call_id)
         for child in self._open():
-            if child.call_id == call_id and not child.waits:
+            if child.call_id == call_id and not (child.waits and is_in_doubt):
                 await self._close(child)
 
     async def settle(self) -> None:

@@ -37,18 +37,21 @@ def no_secret(name: str) -> str:
     raise LookupError(f"no secret is named {name!r}: give the agent secrets={{{name!r}: ...}}")
 
 
+Host = Callable[[Any, ChildLog, dict[str, Any]], Any]
+"""Makes of an agent one that runs below, in a log, within limits: ``actors.children.Playing``."""
+
+
 class Provided(msgspec.Struct, frozen=True):
     """What a host gives its own code beside time and randomness. Never on record.
 
     Attributes:
         deps: whatever it likes. secret: returns a secret by its name, masked from then on.
-        host: makes of an agent of the host one that runs below, in the log that it is given,
-            within limits.
+        host: makes of an agent of its own one that runs below another.
     """
 
     deps: Any = None
     secret: Callable[[str], str] = no_secret
-    host: Callable[[Any, ChildLog, dict[str, Any]], Any] | None = None
+    host: Host | None = None
 
 
 NOTHING = Provided()

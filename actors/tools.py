@@ -180,7 +180,8 @@ class Tools:
         assert isinstance(event, k.ToolRequested)
         async for item in self._call(record, event, say):
             if self._children is not None and not isinstance(item, k.ToolStarted):
-                await self._children.leave(event.call_id)
+                is_in_doubt = isinstance(item, k.ToolInDoubt)
+                await self._children.leave(event.call_id, is_in_doubt=is_in_doubt)
             yield item
 
     async def _call(

@@ -5,6 +5,7 @@ Kinds of a newer release are found here too: their fields are read from the byte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -71,13 +72,18 @@ class OpenWork:
                 self._open.pop(_key(request, record, record.cause), None)
         if event.kind == "run.ended":
             ended = child_of(record.actor)
-            over = [key for key in self._open if key[0] in END_WITH_RUN and key[1] == ended]
-            for key in over:
-                del self._open[key]
+            self._drop(lambda request, owner: request in END_WITH_RUN and owner == ended)
+        elif event.kind == "child.ended":  # what waited for a person waits no more
+            below = f"{field(event, 'child')}/"
+            self._drop(lambda request, owner: f"{owner}/".startswith(below))
         if event.kind in REQUESTS:
             key = _key(event.kind, record, record.seq)
             self._open.pop(key, None)
             self._open[key] = record
+
+    def _drop(self, is_over: Callable[[str, str], bool]) -> None:
+        for key in [key for key in self._open if is_over(str(key[0]), str(key[1]))]:
+            del self._open[key]
 
     def read(self) -> tuple[Open, ...]:
         """Return what is open, in the order in which it was asked for."""

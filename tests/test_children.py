@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from tinyagent import (
     Agent,
@@ -19,13 +21,18 @@ from tinyagent import (
     RunResult,
     ToolDefinitionError,
     current_ctx,
+    open_log,
+    rerun,
     tool,
 )
-from tinyagent.events import kinds as k
+from tinyagent.actors.replaying import verify
+from tinyagent.events import Redactor, kinds as k
 from tinyagent.events.children import child_of
+from tinyagent.masking import masked
 from tinyagent.recording import Recording
 from tinyagent.runtime.sinks.spans import spans_of
 from tinyagent.testing import scripted
+from tinyagent.testing._answered import answers_in
 
 RESEARCH, DIG = "agent:main/research#1", "agent:main/research#1/dig#1"
 
@@ -56,7 +63,7 @@ def build(
     )
     return Agent(
         options,
-        model=scripted(("research", {"task": "Look."}), "Done."),
+        model=scripted(("research", {"task": "Look-it-up."}), "Done."),
         tools=[researcher.as_tool("research", "Looks things up.")],
         log=log,
         **more,
@@ -151,7 +158,7 @@ async def test_the_exact_request_and_the_state_below_are_there() -> None:
     request = recording.request_at(asked.seq)
     assert (request.is_verified, request.n, request.before) == (True, 1, 0)
     assert b"Dig." in request.body
-    assert b"Look." not in request.body
+    assert b"Look-it-up." not in request.body
     standing = recording.state_at(asked.seq)
     phases = {name: state and state.phase for name, state in standing.children.items()}
     assert phases == {RESEARCH: "acting", DIG: "thinking"}
@@ -224,6 +231,38 @@ def test_an_agent_as_a_tool_says_what_it_may_do_to_the_world() -> None:
     assert writing.as_tool("w", "Writes.", effect="write").effect == "write"
     with pytest.raises(ToolDefinitionError, match="effect='much' is none of pure, read"):
         writing.as_tool("w", "Writes.", effect="much")  # type: ignore[arg-type] # on purpose
+
+
+async def test_who_approves_above_is_asked_below_and_without_anybody_the_call_fails() -> None:
+    @tool(effect="write", approval="always", name="note")
+    async def approved(text: str) -> str:
+        return f"noted {text}"
+
+    options = AgentOptions(on_approval=lambda call: call.name == "note")
+    _, recording = await recorded(lowest=approved, options=options)
+    assert recording.every_call["c1~3"].content == "noted x"
+    _, recording = await recorded(lowest=approved)
+    assert outcomes(recording) == [(DIG, "paused"), (RESEARCH, "answered"), ("", "answered")]
+    told = "The agent dig waits for an approval, and nobody is there to give it"
+    assert recording.every_call["c1~2"].content == told
+    assert (recording.open_work, recording.approvals_pending) == ((), [])
+
+
+async def test_a_log_with_agents_below_is_masked_said_again_and_answered_from(
+    tmp_path: Path,
+) -> None:
+    async with open_log(tmp_path / "log") as log:
+        _, recording = await recorded(log=log)
+    redactor = Redactor()
+    redactor.register("word", "Look-it-up.")
+    now = masked(recording.records, redactor)
+    changed = [replaced(r, event=now.get(r.seq, r.event)) for r in recording.records]
+    assert {child_of(r.actor) for r in recording.records if r.seq in now} == {"", RESEARCH}
+    assert verify("masked", changed).ok
+    again = await rerun(tmp_path / "log", build)
+    assert again.diff(recording).is_same
+    answers = list(answers_in(recording))
+    assert len(answers) == 6
 
 
 async def test_outside_of_a_tool_nothing_is_run_below() -> None:

@@ -77,8 +77,15 @@ async def colder(body: dict[str, Any]) -> None:
     body["temperature"] = 0
 
 
+@tool
+async def ask(ctx: Ctx, what: str) -> str:
+    assert_type(await ctx.run(Agent(model=echo()), what), RunResult)
+    return (await ctx.run(Agent(model=echo()), what)).text
+
+
 def build(*, log: OpenLog | None = None) -> Agent:
     tools: list[AgentTool] = [forecast, price]
+    tools.append(Agent(model=echo()).as_tool("echo", "Repeats.", effect="pure"))
     tools.append(pay)
     hooks = [Hooks(message=polite, request=colder), Hooks(append=lambda record: print(record.seq))]
     return Agent(
