@@ -204,6 +204,15 @@ async def steering_and_hooks(log: Log) -> None:
     await planner.prompt("Paris and Rome?")
 
 
+async def agent_below(log: Log) -> None:
+    """An agent runs for a tool of another, and has a tool itself."""
+    forecaster = agent(None, [chat(calls=[PARIS]), chat(text="Fair.")])
+    asked = ("call_a", "forecast", {"task": "Paris, today?"})
+    planner = agent(log, [chat(calls=[asked]), chat(text="Take no coat.")])
+    planner.set_tools([forecaster.as_tool("forecast", "Asks the forecaster.")])
+    await planner.prompt("Do I need a coat?")
+
+
 ALL: dict[str, Play] = {
     play.__name__.replace("_", "-"): play
     for play in (
@@ -218,6 +227,7 @@ ALL: dict[str, Play] = {
         retry,
         abort,
         steering_and_hooks,
+        agent_below,
     )
 }
 

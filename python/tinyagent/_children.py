@@ -87,8 +87,8 @@ class Below:
     ) -> None:
         """Make an agent like *agent*, with a conversation of its own, within what is *left*.
 
-        What it has not of its own is that of the agent *above*: clock, prices, deps, secrets, and
-        who is asked about approvals and doubts.
+        Its time is that of the log. What it has not of its own is that of the agent *above*:
+        prices, deps, secrets, and who is asked about approvals and doubts.
         """
         like = cast("Hosted", agent)  # whose settings may have been assigned since it was made
         has, of, state = like.options, above.options, like.state
@@ -104,7 +104,7 @@ class Below:
             sinks=(),
             limits=_within(has.limits, left),
             prices={**(of.prices or {}), **(has.prices or {})} or None,
-            clock=has.clock or above.clock,
+            clock=above.clock,
             deps=of.deps if has.deps is None else has.deps,
             secrets=has.secrets or of.secrets,
             stream_fn=like.stream_fn,
