@@ -49,8 +49,11 @@ class McpServer:
     """A server that an agent can have among its tools; see ``mcp_server``.
 
     Attributes:
-        name: what the log and errors call it.
+        name: what the log and errors call it. effect: what its tools may do, for who asks before
+            they are known.
     """
+
+    effect: Effect = "write"
 
     def __init__(self, place: Place, terms: Terms) -> None:
         self.name = place.name

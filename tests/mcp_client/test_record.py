@@ -136,6 +136,19 @@ async def test_an_agent_that_was_asked_something_before_its_first_run_knows_its_
     assert call.content == "weather: Oslo"
 
 
+async def test_an_agent_below_another_has_servers_of_its_own(remote: Make) -> None:
+    async with remote(effects={"weather": "read"}) as server:
+        below = Agent(model=scripted.calls("weather", city="Oslo").text("Rain."), tools=[server])
+        model = scripted.calls("ask", task="Weather?").text("It rains.")
+        agent = Agent(model=model, tools=[below.as_tool("ask", "Knows the weather.")])
+        result = await agent.run("Weather?")
+    assert result.text == "It rains."
+    assert [end.content for end in recorded(agent, k.ToolFinished.kind)] == [
+        "weather: Oslo",
+        "Rain.",
+    ]
+
+
 # After a crash
 
 CRASHING = """
