@@ -134,7 +134,11 @@ class McpServer:
         ]
 
     async def _begun(self) -> McpServer:
-        await self.ready()
+        try:
+            await self.ready()
+        except BaseException:
+            await self.aclose()
+            raise
         self._is_fresh = True
         return self
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -43,6 +44,8 @@ def loaded() -> None:
     Raises:
         ModuleNotFoundError: it is not installed; says how to.
     """
+    if "mcp.client.client" in sys.modules:
+        return
     try:
         import_module("mcp.client.client")
         logging.getLogger("mcp").addHandler(logging.NullHandler())  # what matters is on record
@@ -101,18 +104,18 @@ class Connection:
         cursor: str | None = None
         try:
             async with asyncio.timeout(self._place.connect_timeout_s):
-                while len(listed) < TOOLS_MAX:
+                while cursor != "" and len(listed) <= TOOLS_MAX:
                     page = await self._client.list_tools(cursor=cursor)
                     listed += [_listed(tool) for tool in page.tools]
-                    cursor = page.next_cursor
-                    if not cursor:
-                        return listed
+                    cursor = page.next_cursor or ""
         except Exception as error:
             self._closing.set()
             why = f"it does not list its tools: {_told(error)}"
             raise McpServerError(self._place.name, why, self._advice()) from None
-        why = f"it lists more than {TOOLS_MAX} tools"
-        raise McpServerError(self._place.name, why, "another server: no model could choose")
+        if len(listed) > TOOLS_MAX:
+            why = f"it lists more than {TOOLS_MAX} tools"
+            raise McpServerError(self._place.name, why, "another server: no model could choose")
+        return listed
 
     async def call(
         self,
@@ -124,7 +127,8 @@ class Connection:
         """Call a tool. When this is cancelled, the server is told.
 
         Raises:
-            RuntimeError: the server says that it failed, or its answer cannot be read.
+            RuntimeError: it was not called, the server says that the call failed, or its answer
+                cannot be read.
             OutcomeUnknownError: the connection was lost before an answer.
         """
         task = self.loop.create_task(self._call(name, arguments, key, say))
@@ -284,6 +288,8 @@ class Connection:
             say(message or told)
 
         assert self._client is not None
+        if self.is_over:
+            raise RuntimeError(f"MCP server {self._place.name}: not called: {self._why}")
         meta: Any = {KEY: key}
         statuses: list[int] = []
         STATUSES.set(statuses)

@@ -172,9 +172,13 @@ async def test_an_address_that_nobody_listens_at_is_named() -> None:
     )
 
 
-async def test_names_that_the_server_does_not_have_are_refused(piped: Make) -> None:
+async def test_names_that_the_server_does_not_have_are_refused_and_it_is_ended(
+    piped: Make, pids: Pids, env: Env
+) -> None:
     with pytest.raises(McpServerError, match="effects= names what it does not have: wether"):
-        await piped(effects={"wether": "read"})
+        await piped(effects={"wether": "read"}, env=env)
+    [pid] = pids()
+    assert not is_alive(pid)
     with pytest.raises(McpServerError, match="only= names what it does not have: wether"):
         await piped(only=["wether"])
 

@@ -166,6 +166,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_call_that_was_cut_off_by_a_crash_is_in_doubt_and_not_made_again(
     piped: Make, calls: Calls, written: Path, tmp_path: Path
 ) -> None:
