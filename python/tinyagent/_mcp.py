@@ -186,7 +186,7 @@ class McpServer:
         for tool in listed:
             if terms.only is None or tool.name in terms.only:
                 other = found.setdefault(terms.name_of(tool.name), tool)
-                if other is not tool:
+                if other.name != tool.name:
                     why = f"models would know {other.name!r} and {tool.name!r} by one name"
                     raise McpServerError(self.name, why, "only=[...], without one of them")
         return found

@@ -8,6 +8,7 @@ caller by as long as it takes to tell the server that nobody waits any more.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -18,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from tinyagent._mcp_http import STATUSES, bounded
 from tinyagent._mcp_process import END_S, LineTooLongError, Program
-from tinyagent._mcp_shapes import Listed, Place, Said
+from tinyagent._mcp_shapes import Listed, Place, Said, block_of, listed_of
 from tinyagent._version import VERSION
 from tinyagent.actors.gate import UNSURE
 from tinyagent.actors.tools import OutcomeUnknownError
 from tinyagent.actors.transports.failures import public_url
-from tinyagent.agent_types import ImageContent, TextContent
 from tinyagent.runtime.errors import McpServerError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TOOLS_MAX = 1000
 """So many tools of one server are listed."""
 WHY_CHARS_MAX = 300
-"""So much of what a server said at its end is told to a model."""
+"""So much is told of what went wrong."""
 KEY = "tinyagent/idempotency-key"
 """Where a server that takes one finds the key of a call, in the ``_meta`` of the request."""
 _OWNERS: set[asyncio.Task[None]] = set()
@@ -106,7 +106,7 @@ class Connection:
             async with asyncio.timeout(self._place.connect_timeout_s):
                 while cursor != "" and len(listed) <= TOOLS_MAX:
                     page = await self._client.list_tools(cursor=cursor)
-                    listed += [_listed(tool) for tool in page.tools]
+                    listed += [listed_of(tool) for tool in page.tools]
                     cursor = page.next_cursor or ""
         except Exception as error:
             self._closing.set()
@@ -246,8 +246,8 @@ class Connection:
                     try:
                         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                     except ValueError as error:  # it prints to where it should speak
-                        await heard.send(error)
-                    else:
+                        message = _refused(line, error)
+                    if message is not None:
                         await heard.send(SessionMessage(message))
                 self._is_gone = True
             except LineTooLongError as error:
@@ -314,7 +314,7 @@ class Connection:
             raise RuntimeError(f"{name} ran; {told_by} gave an answer amiss: {error}") from None
         except Exception as error:
             raise await self._lost(_told(error)) from None
-        blocks = [_block(block) for block in result.content]
+        blocks = [block_of(block) for block in result.content]
         return Said(blocks, result.structured_content, bool(result.is_error))
 
     def _ended(self, task: asyncio.Task[Said]) -> None:
@@ -323,7 +323,7 @@ class Connection:
             task.exception()  # its caller may have gone
 
     async def _lost(self, why: str = "") -> OutcomeUnknownError:
-        if self._program is not None or not why:
+        if self.is_over or not why:
             await asyncio.wait({self._owner}, timeout=END_S)  # until it is known how it ended
             lines = self._why.splitlines() or [why or "the connection was closed"]
             how = lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
@@ -341,34 +341,18 @@ class Connection:
         return f"whether {where} answers, and whether it is the MCP endpoint itself"
 
 
-def _listed(tool: mcp.Tool) -> Listed:
-    hints = tool.annotations
-    return Listed(
-        tool.name,
-        tool.description or tool.title or "",
-        tool.input_schema,
-        bool(hints and hints.read_only_hint),
-        bool(hints and hints.idempotent_hint),
-    )
+def _refused(line: bytes, error: ValueError) -> Any:
+    """Return an error in the place of an answer that cannot be read; None if *line* is none."""
+    from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 
-
-def _block(block: Any) -> TextContent | ImageContent:
-    """Return what a model is shown of a block of a result."""
-    match block.type:
-        case "text":
-            return TextContent(text=block.text)
-        case "image":
-            return ImageContent(url=f"data:{block.mime_type};base64,{block.data}")
-        case "resource" if hasattr(block.resource, "text"):
-            return TextContent(text=block.resource.text)
-        case "resource":
-            return TextContent(text=f"[{block.resource.uri}: not text, not shown]")
-        case "resource_link":
-            return TextContent(
-                text=f"[{block.name}: {block.uri}] {block.description or ''}".strip()
-            )
-        case kind:
-            return TextContent(text=f"[{kind}: not shown]")
+    try:
+        said: Any = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or "method" in said or not isinstance(said.get("id"), int):
+        return None
+    told = ErrorData(code=PARSE_ERROR, message=f"its answer cannot be read: {_told(error)}")
+    return JSONRPCError(jsonrpc="2.0", id=said["id"], error=told)
 
 
 def _told(error: BaseException) -> str:
@@ -379,4 +363,4 @@ def _told(error: BaseException) -> str:
         return "it took too long"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{os.strerror(error.errno)}: {error.filename}" if error.filename else str(error)
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split())[:WHY_CHARS_MAX] or type(error).__name__

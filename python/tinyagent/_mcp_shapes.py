@@ -75,6 +75,37 @@ class Said(msgspec.Struct, frozen=True):
     is_error: bool
 
 
+def listed_of(tool: Any) -> Listed:
+    """Return a tool of the protocol in our words."""
+    hints = tool.annotations
+    return Listed(
+        tool.name,
+        tool.description or tool.title or "",
+        tool.input_schema,
+        bool(hints and hints.read_only_hint),
+        bool(hints and hints.idempotent_hint),
+    )
+
+
+def block_of(block: Any) -> TextContent | ImageContent:
+    """Return what a model is shown of a block of a result."""
+    match block.type:
+        case "text":
+            return TextContent(text=block.text)
+        case "image":
+            return ImageContent(url=f"data:{block.mime_type};base64,{block.data}")
+        case "resource" if hasattr(block.resource, "text"):
+            return TextContent(text=block.resource.text)
+        case "resource":
+            return TextContent(text=f"[{block.resource.uri}: not text, not shown]")
+        case "resource_link":
+            return TextContent(
+                text=f"[{block.name}: {block.uri}] {block.description or ''}".strip()
+            )
+        case kind:
+            return TextContent(text=f"[{kind}: not shown]")
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How an agent has the tools of a server; see ``mcp_server``."""
 

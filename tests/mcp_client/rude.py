@@ -1,8 +1,12 @@
-"""Servers of our own making that do what no good one does, and of the older protocol."""
+"""Servers of our own making that do what no good one does, and of the older protocol.
+
+As a program, one over its standard streams, whose answer to a call is half a character.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,3 +70,12 @@ def rude(call: Callable[[dict[str, Any]], Reply], refuses: int = 0) -> Generator
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+if __name__ == "__main__":
+    half = {"content": [{"type": "text", "text": "\ud800"}]}
+    for line in sys.stdin:
+        request = json.loads(line)
+        reply = answer(request, lambda asked: told(asked, result=half))[2]
+        if reply:
+            print(reply, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,15 @@ async def test_an_answer_that_is_none_leaves_a_call_in_doubt(reply: Reply, why: 
             end = await outcome(server, "book")
     assert isinstance(end, ToolInDoubt)
     assert str(end.content).startswith(f"MCP server rude was lost during the call: {why}")
+
+
+async def test_an_answer_that_cannot_be_read_is_not_waited_for() -> None:
+    program = Path(__file__).with_name("rude.py")
+    async with mcp_server([sys.executable, str(program)], name="rude") as server:
+        end = await outcome(server, "book")
+    assert isinstance(end, ToolInDoubt)
+    told_so = "MCP server rude was lost during the call: its answer cannot be read: "
+    assert str(end.content).startswith(told_so)
 
 
 async def test_a_request_that_the_server_refuses_has_failed() -> None:
