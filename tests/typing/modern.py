@@ -19,6 +19,7 @@ from tinyagent import (
     Ctx,
     Event,
     Hooks,
+    McpServer,
     ModelDelta,
     ModelFailed,
     ModelFinished,
@@ -37,6 +38,7 @@ from tinyagent import (
     TurnEnded,
     UnknownEvent,
     UserSaid,
+    mcp_server,
     open_log,
     tool,
 )
@@ -165,3 +167,7 @@ async def watch() -> None:
         assert_type(agent.log, OpenLog)
         print(agent.log.tool_calls["c1"].name, agent.log.usage.total_tokens, log.ref)
     assert_type(Agent(model=echo(), tools=[forecast]).run_sync("Hello"), RunResult)
+    async with mcp_server("notes --all", effects={"read": "read"}) as notes:
+        assert_type(notes, McpServer)
+        print(notes.tools[0].server)
+        Agent(model=echo(), tools=[forecast, notes, await mcp_server("https://example.com/mcp")])
