@@ -120,6 +120,31 @@ def read_own(where: str | Path) -> LoadedLog:
     return _read(Path(where), None, None)
 
 
+def read_behind(log: LoadedLog) -> LoadedLog | None:
+    """Return *log* as it is now, with those records alone that were written since it was read.
+
+    It is a log of files. None if somebody opened it to append meanwhile: what was read, but never
+    acknowledged, may be gone, so it is to be read anew.
+
+    Raises:
+        LogError: as ``read_log``.
+    """
+    from tinyagent._alchemy import LogReader
+
+    reader = LogReader(log.where)
+    if (reader.log, reader.epoch) != (log.meta.log, log.epoch):
+        return None
+    records: list[Stored] = []
+    lost = list(log.damage.lost_values) if log.damage is not None else []
+    _read_own(reader, None, records, lost, behind=log.seq)
+    return msgspec.structs.replace(
+        log,
+        records=records,
+        durable_seq=reader.durable_seq,
+        damage=_damage(reader, log.where, tuple(lost), _lost_records([*log.records, *records])),
+    )
+
+
 def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
     """Return the records that the fork in the folder *where* shares with its parent.
 
@@ -165,9 +190,13 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
 
 
 def _read_own(
-    reader: LogReader, upto: int | None, records: list[Stored], lost: list[LostValue]
+    reader: LogReader,
+    upto: int | None,
+    records: list[Stored],
+    lost: list[LostValue],
+    behind: int = 0,
 ) -> None:
-    seq = 0
+    seq = behind
     while batch := reader.batch(seq + 1, BATCH_RECORDS):
         for row in batch:
             seq, missing = row[0], row[-1]

@@ -57,24 +57,23 @@ def test_wrong_use_is_told(run: Run, argv: list[str], told: str) -> None:
     assert (code, out, told in err) == (2, "", True), err
 
 
-async def test_records_are_seen_as_they_come_and_a_line_that_is_not_whole_is_waited_for(
+def test_records_are_seen_as_they_come_and_a_line_that_is_not_whole_is_waited_for(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log" / "00000001.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"".join(LINES[:4]) + LINES[4][:30])
     seen = arriving(path.parent, 1)
-    first, _ = await anext(seen)
+    first, _ = next(seen)
     assert [record.seq for record in first] == [2, 3]
     with path.open("ab") as file:
         file.write(LINES[4][30:] + LINES[5] + LINES[6][:-1])
-    second, _ = await asyncio.wait_for(anext(seen), 30)
+    second, _ = next(seen)
     assert [record.seq for record in second] == [4, 5]
     with path.open("ab") as file:
         file.write(LINES[6][-1:])
-    third, _ = await asyncio.wait_for(anext(seen), 30)
+    third, _ = next(seen)
     assert [record.seq for record in third] == [6]
-    await seen.aclose()  # type: ignore[attr-defined] # it is a generator
 
 
 def test_what_is_not_yet_durable_is_told(tmp_path: Path, run: Run) -> None:

@@ -124,12 +124,13 @@ class Chromium:
             case _:
                 pass
 
-    def open(self, page: Path, place: str = "") -> None:
-        """Show *page* at *place* of its own, and return when its script is through."""
+    def open(self, page: Path | str, place: str = "") -> None:
+        """Show *page*, a file or an address, at *place*; return when its script is through."""
         for heard in (self.asked, self.said, self.dialogs):
             heard.clear()
         self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=page.as_uri() + place)
+        address = page.as_uri() if isinstance(page, Path) else page
+        self.call("Page.navigate", url=address + place)
         # In the page, and again and again: what waits in a page that goes away is never answered.
         ready = "document.documentElement?.dataset.ready === 'yes'"
         looked = f"new Promise((done) => setTimeout(() => done({ready}), 10))"

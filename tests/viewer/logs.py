@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tinyagent.events import Fact, encode, kinds as k
 from tinyagent.recording import Recording
+from tinyagent.runtime.load import LoadedLog
+from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.stores import LogMeta, Stored
 
 START_US = 1_767_225_600_000_000
@@ -110,6 +113,15 @@ class Written:
         )
         return self.add(ended, requested, after_ms=took_ms)
 
+    def write(self, path: Path) -> None:
+        """Write it as a packed log."""
+        meta = LogMeta(log=self.log, name=self.name)
+        durable = len(self.stored)
+        read = LoadedLog(
+            where="", meta=meta, records=self.stored, durable_seq=durable, at_us=START_US
+        )
+        write_packed(read, path)
+
     def recording(self) -> Recording:
         """Return the log, read."""
         return Recording("written", LogMeta(log=self.log, name=self.name), self.stored, None)
@@ -125,6 +137,11 @@ def tool(name: str, description: str, effect: Any = "read", **properties: str) -
 
 
 def long_session(turns: int) -> Recording:
+    """Return what ``long_log`` returns, read."""
+    return long_log(turns).recording()
+
+
+def long_log(turns: int) -> Written:
     """Return a log of *turns* model calls, each but the last with one call of a tool."""
     log = Written("long")
     log.start("You look things up.", tool("look_up", "Looks something up.", topic="string"))
@@ -139,7 +156,7 @@ def long_session(turns: int) -> Recording:
     done = log.answer(log.ask(cause), "That was everything.")
     log.add(k.TurnEnded(n=turns), done)
     log.add(k.RunEnded(outcome="answered"), done)
-    return log.recording()
+    return log
 
 
 def trip() -> Recording:

@@ -35,6 +35,7 @@ COMMANDS = {
     "export": "a log as a page, as text, as what other programs read",
     "import": "sessions of other programs as logs, known to be imported",
     "stats": "calls, failures, durations and tokens by model, tool or day",
+    "serve": "the sessions of a folder in a browser, also while they are written",
     "doctor": "whether what is installed fits together, and whether logs are safe",
     "schema": "the JSON schema of an event, or of what --json prints",
     "completion": "a script that lets a shell complete commands and options",

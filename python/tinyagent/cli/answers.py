@@ -221,6 +221,14 @@ class Stats(Answer, kw_only=True, tag="tinyagent.stats/1"):
     rows: list[Share]
 
 
+class Serve(Answer, kw_only=True, tag="tinyagent.serve/1"):
+    """Where the sessions of a folder are served. ``url`` holds the token that opens them."""
+
+    dir: str
+    url: str
+    port: int
+
+
 class Doctor(Answer, kw_only=True, tag="tinyagent.doctor/1"):
     """How the installation and the folder of logs are."""
 
@@ -269,6 +277,6 @@ ANSWERS: dict[str, type[Answer]] = {
             Export,
             Import,
         ),
-        *(Stats, Doctor, Completion, Demo, Schema, Error),
+        *(Stats, Serve, Doctor, Completion, Demo, Schema, Error),
     )
 }

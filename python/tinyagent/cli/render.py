@@ -119,7 +119,7 @@ def answer(document: msgspec.Struct) -> None:
     encoding = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
     if encoding != "utf8":
         text = _SPECIAL.sub(lambda found: _in_json(found[0]), text)
-    print(text)
+    print(text, flush=True)
 
 
 def as_json(told: object) -> str:

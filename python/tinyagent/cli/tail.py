@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import msgspec
@@ -63,26 +63,27 @@ def run(
     if (follow or until_end) and not (until_end and _is_end(records)):
         sys.stdout.flush()
         last = records[-1].seq if records else 0
-        asyncio.run(_follow(place.path, last, common, is_jsonl=jsonl, until_end=until_end))
+        _follow(place.path, last, common, is_jsonl=jsonl, until_end=until_end)
     return 0
 
 
-async def _follow(
+def _follow(
     where: str | Path, last: int, common: Common, *, is_jsonl: bool, until_end: bool
 ) -> None:
-    async for records, durable in arriving(where, last):
+    for records, durable in arriving(where, last):
         _print(records, durable, common, is_jsonl=is_jsonl)
         sys.stdout.flush()
         if until_end and _is_end(records):
             return
 
 
-async def arriving(where: str | Path, last: int) -> AsyncIterator[tuple[list[Record], int]]:
+def arriving(where: str | Path, last: int) -> Iterator[tuple[list[Record], int]]:
     """Yield the records behind *last* as they come, each time with the last one that is durable.
 
     A line that is not whole is waited for; so is a log of which the next segment is just made.
     """
     before: object = None
+    never = Event()  # no loop of asyncio: an interrupt while one starts or ends is complained of
     while True:
         now = _sizes(where)
         if now != before or now is None:
@@ -92,7 +93,7 @@ async def arriving(where: str | Path, last: int) -> AsyncIterator[tuple[list[Rec
                 last = new[-1].seq
                 yield new, loaded.durable_seq
             before = now
-        await asyncio.sleep(LOOK_S)
+        never.wait(LOOK_S)
 
 
 def _sizes(where: str | Path) -> list[tuple[str, int]] | None:

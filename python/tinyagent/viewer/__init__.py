@@ -15,7 +15,7 @@ import html
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tinyagent._visible import visible
 from tinyagent.runtime.errors import LogError
@@ -55,7 +55,7 @@ def to_html(
     data = gzip.compress(packed(recording, with_deltas, content, last), 9, mtime=0)
     data = data[:9] + b"\xff" + data[10:]  # the system that packed it, which nobody asks for
     fills = {
-        "«policy»": policy(),
+        "«policy»": policy(_script(), _style()),
         "«title»": html.escape(visible(recording.meta.name or recording.ref)),
         "«transcript»": html.escape("\n".join(transcript(recording, content, last))),
         "«data»": base64.b64encode(data).decode(),
@@ -70,23 +70,58 @@ def to_html(
     return whole
 
 
-def policy() -> str:
-    """Return the content security policy of every page."""
+def served_page(kind: Literal["log", "sessions"]) -> tuple[bytes, str]:
+    """Return the page of a server, which fetches what it shows, and its policy."""
+    scripts = [_source("served.js"), _script() if kind == "log" else _source("sessions.js")]
+    allowed = policy(*scripts, _style(), connects=True)
+    fills = {
+        "«policy»": allowed,
+        "«title»": "Sessions",
+        "«transcript»": "This page needs its script.",
+        "«data»": "",
+    }
+    before, _, behind = _template().partition(f"<script>{_script()}</script>")
+    whole = "".join([before, *(f"<script>{code}</script>\n" for code in scripts), behind])
+    page = "".join(fills.get(piece, piece) for piece in _MARK.split(whole))
+    return page.encode(), f"{allowed}; frame-ancestors 'none'"
+
+
+def policy(*code: str, connects: bool = False) -> str:
+    """Return the content security policy of a page: scripts, then the style.
+
+    *connects*: it may ask the server that it came from.
+    """
+    *scripts, style = (f"'{_hash(each)}'" for each in code)
+    asks = "connect-src 'self'; " if connects else ""
     return (
-        f"default-src 'none'; script-src '{_hash('script')}'; style-src '{_hash('style')}'; "
+        f"default-src 'none'; {asks}script-src {' '.join(scripts)}; style-src {style}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-@cache
 def _template() -> str:
+    return _source("viewer.html")
+
+
+@cache
+def _source(name: str) -> str:
     # A browser reads every end of line as \n, and hashes what it read.
-    text = Path(__file__).with_name("viewer.html").read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n")
+    return Path(__file__).with_name(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
-def _hash(tag: str) -> str:
-    """Return the hash of the one element of the template that has *tag* and no attribute."""
+def _script() -> str:
+    return _inside("script")
+
+
+def _style() -> str:
+    return _inside("style")
+
+
+def _inside(tag: str) -> str:
+    """Return the code of the one element of the template that has *tag* and no attribute."""
     _, _, rest = _template().partition(f"<{tag}>")
-    code, _, _ = rest.partition(f"</{tag}>")
+    return rest.partition(f"</{tag}>")[0]
+
+
+def _hash(code: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

@@ -1,0 +1,231 @@
+"""The sessions of a folder, read-only, for a browser on this machine.
+
+The pages hold nothing of a log; their script fetches it, with a token from the address, which is
+behind the ``#`` and so is never sent by itself, nor kept by a browser as a cookie that other
+ports of this machine would get. A request must name this server as its host and, if it has an
+origin, as that; so a page from elsewhere reaches nothing, even if its name leads here.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import sys
+from collections import OrderedDict
+from hmac import compare_digest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from tinyagent.cli.refs import headers
+from tinyagent.cli.summary import Summary, summary_of
+from tinyagent.runtime.errors import LogError
+from tinyagent.verbs import load
+from tinyagent.viewer import served_page
+from tinyagent.viewer.served import ServedLog, sizes
+
+HOST = "127.0.0.1"
+LOGS_MAX = 4
+"""So many logs are kept in memory, those that were asked for last."""
+IDLE_S = 60
+"""A connection on which nothing is asked for so long is closed."""
+PATH_BYTES_MAX = 4096
+_RANGE = re.compile(r"(?:from=(\d{1,11}))?", re.ASCII)
+
+
+class NotServedError(Exception):
+    """The request is refused: ``status`` and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Site:
+    """What is served of *folder*: names of logs to what they say. No other path is looked at."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._logs: OrderedDict[str, ServedLog] = OrderedDict()
+        self._summaries: dict[str, tuple[object, Summary]] = {}
+
+    def sessions(self) -> bytes:
+        """Return a line for each log, the newest first, and which cannot be read."""
+        unreadable: dict[str, str] = {}
+        logs: list[dict[str, Any]] = []
+        with self._lock:
+            for name, path in self._places().items():
+                try:
+                    told = msgspec.to_builtins(self._summary(name, path))
+                    logs.append({**told, "where": name})
+                except (LogError, OSError) as error:
+                    unreadable[name] = f"{type(error).__name__}: {error}"
+        logs.sort(key=lambda log: log["at_ns"], reverse=True)
+        return msgspec.json.encode(
+            {"dir": self._folder.name, "logs": logs, "unreadable": unreadable}
+        )
+
+    def part(self, name: str, first: int) -> bytes:
+        """Return the items of the log *name* from number *first* on.
+
+        Raises:
+            NotServedError: there is no such log. LogError: it cannot be read.
+        """
+        path = self._places().get(name)
+        if path is None:
+            raise NotServedError(404, f"no log {name!r} here")
+        with self._lock:
+            log = self._logs.pop(name, None) or ServedLog(path)
+            self._logs[name] = log
+            while len(self._logs) > LOGS_MAX:
+                self._logs.popitem(last=False)
+        return log.part(first)
+
+    def _places(self) -> dict[str, Path]:
+        inside = self._folder.resolve()
+        return {
+            path.name: path
+            for path, _ in headers(self._folder)
+            if path.resolve().is_relative_to(inside)  # a link leads where it will
+        }
+
+    def _summary(self, name: str, path: Path) -> Summary:
+        now = sizes(path)
+        before, told = self._summaries.get(name, (None, None))
+        if told is None or before != now or told.status == "running":
+            told = summary_of(load(path))
+            self._summaries[name] = now, told
+        return told
+
+
+class Server(ThreadingHTTPServer):
+    """Serves *folder* on a port of the loopback interface; 0: any that is free.
+
+    Attributes:
+        token: what a request for a log must carry. url: where a browser begins.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = sys.platform != "win32"
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__((HOST, port), _Handler)
+        self.token = base64.urlsafe_b64encode(os.urandom(24)).decode()
+        self.site = Site(folder)
+        self.port = int(self.server_address[1])
+        self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
+
+    @property
+    def url(self) -> str:
+        """The address with its token."""
+        return f"http://{HOST}:{self.port}/#token={self.token}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing where a browser just went away."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "tinyagent"
+    sys_version = ""
+    timeout = IDLE_S
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride] # whose handler this is
+
+    def do_GET(self) -> None:
+        try:
+            self._check()
+            self._give(*self._found())
+        except NotServedError as error:
+            self._refuse(error.status, str(error))
+        except LogError as error:
+            self._refuse(500, f"{type(error).__name__}: {error}")
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse a request that is no GET, or none at all."""
+        self.close_connection = True  # a body may follow, which nobody reads
+        is_other = code == 501
+        why = "only GET: nothing is changed here" if is_other else message or "no HTTP request"
+        self._refuse(405 if is_other else code, why)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: standard output is for the address."""
+
+    def _check(self) -> None:
+        """Refuse what another page may have sent, or another name than this server's.
+
+        Raises:
+            NotServedError: it did.
+        """
+        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
+            raise NotServedError(421, "this is not the host that was asked for")
+        origins = self.headers.get_all("Origin", [])
+        if any(origin.removeprefix("http://") not in self.server.hosts for origin in origins):
+            raise NotServedError(403, "asked by a page of another origin")
+        if self.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+            raise NotServedError(403, "asked by a page of another site")
+        if len(self.path) > PATH_BYTES_MAX:
+            raise NotServedError(414, "the path is too long")
+
+    def _found(self) -> tuple[str, bytes, str]:
+        """Return type, bytes and policy of what was asked for.
+
+        Raises:
+            NotServedError: there is no such thing, or it was asked for without the token.
+        """
+        path, query = urlsplit(self.path)[2:4]
+        match [unquote(step) for step in path.split("/")[1:]]:
+            case [""]:
+                return "text/html; charset=utf-8", *served_page("sessions")
+            case ["log", _]:
+                return "text/html; charset=utf-8", *served_page("log")
+            case ["api", "sessions"]:
+                self._authorize()
+                return "application/json", self.server.site.sessions(), ""
+            case ["api", "log", name]:
+                self._authorize()
+                if (asked := _RANGE.fullmatch(query)) is None:
+                    raise NotServedError(400, "from=N: the items from number N on")
+                return "application/json", self.server.site.part(name, int(asked[1] or 0)), ""
+            case _:
+                raise NotServedError(404, "there is nothing here")
+
+    def _authorize(self) -> None:
+        given = self.headers.get("Authorization", "").encode()
+        if not compare_digest(given, f"Bearer {self.server.token}".encode()):
+            raise NotServedError(401, "the token is missing or wrong: use the address as printed")
+
+    def _refuse(self, status: int, why: str) -> None:
+        self._give("application/json", msgspec.json.encode({"error": why}), "", status)
+
+    def _give(self, kind: str, body: bytes, policy: str, status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", policy or "default-src 'none'; frame-ancestors 'none'"),
+            *_ALWAYS,
+            *([("Allow", "GET")] if status == 405 else []),
+            *([("Connection", "close")] if self.close_connection else []),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+_ALWAYS = (
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
