@@ -12,14 +12,15 @@ from tinyagent.actors.asked import common
 from tinyagent.actors.providers.history import Parts
 from tinyagent.actors.providers.hosted import is_hosted
 from tinyagent.actors.replaying import Requests
-from tinyagent.events import Conversation, Record, View, kinds as k
+from tinyagent.events import Record, View, kinds as k
 from tinyagent.events.children import child_of
+from tinyagent.events.conversations import Conversations
 
 DIGEST_DIGITS = 16
 
 
 class Field(NamedTuple):
-    """A top-level field of a body. *kept* of its items are those of the body told before."""
+    """A top-level field of a body. *kept* of its items are those of the agent's body before."""
 
     name: str
     is_list: bool
@@ -30,7 +31,8 @@ class Field(NamedTuple):
 class Told(NamedTuple):
     """A request; what has the name of a field of ``RequestAt`` is that.
 
-    ``size`` is that of the body, in bytes. ``fields`` are held against the body told before.
+    ``size`` is that of the body, in bytes. ``fields`` are held against the body told before, of
+    the same agent.
     """
 
     model: dict[str, Any]
@@ -43,28 +45,51 @@ class Told(NamedTuple):
 class Series:
     """The requests of *records*, told one after the other. The list may grow meanwhile.
 
-    Of one agent: of the main one, or of that below which *child* names.
+    Those of each agent in the log are a series of their own.
     """
 
-    def __init__(self, records: Sequence[Record], child: str = "") -> None:
+    def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
-        self._child = child
         self._next = 0
-        self._conversation = Conversation()
+        self._conversations = Conversations()
+        self._agents: dict[str, _Agent] = {}
+
+    def tell(self, record: Record) -> Told:
+        """Return the request of the ``model.requested`` *record*, behind the last that was told.
+
+        Raises:
+            ValueError: nothing could be sent.
+        """
+        while self._next < len(self._records):
+            passed = self._records[self._next]
+            self._next += 1
+            conversation = self._conversations.evolve(passed)
+            if passed.seq == record.seq:
+                break
+            if isinstance(passed.event, k.ModelRequested):
+                self._agent(passed).before = conversation.asked
+        return self._agent(record).tell(self._conversations.of(record).asked)
+
+    def _agent(self, record: Record) -> _Agent:
+        return self._agents.setdefault(child_of(record.actor), _Agent())
+
+
+class _Agent:
+    """The requests of one agent. ``before``: one that was passed by, and not told."""
+
+    def __init__(self) -> None:
+        self.before: View | None = None
         self._requests = Requests()
         self._body = _Body()
         self._fault: ValueError | None = ValueError("there is no request before")
         self._is_first = True
 
-    def tell(self, seq: int) -> Told:
-        """Return the request of ``model.requested`` *seq*, behind the last one that was told.
-
-        Raises:
-            ValueError: nothing could be sent.
-        """
-        if (before := self._go(seq)) is not None:
-            self._build(before)
-        was_sent, asked, body = self._fault is None, self._conversation.asked, self._body
+    def tell(self, asked: View) -> Told:
+        """Return what *asked* makes of a request."""
+        if self.before is not None:
+            self._build(self.before)
+            self.before = None
+        was_sent, body = self._fault is None, self._body
         self._build(asked)
         if self._fault is not None:
             raise self._fault
@@ -76,24 +101,6 @@ class Series:
             unchanged_prefix=body.prefix if was_sent else 0,
             fields=body.fields(is_whole=is_first),
         )
-
-    def _go(self, seq: int) -> View | None:
-        """Take in the records up to *seq*; return what the last request before it asked, if any.
-
-        One that was told is not returned.
-        """
-        before: View | None = None
-        for at in range(self._next, len(self._records)):
-            record = self._records[at]
-            self._next = at + 1
-            if child_of(record.actor) != self._child:
-                continue
-            self._conversation.post(record)
-            if record.seq == seq:
-                break
-            if isinstance(record.event, k.ModelRequested):
-                before = self._conversation.asked
-        return before
 
     def _build(self, asked: View) -> None:
         self._fault = None

@@ -21,11 +21,6 @@ def is_hosted(asked: View) -> bool:
     return asked.settings.options.get("source") == HOSTED
 
 
-def described(asked: View) -> bytes:
-    """Return *asked* as JSON: settings in full, each message as it is."""
-    return Description().parts(asked).whole()
-
-
 class Description:
     """Says what is asked, call by call; a conversation that grew costs what is new in it."""
 

@@ -14,7 +14,6 @@ import msgspec
 from tinyagent.actors.series import Series
 from tinyagent.actors.standing import Walk
 from tinyagent.events import Message, Record, UnknownEvent, kinds as k
-from tinyagent.events.children import child_of
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
 
@@ -172,28 +171,26 @@ def _damaged(damage: Damage) -> Json:
 
 
 class _Requests:
-    """The requests of a log in rising order, each by what is not in its agent's before."""
+    """The requests of a log in rising order, each by what is not in the agent's one before."""
 
     def __init__(self, records: Sequence[Record], content: bool) -> None:
         self._records = records
-        self._series: dict[str, Series] = {}
+        self._series = Series(records)
         self._ends: dict[int, k.ModelFinished | k.ModelFailed] = {}
         self._seen = 0
         self._content = content
         self._before: dict[str, int] = {}
 
     def next(self, record: Record, event: k.ModelRequested) -> Json:
-        seq, name = record.seq, child_of(record.actor)
-        if name not in self._series:
-            self._series[name] = Series(self._records, name)
+        seq = record.seq
         try:
-            found = self._series[name].tell(seq)
+            found = self._series.tell(record)
         except ValueError as error:
             return {"no": f"record {seq}: no request was sent: {error}"}
         end = self._end(seq)
         told: Json = {
             "n": event.n,
-            "b": self._before.get(name, 0),
+            "b": self._before.get(record.actor, 0),
             "m": found.model,
             "d": found.digest,
             "r": end.request if end else "",
@@ -205,7 +202,7 @@ class _Requests:
                 for name, is_list, kept, new in found.fields
             ],
         }
-        self._before[name] = seq
+        self._before[record.actor] = seq
         return told
 
     def _end(self, seq: int) -> k.ModelFinished | k.ModelFailed | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tinyagent._facts import status_of
+from tinyagent.events.children import own
 from tinyagent.recording import is_held
 from tinyagent.runtime.load import decoded, read_behind, read_log
 from tinyagent.viewer.packed import Packer, head
@@ -43,6 +44,7 @@ class ServedLog:
         self._at_us = first_ns // 1000
         self._packed = 0
         self._items: list[bytes] = []
+        self._status, self._told = "", (-1, False)
 
     def part(self, first: int) -> bytes:
         """Return the items from number *first* on, as many as fit, as JSON.
@@ -90,9 +92,10 @@ class ServedLog:
     def _head(self) -> dict[str, Any]:
         log = self._log
         is_live = log.damage is not None and is_held(self._where)
-        status = status_of(self._records, is_live=is_live)
+        if self._told != (now := (len(self._records), is_live)):
+            self._status, self._told = status_of(list(own(self._records)), is_live=is_live), now
         return {
-            **head(log.meta, status, None if is_live else log.damage),
+            **head(log.meta, self._status, None if is_live else log.damage),
             "live": is_live,
             "version": self._version,
             "at_us": self._at_us,
