@@ -84,10 +84,11 @@ class UnknowingTools(Tools):
             async for item in super().answer(record, say):
                 yield item
             return
-        if self._children is not None:
-            await self._children.leave(event.call_id)
         began = self._begun.get(event.call_id)
-        if began is not None and began.attempt < event.attempt:  # a person asked for another
+        is_again = began is not None and began.attempt < event.attempt  # a person asked for it
+        if self._children is not None:
+            await self._children.leave(event.call_id, is_in_doubt=not is_again)
+        if is_again:
             yield k.ToolFailed(event.call_id, Failure("invalid", UNKNOWN))
             return
         self._begun[event.call_id] = Begun("write", event.attempt)

@@ -138,7 +138,7 @@ class Conversation:
             "refusals": dict(self._refusals),
             "ops": self._ops,
             "request_edits": list(self._edits),
-            "numbers": [(*named, number) for named, number in self._numbers.items()],
+            "numbers": dict(self._numbers),
             "asked_seq": self._asked_seq,
             "asked_n": self.asked_n,
             "is_open": self._is_open,
@@ -162,7 +162,7 @@ class Conversation:
         self.given, self._refusals = told.given, told.refusals
         self.queued = {message.seq: message for message in told.queued.joined()}
         self._ops, self._edits, self._is_open = told.ops, tuple(told.request_edits), told.is_open
-        self._numbers = {(provider, name): n for provider, name, n in told.numbers}
+        self._numbers = told.numbers
         self._asked_seq, self.asked_n = told.asked_seq, told.asked_n
         self.closings.take_up(told.closings, told.gone)
         self.layer.take_up(told)

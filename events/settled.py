@@ -51,7 +51,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     refusals: dict[str, str]
     ops: list[Any]
     request_edits: list[Any]
-    numbers: list[tuple[Any, Any, int]]
+    numbers: dict[str, int]
     asked_seq: int
     asked_n: int
     is_open: bool
