@@ -289,7 +289,7 @@ class Children:
         self._left.add(call_id or "")
         await self._stop(c for c in self._known.values() if call_id in (None, c.call_id))
 
-    async def leave(self, call_id: str, *, is_in_doubt: bool) -> None:
+    async def leave(self, call_id: str, *, is_in_doubt: bool = False) -> None:
         """End what was begun for a call and is not over: the call is about to end.
 
         If that *is_in_doubt*, what waits for a person goes on waiting.
