@@ -32,6 +32,7 @@ COMMANDS = {
     "repair": "a new log of what can be read of a damaged one",
     "redact": "a new log without what must not be in it",
     "archive": "the sealed segments of a log in one compressed file",
+    "prune": "the beginning of a log, removed for good below a snapshot",
     "export": "a log as a page, as text, as what other programs read",
     "import": "sessions of other programs as logs, known to be imported",
     "stats": "calls, failures, durations and tokens by model, tool or day",
@@ -179,11 +180,12 @@ def _code(error: Exception) -> int:
         LogError,
         PrunedLogError,
     )
+    from tinyagent.runtime.prune import NeededError
 
     match error:
         case RefError() | CycloptsError():
             return 2
-        case RefusedError() | ImportedLogError() | PrunedLogError():
+        case RefusedError() | ImportedLogError() | PrunedLogError() | NeededError():
             return 4
         case CorruptLogError() | DivergenceError():
             return 1

@@ -28,6 +28,7 @@ from tinyagent.cli.summary import Summary
 from tinyagent.cli.transcript import Row
 from tinyagent.runtime.archive import Archived
 from tinyagent.runtime.load import Damage
+from tinyagent.runtime.prune import Pruned
 from tinyagent.runtime.repair import Gap
 
 
@@ -193,6 +194,13 @@ class Archive(Answer, kw_only=True, tag="tinyagent.archive/1"):
     made: list[Archived]
 
 
+class Prune(Answer, kw_only=True, tag="tinyagent.prune/1"):
+    """What was removed of a log's beginning."""
+
+    where: str
+    removed: Pruned
+
+
 class Export(Answer, kw_only=True, tag="tinyagent.export/1"):
     """A log in another format. ``left_out``: what that cannot hold, counted."""
 
@@ -273,6 +281,7 @@ ANSWERS: dict[str, type[Answer]] = {
             Verify,
             Repair,
             Archive,
+            Prune,
             Redact,
             Export,
             Import,
