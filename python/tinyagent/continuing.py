@@ -13,7 +13,7 @@ from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
 from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.clock import Clock, SystemClock
-from tinyagent.runtime.crypto import NEED, Encryption, opened
+from tinyagent.runtime.crypto import Encryption, opened
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import forked_from, open_log_at
@@ -186,7 +186,7 @@ class fork:
             if isinstance(parent, MemoryLog) and not isinstance(self._parent, str | Path):
                 raise ValueError(f"{self._into}: a fork of a log in memory can only be in memory")
             _check_place(parent.where, self._into)
-            if NEED in parent.meta.more and self._encryption is None:
+            if parent.meta.is_encrypted and self._encryption is None:
                 raise ValueError(f"{parent.where} is encrypted: pass encryption= for its fork")
             self._log = open_log_at(
                 self._into,

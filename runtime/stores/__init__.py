@@ -87,6 +87,11 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
     more: tuple[tuple[str, str], ...] = ()
     sealed: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether its free text is: a reader must know."""
+        return any(raw.startswith('"need":') and '"enc"' in raw for _, raw in self.more)
+
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever opened a log wants of the session that writes it.

@@ -27,7 +27,6 @@ class EncryptedLog(FileLog):
         if encryption.keys.get(subject) is None:
             raise LookupError(f"{path}: there is no key {subject!r}; make it first")
         super().__init__(path, **how, more=(NEED,))
-        self.snapshots = None  # they would hold the text in the clear
         self._cipher = Cipher(encryption.keys, logs_of(self.meta), self.where)
 
     def append(

@@ -122,7 +122,7 @@ class FileLog:
             more=tuple(writer.more),
         )
         self.epoch = writer.epoch
-        self.snapshots: Snapshots | None = Snapshots(self._path, self.meta.log)
+        self.snapshots = Snapshots(self._path, self.meta.log)
         self._recovered = _recovered(writer)
         self._takeovers = 0
         _warn_if_long(self.where, writer.seq)
@@ -327,7 +327,7 @@ class FileLog:
         self._followers.end()
         if not self._writer.close(why, self._now_us()):
             await self._reach("closed", 0)
-        if self.snapshots is not None and self.snapshots.is_writing:
+        if self.snapshots.is_writing:
             await asyncio.to_thread(self.snapshots.wait)
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):

@@ -140,7 +140,11 @@ class SnapshotError(Exception):
 
 
 def snapshots_of(log: Log) -> Snapshots | None:
-    """Return where *log* keeps its snapshots; None in a store that has no place for them."""
+    """Return where *log* keeps its snapshots; None in a store that has no place for them, and of
+    a log that is encrypted: they would hold its text.
+    """
+    if log.meta.is_encrypted:
+        return None
     found: Snapshots | None = getattr(log, "snapshots", None)
     return found
 

@@ -228,3 +228,13 @@ async def test_a_fork_of_an_encrypted_log_is_encrypted_and_both_are_taken_up_wit
     assert found.replay().ok
     async with resume(trip, lambda log: build(log), encryption=encryption) as agent:
         assert said(agent.state.messages[0]) == f"What of {SECRET}?"
+
+
+async def test_no_snapshot_holds_what_is_encrypted(tmp_path: Path, keys: KeyFolder) -> None:
+    encryption = Encryption(keys, "user-17")
+    async with open_log(tmp_path / "trip", encryption=encryption) as log:
+        agent = build(log)
+        agent.stream_fn = script(text(SECRET))
+        await agent.prompt("x" * 1_100_000 + SECRET)
+    assert files_with(tmp_path / "trip", SECRET) == []
+    assert not (tmp_path / "trip" / "snap").exists()

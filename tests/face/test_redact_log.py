@@ -226,3 +226,12 @@ async def test_an_approval_is_bound_to_the_arguments_on_record(place: str) -> No
     assert dict(world.effects) == {"a1": 1, "b1": 1}
     report = await replay(place)
     assert report.ok, report.first_divergence
+
+
+async def test_no_snapshot_holds_what_is_masked(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with open_log(tmp_path / "log") as log:
+            agent = Told().build(log, text(f"{PIN}!"))
+            assert await agent.prompt_text("x" * 1_100_000 + PIN) == f"{PIN}!"
+    assert files_with(tmp_path, PIN) == []
+    assert not (tmp_path / "log" / "snap").exists()
