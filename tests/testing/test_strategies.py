@@ -90,6 +90,14 @@ def test_half_of_the_seeds_have_no_faults_of_a_kind() -> None:
     assert len(kinds) == 4
 
 
+def test_of_many_choices_the_first_are_named() -> None:
+    async def scenario(sim: Sim) -> None:
+        assert sum(sim.pick(f"n{n}", 0, 1) for n in range(10)) < 10
+
+    with pytest.raises(ScheduleError, match=r"choice 8 of 10 \(n7: 1, of 2\); and 2 more\n"):
+        explore(scenario, strategy="dfs", schedules=2000)
+
+
 def test_shrinking_keeps_to_the_place_that_failed() -> None:
     async def scenario(sim: Sim) -> None:
         first, second = sim.pick("a", 0, 1), sim.pick("b", 0, 1)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -40,6 +40,8 @@ from tinyagent.testing.tapes import read, written
 T = TypeVar("T")
 AGAIN_EVERY = 100
 """Each run whose number is divisible by this is made twice, and must go the same way."""
+TOLD_MAX = 8
+"""So many choices out of order are named in a report; the tape has them all."""
 STALE_RUNS = 500
 STALE_SHARE = 0.01
 """If fewer than this share of so many runs went a way that none had gone before, it is enough."""
@@ -286,19 +288,21 @@ def failure(scenario: Scenario, strategy: str, seed: int | None, ran: Ran) -> Sc
     lines = [
         f"  scenario   {named}{seeded}   strategy {strategy}   "
         f"shrunk from {ran.tape.cost} choices to {short.tape.cost}",
-        f"  schedule   {'; '.join(_order(short.tape)) or 'in order'}",
+        f"  schedule   {_order(short.tape)}",
     ]
     word = written(short.tape.chosen)
     return ScheduleError(short.error, "\n".join(lines), seed=seed, tape=word, logs=short.logs)
 
 
-def _order(tape: Tape) -> Iterator[str]:
-    """Yield what was not as in an ordinary loop."""
-    for number, choice in enumerate(tape.choices, 1):
-        if choice.at:
-            begin = "in order, except " * (not any(c.at for c in tape.choices[: number - 1]))
-            total = len(tape.choices)
-            yield f"{begin}choice {number} of {total} ({choice.name}, of {choice.among})"
+def _order(tape: Tape) -> str:
+    """Return what was not as in an ordinary loop."""
+    told = [
+        f"choice {number} of {len(tape.choices)} ({choice.name}, of {choice.among})"
+        for number, choice in enumerate(tape.choices, 1)
+        if choice.at
+    ]
+    more = f"; and {len(told) - TOLD_MAX} more" if len(told) > TOLD_MAX else ""
+    return f"in order, except {'; '.join(told[:TOLD_MAX])}{more}" if told else "in order"
 
 
 def _check_same(one: Ran, other: Ran, what: str) -> None:
