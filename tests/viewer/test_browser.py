@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.viewer.chromium import Chromium
@@ -36,7 +37,7 @@ def shown(browser: Chromium, page: Path) -> Open:
     return at
 
 
-def write(recording: Recording, to: Path, **settings: bool) -> Path:
+def write(recording: Recording, to: Path, **settings: Any) -> Path:
     to.write_bytes(to_html(recording, **settings))
     return to
 

@@ -31,6 +31,9 @@ def run(
         bool, Parameter(help="go on behind the first divergence, and list what follows from it")
     ] = False,
     junit: Annotated[Path | None, Parameter(help="also write what CI reads, an XML file")] = None,
+    html: Annotated[
+        Path | None, Parameter(help="also write a page that shows where it diverged")
+    ] = None,
     common: Common = COMMON,
 ) -> int:
     """Print what was compared; return 1 at the first divergence."""
@@ -46,6 +49,10 @@ def run(
     report = recording.replay(today, until=place.n if until is None else until, is_loose=loose)
     if junit is not None:
         junit.write_text("\n".join(as_junit(recording.where, report)), encoding="utf-8")
+    if html is not None:
+        from tinyagent.viewer import to_html
+
+        html.write_bytes(to_html(recording, report=report))
     if common.json:
         answer(plain(report))
     else:

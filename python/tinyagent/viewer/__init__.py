@@ -24,6 +24,7 @@ from tinyagent.viewer.plain import transcript
 
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
+    from tinyagent.runtime.divergence import Report
 
 PAGE_BYTES_MAX = 50_000_000
 """A larger page opens slowly, or not at all."""
@@ -41,6 +42,7 @@ def to_html(
     with_deltas: bool = False,
     content: bool = True,
     last: int | None = None,
+    report: Report | None = None,
 ) -> bytes:
     """Return *recording* as a page: for the same log and settings, the same bytes.
 
@@ -48,11 +50,12 @@ def to_html(
         with_deltas: every delta is a record of the page; otherwise those of one answer are one.
         content: False leaves out what was said, given and got, and keeps names and sizes.
         last: only so many model calls at the end of the log, and what belongs to them.
+        report: what a replay of it found: where it diverged is a view of the page.
 
     Raises:
         PageTooLargeError: the page would be larger than ``PAGE_BYTES_MAX``.
     """
-    data = gzip.compress(packed(recording, with_deltas, content, last), 9, mtime=0)
+    data = gzip.compress(packed(recording, with_deltas, content, last, report), 9, mtime=0)
     data = data[:9] + b"\xff" + data[10:]  # the system that packed it, which nobody asks for
     fills = {
         "«policy»": policy(_script(), _style()),

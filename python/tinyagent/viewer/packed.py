@@ -19,6 +19,7 @@ from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
 
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
+    from tinyagent.runtime.divergence import Divergence, Report
     from tinyagent.runtime.load import Damage
     from tinyagent.runtime.stores import LogMeta
 
@@ -28,7 +29,13 @@ _TURN = ("model.", "tool.", "turn.", "run.", "host.")
 Json = dict[str, Any]
 
 
-def packed(recording: Recording, with_deltas: bool, content: bool, last: int | None) -> bytes:
+def packed(
+    recording: Recording,
+    with_deltas: bool,
+    content: bool,
+    last: int | None,
+    report: Report | None = None,
+) -> bytes:
     """Return the data of a page as JSON."""
     records = since(recording.records, last)
     packer = Packer(recording.records, with_deltas, content, records[0].at_ns if records else 0)
@@ -40,6 +47,9 @@ def packed(recording: Recording, with_deltas: bool, content: bool, last: int | N
         "deltas": with_deltas,
         "content": content,
     }
+    if report is not None and report.first_divergence is not None:
+        found = (report.first_divergence, *report.cascade)
+        told["diverged"] = [_diverged(each, content) for each in found]
     return msgspec.json.encode({**told, "items": list(packer.items(records))})
 
 
@@ -168,6 +178,19 @@ def _damaged(damage: Damage) -> Json:
         "lost_values": len(damage.lost_values),
         "lost_records": lost,
     }
+
+
+def _diverged(found: Divergence, content: bool) -> Json:
+    told: Json = msgspec.to_builtins(found)
+    del told["where"]
+    told["left"] = told.pop("not_compared")
+    told["paths"] = [[each["path"], each["recorded"], each["now"]] for each in told["paths"]]
+    if not content:
+        told["cause"] = length(told["cause"])
+        told["paths"] = [[path, *map(blank, values)] for path, *values in told["paths"]]
+        for name in ("recorded", "now"):
+            told[name] = told[name] and [told[name][0], blank(told[name][1])]
+    return told
 
 
 class _Requests:
