@@ -101,3 +101,22 @@ def test_of_a_long_session_the_part_around_the_record_is_drawn(
     browser.open(path, "#seq=500&view=sequence")
     assert browser.run("document.querySelectorAll('svg .msg').length") == 81
     assert "around the chosen one" in browser.text("#panel")
+
+
+def test_shares_add_up_and_the_largest_is_named_first(browser: Chromium, tmp_path: Path) -> None:
+    path = tmp_path / "trip.html"
+    path.write_bytes(to_html(trip()))
+    browser.open(path, "#seq=15&view=shares")
+    browser.click("#panel .chip", 1)
+    told: list[str] = browser.run(
+        "[...document.querySelectorAll('svg .share title')].map((n) => n.textContent)"
+    )
+    assert told[0] == "all of it: 3,147, 100.0 %"
+    calls = [line for line in told if line.startswith("model #")]
+    assert [line.partition(": ")[2] for line in calls] == [
+        *("853, 27.1 %", "1,056, 33.6 %", "1,238, 39.3 %")
+    ]
+    assert browser.texts("#panel .chain .name") == ["model #3", "model #2", "model #1"]
+    browser.click("#panel .chip", 2)
+    assert "The log knows no prices." in browser.text("#panel")
+    assert browser.said == []
