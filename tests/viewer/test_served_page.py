@@ -84,6 +84,17 @@ def test_a_log_is_followed_while_it_is_written(browser: Chromium, served: Served
     assert browser.said == []
 
 
+def test_a_page_says_that_its_server_is_gone(browser: Chromium, served: Served) -> None:
+    (served.folder / "tool.jsonl").write_bytes(b"".join(LINES))
+    browser.open(address(served, "/log/tool.jsonl"))
+    (served.folder / "tool.jsonl").unlink()
+    told = "getComputedStyle(document.documentElement, '::after').content"
+    while browser.run(told) == "none":
+        browser.run("new Promise((done) => setTimeout(done, 20))")
+    assert "no log 'tool.jsonl' here" in browser.run(told)
+    assert "Weather in Paris?" in browser.text("#list")
+
+
 def test_who_reads_elsewhere_stays_there_when_more_comes(browser: Chromium, served: Served) -> None:
     path = served.folder / "log" / "00000001.jsonl"
     path.parent.mkdir()
