@@ -23,6 +23,7 @@ TABLE = (
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
+    ("runtime/bells.py", "_alchemy", "asyncio os sys threading"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
@@ -59,7 +60,7 @@ HOMES = {
     "httpcore": "actors/transports/portable.py",
     "mcp": "_mcp_client.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": f"{DISK} runtime/s*/[fs]*.py cli/*"
+    "tinyagent._alchemy": f"{DISK} runtime/bells.py runtime/s*/[fs]*.py cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (

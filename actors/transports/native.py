@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, exchange, failures
+from tinyagent.runtime.bells import bell_here
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import HttpExchange, HttpFault, HttpPool
@@ -129,7 +130,7 @@ class NativeExchange:
         try:
             while (news := sent.take()) is None:
                 woken = loop.create_future()
-                if not sent.wait(loop, woken):
+                if not sent.wait(bell_here(), woken):
                     await woken
         except HttpFault as fault:
             raise self._failure(fault) from None

@@ -1,6 +1,6 @@
 """The extension: the log's writer and scanner, the decoders of provider streams, and HTTP."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -227,17 +227,17 @@ class LogWriter:
     ) -> tuple[int, bytes]:
         """The same; return the line as well."""
     def want_written(self, seq: int) -> bool:
-        """Whether *seq* is written. If not, the notifier is called once it is."""
+        """Whether *seq* is written, by this call if it can; if not, who waits is woken then."""
     def want_durable(self, seq: int) -> bool:
-        """Whether *seq* is durable. If not, it is synced soon, then the notifier is called."""
+        """Whether *seq* is durable. If not, it is synced soon, then who waits is woken."""
     def want_room(self) -> bool:
-        """Whether the queue is short. If not, the notifier is called once it is."""
-    def set_notify(self, notify: Callable[[], object] | None) -> None:
-        """Set what the writer thread calls. On return no call of the one before is under way."""
+        """Whether the queue is short. If not, who waits is woken once it is."""
+    def wait(self, bell: LoopBell, future: object) -> None:
+        """Wake *future* when the thread has got on, with whatever was wanted of it."""
     def block_written(self, timeout_s: float) -> bool:
         """Block until what was accepted is written; False if it is not by then."""
     def close(self, why: str, at_us: int) -> bool:
-        """Ask the thread to seal and end. True if it has; else the notifier is called."""
+        """Ask the thread to seal and end. True if it has; else who waits is woken then."""
     @property
     def is_closed(self) -> bool:
         """Whether the thread has ended and the lock is free."""
@@ -466,7 +466,7 @@ class HttpExchange:
             HttpFault: there is no more; again and again.
         """
 
-    def wait(self, event_loop: object, future: object) -> bool:
+    def wait(self, bell: LoopBell, future: object) -> bool:
         """Whether there is something to take. If not, *future* gets its result once there is.
 
         Only one waits at a time.
@@ -477,6 +477,27 @@ class HttpExchange:
 
     def close(self) -> None:
         """Close the connection if the answer has not ended. Wakes whoever waits. Never waits."""
+
+# ---- event loops (runtime/bells.py) -----------------------------------------------------------
+
+@final
+class LoopBell:
+    """Wakes futures of one event loop, from threads that have not the interpreter.
+
+    Without *event_loop* the loop is to watch ``fileno`` and then to ``take``. With it the loop is
+    called, by a thread that waits for the interpreter.
+    """
+
+    def __init__(self, event_loop: object | None = None) -> None: ...
+    def fileno(self) -> int:
+        """Return what to watch.
+
+        Raises:
+            NotImplementedError: nothing can be watched here.
+        """
+
+    def take(self) -> None:
+        """Wake the futures that were rung for. In their loop."""
 
 # ---- the blocking call (python/tinyagent/_handle.py) ----------------------------------------
 

@@ -1,14 +1,13 @@
 """A log in a folder on disk: the format of ``rust/log``, for asyncio.
 
-Appending hands the record to the writer thread of the extension and returns. The thread tells
-this file that something was written or synced only while somebody waits for it.
+Appending hands the record to the writer thread of the extension and returns. The thread wakes
+whoever waits for something to be written or synced, without the interpreter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import warnings
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from tinyagent.runtime.bells import bell_here
 from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
 from tinyagent.runtime.load import read_shared
@@ -33,7 +33,7 @@ from tinyagent.runtime.stores import (
     fork_of,
     stored_of,
 )
-from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers, release
+from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers
 from tinyagent.runtime.stores.memory import is_same
 from tinyagent.runtime.stores.snapshots import Snapshots
 
@@ -44,12 +44,6 @@ Wish = Literal["written", "durable", "room", "closed"]
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
 RECORDS_WARN = 1_000_000
-
-
-class _Waiter(msgspec.Struct, eq=False):
-    level: Wish
-    seq: int
-    future: asyncio.Future[None]
 
 
 class FileLog:
@@ -127,10 +121,8 @@ class FileLog:
         self._takeovers = 0
         _warn_if_long(self.where, writer.seq)
         self._append = writer.append
-        self._waiters: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
         self._followers = Followers()
         self.options = LogOptions()
-        self._is_notified = False
 
     @property
     def _shares(self) -> ForkedFrom | None:
@@ -211,7 +203,7 @@ class FileLog:
         await self._reach("room", 0)
 
     def _wants(self, level: Wish, seq: int) -> bool:
-        """Whether it is so already; if not, the thread will call ``_notify`` once it is."""
+        """Whether it is so already; if not, the thread will wake whoever waits once it is."""
         match level:
             case "written":
                 return self._writer.want_written(seq)
@@ -223,46 +215,12 @@ class FileLog:
                 return self._writer.is_closed
 
     async def _reach(self, level: Wish, seq: int) -> None:
-        loop = asyncio.get_running_loop()
-        waiters = self._waiters.get(loop)
-        if waiters is None:
-            if self._wants(level, seq):
-                return
-            waiters = self._waiters[loop] = []
-        waiter = _Waiter(level, seq, loop.create_future())
-        waiters.append(waiter)
-        if not self._is_notified:
-            self._is_notified = True
-            self._writer.set_notify(_weakly(self._notify))
-        # Asked with the waiter in place, so that an answer in between is not missed.
-        try:
+        while not self._wants(level, seq):
+            woken = asyncio.get_running_loop().create_future()
+            self._writer.wait(bell_here(), woken)
+            # Asked again with that in place, so that an answer in between is not missed.
             if not self._wants(level, seq):
-                await waiter.future
-        finally:
-            if waiter in waiters:
-                waiters.remove(waiter)
-            if not waiters and self._waiters.get(loop) is waiters:
-                del self._waiters[loop]
-
-    def _notify(self) -> None:
-        """Called by the writer thread: let each event loop look after its own waiters."""
-        for loop in tuple(self._waiters):
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._look, loop)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        waiters = self._waiters.get(loop, [])
-        for waiter in tuple(waiters):
-            try:
-                is_due = self._wants(waiter.level, waiter.seq)
-            except LogError as error:
-                waiters.remove(waiter)
-                if not waiter.future.done():
-                    waiter.future.set_exception(error)
-                continue
-            if is_due:
-                waiters.remove(waiter)
-                release(waiter.future)
+                await woken
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
         """Yield the records *first*..*last* in order, from the disk; of a fork the parent's too.
@@ -348,18 +306,6 @@ def _warn_if_long(where: str, seq: int) -> None:
             "go on in a new session, or in a fork of this one",
             stacklevel=3,
         )
-
-
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """Make *method* callable by the thread without keeping its log alive."""
-    weak = weakref.WeakMethod(method)
-
-    def call() -> None:
-        strong = weak()
-        if strong is not None:
-            strong()
-
-    return call
 
 
 def _batch(reader: LogReader, first: int, count: int) -> list[Stored]:

@@ -1,138 +1,196 @@
-//! The thread that drives a writer: takes what is queued, writes, syncs when due, tells who waits.
+//! Drives a writer: takes what is queued, writes, syncs when due, tells who waits.
+//!
+//! The thread does, or, for a few lines that somebody waits for, whoever waits: to hand them over
+//! would take ten times as long. Syncs are the thread's alone.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
-use crate::shared::{Durability, Limits, Shared, Wants};
+use crate::shared::{Durability, Limits, Shared, State, Wants};
 use crate::writer::{Batch, Writer};
 
-/// How long mode `group` gathers.
+/// How long mode `group` gathers what is to be synced.
 const GATHER: Duration = Duration::from_millis(2);
+/// How long mode `interval` gathers lines that nobody waits for.
+const LINGER: Duration = Duration::from_millis(5);
+/// More than that does not linger, and is left to the thread.
+pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) struct Driver {
-    pub shared: Arc<Shared>,
     pub writer: Writer,
-    pub mode: Durability,
     pub limits: Limits,
-    /// When the oldest unsynced record was written.
-    pub oldest: Option<Instant>,
 }
 
-/// What the thread does next.
+/// What is done next.
 struct Task {
     batch: Batch,
     barrier: u64,
     closing: Option<(String, u64)>,
     is_abandoned: bool,
+    is_due: bool,
+}
+
+/// The thread: returns when the log is closed, abandoned, or has failed.
+pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
+    let patience = match mode {
+        Durability::Interval => limits.interval,
+        Durability::Group => GATHER,
+        Durability::Strict => Duration::ZERO,
+    };
+    let failure = loop {
+        wait(shared, mode, patience);
+        let mut pen = shared.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(driver) = pen.as_mut() else { return };
+        let task = {
+            let mut state = shared.lock();
+            if state.failure.is_some() {
+                break state.failure.clone();
+            }
+            state.has_chores = false;
+            Task {
+                is_due: left(&state, patience).is_some_and(|left| left.is_zero()),
+                batch: state.take_batch(),
+                barrier: state.barrier,
+                closing: state.closing.clone(),
+                is_abandoned: state.is_abandoned,
+            }
+        };
+        match driver.work(&task, shared) {
+            Ok(()) if task.is_abandoned || task.closing.is_some() => break None,
+            Ok(()) => {}
+            Err(failure) => break Some(failure),
+        }
+    };
+    // Frees the lock before anybody hears of the end, so that a reopening finds it free.
+    drop(
+        shared
+            .pen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(),
+    );
+    {
+        let mut state = shared.lock();
+        state.failure = failure;
+        state.is_closed = true;
+        state.in_flight_bytes = 0;
+    }
+    shared.progress.notify_all();
+    tell(shared);
+}
+
+/// Returns when there is something to do.
+fn wait(shared: &Shared, mode: Durability, patience: Duration) {
+    let mut gathering: Option<Instant> = None;
+    let mut state = shared.lock();
+    loop {
+        let mut left = left(&state, patience);
+        let asked = state.barrier > shared.durable.load(Ordering::Acquire);
+        let ends = state.closing.is_some() || state.is_abandoned || state.failure.is_some();
+        if asked || ends || state.has_chores || left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        state.is_idle = state.batch.lines.is_empty();
+        if state.is_idle {
+            gathering = None;
+        } else {
+            let since = gathering.get_or_insert_with(Instant::now).elapsed();
+            let is_wanted = state.wants.written != 0 || state.wants.has_room;
+            let is_large = state.batch.lines.len() > BATCH_BYTES_MAX;
+            let lingers = mode == Durability::Interval && !is_wanted && !is_large;
+            let rest = LINGER.saturating_sub(since);
+            if !lingers || rest.is_zero() {
+                break;
+            }
+            left = Some(left.map_or(rest, |left| left.min(rest)));
+        }
+        let woken = match left {
+            None => shared.work.wait(state),
+            Some(left) => match shared.work.wait_timeout(state, left) {
+                Ok((state, _)) => Ok(state),
+                Err(poisoned) => Ok(poisoned.into_inner().0),
+            },
+        };
+        state = woken.unwrap_or_else(PoisonError::into_inner);
+    }
+    state.is_idle = false;
+}
+
+/// How long until the oldest unsynced record must be synced.
+fn left(state: &State, patience: Duration) -> Option<Duration> {
+    let oldest = state.oldest?;
+    Some(patience.saturating_sub(oldest.elapsed()))
 }
 
 impl Driver {
-    pub fn run(mut self) {
-        let failure = loop {
-            let task = self.next();
-            match self.work(&task) {
-                Ok(()) if task.is_abandoned || task.closing.is_some() => break None,
-                Ok(()) => {}
-                Err(failure) => break Some(failure),
-            }
-        };
-        let shared = self.shared;
-        // Frees the lock before anybody hears of the end, so that a reopening finds it free.
-        drop(self.writer);
-        {
+    /// Writes what is queued, unless that is the thread's: much, values, or a log that failed.
+    pub fn write_queued(&mut self, shared: &Shared) {
+        let batch = {
             let mut state = shared.lock();
-            state.failure = failure;
-            state.is_closed = true;
-            state.in_flight_bytes = 0;
-        }
-        shared.progress.notify_all();
-        tell(&shared);
-    }
-
-    fn next(&mut self) -> Task {
-        let mut state = self.shared.lock();
-        loop {
-            let now_due = self.due().is_some_and(|due| due.is_zero());
-            let asked = state.barrier > self.writer.durable();
-            let has_lines = !state.batch.lines.is_empty();
-            let ends = state.closing.is_some() || state.is_abandoned;
-            if has_lines || asked || ends || now_due {
-                state.is_idle = false;
-                state.in_flight_bytes = state.batch.lines.len();
-                return Task {
-                    batch: std::mem::take(&mut state.batch),
-                    barrier: state.barrier,
-                    closing: state.closing.clone(),
-                    is_abandoned: state.is_abandoned,
-                };
+            let is_small = state.batch.lines.len() <= BATCH_BYTES_MAX
+                && state.batch.blobs.is_empty()
+                && self.limits.segment_records_max == u64::MAX;
+            let ends = state.closing.is_some() || state.failure.is_some();
+            if !is_small || ends || state.batch.lines.is_empty() {
+                return;
             }
-            state.is_idle = true;
-            let woken = match self.due() {
-                None => self.shared.work.wait(state),
-                Some(due) => match self.shared.work.wait_timeout(state, due) {
-                    Ok((state, _)) => Ok(state),
-                    Err(poisoned) => Ok(poisoned.into_inner().0),
-                },
-            };
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            state.take_batch()
+        };
+        if let Err(failure) = self.write(&batch, shared) {
+            shared.lock().failure = Some(failure);
+            shared.work.notify_one();
+        } else if self.has_chores() {
+            shared.lock().has_chores = true;
+            shared.work.notify_one();
         }
     }
 
-    /// How long until the oldest unsynced record must be synced.
-    fn due(&self) -> Option<Duration> {
-        let patience = match self.mode {
-            Durability::Interval => self.limits.interval,
-            Durability::Group => GATHER,
-            Durability::Strict => Duration::ZERO,
-        };
-        self.oldest
-            .map(|oldest| patience.saturating_sub(oldest.elapsed()))
+    /// Whether there is more to do than to write.
+    fn has_chores(&self) -> bool {
+        self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max
+            || self.writer.segment_bytes() > self.limits.segment_bytes_max
     }
 
-    fn work(&mut self, task: &Task) -> Result<(), Failure> {
+    fn work(&mut self, task: &Task, shared: &Shared) -> Result<(), Failure> {
         if self.limits.segment_records_max < u64::MAX {
             for part in self.parts(&task.batch) {
-                self.write(&part)?;
+                self.write(&part, shared)?;
                 if self.writer.segment_records() >= self.limits.segment_records_max {
-                    self.rotate()?;
+                    self.rotate(shared)?;
                 }
             }
         } else if !task.batch.lines.is_empty() {
-            self.write(&task.batch)?;
+            self.write(&task.batch, shared)?;
         }
         let asked = task.barrier > self.writer.durable();
         let full = self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max;
-        if asked || full || self.due().is_some_and(|due| due.is_zero()) {
+        if asked || full || task.is_due {
             let outcome = self.writer.sync();
-            self.publish();
+            self.publish(shared);
             outcome?;
-            self.oldest = None;
         }
         if let Some((why, at)) = &task.closing {
             let outcome = self.writer.close(why, *at);
-            self.publish();
+            self.publish(shared);
             return outcome;
         }
         if self.writer.segment_bytes() > self.limits.segment_bytes_max && !task.is_abandoned {
-            self.rotate()?;
+            self.rotate(shared)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+    fn write(&mut self, batch: &Batch, shared: &Shared) -> Result<(), Failure> {
         let outcome = self.writer.write(batch);
-        self.publish();
-        outcome?;
-        self.oldest = self.oldest.or_else(|| Some(Instant::now()));
-        Ok(())
+        self.publish(shared);
+        outcome
     }
 
-    fn rotate(&mut self) -> Result<(), Failure> {
+    fn rotate(&mut self, shared: &Shared) -> Result<(), Failure> {
         self.writer.rotate()?;
-        self.oldest = None;
-        self.publish();
+        self.publish(shared);
         Ok(())
     }
 
@@ -168,14 +226,20 @@ impl Driver {
         parts
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, shared: &Shared) {
         let (written, durable) = (self.writer.written(), self.writer.durable());
-        self.shared.written.store(written, Ordering::Release);
-        self.shared.durable.store(durable, Ordering::Release);
-        let is_wanted = {
-            let mut state = self.shared.lock();
+        shared.written.store(written, Ordering::Release);
+        shared.durable.store(durable, Ordering::Release);
+        let (is_wanted, is_first) = {
+            let mut state = shared.lock();
             state.in_flight_bytes = 0;
             state.takeover = self.writer.takeover;
+            let is_first = state.oldest.is_none() && written > durable;
+            if written == durable {
+                state.oldest = None;
+            } else if is_first {
+                state.oldest = Some(Instant::now());
+            }
             let has_room = state.queued_bytes() <= self.limits.queue_bytes_soft_max;
             let wants = &mut state.wants;
             let due = (wants.written != 0 && wants.written <= written)
@@ -188,11 +252,14 @@ impl Driver {
                     ..Wants::default()
                 };
             }
-            due
+            (due, is_first)
         };
-        self.shared.progress.notify_all();
+        shared.progress.notify_all();
+        if is_first {
+            shared.work.notify_one(); // from now on the thread has a sync to make in time
+        }
         if is_wanted {
-            tell(&self.shared);
+            tell(shared);
         }
     }
 }

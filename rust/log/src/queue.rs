@@ -2,14 +2,15 @@
 //!
 //! Appending builds the line into a buffer and returns. The thread takes the whole buffer, writes
 //! it with one call, syncs as the mode says, and then tells whoever waits; nobody waiting, nobody
-//! is told. Dropping the handle lets the thread write what it has, and go.
+//! is told. Who wants a few lines written while the thread rests writes them itself. Dropping the
+//! handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use crate::driver::Driver;
+use crate::driver::{self, Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
 use crate::marks::Header;
 use crate::record::{complaint, push_chained, push_line, Record};
@@ -48,17 +49,12 @@ impl Queue {
             written: AtomicU64::new(writer.written()),
             durable: AtomicU64::new(writer.durable()),
             notify: Mutex::new(None),
+            pen: Mutex::new(Some(Driver { writer, limits })),
         });
-        let driver = Driver {
-            shared: shared.clone(),
-            writer,
-            mode,
-            limits,
-            oldest: None,
-        };
+        let driven = shared.clone();
         std::thread::Builder::new()
             .name("tinyagent-log".to_owned())
-            .spawn(move || driver.run())?;
+            .spawn(move || driver::run(&driven, mode, limits))?;
         Ok(Queue {
             shared,
             header,
@@ -136,7 +132,8 @@ impl Queue {
         state.batch.at = record.ts_us;
         state.batch.blobs.append(&mut blobs);
         self.shared.head.store(record.seq, Ordering::Release);
-        if state.is_idle {
+        let is_large = start <= BATCH_BYTES_MAX && state.batch.lines.len() > BATCH_BYTES_MAX;
+        if state.is_idle || is_large {
             state.is_idle = false;
             drop(state);
             self.shared.work.notify_one();
@@ -189,15 +186,30 @@ impl Queue {
         ))
     }
 
-    /// Whether record *seq* is written; if not, the notifier is called once it is.
+    /// Whether record *seq* is written, by this call if need be; if it is left to the thread, the
+    /// notifier is called once it is.
     pub fn want_written(&self, seq: u64) -> Result<bool, Failure> {
+        self.write_here(seq);
         self.want(|state, shared| {
             let is_there = shared.written.load(Ordering::Acquire) >= seq;
             if !is_there {
                 lower(&mut state.wants.written, seq);
+                shared.work.notify_one();
             }
             is_there
         })
+    }
+
+    /// Writes what is queued in this thread, if nobody else is at it: never waits for a sync.
+    fn write_here(&self, seq: u64) {
+        if self.is_forked() || self.written() >= seq {
+            return;
+        }
+        if let Ok(mut pen) = self.shared.pen.try_lock() {
+            if let Some(driver) = pen.as_mut() {
+                driver.write_queued(&self.shared);
+            }
+        }
     }
 
     /// Whether record *seq* is durable; if not, it is synced soon, and then the notifier is called.
@@ -219,9 +231,12 @@ impl Queue {
     /// Whether the queue is short; if not, the notifier is called once it is.
     pub fn want_room(&self) -> Result<bool, Failure> {
         let soft_max = self.limits.queue_bytes_soft_max;
-        self.want(|state, _| {
+        self.want(|state, shared| {
             let has_room = state.queued_bytes() <= soft_max;
-            state.wants.has_room |= !has_room;
+            if !has_room {
+                state.wants.has_room = true;
+                shared.work.notify_one();
+            }
             has_room
         })
     }
@@ -286,10 +301,15 @@ impl Queue {
             return false;
         }
         let target = self.head();
+        self.write_here(target);
         let waiting = |state: &mut State| {
             self.written() < target && state.failure.is_none() && !state.is_closed
         };
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        if self.written() < target {
+            lower(&mut state.wants.written, target);
+            self.shared.work.notify_one();
+        }
         let waited = self
             .shared
             .progress

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::chain::Hash;
+use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::queue::Notify;
 use crate::writer::{Batch, Takeover};
@@ -52,6 +53,9 @@ impl Default for Limits {
 
 pub(crate) struct Shared {
     pub state: Mutex<State>,
+    /// Who holds it takes the batch and writes it: so batches are written in their order. Taken
+    /// before `state`, never while that is held. `None` when the thread has ended.
+    pub pen: Mutex<Option<Driver>>,
     /// The thread waits here for work.
     pub work: Condvar,
     /// Whoever blocks waits here for progress.
@@ -71,6 +75,10 @@ pub(crate) struct State {
     /// Somebody waits until this is durable.
     pub barrier: u64,
     pub wants: Wants,
+    /// The thread has something to do beside writing.
+    pub has_chores: bool,
+    /// When the oldest record was written that is not synced.
+    pub oldest: Option<Instant>,
     pub is_idle: bool,
     pub closing: Option<(String, u64)>,
     pub is_closed: bool,
@@ -82,6 +90,12 @@ pub(crate) struct State {
 impl State {
     pub fn queued_bytes(&self) -> usize {
         self.batch.lines.len() + self.in_flight_bytes
+    }
+
+    /// Takes what is queued; it counts as queued until progress is published.
+    pub fn take_batch(&mut self) -> Batch {
+        self.in_flight_bytes = self.batch.lines.len();
+        std::mem::take(&mut self.batch)
     }
 }
 

@@ -1,52 +1,142 @@
-//! Wakes event loops: one thread for the process, which alone waits for the interpreter.
+//! Wakes event loops without the interpreter: a byte in a socket that the loop watches.
 //!
-//! The runtime's thread never does, or one busy program would hold up every connection. What
-//! rings while this thread waits is delivered together: one call per event loop.
+//! Threads that ring never wait for the interpreter, or one busy program would hold up every
+//! connection. What rings before the loop looks is taken with one look. A loop that can watch no
+//! socket is called by a thread of its own, which alone waits for the interpreter.
 
+use std::io::{self, Read, Write};
 use std::process;
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-/// A future that somebody awaits, and the loop that it belongs to.
-pub struct Ring {
-    pub event_loop: Py<PyAny>,
-    pub future: Py<PyAny>,
+#[cfg(unix)]
+type Pair = (
+    std::os::unix::net::UnixStream,
+    std::os::unix::net::UnixStream,
+);
+/// There is none: loops of other systems watch sockets of their own kind only.
+#[cfg(not(unix))]
+type Pair = (std::net::TcpStream, std::net::TcpStream);
+
+/// The bell of one event loop. See `_alchemy.pyi`.
+#[pyclass(module = "tinyagent._alchemy", frozen)]
+pub struct LoopBell(pub Arc<Bell>);
+
+/// Where futures of one loop wait to be woken there.
+pub struct Bell {
+    rung: Mutex<Rung>,
+    way: Way,
 }
 
-/// Where rings go. From any thread; never waits.
-#[derive(Clone)]
-pub struct Bell(Sender<Ring>);
+#[derive(Default)]
+struct Rung {
+    futures: Vec<Py<PyAny>>,
+    /// The loop knows already that it is to look.
+    is_told: bool,
+}
+
+enum Way {
+    /// Mouth and ear.
+    Byte(Pair),
+    Call(Py<PyAny>, Sender<Arc<Bell>>),
+}
+
+/// Nothing panics under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Bell {
-    pub fn ring(&self, ring: Ring) {
-        // The thread ends with the interpreter: then nobody waits any more.
-        let _ = self.0.send(ring);
+    /// Wakes who awaits *future*. From any thread; never waits.
+    pub fn ring(self: &Arc<Self>, future: Py<PyAny>) {
+        let mut rung = lock(&self.rung);
+        rung.futures.push(future);
+        if std::mem::replace(&mut rung.is_told, true) {
+            return;
+        }
+        drop(rung);
+        // Nobody hears it if the loop is closed, or the interpreter has ended: nobody waits then.
+        match &self.way {
+            Way::Byte((mouth, _)) => drop((&*mouth).write(b"!")),
+            Way::Call(_, caller) => drop(caller.send(self.clone())),
+        }
     }
 }
 
-struct Current {
+#[pymethods]
+impl LoopBell {
+    #[new]
+    #[pyo3(signature = (event_loop=None))]
+    fn new(py: Python<'_>, event_loop: Option<Py<PyAny>>) -> PyResult<Self> {
+        let way = match event_loop {
+            Some(event_loop) => Way::Call(event_loop, caller(py)?),
+            None => Way::Byte(pair()?),
+        };
+        let rung = Mutex::default();
+        Ok(LoopBell(Arc::new(Bell { rung, way })))
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        match &self.0.way {
+            #[cfg(unix)]
+            Way::Byte((_, ear)) => Ok(std::os::fd::AsRawFd::as_raw_fd(ear)),
+            _ => Err(PyNotImplementedError::new_err("nothing to watch")),
+        }
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<()> {
+        if let Way::Byte((_, ear)) = &self.0.way {
+            let _ = (&*ear).read(&mut [0; 8]);
+        }
+        // Only now: who rings from here on tells again.
+        let rung = std::mem::take(&mut *lock(&self.0.rung));
+        for future in rung.futures {
+            // Done if it was cancelled.
+            if !future
+                .call_method0(py, intern!(py, "done"))?
+                .is_truthy(py)?
+            {
+                future.call_method1(py, intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn pair() -> io::Result<Pair> {
+    let (mouth, ear) = std::os::unix::net::UnixStream::pair()?;
+    mouth.set_nonblocking(true)?;
+    ear.set_nonblocking(true)?;
+    Ok((mouth, ear))
+}
+
+#[cfg(not(unix))]
+fn pair() -> io::Result<Pair> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+struct Caller {
     pid: u32,
-    bell: Bell,
+    sender: Sender<Arc<Bell>>,
     /// Closed before the interpreter ends: a thread that waits for it then never returns, or is
     /// unwound by force. Held while the thread is in the interpreter, or waits for it.
     gate: Arc<Mutex<bool>>,
 }
 
 /// Taken with the interpreter held, which whoever forks holds too: never locked in a new child.
-static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
+static CALLER: Mutex<Option<Caller>> = Mutex::new(None);
 
-/// The bell of this process; a child process gets a new one.
-pub fn current(py: Python<'_>) -> PyResult<Bell> {
+/// The thread of this process that calls loops; a child process gets a new one.
+fn caller(py: Python<'_>) -> PyResult<Sender<Arc<Bell>>> {
     let pid = process::id();
-    {
-        let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = current.as_ref().filter(|known| known.pid == pid) {
-            return Ok(known.bell.clone());
-        }
+    if let Some(known) = lock(&CALLER).as_ref().filter(|known| known.pid == pid) {
+        return Ok(known.sender.clone());
     }
     // Outside the lock: importing may run other Python code.
     let close = wrap_pyfunction!(close_gate, py)?;
@@ -58,68 +148,42 @@ pub fn current(py: Python<'_>) -> PyResult<Bell> {
     thread::Builder::new()
         .name("tinyagent-bell".to_owned())
         .spawn(move || listen(&receiver, &held))?;
-    let bell = Bell(sender);
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    *current = Some(Current {
+    *lock(&CALLER) = Some(Caller {
         pid,
-        bell: bell.clone(),
+        sender: sender.clone(),
         gate,
     });
-    Ok(bell)
+    Ok(sender)
 }
 
 #[pyfunction]
 fn close_gate(py: Python<'_>) {
-    let gate = {
-        let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = current.as_ref().filter(|it| it.pid == process::id());
-        here.map(|it| it.gate.clone())
-    };
-    if let Some(gate) = gate {
-        py.detach(|| *gate.lock().unwrap_or_else(PoisonError::into_inner) = false);
+    let here = lock(&CALLER)
+        .as_ref()
+        .filter(|it| it.pid == process::id())
+        .map(|it| it.gate.clone());
+    if let Some(gate) = here {
+        py.detach(|| *lock(&gate) = false);
     }
 }
 
-fn listen(receiver: &Receiver<Ring>, gate: &Mutex<bool>) {
-    while let Ok(first) = receiver.recv() {
-        let is_open = gate.lock().unwrap_or_else(PoisonError::into_inner);
+fn listen(receiver: &Receiver<Arc<Bell>>, gate: &Mutex<bool>) {
+    while let Ok(bell) = receiver.recv() {
+        let is_open = lock(gate);
         if !*is_open {
-            std::mem::forget(first);
+            std::mem::forget(bell);
             return;
         }
-        let _ = Python::try_attach(|py| deliver(py, first, receiver));
+        let _ = Python::try_attach(|py| call(py, bell));
     }
 }
 
-fn deliver(py: Python<'_>, first: Ring, receiver: &Receiver<Ring>) {
-    let mut loops: Vec<(Py<PyAny>, Vec<Py<PyAny>>)> = Vec::new();
-    for ring in std::iter::once(first).chain(receiver.try_iter()) {
-        match loops
-            .iter_mut()
-            .find(|(known, _)| known.is(&ring.event_loop))
-        {
-            Some((_, futures)) => futures.push(ring.future),
-            None => loops.push((ring.event_loop, vec![ring.future])),
-        }
-    }
-    for (event_loop, futures) in loops {
-        let called = wrap_pyfunction!(settle, py).and_then(|settle| {
-            let name = intern!(py, "call_soon_threadsafe");
-            event_loop.call_method1(py, name, (settle, futures))
-        });
-        // The loop was closed meanwhile: nobody waits there any more.
-        drop(called);
-    }
-}
-
-/// Wakes who awaits *futures*. In their loop.
-#[pyfunction]
-fn settle(py: Python<'_>, futures: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
-    for future in futures {
-        // Done if it was cancelled.
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        }
-    }
+fn call(py: Python<'_>, bell: Arc<Bell>) -> PyResult<()> {
+    let Way::Call(event_loop, _) = &bell.way else {
+        return Ok(());
+    };
+    let take = Bound::new(py, LoopBell(bell.clone()))?.getattr(intern!(py, "take"))?;
+    // Fails if the loop was closed meanwhile: nobody waits there any more.
+    event_loop.call_method1(py, intern!(py, "call_soon_threadsafe"), (take,))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_decode::Api;
 use tinyagent_http::{Exchange, Limits, News, Request, Runtime, Settings, Timed};
 
-use crate::bell::{self, Ring};
+use crate::bell::LoopBell;
 use crate::decode;
 
 create_exception!(tinyagent._alchemy, HttpFault, PyException);
@@ -109,10 +109,9 @@ impl HttpExchange {
         })
     }
 
-    fn wait(&self, py: Python<'_>, event_loop: Py<PyAny>, future: Py<PyAny>) -> PyResult<bool> {
-        let bell = bell::current(py)?;
-        let ring = Ring { event_loop, future };
-        Ok(self.inner.wait(Box::new(move || bell.ring(ring))))
+    fn wait(&self, bell: &LoopBell, future: Py<PyAny>) -> bool {
+        let bell = bell.0.clone();
+        self.inner.wait(Box::new(move || bell.ring(future)))
     }
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -18,6 +18,7 @@ mod stream;
 #[pymodule]
 fn _alchemy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<bell::LoopBell>()?;
     log::register(module)?;
     decode::register(module)?;
     http::register(module)?;

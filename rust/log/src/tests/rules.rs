@@ -2,6 +2,7 @@
 //! the lock's slots, and what two writers leave behind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{append, batch, id, open_on, options, read, AT};
 use crate::failure::Failure;
@@ -189,6 +190,40 @@ fn the_modes_group_and_strict_sync_every_batch_unasked() {
             assert_eq!(queue.failure(), None);
             std::thread::yield_now();
         }
+    }
+}
+
+#[test]
+fn who_wants_a_few_lines_written_writes_them_without_the_thread() {
+    let disk = MemoryVfs::new();
+    let (writer, _) = open_on(&disk).expect("opened");
+    let limits = Limits {
+        interval: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    for seq in 1..=100 {
+        queue.append(&record(seq), None).expect("accepted");
+        if queue.want_written(seq) == Ok(false) {
+            // The thread has just begun to write it, which it may: nobody waits for that here.
+            assert!(queue.block_written(Duration::from_secs(60)));
+        }
+        assert!(disk
+            .read("00000001.jsonl")
+            .expect("bytes")
+            .ends_with(b"\"}\n"));
+        assert_eq!((queue.written(), queue.durable()), (seq, 0));
+    }
+}
+
+#[test]
+fn what_nobody_wants_is_written_soon_all_the_same() {
+    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
+    let queue = Queue::start(writer, Durability::Interval, Limits::default()).expect("a thread");
+    queue.append(&record(1), None).expect("accepted");
+    while queue.written() < 1 {
+        assert_eq!(queue.failure(), None);
+        std::thread::yield_now();
     }
 }
 

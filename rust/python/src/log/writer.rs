@@ -21,6 +21,7 @@ use super::chain::{
 };
 use super::lines::fresh_id;
 use super::{id, raise};
+use crate::bell::{Bell, LoopBell};
 
 /// The logs that are open, for the end of the interpreter.
 static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
@@ -28,14 +29,13 @@ static AT_EXIT: Once = Once::new();
 /// How long the end of the interpreter may take for what is not yet written.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// Lets what was accepted be written, and keeps the threads from calling Python any more.
+/// Lets what was accepted be written.
 #[pyfunction]
 pub fn _at_exit(py: Python<'_>) {
     py.detach(|| {
         let open = OPEN.lock().map(|mut open| std::mem::take(&mut *open));
         for queue in open.unwrap_or_default().iter().filter_map(Weak::upgrade) {
             queue.block_written(EXIT_WAIT);
-            queue.set_notify(None);
         }
     });
 }
@@ -59,7 +59,11 @@ fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
 pub struct LogWriter {
     queue: Arc<Queue>,
     recovered: Recovered,
+    waiting: Waiting,
 }
+
+/// Futures that the thread wakes when it has got on, each in its loop.
+type Waiting = Arc<Mutex<Vec<(Arc<Bell>, Py<PyAny>)>>>;
 
 #[pymethods]
 impl LogWriter {
@@ -120,8 +124,11 @@ impl LogWriter {
             }
             let queue = Queue::start(writer, mode, limits)
                 .map_err(|e| Failure::io("starting the writer thread", &vfs.path(""), &e, 0))?;
-            let queue = Arc::new(queue);
-            Ok(LogWriter { queue, recovered })
+            Ok(LogWriter {
+                waiting: waking(&queue),
+                queue: Arc::new(queue),
+                recovered,
+            })
         });
         let writer = opened.map_err(|failure| raise(py, &failure))?;
         remember(py, &writer.queue)?;
@@ -247,7 +254,8 @@ impl LogWriter {
     }
 
     fn want_written(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
-        let there = self.queue.want_written(seq);
+        // Without the interpreter: it may be written here, and a disk may be slow to take it.
+        let there = py.detach(|| self.queue.want_written(seq));
         there.map_err(|failure| raise(py, &failure))
     }
 
@@ -262,19 +270,10 @@ impl LogWriter {
             .map_err(|failure| raise(py, &failure))
     }
 
-    fn set_notify(&self, py: Python<'_>, notify: Option<Py<PyAny>>) {
-        let call = notify.map(|notify| -> tinyagent_log::queue::Notify {
-            Box::new(move || {
-                // No interpreter any more: nobody waits any more.
-                let _ = Python::try_attach(|py| {
-                    if let Err(error) = notify.call0(py) {
-                        error.write_unraisable(py, None);
-                    }
-                });
-            })
-        });
-        // The thread may be in a call, which needs the interpreter to return.
-        py.detach(|| self.queue.set_notify(call));
+    fn wait(&self, bell: &LoopBell, future: Py<PyAny>) {
+        if let Ok(mut waiting) = self.waiting.lock() {
+            waiting.push((bell.0.clone(), future));
+        }
     }
 
     fn block_written(&self, py: Python<'_>, timeout_s: f64) -> bool {
@@ -294,6 +293,19 @@ impl LogWriter {
     fn failure(&self, py: Python<'_>) -> Option<PyErr> {
         self.queue.failure().map(|failure| raise(py, &failure))
     }
+}
+
+/// Where futures wait for *queue* to get on. All are woken; who waits for more asks again.
+fn waking(queue: &Queue) -> Waiting {
+    let waiting = Waiting::default();
+    let woken = waiting.clone();
+    queue.set_notify(Some(Box::new(move || {
+        let all = woken.lock().map(|mut all| std::mem::take(&mut *all));
+        for (bell, future) in all.unwrap_or_default() {
+            bell.ring(future);
+        }
+    })));
+    waiting
 }
 
 fn mode(durability: &str) -> PyResult<Durability> {
