@@ -8,6 +8,7 @@ use crate::errors;
 use crate::gemini::Gemini;
 use crate::json;
 use crate::openai::Chat;
+use crate::repeat::Repeat;
 use crate::responses::Responses;
 use crate::sheet::{End, Sheet};
 use crate::sse::{Event, Framer};
@@ -91,6 +92,8 @@ pub struct Decoder {
     framer: Framer,
     protocol: Box<dyn Protocol>,
     sheet: Sheet,
+    /// For a protocol whose text needs no state beside the sheet's.
+    repeat: Option<Repeat>,
     fed_bytes: usize,
     head: Vec<u8>,
     events: usize,
@@ -114,6 +117,7 @@ impl Decoder {
                 Api::Gemini => Box::new(Gemini::default()),
             },
             sheet: Sheet::default(),
+            repeat: (api == Api::Chat).then(Repeat::default),
             fed_bytes: 0,
             head: Vec::new(),
             events: 0,
@@ -224,11 +228,18 @@ impl Decoder {
             return;
         }
         let data = event.data.trim();
-        if data == "[DONE]" {
+        let repeat = self.repeat.as_ref().filter(|_| event.name.is_empty());
+        if let Some(text) = repeat.and_then(|repeat| repeat.text(data)) {
+            self.events += 1;
+            self.sheet.text(&text);
+        } else if data == "[DONE]" {
             self.events += 1;
             self.sheet.ended |= self.protocol.done_is_the_end();
             self.stop();
         } else if let Some(payload) = json::parse(data) {
+            if let Some(repeat) = &mut self.repeat {
+                repeat.learn(data, &payload);
+            }
             self.payload(&event.name, &payload);
         } else if event.name == "error" && !(self.unterminated && data.starts_with('{')) {
             self.sheet

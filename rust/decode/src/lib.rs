@@ -10,7 +10,8 @@
 //! - [`sse`]: bytes to events.
 //! - `sheet`: the answer while it is written, the same for every protocol.
 //! - `openai`: chat/completions, with `calls` (which fragment belongs to which tool call),
-//!   `reasoning` (details to give back) and `tags` (`<think>` in the text).
+//!   `reasoning` (details to give back) and `tags` (`<think>` in the text); `repeat`: chunks that
+//!   differ in their text only.
 //! - `anthropic`, `responses`, `gemini`: the other protocols; `paths`: arguments by value.
 //! - `usage`: tokens and prices, normalised.
 //! - [`errors`]: what an error body means; `overflow`: whether the context was too long;
@@ -33,6 +34,7 @@ mod overflow;
 pub mod partial;
 mod paths;
 mod reasoning;
+mod repeat;
 mod responses;
 mod sheet;
 pub mod sse;

@@ -72,7 +72,7 @@ impl Framer {
                 continue;
             }
             self.after_cr = false;
-            let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+            let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
                 self.line.extend_from_slice(bytes);
                 return self.check(0);
             };
@@ -122,7 +122,7 @@ impl Framer {
             self.dispatch(events);
             return;
         }
-        let colon = line.iter().position(|byte| *byte == b':');
+        let colon = memchr::memchr(b':', line);
         let (field, value) = match colon {
             Some(at) => (&line[..at], &line[at + 1..]),
             None => (line, &b""[..]),

@@ -236,7 +236,54 @@ fn any_delta() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// A stream whose chunks differ in nothing but *deltas*, or in their numbers as well.
+fn numbered(deltas: &[Value], is_numbered: bool) -> String {
+    let chunk = |(number, delta): (usize, &Value)| {
+        json!({
+            "id": "c",
+            "created": if is_numbered { number } else { 0 },
+            "choices": [{"index": 0, "delta": delta, "finish_reason": null}],
+        })
+    };
+    let chunks: Vec<Value> = deltas.iter().enumerate().map(chunk).collect();
+    stream(&chunks) + "data: [DONE]\n\n"
+}
+
+#[test]
+fn a_chunk_that_repeats_the_one_before_around_its_text_may_write_it_in_any_way() {
+    let chunk =
+        |text: &str| format!("data: {{\"choices\": [{{\"delta\": {{\"content\": {text}}}}}]}}\n\n");
+    let texts = [
+        r#""a""#,
+        r#""\u00e9\n""#,
+        r#""\ud83d""#,
+        r#""b", "refusal": "no""#,
+        r#""""#,
+        "null",
+        r#""c""#,
+    ];
+    let body: String = texts.into_iter().map(chunk).collect();
+    let (pieces, _) = decode(Api::Chat, &[body.as_bytes()]);
+    let expected = [
+        "0 text a",
+        "0 text \u{e9}\n",
+        "0 text \u{fffd}",
+        "0 text b",
+        "1 refuse no",
+        "2 text c",
+    ];
+    assert_eq!(told(&pieces), expected);
+}
+
 proptest! {
+    #[test]
+    fn it_makes_no_difference_whether_chunks_repeat_each_other(
+        deltas in prop::collection::vec(any_delta(), 0..12),
+    ) {
+        let repeated = decode(Api::Chat, &[numbered(&deltas, false).as_bytes()]);
+        prop_assert_eq!(repeated, decode(Api::Chat, &[numbered(&deltas, true).as_bytes()]));
+    }
+
     #[test]
     fn cuts_make_no_difference(
         deltas in prop::collection::vec(any_delta(), 0..12),
