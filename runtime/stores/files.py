@@ -13,11 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from tinyagent.runtime.bells import bell_here
 from tinyagent.runtime.chain import pruned_of
-from tinyagent.runtime.errors import LogClosedError, LogError, OutOfOrderError
+from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import read_shared
 from tinyagent.runtime.stores import (
     Durability,
