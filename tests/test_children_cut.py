@@ -28,6 +28,7 @@ from tinyagent import (
 from tinyagent.events import kinds as k
 from tinyagent.events.children import child_of
 from tinyagent.runtime.errors import DivergenceError
+from tinyagent.runtime.sinks.spans import spans_of
 from tinyagent.runtime.stores import Log
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import crash_runs, scripted
@@ -209,6 +210,25 @@ async def test_who_decides_at_the_resume_is_asked_about_the_call_below_alone() -
     assert (result.outcome, result.text, asked) == ("answered", "Done.", ["note"])
     assert load(log).every_call["c1~3"].content == "noted before the crash"
     assert load(log).replay().ok
+
+
+async def test_after_a_crash_what_runs_again_below_is_in_spans_of_its_own() -> None:
+    whole = MemoryLog()
+    await recorded(log=whole, lowest=look)
+    log = cut(whole, at(load(whole), "tool.started", DIG))
+    await build(log=log, lowest=look).run()
+    spans = spans_of(log.meta, load(log).records)
+    ids = {span.span_id for span in spans}
+    assert all(not span.parent_id or span.parent_id in ids for span in spans)
+    runs = [(s.name, s.error) for s in spans if s.name.startswith("invoke_agent")]
+    assert runs == [
+        ("invoke_agent agent", "interrupted"),
+        ("invoke_agent research#1", "interrupted"),
+        ("invoke_agent dig#1", "interrupted"),
+        ("invoke_agent agent", ""),
+        ("invoke_agent research#1", ""),
+        ("invoke_agent dig#1", ""),
+    ]
 
 
 async def test_a_tool_that_may_not_run_again_leaves_no_child_behind() -> None:
