@@ -51,7 +51,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = Lock()
+        self._lock, self._listing = Lock(), Lock()
         self._logs: OrderedDict[str, ServedLog] = OrderedDict()
         self._summaries: dict[str, tuple[object, Summary]] = {}
 
@@ -59,7 +59,7 @@ class Site:
         """Return a line for each log, the newest first, and which cannot be read."""
         unreadable: dict[str, str] = {}
         logs: list[dict[str, Any]] = []
-        with self._lock:
+        with self._listing:  # may take long, and keeps no log from being read
             for name, path in self._places().items():
                 try:
                     told = msgspec.to_builtins(self._summary(name, path))
