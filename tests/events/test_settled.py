@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from tests.events.test_fold import EVENTS, LOGS, TURN, folded, numbered
 
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
+from tinyagent.events.children import own
 from tinyagent.events.settled import Settled
 from tinyagent.verbs import load
 
@@ -73,7 +74,7 @@ def test_it_goes_on_from_any_place_where_no_run_is_under_way(parts: list[list[Ev
 
 @pytest.mark.parametrize("path", REPLAYS, ids=lambda path: path.stem)
 def test_a_recorded_session_can_be_told_where_a_run_has_ended(path: Path) -> None:
-    records = load(path).records
+    records = list(own(load(path).records))
     check_everywhere(records)
     for at, record in enumerate(records, 1):
         if isinstance(record.event, k.RunEnded):

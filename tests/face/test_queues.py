@@ -80,9 +80,11 @@ class _Late(MemoryLog):
         super().__init__()
         self._late = [late]
 
-    def append(self, *record: Any) -> None:
-        super().append(*record)
-        if record[3] == "run.ended" and self._late:
+    def append(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> None:
+        super().append(seq, ts_us, actor, kind, v, cause, payload)
+        if kind == "run.ended" and self._late:
             asyncio.get_running_loop().call_soon(self._late.pop())
 
 
