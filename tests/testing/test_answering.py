@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,8 +69,13 @@ async def test_a_session_over_a_provider_is_answered_without_it(name: str) -> No
     await ALL[name](log)
     fresh, answers = answering(log)
     await ALL[name](fresh)
-    assert transcript(fresh) == transcript(log)
+    assert transcript(fresh) == _without_children(transcript(log))
     assert (answers.unused, answers.refused, answers.lived) == ([], None, 0)
+
+
+def _without_children(told: str) -> str:
+    """Return a transcript without agents below: no tool runs, so none of them begins."""
+    return re.sub(r"child .* begins\n(.*\n)*?child .* has ended: .*\n", "", told)
 
 
 async def test_results_go_to_the_call_with_these_arguments_though_they_came_in_another_order() -> (
