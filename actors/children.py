@@ -23,7 +23,7 @@ from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
-from tinyagent.events.children import CHILD, MAIN, child_of, own, seen_from
+from tinyagent.events.children import CHILD, MAIN, child_of, is_below, own, seen_from
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import DivergenceError, LogError
 from tinyagent.runtime.journal import Journal
@@ -144,30 +144,42 @@ class Children:
         Raises:
             DivergenceError: today's code decides otherwise than the log says of one that runs.
         """
-        records = [as_record(one) for one in own(stored)]
-        for record in records:
-            self._take(record)
         redactor = self._journal.redactor
+        if redactor is not None and redactor.masked is not None:
+            for one in stored:
+                redactor.remember(one.payload)
+        records: list[Record] = []
         running: dict[str, None] = {}
         for one in stored:
-            if redactor is not None:
-                redactor.remember(one.payload)
-            if self.path == MAIN and one.kind in _OF_ALL:
-                match as_record(one).event:
-                    case k.ModelFinished(calls=calls):
-                        name = child_of(one.actor) or MAIN
-                        self.claimed.update((ref.id, name) for ref in calls)
-                    case k.ChildStarted(child=name):
-                        running[name] = None
-                    case k.ChildEnded(child=name):
-                        running.pop(name, None)
-                    case _:
-                        pass
+            is_own, is_of_all = not is_below(one), one.kind in _OF_ALL
+            if is_own or (is_of_all and self.path == MAIN):
+                record = as_record(one)
+                if is_own:
+                    records.append(record)
+                if is_of_all:
+                    self._note(record, running, is_own=is_own)
         for name in running:
             theirs = list(map(as_record, own(seen_from(name, stored))))
             if reopened(theirs, agent_machine()).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
         return records
+
+    def _note(self, record: Record, running: dict[str, None], *, is_own: bool) -> None:
+        """Take in what begins or ends an agent below, or makes calls; note who is *running*."""
+        if is_own:
+            self._take(record)
+        if self.path != MAIN:
+            return
+        match record.event:
+            case k.ModelFinished(calls=calls):
+                name = child_of(record.actor) or MAIN
+                self.claimed.update((ref.id, name) for ref in calls)
+            case k.ChildStarted(child=name):
+                running[name] = None
+            case k.ChildEnded(child=name):
+                running.pop(name, None)
+            case _:
+                pass
 
     def told(self) -> Told | None:
         """Return what is known of children when all have ended; None if one has not."""
