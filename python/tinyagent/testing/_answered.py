@@ -32,6 +32,11 @@ class Told(msgspec.Struct):
     end: k.ModelFinished | k.Failure | None = None
     is_used: bool = False
 
+    @property
+    def what(self) -> str:
+        """What it is, for messages."""
+        return f"the model call of record {self.seq}"
+
 
 class Done(msgspec.Struct):
     """A recorded run of a tool."""
@@ -44,6 +49,11 @@ class Done(msgspec.Struct):
     end: k.ToolFinished | k.ToolFailed | k.ToolInDoubt | None = None
     ended: int = 0
     is_used: bool = False
+
+    @property
+    def what(self) -> str:
+        """What it is, for messages."""
+        return f"{self.name} of record {self.seq}"
 
     @property
     def was_cut_off(self) -> bool:

@@ -25,6 +25,7 @@ from tinyagent.actors.tools import (
 )
 from tinyagent.actors.transports import Answer, Failure
 from tinyagent.events import Record, View, canonical, kinds as k, plain
+from tinyagent.events.children import is_below
 from tinyagent.events.codec import restored
 from tinyagent.recording import Recording
 from tinyagent.runtime.divergence import Difference, differences, shown
@@ -68,9 +69,11 @@ class RecordedAnswers:
         self._told: list[Told] = []
         self._done: list[Done] = []
         self._reconciled: dict[str, k.ToolReconciled] = {}
+        self._below: set[int] = set()
         self._under_way: dict[int, asyncio.Future[None]] = {}
         if recording is not None:
             self._told = list(answers_in(recording))
+            self._below = {record.seq for record in recording.records if is_below(record)}
             if not runs_tools:
                 self._done, self._reconciled = runs_in(recording)
 
@@ -92,10 +95,10 @@ class RecordedAnswers:
 
     @property
     def unused(self) -> list[str]:
-        """What is recorded and was not asked for."""
-        models = [f"the model call of record {t.seq}" for t in self._told if not t.is_used]
-        tools = [f"{d.name} of record {d.seq}" for d in self._done if not d.is_used]
-        return [*models, *tools]
+        """What is recorded and was not asked for. Agents below begin only where a tool runs."""
+        known: list[Told | Done] = [*self._told, *self._done]
+        left = [one for one in known if not one.is_used]
+        return [one.what for one in left if one.seq not in self._below]
 
     def told(self, asked: View) -> Told | None:
         """Return the recorded answer to *asked*; None if it shall be asked live.
