@@ -10,8 +10,7 @@ from pathlib import Path
 
 from job import DO, FOLDER, PROMPT, SYSTEM, TURNS, URL, send_invoice, show
 
-from tinyagent import Agent, load, named_model, open_log, resume, tool
-from tinyagent.runtime.errors import LogError
+from tinyagent import Agent, LogError, load, named_model, open_log, resume, tool
 
 SESSION = FOLDER / "session"
 REPAIR = (sys.executable, "-m", "tinyagent", "repair", SESSION, "-o")
