@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import msgspec
@@ -87,8 +88,6 @@ class Ctx(Generic[D]):
         deps: what the agent was given as ``deps``; never on record.
         call_id: the call; in a hook, the number of its question.
         attempt: 1, or more if the call was begun before and cut off.
-        idempotency_key: for services that take one; see ``idempotency_key``.
-        random: seeded by log and call.
     """
 
     def __init__(
@@ -107,8 +106,6 @@ class Ctx(Generic[D]):
         self.deps: D = provided.deps
         self.call_id = call_id
         self.attempt = attempt
-        self.idempotency_key = idempotency_key(log_id, call_id)
-        self.random = random.Random(_digest("tinyagent-rng-1", log_id, call_id))
         self._log_id = log_id
         self._at_us = at_us
         self._clock = clock
@@ -117,6 +114,16 @@ class Ctx(Generic[D]):
         self._secret = provided.secret
         self._run = run
         self._uuids = 0
+
+    @property
+    def idempotency_key(self) -> str:
+        """For services that take one; see the function of this name."""
+        return idempotency_key(self._log_id, self.call_id)
+
+    @cached_property
+    def random(self) -> random.Random:
+        """Seeded by log and call."""
+        return random.Random(_digest("tinyagent-rng-1", self._log_id, self.call_id))
 
     @property
     def cancelled(self) -> bool:

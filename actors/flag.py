@@ -1,19 +1,22 @@
-"""A flag that something else can be awaited together with, without a task for the waiting."""
+"""A flag that cuts off what runs: a tool or a hook is awaited together with it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Flag:
     """Set once. For one event loop."""
 
-    __slots__ = ("_is_set", "_set")
+    __slots__ = ("_is_set", "_running")
 
     def __init__(self) -> None:
         self._is_set = False
-        self._set: asyncio.Future[None] | None = None
+        self._running: set[Running[Any]] = set()
 
     def is_set(self) -> bool:
         """Whether it is set."""
@@ -22,14 +25,54 @@ class Flag:
     def set(self) -> None:
         """Set it; whoever waits is woken."""
         self._is_set = True
-        if self._set is not None and not self._set.done():
-            self._set.set_result(None)
+        for running in self._running:
+            running.wake()
 
-    async def or_done(self, task: asyncio.Future[Any], timeout_s: float | None = None) -> None:
-        """Return when this is set or *task* is done, or *timeout_s* is over."""
-        if self._set is None:
-            self._set = asyncio.get_running_loop().create_future()
-            if self._is_set:
-                self._set.set_result(None)
-        both: set[asyncio.Future[Any]] = {task, self._set}
-        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    def begin(self, code: Awaitable[T], name: str | None = None) -> Running[T]:
+        """Await *code* in a task of its own, called *name*."""
+        return Running(code, name, self._running)
+
+
+class Running(Generic[T]):
+    """What was begun under a flag. Attributes: task: runs it."""
+
+    __slots__ = ("_all", "_code", "_over", "task")
+
+    def __init__(self, code: Awaitable[T], name: str | None, others: set[Running[Any]]) -> None:
+        loop = asyncio.get_running_loop()
+        self._all = others
+        self._code = code
+        self._over: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[T] = loop.create_task(self._run(), name=name)
+        self.task.add_done_callback(self._ended)
+
+    async def _run(self) -> T:
+        try:
+            return await self._code
+        finally:
+            self.wake()  # ahead of the task's own callbacks: a pass of the loop less
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if isinstance(self._code, Coroutine):
+            self._code.close()  # it may have been cancelled before it began
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever waits go on."""
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    async def over(self, flag: Flag, timeout_s: float | None = None) -> None:
+        """Return when the task is done, *flag* is set, or *timeout_s* is over."""
+        if self.task.done() or flag.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        timer = None if timeout_s is None else loop.call_later(timeout_s, self.wake)
+        self._all.add(self)
+        try:
+            await self._over
+        finally:
+            self._all.discard(self)
+            if timer is not None:
+                timer.cancel()

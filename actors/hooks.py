@@ -47,6 +47,13 @@ class Hooks:
         self._reopened = reopened
         self._cancelled = Flag()
 
+    def is_asked(self, event: Event) -> bool:
+        """Say whether *event* is a question for the hooks.
+
+        Others are between the streamer, or who hears the users, and the host.
+        """
+        return isinstance(event, k.HostAsked) and event.hook not in (KEY, MESSAGE)
+
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
         if is_cut(record.event):
@@ -56,17 +63,16 @@ class Hooks:
         """Yield what the hook answered, or that it failed."""
         event = record.event
         assert isinstance(event, k.HostAsked)
-        if event.hook in (KEY, MESSAGE):
-            return  # between the streamer, or who hears the users, and the host
         is_repeated = record.seq in self._reopened
         if is_repeated and event.hook == BATCH:
             # The tools that it ran are not on record: to ask again could run them again.
             yield k.HostFailed(event.hook, Failure("interrupted", INTERRUPTED), event.call_id)
             return
         with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
-            task = asyncio.ensure_future(self._hooks[event.hook](event, record.seq))
+            running = self._cancelled.begin(self._hooks[event.hook](event, record.seq))
+        task = running.task
         try:
-            await self._cancelled.or_done(task)
+            await running.over(self._cancelled)
             if not task.done():
                 await asyncio.wait({task}, timeout=GRACE_S)
             if not task.done():
@@ -79,7 +85,7 @@ class Hooks:
             yield k.HostFailed(event.hook, cancelled(event.hook), event.call_id)
             return
         try:
-            answers = await task
+            answers = task.result()
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is not None and current.cancelling():

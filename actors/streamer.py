@@ -129,6 +129,10 @@ class Streamer:
         self._given_up: transports.Failure | None = None
         self._task: asyncio.Task[Any] | None = None
 
+    def is_asked(self, event: Event) -> bool:
+        """Say whether *event* asks for an answer of the model."""
+        return isinstance(event, k.ModelRequested)
+
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
         if is_cut(record.event):
@@ -143,13 +147,19 @@ class Streamer:
 
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
         """Yield deltas, retries and the end of one model call."""
-        return self._call(record, self._conversation.asked, self._recorded.asked)
+        is_new = record.seq not in self._reopened
+        asks = self.key_of is not None and is_new and not self._cancelled
+        if asks:
+            say(k.HostAsked(KEY))
+        return self._call(
+            record, self._conversation.asked, self._recorded.asked, has_asked=asks
+        )
 
     async def _call(
-        self, record: Record, asked: View, recorded: View
+        self, record: Record, asked: View, recorded: View, *, has_asked: bool
     ) -> AsyncIterator[Event | Live]:
         request = self.source.digest(recorded)
-        if self._cancelled:
+        if self._cancelled and not has_asked:
             yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
             return
         others: list[dict[str, Any]] = asked.settings.options.get("fallback") or []
@@ -168,8 +178,10 @@ class Streamer:
                 yield k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
             key: str | None = None
             if self.key_of is not None:
-                # While this is being written nothing is cut off: that would end the task unheard.
-                yield k.HostAsked(KEY)
+                if not has_asked:
+                    # While this is being written nothing is cut off: the task would end unheard.
+                    yield k.HostAsked(KEY)
+                has_asked = False
                 provider = asked.settings.model.get("provider", "")
                 answered, key = await self._key(self.key_of, provider)
                 yield answered

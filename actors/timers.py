@@ -31,6 +31,10 @@ class Timers:
         self._shared = shared
         self._is_over = Flag()
 
+    def is_asked(self, event: Event) -> bool:
+        """Say whether *event* sets a timer."""
+        return isinstance(event, k.TimerSet)
+
     def fold(self, record: Record) -> None:
         """Wait for nothing any more when the run is over, or out of time."""
         match record.event:
@@ -49,11 +53,11 @@ class Timers:
         began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
         left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
         if left_s > 0:
-            sleeping = asyncio.ensure_future(self._clock.sleep(left_s))
+            sleeping = self._is_over.begin(self._clock.sleep(left_s))
             try:
-                await self._is_over.or_done(sleeping)
+                await sleeping.over(self._is_over)
             finally:
-                sleeping.cancel()
+                sleeping.task.cancel()
         if not self._is_over.is_set():
             seen_s = (self._clock.now_us() - began_us) / 1_000_000
             yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from tinyagent.actors.context import Contexts, Ctx, given
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.reopening import Begun, Reopened
@@ -165,6 +165,12 @@ class Tools:
         self._started = reopened.started if reopened is not None else {}
         self._cancelled = Flag()
 
+    def is_asked(self, event: Event) -> bool:
+        """Say whether *event* is a call, or a doubt that the tool is to be asked about."""
+        return isinstance(event, k.ToolRequested) or (
+            isinstance(event, k.ToolInDoubt) and event.asks
+        )
+
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
         if is_cut(record.event):
@@ -174,8 +180,7 @@ class Tools:
         """Yield the start, the progress and the end of one call; or what came of it, in doubt."""
         event = record.event
         if isinstance(event, k.ToolInDoubt):
-            if event.asks:
-                yield await self._reconcile(record, event)
+            yield await self._reconcile(record, event)
             return
         assert isinstance(event, k.ToolRequested)
         async for item in self._call(record, event, say):
@@ -233,13 +238,14 @@ class Tools:
         """Ask the tool; whatever it does, there is an answer."""
         name = self._conversation.calls[doubt.call_id].name
         said = Reconciled("unknown")
-        task: asyncio.Future[Reconciled] | None = None
+        task: asyncio.Task[Reconciled] | None = None
         try:
             tool = self._find(name)
             arguments = self._arguments(doubt.call_id, None, tool)
             invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
-            task = asyncio.ensure_future(_reconciled(tool, invocation))
-            if not await self._finished(task, Patience(tool.timeout_s, None, lambda: 0.0)):
+            running = self._cancelled.begin(_reconciled(tool, invocation))
+            task = running.task
+            if not await self._finished(running, Patience(tool.timeout_s, None, lambda: 0.0)):
                 said = task.result()
         except asyncio.CancelledError:
             if task is None or not task.cancelled():
@@ -283,14 +289,14 @@ class Tools:
         arguments: dict[str, Any],
         say: Say,
     ) -> Event | Live:
-        running = True
+        is_over = False
         now_s = asyncio.get_running_loop().time
         heard_s = now_s()
 
         def progress(content: k.Content, details: dict[str, Any] | None) -> None:
             nonlocal heard_s
             heard_s = now_s()
-            if running:
+            if not is_over:
                 say(k.ToolProgressed(event.call_id, content, details))
 
         invocation = self._invocation(
@@ -299,24 +305,23 @@ class Tools:
         if self._children is not None:
             self._children.begin(event.call_id)
         named = f"tool {event.name}, call {event.call_id}"
-        task = asyncio.create_task(_awaited(tool, invocation), name=named)
+        running = self._cancelled.begin(_awaited(tool, invocation), named)
         try:
             patience = Patience(tool.timeout_s, tool.idle_timeout_s, lambda: heard_s)
-            cut = await self._finished(task, patience, event.call_id)
+            cut = await self._finished(running, patience, event.call_id)
         except asyncio.CancelledError:
-            task.cancel()
+            running.task.cancel()
             raise
         finally:
-            running = False
+            is_over = True
         if cut:
             return self._cut_off(event, tool, cut)
-        return _outcome(event, tool, task)
+        return _outcome(event, tool, running.task)
 
-    async def _finished(
-        self, task: asyncio.Future[Any], patience: Patience, call_id: str = ""
-    ) -> str:
-        """Wait for *task*; return why it was cut off, or nothing if it ended by itself."""
-        why: str = await ended_or(task, self._cancelled, patience)
+    async def _finished(self, running: Running[Any], patience: Patience, call_id: str = "") -> str:
+        """Wait for what runs; return why it was cut off, or nothing if it ended by itself."""
+        task = running.task
+        why: str = await ended_or(running, self._cancelled, patience)
         if task.done():
             return ""
         if self._cancelled.is_set():
@@ -330,8 +335,7 @@ class Tools:
         await self._stop_below(call_id)
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
-            named = task.get_name() if isinstance(task, asyncio.Task) else "a tool"
-            self._report("tool.abandoned", f"{named}: swallowed its cancellation")
+            self._report("tool.abandoned", f"{task.get_name()}: swallowed its cancellation")
         elif not task.cancelled() and (error := task.exception()) is not None:
             self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why

@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -29,8 +29,8 @@ class Patience(msgspec.Struct, frozen=True):
 Impatience = Literal["", "run", "silence"]
 
 
-async def ended_or(task: asyncio.Future[object], cancelled: Flag, patience: Patience) -> Impatience:
-    """Wait until *task* is done or *cancelled* is set; return which patience ran out."""
+async def ended_or(running: Running[Any], cancelled: Flag, patience: Patience) -> Impatience:
+    """Wait until *running* is over or *cancelled* is set; return which patience ran out."""
     now_s = asyncio.get_running_loop().time
     run_s, silence_s = patience.run_s, patience.silence_s
     end_s = None if run_s is None else now_s() + run_s
@@ -38,8 +38,8 @@ async def ended_or(task: asyncio.Future[object], cancelled: Flag, patience: Pati
         quiet_s = None if silence_s is None else patience.heard_s() + silence_s
         first_s = min((at_s for at_s in (end_s, quiet_s) if at_s is not None), default=None)
         left_s = None if first_s is None else max(first_s - now_s(), 0)
-        await cancelled.or_done(task, left_s)
-        if task.done() or cancelled.is_set():
+        await running.over(cancelled, left_s)
+        if running.task.done() or cancelled.is_set():
             return ""
         if end_s is not None and end_s <= now_s():
             return "run"

@@ -49,6 +49,7 @@ class Journal:
     Attributes:
         redactor: masks secrets in every event before it is written; None leaves them.
         shadow: given where only the log is masked: readers are then told the event as it was.
+        machines: let those who decide step on what they were posted; see ``settle``.
         run: number of the record that began the run; 0 before the first.
     """
 
@@ -62,6 +63,7 @@ class Journal:
         self.redactor: Redactor | None = None
         self.shadow: Shadow | None = None
         self.run = 0
+        self.machines: list[Callable[[], None]] = []
 
     @property
     def seq(self) -> int:
@@ -144,8 +146,22 @@ class Journal:
             post(record)
         return record
 
+    def settle(self) -> None:
+        """Let the machines step now on what was appended; without this they do so soon."""
+        for step in self.machines:
+            step()
+
+    def has_reached(self, record: Record) -> bool:
+        """Say whether *record* is as safe as its kind demands before an effect may hang on it."""
+        level = "" if self._in_memory else barrier(record.event)
+        if not level:
+            return True
+        log = self.log
+        reached = log.written_seq if level == "written" else log.durable_seq
+        return reached >= record.seq and log.recovered is self._recovered
+
     async def reached(self, record: Record) -> None:
-        """Wait until *record* is as safe as its kind demands before an effect may hang on it."""
+        """Wait until *record* ``has_reached`` what its kind demands."""
         if self._in_memory:
             return
         match barrier(record.event):

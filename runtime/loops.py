@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import copy_context
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from tinyagent.events import Event, Fact, Record
+from tinyagent.events import Event, Record
 from tinyagent.runtime.diagnostics import HANDLED, Handled
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
@@ -71,13 +72,21 @@ class Worker(Protocol):
         """Kinds that it answers."""
         ...
 
+    def is_asked(self, event: Event) -> bool:
+        """Say whether *event*, of a kind that it answers, is for it to answer."""
+        ...
+
     def fold(self, record: Record) -> None:
-        """Take in *record*: configuration, or a cancel. Never waits."""
+        """Take in *record*, which asks nothing: configuration, or a cancel. Never waits."""
         ...
 
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield what comes of the request, last of all its end. The next item is asked for only
-        when the record of the one before is as safe as its kind demands."""
+        """Yield what comes of the request, last of all its end.
+
+        Called as soon as the request is recorded; what it says before it returns is recorded with
+        it. The first item is asked for when both are as safe as their kinds demand, and so is
+        every next one when the record of the one before is.
+        """
         ...
 
 
@@ -86,43 +95,120 @@ async def drive(
 ) -> None:
     """Step *machine* on its records in log order and append what it decides.
 
-    *before* is called ahead of each step: there the session records what the host changed.
+    *before* is called ahead of each step: there the session records what the host changed. Steps
+    are made in batches: soon after a post, or at once when a worker has said something.
     """
-    while (record := await _next(mailbox, journal)) is not None:
-        HANDLED.set(Handled(journal.log.meta.log, journal.run, machine.name, record.seq))
-        before()
-        for event in machine.take(record):
-            journal.append(event, cause=record.seq, actor=machine.name)
+    if journal.log.durability == "strict":
+        while (record := await _durable(mailbox, journal)) is not None:
+            _step(machine, record, journal, before)
+        return
+    stepping = _Stepping(lambda record: _step(machine, record, journal, before), mailbox)
+    journal.machines.append(stepping.now)
+    try:
+        await mailbox.attend(stepping.soon)
+        stepping.now()
+    finally:
+        stepping.end()
+        journal.machines.remove(stepping.now)
+    if stepping.failure is not None:
+        raise stepping.failure
+
+
+def _step(
+    machine: Machine[S], record: Record, journal: Journal, before: Callable[[], None]
+) -> None:
+    HANDLED.set(Handled(journal.log.meta.log, journal.run, machine.name, record.seq))
+    before()
+    for event in machine.take(record):
+        journal.append(event, cause=record.seq, actor=machine.name)
+
+
+class _Stepping:
+    """Takes all records of a mailbox that are there, now or in the loop's next pass."""
+
+    def __init__(self, step: Callable[[Record], None], mailbox: Mailbox) -> None:
+        self._step = step
+        self._mailbox = mailbox
+        self._is_stepping = False
+        self._handle: asyncio.Handle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._home = copy_context()  # not that of the worker that has spoken
+        self.failure: BaseException | None = None
+
+    def soon(self) -> None:
+        if self._handle is None and not self._is_stepping:
+            self._handle = self._loop.call_soon(self.now)
+
+    def now(self) -> None:
+        """Step until nothing is left; what is raised ends the loop, whoever made this call."""
+        self._handle = None
+        if self._is_stepping or self.failure is not None:
+            return
+        self._is_stepping = True
+        try:
+            while (record := self._mailbox.take()) is not None:
+                self._home.run(self._step, record)
+        except BaseException as error:
+            self.failure = error
+            self._mailbox.close()
+        finally:
+            self._is_stepping = False
+
+    def end(self) -> None:
+        """Step no more."""
+        self._is_stepping = True
+        if self._handle is not None:
+            self._handle.cancel()
 
 
 async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
-    """Answer each request in a task of its own; fold everything else at once."""
+    """Answer each request in a task of its own, begun as it is posted; fold all else at once."""
     async with asyncio.TaskGroup() as answering:
-        while (record := await _next(mailbox, journal)) is not None:
-            event = record.event
-            if isinstance(event, Fact) and event.kind in worker.requests:
+
+        def take(record: Record) -> None:
+            if worker.is_asked(record.event):
                 answering.create_task(
                     _answer(worker, record, journal), name=f"{worker.name} answers {record.seq}"
                 )
             else:
                 worker.fold(record)
 
+        def take_all() -> None:
+            while (record := mailbox.take()) is not None:
+                take(record)
+
+        if journal.log.durability == "strict":
+            while (record := await _durable(mailbox, journal)) is not None:
+                take(record)
+        else:
+            await mailbox.attend(take_all)
+
 
 async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
-    def say(event: Event) -> None:
-        journal.append(event, cause=record.seq, actor=worker.name)
+    last = record
 
     HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
-    await journal.reached(record)
-    async for item in worker.answer(record, say):
+
+    def say(event: Event) -> None:
+        nonlocal last
+        last = journal.append(event, cause=record.seq, actor=worker.name)
+
+    answer = worker.answer(record, say)
+    # What was said already waits for the disk together with the request.
+    for asked in (last, record):
+        if not journal.has_reached(asked):
+            await journal.reached(asked)
+    async for item in answer:
         event, live = item if isinstance(item, Live) else (item, None)
         said = journal.append(event, cause=record.seq, actor=worker.name, live=live)
-        await journal.reached(said)
+        journal.settle()
+        if not journal.has_reached(said):
+            await journal.reached(said)
 
 
-async def _next(mailbox: Mailbox, journal: Journal) -> Record | None:
-    """Return the next record; in mode ``strict`` only when it is durable."""
+async def _durable(mailbox: Mailbox, journal: Journal) -> Record | None:
+    """Return the next record when it is durable: so in mode ``strict``."""
     record = await mailbox.get()
-    if record is not None and journal.log.durability == "strict":
+    if record is not None:
         await journal.log.durable(record.seq)
     return record

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from tinyagent.events import Fact, Record
 from tinyagent.runtime.errors import MailboxFullError
@@ -19,7 +20,17 @@ CAPACITY = 100_000
 class Mailbox:
     """The records that one reader has not taken yet."""
 
-    __slots__ = ("_capacity", "_closed", "_control", "_items", "_room", "_waiter", "kinds", "name")
+    __slots__ = (
+        "_attendant",
+        "_capacity",
+        "_closed",
+        "_control",
+        "_items",
+        "_room",
+        "_waiter",
+        "kinds",
+        "name",
+    )
 
     def __init__(
         self,
@@ -36,6 +47,7 @@ class Mailbox:
         self._items: deque[Record] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
+        self._attendant: Callable[[], None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -53,7 +65,28 @@ class Mailbox:
             self._items.appendleft(record)
         else:
             self._items.append(record)
-        self._wake()
+        if self._attendant is not None:
+            self._attendant()
+        elif self._waiter is not None:
+            self._wake()
+
+    def take(self) -> Record | None:
+        """Return the next record if there is one now."""
+        return self._items.popleft() if self._items else None
+
+    async def attend(self, attendant: Callable[[], None]) -> None:
+        """Call *attendant* now and after each post, until this is closed.
+
+        It spares the reader a wake-up for each record. It must not wait, nor append.
+        """
+        self._attendant = attendant
+        try:
+            attendant()
+            while not self._closed:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+        finally:
+            self._attendant = self._waiter = None
 
     async def get(self) -> Record | None:
         """Return the next record, waiting for it; None when closed and empty."""

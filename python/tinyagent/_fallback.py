@@ -49,7 +49,7 @@ def granted(choice: Choice, settings: Settings, key: str | None) -> Granted:
     Raises:
         Failure: it needs a key and there is none.
     """
-    if settings.model != resolved(choice.model, choice.stream_fn):
+    if choice.fallback and settings.model != resolved(choice.model, choice.stream_fn):
         for other in choice.fallback:
             if settings.model == resolved(other, choice.stream_fn):
                 return access(other, settings, key)

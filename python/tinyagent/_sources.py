@@ -57,6 +57,7 @@ class Sources:
         self._transport = transport
         self._report = report
         self._provider: ProviderSource | None = None
+        self._chosen: tuple[Setup, HostedSource | ProviderSource] | None = None
         self._hosted = HostedSource(
             stream_fn=self._stream_fn,
             model=lambda: self.setup().model,
@@ -86,8 +87,12 @@ class Sources:
         return self._source().attempt(asked, key)
 
     def _source(self) -> HostedSource | ProviderSource:
-        if is_hosted(self.setup()):
-            return self._hosted
+        setup = self.setup()
+        if self._chosen is None or self._chosen[0] is not setup:
+            self._chosen = setup, self._hosted if is_hosted(setup) else self._ours()
+        return self._chosen[1]
+
+    def _ours(self) -> ProviderSource:
         if self._provider is None:
             from tinyagent.alchemy_provider import shared_transport
 

@@ -1,4 +1,4 @@
-"""A flag that is awaited together with something else."""
+"""A flag that cuts off what runs."""
 
 from __future__ import annotations
 
@@ -7,32 +7,55 @@ import asyncio
 from tinyagent.actors.flag import Flag
 
 
-async def test_a_flag_ends_the_waiting_and_leaves_the_other_alone() -> None:
-    flag, other = Flag(), asyncio.get_running_loop().create_future()
+async def for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def word() -> str:
+    return "done"
+
+
+async def test_a_flag_ends_the_waiting_and_leaves_what_runs_alone() -> None:
+    flag = Flag()
+    running = flag.begin(for_ever())
     asyncio.get_running_loop().call_soon(flag.set)
-    await flag.or_done(other)
+    await running.over(flag)
     assert flag.is_set()
-    assert not other.done()
+    assert not running.task.done()
+    running.task.cancel()
 
 
 async def test_a_flag_that_is_set_already_ends_the_waiting_at_once() -> None:
     flag = Flag()
     flag.set()
     flag.set()
-    await flag.or_done(asyncio.get_running_loop().create_future())
+    running = flag.begin(for_ever())
+    await running.over(flag)
+    running.task.cancel()
 
 
-async def test_the_other_ends_the_waiting_and_the_flag_can_be_awaited_again() -> None:
-    flag, other = Flag(), asyncio.get_running_loop().create_future()
-    other.set_result(None)
-    await flag.or_done(other)
+async def test_what_runs_ends_the_waiting_with_its_result_and_its_name() -> None:
+    flag = Flag()
+    running = flag.begin(word(), "a word")
+    await running.over(flag)
+    assert running.task.result() == "done"
+    assert running.task.get_name() == "a word"
     assert not flag.is_set()
-    flag.set()
-    await flag.or_done(asyncio.get_running_loop().create_future())
+
+
+async def test_what_is_cancelled_before_it_began_ends_the_waiting() -> None:
+    flag = Flag()
+    running = flag.begin(for_ever())
+    running.task.cancel()
+    await running.over(flag)
+    assert running.task.cancelled()
 
 
 async def test_time_ends_the_waiting() -> None:
-    flag, other = Flag(), asyncio.get_running_loop().create_future()
-    await flag.or_done(other, timeout_s=0.001)
+    flag = Flag()
+    running = flag.begin(for_ever())
+    await running.over(flag, timeout_s=0.001)
+    await running.over(flag, timeout_s=0.001)
     assert not flag.is_set()
-    assert not other.done()
+    assert not running.task.done()
+    running.task.cancel()

@@ -162,6 +162,9 @@ class Echo:
         self.folded: list[str] = []
         self.went_on = False
 
+    def is_asked(self, event: Event) -> bool:
+        return isinstance(event, k.ToolRequested | k.RunEnded)
+
     def fold(self, record: Record) -> None:
         self.folded.append(record.event.kind)
 

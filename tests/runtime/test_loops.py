@@ -147,6 +147,9 @@ class Worker:
         self.notes: list[str] = []
         self._events = events
 
+    def is_asked(self, event: Event) -> bool:
+        return isinstance(event, k.ToolRequested | k.RunEnded)
+
     def fold(self, record: Record) -> None:
         self.notes.append(f"folded {record.seq}")
 
@@ -249,3 +252,67 @@ async def test_what_a_worker_says_carries_its_name_and_its_objects() -> None:
     record = await seen.get()
     assert record is not None
     assert (record.actor, record.live, record.cause) == ("critic", "mine", 1)
+
+
+async def test_what_a_worker_said_is_decided_on_before_the_worker_goes_on() -> None:
+    class Host(Worker):
+        requests = frozenset({k.RunEnded.kind})
+
+    writing = journal()
+    worker = Host(k.UserSaid("a"), k.UserSaid("b"))
+    heard, asked = mailbox(writing, SAID), mailbox(writing, worker.requests)
+    driving = asyncio.create_task(drive(machine(), heard, writing, lambda: None))
+    serving = asyncio.create_task(serve(worker, asked, writing))
+    writing.append(k.RunEnded("answered"))
+    await settle()
+    kinds = [event.kind for event, _ in story(writing, 2)]
+    assert kinds == ["user.said", "turn.ended", "user.delivered"] * 2
+    heard.close()
+    asked.close()
+    await asyncio.gather(driving, serving)
+
+
+async def test_what_a_step_raises_while_a_worker_speaks_is_the_machines_error() -> None:
+    class Host(Worker):
+        requests = frozenset({k.RunEnded.kind})
+
+    def broken(state: int, record: Record) -> tuple[int, tuple[Event, ...]]:
+        raise ZeroDivisionError
+
+    writing = journal()
+    worker = Host(k.UserSaid("a"), k.UserSaid("b"))
+    heard, asked = mailbox(writing, SAID), mailbox(writing, worker.requests)
+    one = Machine("agent", broken, 0, inputs=SAID, decisions=frozenset())
+    driving = asyncio.create_task(drive(one, heard, writing, lambda: None))
+    serving = asyncio.create_task(serve(worker, asked, writing))
+    writing.append(k.RunEnded("answered"))
+    with pytest.raises(ZeroDivisionError):
+        await driving
+    asked.close()
+    await serving
+    assert writing.seq == 3
+
+
+async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_request() -> None:
+    class Model(Worker):
+        requests = frozenset({k.RunEnded.kind})  # a kind that must be durable
+
+        def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+            say(k.ToolStarted("a", "write"))  # so must this one
+            return super().answer(record, say)
+
+    log = Waiting("group")
+    writing = journal(log)
+    worker = Model(k.TurnEnded(1))
+    box = mailbox(writing, worker.requests)
+    serving = asyncio.create_task(serve(worker, box, writing))
+    writing.append(k.RunEnded("answered"))
+    await settle()
+    assert story(writing, 2) == [(k.ToolStarted("a", "write"), 1)]
+    log.move(1)
+    await settle()
+    assert worker.notes == []
+    log.move(2)
+    box.close()
+    await serving
+    assert worker.notes[0] == "asked 1"
