@@ -163,12 +163,15 @@ class _Stepping:
 
 async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
     """Answer each request in a task of its own, begun as it is posted; fold all else at once."""
+    home = copy_context()  # not that of whoever happens to post
     async with asyncio.TaskGroup() as answering:
 
         def take(record: Record) -> None:
             if worker.is_asked(record.event):
                 answering.create_task(
-                    _answer(worker, record, journal), name=f"{worker.name} answers {record.seq}"
+                    _answer(worker, record, journal),
+                    name=f"{worker.name} answers {record.seq}",
+                    context=home.copy(),
                 )
             else:
                 worker.fold(record)

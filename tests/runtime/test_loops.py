@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import pytest
 
@@ -316,3 +317,22 @@ async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_req
     box.close()
     await serving
     assert worker.notes[0] == "asked 1"
+
+
+async def test_an_answer_sees_nothing_of_the_context_in_which_it_was_asked_for() -> None:
+    where = ContextVar("where", default="at home")
+
+    class Here(Worker):
+        async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+            yield k.ToolFinished("a", where.get())
+
+    writing = journal()
+    worker = Here()
+    box = mailbox(writing, worker.requests)
+    serving = asyncio.create_task(serve(worker, box, writing))
+    await settle()
+    where.set("elsewhere")
+    writing.append(k.ToolRequested("a", "f"))
+    box.close()
+    await serving
+    assert story(writing, 2) == [(k.ToolFinished("a", "at home"), 1)]
