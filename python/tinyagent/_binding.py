@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,9 @@ from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.loops import Live
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.stores import Log
+
+Show = Callable[[AgentEvent], Awaitable[None] | None]
+"""Is shown each public event ahead of who reads them; returns what to wait for, if anything."""
 
 
 class Binding:
@@ -302,9 +305,7 @@ class Binding:
         else:
             loop.call_soon_threadsafe(call)
 
-    async def run(
-        self, inputs: Sequence[Event | Live], show: Callable[[AgentEvent], Any]
-    ) -> AsyncGenerator[AgentEvent]:
+    async def run(self, inputs: Sequence[Event | Live], show: Show) -> AsyncGenerator[AgentEvent]:
         """Run the agent on *inputs* and yield the public events, each after *show* of it.
 
         However the reader leaves, nothing of the run goes on when this is closed.
@@ -330,7 +331,8 @@ class Binding:
                     await playing
                     await session.journal.reached(record)
                 for event in self.projection.read(record):
-                    await show(event)
+                    if (telling := show(event)) is not None:
+                        await telling
                     yield event
                 self._mark_seen(record)
             await playing
@@ -341,17 +343,19 @@ class Binding:
                 await self._stop(playing)
             while (record := await mailbox.get()) is not None:
                 for event in self.projection.read(record):
-                    await show(event)
+                    if (telling := show(event)) is not None:
+                        await telling
                 self._mark_seen(record)
 
-    async def _unheard(self, show: Callable[[AgentEvent], Any]) -> AsyncGenerator[AgentEvent]:
+    async def _unheard(self, show: Show) -> AsyncGenerator[AgentEvent]:
         """Yield what was decided of the run before, and not written."""
         for record in self.session.take_unheard():
             if isinstance(record.event, k.RunEnded):
                 self.outcome = record.event.outcome
                 await self.session.journal.reached(record)
             for event in self.projection.read(record):
-                await show(event)
+                if (telling := show(event)) is not None:
+                    await telling
                 yield event
 
     async def _stop(self, playing: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tinyagent._binding import Binding, Setup
+from tinyagent._binding import Binding, Setup, Show
 from tinyagent._fallback import described
 from tinyagent._host import HostHooks, dumped, said
 from tinyagent._limits import logged_limits
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 BEHIND_MAX = 1000
 """Records that a reader may be behind before the source of an answer waits for it."""
-
-Show = Callable[[AgentEvent], Awaitable[None]]
 
 
 class Hosted(Protocol):

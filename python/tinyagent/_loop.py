@@ -229,7 +229,7 @@ class Loop:
                 raise raised
             yield event
 
-    async def _show(self, event: AgentEvent) -> None:
+    def _show(self, event: AgentEvent) -> None:
         if isinstance(event, MessageEndEvent) and event.message is not None:
             self.new_messages.append(event.message)
 

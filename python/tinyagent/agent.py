@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -344,10 +344,13 @@ class Agent(Running):
         self.state.is_streaming = False
         self._idle.tell()
 
-    async def _show(self, event: AgentEvent) -> None:
+    def _show(self, event: AgentEvent) -> Awaitable[None] | None:
         self._keeper.take(event)
         if event.type == "agent_end":
             self._end()
+        return self._tell(event) if self._listeners else None
+
+    async def _tell(self, event: AgentEvent) -> None:
         for listener in tuple(self._listeners):
             if listener not in self._listeners:
                 continue

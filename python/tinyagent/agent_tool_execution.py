@@ -157,7 +157,7 @@ class _Given:
         return self._message
 
 
-async def _nothing(event: object) -> None:
+def _nothing(event: object) -> None:
     del event
 
 
