@@ -22,7 +22,7 @@ DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
-    ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio"),
+    ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio contextvars"),
     ("runtime/bells.py", "_alchemy", "asyncio os sys threading"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
