@@ -33,8 +33,6 @@ its task's."""
 CANCELLED = "Tool execution cancelled"
 DOUBT = f"{CANCELLED}. It may or may not have taken effect."
 PARALLEL_MAX = 64
-
-
 Progress = Callable[[k.Content, dict[str, Any] | None], None]
 
 
@@ -167,9 +165,8 @@ class Tools:
 
     def is_asked(self, event: Event) -> bool:
         """Say whether *event* is a call, or a doubt that the tool is to be asked about."""
-        return isinstance(event, k.ToolRequested) or (
-            isinstance(event, k.ToolInDoubt) and event.asks
-        )
+        is_doubted = isinstance(event, k.ToolInDoubt) and event.asks
+        return is_doubted or isinstance(event, k.ToolRequested)
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""

@@ -5,7 +5,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tinyagent._binding import Binding, Setup, Show

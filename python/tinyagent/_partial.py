@@ -21,6 +21,7 @@ from tinyagent.agent_types import (
     ToolCallContent,
 )
 from tinyagent.agent_types._structure import defer, make, snapshot
+from tinyagent.events.fact import Piece
 from tinyagent.events.messages import Block
 
 AssistantBlock = TextContent | ThinkingContent | ToolCallContent
@@ -116,7 +117,7 @@ class _Shown:
 
 
 _STARTS = {"text": "text_start", "think": "thinking_start", "call": "tool_call_start"}
-_DELTAS = {
+_DELTAS: dict[str, Any] = {
     "text": "text_delta",
     "refuse": "text_delta",
     "think": "thinking_delta",
@@ -150,24 +151,27 @@ class Partial:
             update={"stop_reason": stop_reason, "usage": usage}
         )
 
-    def read(self, pieces: Iterable[tuple[int, str, Any]]) -> Iterator[AssistantMessageEvent]:
-        """Yield the events that *pieces* make, which arrived together.
+    def read(self, pieces: Iterable[Piece]) -> Iterator[AssistantMessageEvent]:
+        """Yield the events that *pieces* make, which arrived together: one for each delta.
 
         A signature that comes right behind the first of its thoughts is shown with it.
         """
         held: tuple[int, str, Any] | None = None
-        for piece in pieces:
+        for block, op, data in _each_delta(pieces):
             if held is not None:
                 first, held = held, None
-                if piece[1] == "sign" and piece[0] == first[0]:
-                    yield from self.take(*piece)
+                if op == "sign" and block == first[0]:
+                    yield from self.take(block, op, data)
                     yield from self.take(*first)
                     continue
                 yield from self.take(*first)
-            if piece[1] == "think" and piece[0] not in self._blocks:
-                held = piece
+            growing = self._blocks.get(block)
+            if growing is None and op == "think":
+                held = block, op, data
+            elif growing is not None and data and op in _DELTAS:
+                yield self._grown(growing, op, data)
             else:
-                yield from self.take(*piece)
+                yield from self.take(block, op, data)
         if held is not None:
             yield from self.take(*held)
 
@@ -200,7 +204,7 @@ class Partial:
     def _grown(self, growing: _Growing, op: str, data: str) -> AssistantMessageEvent:
         growing.parts.append(data)
         self._show(growing)
-        return self._event(_DELTAS[op], growing, delta=data)
+        return _made(type=_DELTAS[op], content_index=growing.at, partial=self.message, delta=data)
 
     def close(self) -> list[AssistantMessageEvent]:
         """Return the ends of all blocks that are still open, in content order."""
@@ -287,3 +291,16 @@ def public_usage(usage: dict[str, Any] | None) -> dict[str, Any]:
         out["total_tokens"] = usage.get("total", out["input"] + out["output"])
         out["cost"].update(usage.get("cost") or {})
     return out
+
+
+def _each_delta(pieces: Iterable[Piece]) -> Iterator[tuple[int, str, Any]]:
+    """Yield block, operation and data of every delta as it once arrived."""
+    for piece in pieces:
+        block, op, data = piece[0], piece[1], piece[2]
+        if len(piece) != 5:
+            yield block, op, data
+            continue
+        at = 0
+        for length in piece[4]:
+            yield block, op, data[at : at + length]
+            at += length

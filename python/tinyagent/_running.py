@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._options import AgentOptions
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Output = TypeVar("Output")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
+Inputs: TypeAlias = Sequence[AgentMessage] | Callable[[], Awaitable[Sequence[AgentMessage]]]
+"""What a run begins with; or returns it, or says why it may not begin, when it is to."""
 
 BUSY = (
     "Agent is already processing a prompt. Use steer() or follow_up() to queue messages, "
@@ -149,10 +151,17 @@ class Running(Settings):
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         raise NotImplementedError
 
+    async def _checked(
+        self, given: Input, images: list[ImageContent] | None
+    ) -> Sequence[AgentMessage]:
+        """Return what a run begins with, if one may begin now."""
+        await self._check(BUSY)
+        return self._inputs(given, images)
+
     async def _check(self, busy: str) -> None:
         raise NotImplementedError
 
     def _run(
-        self, messages: Sequence[AgentMessage], *, is_watched: bool, output: Any = None
+        self, messages: Inputs, *, is_watched: bool, output: Any = None
     ) -> AsyncGenerator[AgentEvent]:
         raise NotImplementedError

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinyagent._options import (
@@ -19,7 +20,7 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
     options_of,
 )
-from tinyagent._running import BUSY, Input as Input, Running
+from tinyagent._running import Input as Input, Inputs, Running
 from tinyagent._state import (
     Idle,
     StateKeeper,
@@ -249,8 +250,7 @@ class Agent(Running):
         Raises:
             RuntimeError: the agent is busy, or has no model.
         """
-        await self._check(BUSY)
-        return await self._finish(self._inputs(input_data, images))
+        return await self._finish(await self._checked(input_data, images))
 
     async def prompt_text(self, input_data: Input, images: list[ImageContent] | None = None) -> str:
         """Return the text of the answer; empty if the run failed."""
@@ -262,13 +262,15 @@ class Agent(Running):
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentStream[AgentEvent]:
         """Return the events of a run. Nothing happens before the first is asked for."""
-        return AgentStream(self._stream(input_data, images))
+        inputs = partial(self._checked, input_data, images)
+        return AgentStream(self._run(inputs, is_watched=True))
 
     def stream_text(
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentStream[str]:
         """Return the text of the run's answers as it arrives, each character once."""
-        return AgentStream(text_of(self._stream(input_data, images)))
+        inputs = partial(self._checked, input_data, images)
+        return AgentStream(text_of(self._run(inputs, is_watched=True)))
 
     async def continue_(self) -> AgentMessage:
         """Run the agent without a new message: after tool results, or again after an error.
@@ -295,17 +297,6 @@ class Agent(Running):
             raise RuntimeError("No assistant message produced")
         return last
 
-    async def _stream(
-        self, input_data: Input, images: list[ImageContent] | None
-    ) -> AsyncGenerator[AgentEvent]:
-        await self._check(BUSY)
-        run = self._run(self._inputs(input_data, images), is_watched=True)
-        try:
-            async for event in run:
-                yield event
-        finally:
-            await run.aclose()  # so that closing this waits for the end of the run
-
     @property
     def _is_listened_to(self) -> bool:
         return bool(self._listeners)
@@ -326,8 +317,10 @@ class Agent(Running):
             raise RuntimeError(busy)
 
     async def _run(
-        self, messages: Sequence[AgentMessage], *, is_watched: bool, output: Any = None
+        self, messages: Inputs, *, is_watched: bool, output: Any = None
     ) -> AsyncGenerator[AgentEvent]:
+        if callable(messages):
+            messages = await messages()
         self._running = True
         self._keeper.begin()
         try:

@@ -6,7 +6,7 @@ are shown in call order although they are recorded as they come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tinyagent._bodies import Bodies, blocks_of
@@ -63,49 +63,47 @@ class Projection:
         self._instead: dict[str, Any] | None = None
         self.new_messages: list[AgentMessage] = []
 
-    def read(self, record: Record) -> Iterator[AgentEvent]:
-        """Yield the public events that *record* makes."""
+    def read(self, record: Record) -> Iterable[AgentEvent]:
+        """Return the public events that *record* makes, to be read before the next record."""
         match record.event:
             case k.ModelDelta(pieces=pieces):
-                yield from self._hear(pieces, record.live)
+                return self._hear(pieces, record.live)
             case k.UserSaid() | k.UserContinued() | k.UserDelivered():
-                yield from self._listen(record)
+                return self._listen(record)
             case k.ModelRequested():
-                yield from self._open_turn()
-                self._asked_seq = record.seq
-                self._partial, self._is_shown, self._heard = None, False, []
-                self._instead = None
+                return self._ask(record)
             case k.ModelRetrying(model=model):
                 self._partial, self._heard = None, []
                 self._instead = model or self._instead
             case k.ModelFinished() | k.ModelFailed():
-                yield from self._close(record)
+                return self._close(record)
             case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
-                yield from self._start(call_id)
+                return self._start(call_id)
             case k.ToolRequested(call_id=call_id):
-                yield from self._start(call_id)
+                return self._start(call_id)
             case k.ToolProgressed() as event:
-                yield from self._progress(event)
+                return self._progress(event)
             case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
-                yield from self._return(record, event)
+                return self._return(record, event)
             case k.ToolReconciled(outcome="done") as event:
-                yield from self._return(record, event)
+                return self._return(record, event)
             case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
                 self._terminating.add(call_id)
             case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
-                yield from self._revise(record.event)
+                return self._revise(record.event)
             case k.DiagnosticReported() if record.live is not None:
-                yield record.live  # an event of the application's own
+                return (record.live,)  # an event of the application's own
             case k.OutputRejected():
-                yield from self._add(self._bodies.said(record.seq))
+                return self._add(self._bodies.said(record.seq))
             case k.TurnEnded():
-                yield from self._end_turn()
+                return self._end_turn()
             case k.SessionResumed() if self._in_run:
-                yield from self._reopen()
+                return self._reopen()
             case k.RunEnded():
-                yield from self._end_run(record)
+                return self._end_run(record)
             case _:
                 pass
+        return ()
 
     # Input
 
@@ -159,6 +157,12 @@ class Projection:
 
     # The answer
 
+    def _ask(self, record: Record) -> Iterator[AgentEvent]:
+        yield from self._open_turn()
+        self._asked_seq = record.seq
+        self._partial, self._is_shown, self._heard = None, False, []
+        self._instead = None
+
     def _hear(self, pieces: list[k.Piece], live: Any) -> Iterator[AgentEvent]:
         if live is not None:
             self._heard += pieces
@@ -167,9 +171,9 @@ class Projection:
             return
         if self._partial is None:
             self._partial = Partial(self._blank())
-            for _ in self._partial.read(each_delta(self._heard)):
+            for _ in self._partial.read(self._heard):
                 pass  # shown already, as the host's own events
-        for event in self._partial.read(each_delta(pieces)):
+        for event in self._partial.read(pieces):
             if self._is_shown:  # as for all but the first
                 yield MessageUpdateEvent("message_update", event.partial, event)
             else:
@@ -314,16 +318,3 @@ class Projection:
             yield TurnEndEvent(message=self._answer, tool_results=[])
         self._in_turn = self._in_run = False
         yield AgentEndEvent(messages=self.new_messages)
-
-
-def each_delta(pieces: list[k.Piece]) -> Iterator[tuple[int, str, Any]]:
-    """Yield block, operation and data of every delta as it once arrived."""
-    for piece in pieces:
-        block, op, data = piece[0], piece[1], piece[2]
-        if len(piece) == 4:
-            yield block, op, data
-            continue
-        at = 0
-        for length in piece[4]:
-            yield block, op, data[at : at + length]
-            at += length

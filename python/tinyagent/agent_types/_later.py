@@ -33,7 +33,8 @@ def bare_copy(of: S) -> S:
 
 def own(of: object) -> dict[str, object]:
     """Return the ``__dict__`` of *of*."""
-    return cast("dict[str, object]", vars(of))
+    state: dict[str, object] = vars(of)
+    return state
 
 
 def waiting(of: object) -> dict[str, Compute]:
