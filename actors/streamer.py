@@ -151,9 +151,7 @@ class Streamer:
         asks = self.key_of is not None and is_new and not self._cancelled
         if asks:
             say(k.HostAsked(KEY))
-        return self._call(
-            record, self._conversation.asked, self._recorded.asked, has_asked=asks
-        )
+        return self._call(record, self._conversation.asked, self._recorded.asked, has_asked=asks)
 
     async def _call(
         self, record: Record, asked: View, recorded: View, *, has_asked: bool

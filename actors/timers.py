@@ -53,7 +53,7 @@ class Timers:
         began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
         left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
         if left_s > 0:
-            sleeping = self._is_over.begin(self._clock.sleep(left_s))
+            sleeping = self._is_over.begin(self._until(self._clock.monotonic_s() + left_s))
             try:
                 await sleeping.over(self._is_over)
             finally:
@@ -61,3 +61,7 @@ class Timers:
         if not self._is_over.is_set():
             seen_s = (self._clock.now_us() - began_us) / 1_000_000
             yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))
+
+    async def _until(self, end_s: float) -> None:
+        """Sleep until then: a task begins later than it was made."""
+        await self._clock.sleep(end_s - self._clock.monotonic_s())

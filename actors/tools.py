@@ -165,8 +165,7 @@ class Tools:
 
     def is_asked(self, event: Event) -> bool:
         """Say whether *event* is a call, or a doubt that the tool is to be asked about."""
-        is_doubted = isinstance(event, k.ToolInDoubt) and event.asks
-        return is_doubted or isinstance(event, k.ToolRequested)
+        return isinstance(event, k.ToolRequested) or bool(getattr(event, "asks", False))
 
     def fold(self, record: Record) -> None:
         """Cancel what is under way when the host asks for it."""
