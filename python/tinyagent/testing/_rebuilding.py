@@ -13,6 +13,7 @@ from tinyagent.actors.session import Session
 from tinyagent.actors.state import State
 from tinyagent.events import Event, Record, kinds as k
 from tinyagent.events.children import own
+from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import InvariantError
 from tinyagent.runtime.stores import Log, as_record
 
@@ -22,6 +23,8 @@ SHARE = 100
 
 class Rebuilding:
     """Lets the machine of every session that is opened forget, until ``end``.
+
+    Not of one whose log is masked apart, or pruned: that alone does not lead to its state.
 
     Attributes:
         count: how often one did.
@@ -36,7 +39,8 @@ class Rebuilding:
 
         def opened(session: Session) -> None:
             self._open(session)
-            if not isinstance(session.machine.step, _Forgetful):
+            is_known = session.shadow is None and pruned_of(session.log.meta) is None
+            if is_known and not isinstance(session.machine.step, _Forgetful):
                 session.machine.step = _Forgetful(session, self)
 
         self._set_open(opened)

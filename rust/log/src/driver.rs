@@ -14,7 +14,7 @@ use crate::writer::{Batch, Writer};
 /// How long mode `group` gathers what is to be synced.
 const GATHER: Duration = Duration::from_millis(2);
 /// How long mode `interval` gathers lines that nobody waits for.
-const LINGER: Duration = Duration::from_millis(5);
+const LINGER: Duration = Duration::from_millis(1);
 /// More than that does not linger, and is left to the thread.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
