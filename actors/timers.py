@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from typing import Any
 
 from tinyagent.actors.flag import Flag
 from tinyagent.actors.limits import SECONDS
@@ -53,7 +54,7 @@ class Timers:
         began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
         left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
         if left_s > 0:
-            sleeping = self._is_over.begin(self._until(self._clock.monotonic_s() + left_s))
+            sleeping = self._is_over.begin(_Until(self._clock, self._clock.monotonic_s() + left_s))
             try:
                 await sleeping.over(self._is_over)
             finally:
@@ -62,6 +63,13 @@ class Timers:
             seen_s = (self._clock.now_us() - began_us) / 1_000_000
             yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))
 
-    async def _until(self, end_s: float) -> None:
-        """Sleep until then: a task begins later than it was made."""
-        await self._clock.sleep(end_s - self._clock.monotonic_s())
+
+class _Until:
+    """Sleeps until *end_s*, by *clock*. Who awaits it begins later than it was made, or never."""
+
+    def __init__(self, clock: Clock, end_s: float) -> None:
+        self._clock = clock
+        self._end_s = end_s
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._clock.sleep(self._end_s - self._clock.monotonic_s()).__await__()
