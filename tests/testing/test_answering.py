@@ -118,7 +118,7 @@ async def test_a_call_with_other_arguments_is_refused_beside_the_nearest() -> No
         await tool.run(call)
     assert str(refused.value).splitlines()[:4] == [
         "this call of the tool weather is not recorded in there, and nothing live may be touched",
-        "  nearest   record 8, 1 leaves differ",
+        "  nearest   record 8, 1 value differs",
         '  recorded  city  "Paris"',
         '  now       city  "Rome"',
     ]
@@ -144,7 +144,7 @@ async def test_what_was_never_said_is_refused_and_the_report_names_the_leaf() ->
         await asked(fresh, scripted()).run("Two?")
     assert str(refused.value) == (
         "this request to the model is not recorded in there, and nothing live may be touched\n"
-        "  nearest   record 3, 1 leaves differ\n"
+        "  nearest   record 3, 1 value differs\n"
         '  recorded  messages[0].content  "One?"\n'
         '  now       messages[0].content  "Two?"\n'
         "  try       --ta-record=new asks live and records what is not there"

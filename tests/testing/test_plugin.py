@@ -119,7 +119,7 @@ def test_a_changed_prompt_fails_with_the_leaf_that_differs(trip: Project) -> Non
     trip.write("src/myapp/agents.py", (BUILD + NOBODY).replace("Plan days", "Plan short days"))
     said = trip.run(passes=False)
     assert f"this request to the model is not recorded in {AT}" in said
-    assert "  nearest   record 3, 1 leaves differ" in said
+    assert "  nearest   record 3, 1 value differs" in said
     assert '  recorded  system  "Plan days."' in said
     assert '  now       system  "Plan short days."' in said
     assert "testing/answering.py" not in said  # the report, not where it comes from

@@ -184,7 +184,8 @@ class RecordedAnswers:
             yield f"{what} is not recorded in {self.where}, and nothing live may be touched"
         if near and not same:
             seq, leaves = min(near, key=lambda each: len(each[1]))
-            yield f"  nearest   record {seq}, {len(leaves)} leaves differ"
+            values = "1 value differs" if len(leaves) == 1 else f"{len(leaves)} values differ"
+            yield f"  nearest   record {seq}, {values}"
             for leaf in leaves[:LEAVES_MAX]:
                 yield f"  recorded  {leaf.path}  {shown(leaf.recorded)}"
                 yield f"  now       {leaf.path}  {shown(leaf.now)}"

@@ -138,10 +138,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
         try:
             result = yield
+            fault = session.fault()
         except (LiveEffectError, DivergenceError) as error:
-            pytest.fail(str(error), pytrace=False)
-        fault = session.fault()
-        if fault:
+            result, fault = None, str(error)
+        if fault:  # outside of the block above, or it would be said twice
             pytest.fail(fault, pytrace=False)
     for check in item.stash.get(_CHECKS, ()):
         check()
