@@ -44,10 +44,8 @@ def first_line(segment: Path) -> bytes:
 
 def needs(folder: Path) -> list[str] | None:
     """Return what a reader of the log in *folder* must know; None if there is no header."""
-    for segment in segments(folder)[:1]:
-        with suppress(OSError, msgspec.MsgspecError):
-            return msgspec.json.decode(first_line(segment), type=_Header).need
-    return None
+    header = _header(folder)
+    return None if header is None else header.need
 
 
 def beside(where: str | Path, log_id: str) -> list[Path]:
@@ -60,7 +58,7 @@ def beside(where: str | Path, log_id: str) -> list[Path]:
         (other for other in place.parent.iterdir() if other != place),
         key=lambda other: (other.is_file(), other.name),
     )
-    return [other for other in others if log_id in _ids(other)]
+    return [o for o in others if (header := _header(o)) is not None and header.log == log_id]
 
 
 def children(where: str | Path, log_id: str) -> Iterator[tuple[Path, int]]:
@@ -68,21 +66,17 @@ def children(where: str | Path, log_id: str) -> Iterator[tuple[Path, int]]:
     some record of it. A packed fork holds what it shares, and is none here.
     """
     for other in sorted(Path(where).absolute().parent.iterdir()):
-        first = segments(other)[:1] if other.is_dir() else []
-        for segment in first:
-            with suppress(OSError, msgspec.MsgspecError):
-                fork = msgspec.json.decode(first_line(segment), type=_Header).fork
-                if fork is not None and fork.log == log_id and fork.at:
-                    yield other, fork.at
+        header = _header(other) if other.is_dir() else None
+        fork = header.fork if header is not None else None
+        if fork is not None and fork.log == log_id and fork.at:
+            yield other, fork.at
 
 
-def _ids(place: Path) -> Iterator[str]:
-    """Yield the id that the first readable header at *place* names."""
+def _header(place: Path) -> _Header | None:
+    """Return the first header at *place* that can be read: every segment tells the same of this."""
     found = segments(place) if place.is_dir() else [place] if place.suffix == ".jsonl" else []
     for segment in found:
-        try:
-            yield msgspec.json.decode(first_line(segment), type=_Header).log
-        except (OSError, msgspec.MsgspecError):
-            # Damaged, or a file of somebody else: the next segment may say it.
-            continue
-        return
+        # Damaged, or a file of somebody else: the next segment may say it.
+        with suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(first_line(segment), type=_Header)
+    return None

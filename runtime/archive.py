@@ -21,7 +21,7 @@ class Archived(msgspec.Struct, frozen=True):
 
 
 def archive(where: str | Path) -> list[Archived]:
-    """Archived the log in the folder *where*; return what was made. Durable on return.
+    """Archive the log in the folder *where*; return what was made. Durable on return.
 
     Only what is sealed, and not right behind a segment that a crash left unsealed.
 

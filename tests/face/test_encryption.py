@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.face.test_redact import files_with
+from tests.needed import package
 from tests.traces import MODEL, calls, result, said, script, text, tool
 
 from tinyagent import (
@@ -32,8 +33,13 @@ from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.repair import verify
 from tinyagent.testing import VirtualClock
 
-pytest.importorskip("cryptography")
 SECRET = "a-private-matter"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def installed() -> None:
+    """The package that encrypts."""
+    package("cryptography", "crypto")
 
 
 def build(log: Any, big: str = "") -> Agent:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.mcp_client.serving import PROGRAM, Calls, Make, environment, serving
+from tests.needed import package
 
 from tinyagent import McpServer, mcp_server
 
@@ -18,9 +17,7 @@ from tinyagent import McpServer, mcp_server
 @pytest.fixture(autouse=True, scope="module")
 def installed() -> None:
     """The package: where it is missing, a test of CI fails and any other is skipped."""
-    if find_spec("mcp") is None:
-        told = "the extra `mcp` is not installed"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(told)
+    package("mcp", "mcp")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from tests.crashing import ID, World, text, turns
 
 from tinyagent import fork, load, open_log, replay
 from tinyagent.cli import main
+from tinyagent.runtime.ancestry import children
 from tinyagent.runtime.archive import archive
 from tinyagent.runtime.chain import head
 from tinyagent.runtime.errors import LogOwnedError, PrunedLogError
@@ -133,3 +134,11 @@ async def test_nothing_is_removed_that_a_fork_shares_or_that_is_open(tmp_path: P
     for path in (tmp_path / "child").iterdir():
         path.unlink()
     assert prune(trip, 12, open_work=[size]).upto > 0
+
+
+def test_a_fork_is_found_by_the_first_of_its_headers_that_can_be_read(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    child.mkdir()
+    (child / "00000001.jsonl").write_text('{"tinyagent_log":1,"log"\n')
+    (child / "00000002.jsonl").write_text('{"log":"b","fork":{"log":"a","at":3}}\n')
+    assert list(children(tmp_path / "parent", "a")) == [(child, 3)]
