@@ -135,6 +135,7 @@ class Children:
         self._journal = journal
         self._machine = machine
         self._known: dict[str, _Child] = {}
+        self._of_call: dict[str, list[_Child]] = {}
         self._playing: dict[str, _Under] = {}
         self._left: set[str] = set()
 
@@ -192,13 +193,17 @@ class Children:
     def take_up(self, told: Told, own_calls: Iterable[str]) -> None:
         """Know what ``told`` told, beside what was recalled of later ones."""
         for name, started, call_id, outcome in told.ended:
-            self._known[name] = _Child(name, started, call_id, {}, outcome=outcome)
+            self._know(_Child(name, started, call_id, {}, outcome=outcome))
         self.claimed.update(dict.fromkeys(own_calls, MAIN) | told.claimed)
+
+    def _know(self, child: _Child) -> None:
+        self._known[child.name] = child
+        self._of_call.setdefault(child.call_id, []).append(child)
 
     def _take(self, record: Record) -> None:
         match record.event:
             case k.ChildStarted(child=name, call_id=call_id, limits=left):
-                self._known[name] = _Child(name, record.seq, call_id, left)
+                self._know(_Child(name, record.seq, call_id, left))
             case k.ChildEnded(child=name, outcome=outcome) if name in self._known:
                 self._known[name].outcome = outcome
             case _:
@@ -207,9 +212,8 @@ class Children:
     def begin(self, call_id: str) -> None:
         """An attempt of a call begins; the children of those before it are there for it."""
         self._left.discard(call_id)
-        for child in self._known.values():
-            if child.call_id == call_id:
-                child.claimed = child.waits = False
+        for child in self._of_call.get(call_id, ()):
+            child.claimed = child.waits = False
 
     async def run(
         self, asked: Record, label: str, provided: Provided, child: Any, said: Any
@@ -240,7 +244,7 @@ class Children:
 
     def _next(self, call_id: str) -> _Child | None:
         """Return the first child of the call that it has not asked for again yet."""
-        begun = (c for c in self._known.values() if c.call_id == call_id and not c.claimed)
+        begun = (child for child in self._of_call.get(call_id, ()) if not child.claimed)
         return next((child for child in begun if child.outcome != "cancelled"), None)
 
     def _begin(self, asked: Record, call_id: str, label: str) -> _Child:
@@ -298,8 +302,11 @@ class Children:
 
     async def stop(self, call_id: str | None = None) -> None:
         """Cancel what runs, for a call that begins nothing more or for all; wait for its end."""
-        self._left.add(call_id or "")
-        await self._stop(c for c in self._known.values() if call_id in (None, c.call_id))
+        if call_id is None:
+            await self._stop(self._known.values())
+        else:
+            self._left.add(call_id)
+            await self._stop(self._of_call.get(call_id, ()))
 
     async def leave(self, call_id: str, *, is_in_doubt: bool = False) -> None:
         """End what was begun for a call and is not over: the call is about to end.
@@ -307,8 +314,8 @@ class Children:
         If that *is_in_doubt*, what waits for a person goes on waiting.
         """
         await self.stop(call_id)
-        for child in self._open():
-            if child.call_id == call_id and not (child.waits and is_in_doubt):
+        for child in self._of_call.get(call_id, ()):
+            if not (child.outcome or (child.waits and is_in_doubt)):
                 await self._close(child)
 
     async def settle(self) -> None:
