@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -296,14 +297,18 @@ class Binding:
         loop = self._loop
         if loop is None or not self.session.is_running:
             return
-        try:
-            is_here = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            is_here = False
-        if is_here:
+        if self.is_here:
             call()
         else:
             loop.call_soon_threadsafe(call)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread, and the loop, of the run."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     async def run(self, inputs: Sequence[Event | Live], show: Show) -> AsyncGenerator[AgentEvent]:
         """Run the agent on *inputs* and yield the public events, each after *show* of it.
@@ -340,12 +345,16 @@ class Binding:
         finally:
             await self.queues.rest()
             if not playing.done():
-                await self._stop(playing)
+                await self.stop(playing)
             while (record := await mailbox.get()) is not None:
-                for event in self.projection.read(record):
-                    if (telling := show(event)) is not None:
-                        await telling
-                self._mark_seen(record)
+                await self.tell(record, show)
+
+    async def tell(self, record: Record, show: Show) -> None:
+        """Show the public events that *record* makes."""
+        for event in self.projection.read(record):
+            if (telling := show(event)) is not None:
+                await telling
+        self._mark_seen(record)
 
     async def _unheard(self, show: Show) -> AsyncGenerator[AgentEvent]:
         """Yield what was decided of the run before, and not written."""
@@ -358,7 +367,21 @@ class Binding:
                     await telling
                 yield event
 
-    async def _stop(self, playing: asyncio.Task[None]) -> None:
+    def start(self, inputs: Sequence[Event | Live]) -> asyncio.Task[None]:
+        """Run the agent on *inputs*; its public events are not made, unless somebody tells them."""
+        self._loop = asyncio.get_running_loop()
+        self._seen = sys.maxsize  # questions wait for nobody
+        return asyncio.create_task(self._played(inputs), name="tinyagent run")
+
+    async def _played(self, inputs: Sequence[Event | Live]) -> None:
+        try:
+            await self.queues.drained()
+            await self.session.run(inputs)
+        finally:
+            await self.queues.rest()
+            self._seen = self.session.log.seq
+
+    async def stop(self, playing: asyncio.Task[None]) -> None:
         """Cancel the run and wait for its end, whatever else happens to this task."""
         self.session.cancel("closed")
         for waiter in self._seen_waiters:

@@ -127,6 +127,11 @@ class Bodies:
         assert isinstance(message, AssistantMessage)
         return message
 
+    def pass_over(self) -> None:
+        """Keep nothing more for who would be shown it; it can be asked for as ever."""
+        self._answers.clear()
+        self._said = {s: m for s, m in self._said.items() if s in self._conversation.queued}
+
     def revise(self, result: Result) -> None:
         """Bring the public message of a result up to what an after-hook made of it."""
         message = self.of(result)

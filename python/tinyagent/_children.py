@@ -162,7 +162,7 @@ class Below:
         last = next((m for m in reversed(messages) if isinstance(m, AssistantMessage)), None)
         log = self._log
         result: RunResult = RunResult(
-            self._binding.outcome, last, messages, f"{log.meta.log[:8]}:{log.seq}"
+            self._binding.outcome, last, f"{log.meta.log[:8]}:{log.seq}", lambda: messages
         )
         if result.outcome == "failed":
             raise RunFailedError(result)

@@ -16,14 +16,16 @@ from tinyagent._mcp import Servers
 from tinyagent._opened import opened, store_of
 from tinyagent._options import default_convert_to_llm, model_of
 from tinyagent._output import Form
+from tinyagent._played import Quiet
 from tinyagent._redacting import redactor_for, register
+from tinyagent._replaced import replaced_execution
 from tinyagent._resolve import thinking_of
 from tinyagent._seams import after_of, before_of, observers
 from tinyagent._state import awaited
 from tinyagent.actors.context import Provided, no_secret
 from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
-from tinyagent.events import kinds as k
+from tinyagent.events import Event, kinds as k
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import RunUnfinishedError
 from tinyagent.runtime.loops import Live
@@ -119,23 +121,61 @@ class Engine:
         far were delivered. *output*: the type of the answer, if it is not the agent's own.
 
         Raises:
-            TypeError: it is no type that an answer can have.
+            As of ``inputs``.
+        """
+        self._is_watched = is_watched
+        return self.binding.run(await self.inputs(messages, output), show)
+
+    async def inputs(
+        self, messages: Sequence[AgentMessage], output: Any = None
+    ) -> Sequence[Event | Live]:
+        """Return what a run on *messages* begins with; nothing, if it ends one that was cut off.
+
+        Raises:
+            TypeError: *output* is no type that an answer can have.
             Exception: whatever a message hook raised; nothing was said then. RuntimeError: it was
                 stopped before one had answered.
         """
         self._expect(output)
-        self._is_watched = is_watched
         session = self.binding.session
         session.behind_max = BEHIND_MAX
         self.binding.open()
-        if self.goes_on == "end":
+        if session.is_unfinished:
             if messages:
                 raise RunUnfinishedError(session.log.where, session.reopened.began)
-            return self.binding.run([], show)
+            return []
         self._adopt()
         heard = await self.binding.queues.begin(messages)
-        inputs = [said(message, "prompt") for message in heard]
-        return self.binding.run(inputs or [Live(k.UserContinued(), None)], show)
+        return [said(message, "prompt") for message in heard] or [Live(k.UserContinued(), None)]
+
+    def quiet(
+        self,
+        messages: Sequence[AgentMessage],
+        output: Any,
+        *,
+        show: Show,
+        is_busy: Callable[[bool], None],
+    ) -> Quiet | None:
+        """Return a run without public events; None if something in it depends on them."""
+        options, session = self._agent.options, self.binding.session
+        self.binding.open()
+        if (
+            session.is_unfinished
+            or session.machine.state.phase != "idle"
+            or session.shadow is not None
+            or options.should_stop_after_turn is not None
+            or after_of(options.after_tool_call, options.hooks) is not None
+            or replaced_execution() is not None
+        ):
+            return None
+        self._is_watched = False
+        return Quiet(
+            self.binding,
+            self._keeper,
+            lambda: self.inputs(messages, output),
+            show=show,
+            is_busy=is_busy,
+        )
 
     def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:
         """Open the session on what its log holds."""

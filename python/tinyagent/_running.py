@@ -13,6 +13,7 @@ from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, ImageCont
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._engine import Engine
+    from tinyagent._played import Played
     from tinyagent._runs import Run, RunResult
     from tinyagent._vocabulary import Event
     from tinyagent.events import Record
@@ -53,9 +54,9 @@ class Running(Settings):
             RunFailedError: the outcome is ``failed``; it carries the result.
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
-        from tinyagent._runs import result_of
-
-        return await result_of(await self._begun(input_data, output), self._engine().binding)
+        played = await self._begun(input_data, output)
+        await played.begin()
+        return await played.end()
 
     @overload
     def run_sync(self, input_data: Input | None = None) -> RunResult: ...
@@ -127,7 +128,7 @@ class Running(Settings):
         """Return an agent like this one, with *options*, and its session."""
         raise NotImplementedError
 
-    async def _begun(self, input_data: Input | None, output: Any) -> AsyncGenerator[AgentEvent]:
+    async def _begun(self, input_data: Input | None, output: Any) -> Played:
         """Return a run of the agent, ready to begin.
 
         Raises:
@@ -139,10 +140,9 @@ class Running(Settings):
         messages = [] if input_data is None else self._inputs(input_data)
         if not messages and not self._engine().goes_on:
             raise RuntimeError(NOTHING)
-        return self._run(messages, is_watched=self._is_listened_to, output=output)
+        return self._played(messages, output)
 
-    @property
-    def _is_listened_to(self) -> bool:
+    def _played(self, messages: list[AgentMessage], output: Any) -> Played:
         raise NotImplementedError
 
     def _engine(self) -> Engine:

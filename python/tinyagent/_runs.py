@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 import msgspec
 
-from tinyagent._output import UnfitError
 from tinyagent._partial import arguments_of
 from tinyagent._state import extract_text
-from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
+from tinyagent.agent_types import AgentMessage, AssistantMessage
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.runtime.errors import TinyAgentError
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from tinyagent._binding import Binding
     from tinyagent._engine import Engine
+    from tinyagent._played import Played
     from tinyagent._vocabulary import Event
     from tinyagent.runtime.mailbox import Mailbox
 
@@ -41,16 +41,21 @@ class RunResult(msgspec.Struct, Generic[Output], frozen=True):
 
     Attributes:
         outcome: ``answered stopped failed cancelled over_budget paused``.
-        message: the last answer; None if there was none. messages: all that the run added.
+        message: the last answer; None if there was none.
         ref: where the run ended, as ``<log id>:<seq>``.
-        given: what ``output`` returns, if there is anything.
+        added: returns what ``messages`` is. given: what ``output`` is, if there is anything.
     """
 
     outcome: str
     message: AssistantMessage | None
-    messages: list[AgentMessage]
     ref: str
+    added: Callable[[], list[AgentMessage]]
     given: Output | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def messages(self) -> list[AgentMessage]:
+        """All that the run added to the conversation."""
+        return self.added()
 
     @property
     def text(self) -> str:
@@ -90,28 +95,6 @@ class RunFailedError(TinyAgentError):
         self.result = result
 
 
-async def result_of(events: AsyncIterator[AgentEvent], binding: Binding) -> RunResult:
-    """Read *events* to their end and return what came of the run.
-
-    Raises:
-        RunFailedError: the run failed.
-    """
-    added: list[AgentMessage] = []
-    async for event in events:
-        if isinstance(event, AgentEndEvent):
-            added = list(event.messages)
-    last = next((m for m in reversed(added) if isinstance(m, AssistantMessage)), None)
-    log = binding.session.log
-    form, given = binding.outputs.form, msgspec.UNSET
-    if form is not None and binding.outcome == "answered":
-        with suppress(UnfitError):  # nobody judged it: that was asked in an earlier process
-            given = form.read(binding.session.conversation.messages)
-    result = RunResult(binding.outcome, last, added, f"{log.meta.log[:8]}:{log.seq}", given)
-    if result.outcome == "failed":
-        raise RunFailedError(result)
-    return result
-
-
 class Run(Generic[T, Output]):
     """One run of an agent, to watch: an async iterator, and an async context manager.
 
@@ -123,7 +106,7 @@ class Run(Generic[T, Output]):
 
     def __init__(
         self,
-        begin: Callable[[], Awaitable[AsyncGenerator[AgentEvent]]],
+        begin: Callable[[], Awaitable[Played]],
         engine: Callable[[], Engine],
         pick: Callable[[Record, Conversation], T],
         *,
@@ -200,44 +183,30 @@ class Run(Generic[T, Output]):
     async def _started(self) -> None:
         if self._playing is not None:
             return
-        events = await self._begin()
+        played = await self._begin()
         binding = self._engine().binding
         binding.open()
         mailbox = self._mailbox = binding.session.watch("run", below=self._below)
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
-            first = await anext(events, None)
+            await played.begin()
         except BaseException:
             binding.session.unwatch(mailbox)
             raise
         playing = self._playing = asyncio.create_task(
-            _play(first, events, binding, self._results), name="tinyagent watched run"
+            _play(played, self._results), name="tinyagent watched run"
         )
         playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
         # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
         weakref.finalize(self, _abandon, playing, binding).atexit = False
 
 
-async def _play(
-    first: AgentEvent | None,
-    events: AsyncGenerator[AgentEvent],
-    binding: Binding,
-    results: list[RunResult],
-) -> None:
+async def _play(played: Played, results: list[RunResult[Any]]) -> None:
     """Let the run go on to its end; it holds no reference to who watches."""
-
-    async def whole() -> AsyncIterator[AgentEvent]:
-        if first is not None:
-            yield first
-        async for event in events:
-            yield event
-
     try:
-        results.append(await result_of(whole(), binding))
+        results.append(await played.end())
     except RunFailedError as error:
         results.append(error.result)
-    finally:
-        await events.aclose()
 
 
 def _abandon(playing: asyncio.Task[None], binding: Binding) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tinyagent.agent_types import (
@@ -27,7 +28,7 @@ from tinyagent.agent_types import (
     TurnEndEvent,
     UserMessage,
 )
-from tinyagent.agent_types._later import defer
+from tinyagent.agent_types._later import defer, deferred
 
 
 class StateKeeper:
@@ -42,6 +43,10 @@ class StateKeeper:
         self._is_muted = False
         self._must_clear = False
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
+        self._attend: Callable[[], None] | None = None
+        self._held: list[AgentMessage] | None = None
+        if deferred(state, "messages") is None and not state.messages:
+            self.recall(list)
 
     @property
     def _known(self) -> list[AgentMessage]:
@@ -67,6 +72,52 @@ class StateKeeper:
         self.state.is_streaming = True
         self._is_muted = False
         self._new = []
+
+    # Runs that nobody hears
+
+    def rest(self, attend: Callable[[], None]) -> None:
+        """Take nothing of a run, until somebody looks at the state; then call *attend*."""
+        self._attend = attend
+        unread = deferred(self.state, "messages") is not None
+        self._held = None if unread else self.state.messages
+        for field in ("messages", "stream_message", "pending_tool_calls"):
+            defer(self.state, field, partial(self._looked_at, field))
+
+    def attend(self) -> None:
+        """Follow the run from now on, if there is one that was not followed."""
+        attend, self._attend = self._attend, None
+        if attend is not None:
+            self.state.messages = list(self._known) if self._held is None else self._held
+            self._be_quiet()
+            attend()
+
+    def settle(
+        self,
+        error: str | None,
+        added: Callable[[], list[AgentMessage]],
+        messages: Callable[[], list[AgentMessage]],
+    ) -> None:
+        """The run is over: it has *added* to what is *messages* now. Not if it was followed."""
+        if self._attend is None:
+            return
+        self._attend = None
+        self.state.error = error
+        self._be_quiet()
+        if self._held is None:
+            self.recall(messages)
+        else:  # the host may hold this list
+            self.state.messages = self._held
+            new = added()
+            self._held.extend(new)
+            self._known.extend(new)
+
+    def _be_quiet(self) -> None:
+        self.state.stream_message = None
+        self.state.pending_tool_calls = set()
+
+    def _looked_at(self, field: str) -> object:
+        self.attend()
+        return getattr(self.state, field)
 
     def take(self, event: AgentEvent) -> None:
         """Apply *event*, before it is handed out."""
@@ -100,10 +151,12 @@ class StateKeeper:
 
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the state of a run when the turn is over, where the log has it."""
+        self.attend()
         self._inserted.append(message)
 
     def replace(self, messages: Sequence[AgentMessage]) -> None:
         """Let the state of a run have *messages*, at once."""
+        self.attend()
         self.state.messages = list(messages)
         self._known = list(messages)
 
@@ -122,6 +175,8 @@ class StateKeeper:
 
     def edits(self) -> tuple[list[AgentMessage], list[AgentMessage]]:
         """Return what the host took out of the messages since the last run, and what it put in."""
+        if self._unread is not None and deferred(self.state, "messages") is not None:
+            return [], []  # nobody has looked at them
         live, known = self.state.messages, self._known
         same = 0
         for ours, theirs in zip(known, live, strict=False):
@@ -146,6 +201,7 @@ class StateKeeper:
 
     def reset(self) -> None:
         """Forget messages, error and everything that streams; a run that goes on is not heard."""
+        self.attend()
         self._is_muted = self._must_clear = True
         self._known, self._inserted = [], []
         self.state.messages = []

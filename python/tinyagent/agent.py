@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from tinyagent._limits import Prices
     from tinyagent._mcp import McpServer
     from tinyagent._opened import OpenLog
+    from tinyagent._played import Played
     from tinyagent.events import Redact
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
@@ -159,6 +160,7 @@ class Agent(Running):
 
     def subscribe(self, fn: Listener) -> Callable[[], None]:
         """Call *fn* with every event; return a function that ends it. Coroutines are awaited."""
+        self._keeper.attend()
         self._listeners[fn] = None
         return lambda: self._listeners.pop(fn, None)
 
@@ -290,16 +292,12 @@ class Agent(Running):
 
     async def _finish(self, messages: Sequence[AgentMessage]) -> AgentMessage:
         last: AssistantMessage | None = None
-        async for event in self._run(messages, is_watched=self._is_listened_to):
+        async for event in self._run(messages, is_watched=bool(self._listeners)):
             if isinstance(event, MessageEndEvent) and isinstance(event.message, AssistantMessage):
                 last = event.message
         if last is None:
             raise RuntimeError("No assistant message produced")
         return last
-
-    @property
-    def _is_listened_to(self) -> bool:
-        return bool(self._listeners)
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
@@ -321,8 +319,7 @@ class Agent(Running):
     ) -> AsyncGenerator[AgentEvent]:
         if callable(messages):
             messages = await messages()
-        self._running = True
-        self._keeper.begin()
+        self._be_busy(True)
         try:
             engine = self._engine()
             run = await engine.run(messages, self._show, is_watched=is_watched, output=output)
@@ -330,17 +327,32 @@ class Agent(Running):
                 async for event in events:
                     yield event
         finally:
-            self._end()
+            self._be_busy(False)
 
-    def _end(self) -> None:
-        self._running = self._is_resetting = False
+    def _played(self, messages: list[AgentMessage], output: Any) -> Played:
+        from tinyagent._played import Heard
+
+        engine = self._engine()
+        if not self._listeners:
+            quiet = engine.quiet(messages, output, show=self._show, is_busy=self._be_busy)
+            if quiet is not None:
+                return quiet
+        events = self._run(messages, is_watched=bool(self._listeners), output=output)
+        return Heard(events, engine.binding)
+
+    def _be_busy(self, is_busy: bool) -> None:
+        self._running = is_busy
+        if is_busy:
+            self._keeper.begin()
+            return
+        self._is_resetting = False
         self.state.is_streaming = False
         self._idle.tell()
 
     def _show(self, event: AgentEvent) -> Awaitable[None] | None:
         self._keeper.take(event)
         if event.type == "agent_end":
-            self._end()
+            self._be_busy(False)
         return self._tell(event) if self._listeners else None
 
     async def _tell(self, event: AgentEvent) -> None:

@@ -1,0 +1,216 @@
+"""Runs as ``run``, ``events`` and ``records`` begin and end them.
+
+The compatible events are made if somebody hears them (``Heard``). Else none are made (``Quiet``),
+and the public state is computed from the conversation when it is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from tinyagent._output import UnfitError
+from tinyagent._runs import RunFailedError, RunResult
+from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
+from tinyagent.events import Event, Record, kinds as k
+from tinyagent.events.children import is_below
+from tinyagent.events.messages import Assistant
+from tinyagent.runtime.loops import Live
+from tinyagent.runtime.stores import as_record
+
+if TYPE_CHECKING:
+    from tinyagent._binding import Binding, Show
+    from tinyagent._state import StateKeeper
+    from tinyagent.runtime.mailbox import Mailbox
+
+
+class Played(Protocol):
+    """A run to begin and to wait for."""
+
+    async def begin(self) -> None:
+        """Begin it: from now on the agent is busy."""
+        ...
+
+    async def end(self) -> RunResult[Any]:
+        """Return what came of it.
+
+        Raises:
+            RunFailedError: it failed.
+        """
+        ...
+
+
+class Heard:
+    """A run whose compatible events somebody hears."""
+
+    def __init__(self, events: AsyncGenerator[AgentEvent], binding: Binding) -> None:
+        self._events = events
+        self._binding = binding
+        self._first: AgentEvent | None = None
+
+    async def begin(self) -> None:
+        self._first = await anext(self._events, None)
+
+    async def end(self) -> RunResult[Any]:
+        added: list[AgentMessage] = []
+        try:
+            async for event in self._all():
+                if isinstance(event, AgentEndEvent):
+                    added = list(event.messages)
+        finally:
+            await self._events.aclose()
+        last = next((m for m in reversed(added) if isinstance(m, AssistantMessage)), None)
+        return result_of(self._binding, last, lambda: list(added))
+
+    async def _all(self) -> AsyncIterator[AgentEvent]:
+        if self._first is not None:
+            yield self._first
+        async for event in self._events:
+            yield event
+
+
+class Quiet:
+    """A run whose public events nobody hears: none are made.
+
+    Who looks at the agent's state in the midst of it, or subscribes, has them made from then on.
+
+    Args:
+        inputs: returns what the run begins with. show: takes a public event.
+        is_busy: told when the agent begins, and when it is over.
+    """
+
+    kinds = frozenset({k.RunEnded.kind})
+
+    def __init__(
+        self,
+        binding: Binding,
+        keeper: StateKeeper,
+        inputs: Callable[[], Awaitable[Sequence[Event | Live]]],
+        *,
+        show: Show,
+        is_busy: Callable[[bool], None],
+    ) -> None:
+        self._binding = binding
+        self._keeper = keeper
+        self._inputs = inputs
+        self._show = show
+        self._is_busy = is_busy
+        self._ended: Record | None = None
+        self._outcome = ""
+        self._mailbox: Mailbox | None = None
+        self._telling: asyncio.Task[None] | None = None
+
+    def post(self, record: Record) -> None:
+        """Take the record that ends the run."""
+        assert isinstance(record.event, k.RunEnded)
+        self._ended, self._outcome = record, record.event.outcome
+
+    async def begin(self) -> None:
+        """Begin it: from now on the agent is busy."""
+        self._is_busy(True)
+        try:
+            inputs = await self._inputs()
+            session = self._binding.session
+            self._messages = session.conversation.messages
+            self._length, self._from = len(self._messages), session.log.seq + 1
+            self._keeper.rest(self.attend)
+            session.journal.join(self)
+            self._playing = self._binding.start(inputs)
+        except BaseException:
+            self._is_busy(False)
+            raise
+
+    async def end(self) -> RunResult[Any]:
+        """Return what came of it, whoever cancels this.
+
+        Raises:
+            RunFailedError: it failed.
+        """
+        binding, session = self._binding, self._binding.session
+        try:
+            await asyncio.wait({self._playing})
+            await self._playing
+            if self._ended is not None:
+                await session.journal.reached(self._ended)
+                binding.outcome = self._outcome
+            binding.hooks.raise_interruption()
+        finally:
+            if not self._playing.done():
+                await binding.stop(self._playing)
+            session.journal.leave(self)
+            if self._mailbox is not None:
+                session.unwatch(self._mailbox)
+            if self._telling is not None:
+                await self._telling
+            self._is_busy(False)
+        if binding.outcome == "paused":
+            self._keeper.attend()  # the run that takes this one up goes on in the midst of a turn
+        added, last = self._added()
+        binding.bodies.pass_over()
+        told = last.error_message if last is not None else None
+        self._keeper.settle(told, added, binding.bodies.as_of_now())
+        return result_of(binding, last, added)
+
+    def attend(self) -> None:
+        """Make the public events from now on; the state is brought to where the run is."""
+        if self._mailbox is not None:
+            return
+        binding, session = self._binding, self._binding.session
+        if not binding.is_here:
+            binding.in_loop(self.attend)
+            return
+        for stored in session.log.read(self._from):
+            record = as_record(stored)
+            if not is_below(record):
+                for event in binding.projection.read(record):
+                    self._keeper.take(event)
+        if not self._playing.done():
+            self._mailbox = session.watch("face")
+            self._telling = asyncio.create_task(self._tell(self._mailbox), name="tinyagent tells")
+
+    async def _tell(self, mailbox: Mailbox) -> None:
+        while (record := await mailbox.get()) is not None:
+            if isinstance(record.event, k.RunEnded):
+                await asyncio.wait({self._playing})
+                await self._binding.session.journal.reached(record)
+            await self._binding.tell(record, self._show)
+
+    def _added(self) -> tuple[Callable[[], list[AgentMessage]], AssistantMessage | None]:
+        """Return what makes the messages that the run added, and the last answer among them."""
+        conversation, bodies = self._binding.session.conversation, self._binding.bodies
+        if conversation.messages is self._messages:
+            added = self._messages[self._length :]
+        else:  # edited meanwhile
+            added = [m for m in conversation.messages if m.seq >= self._from]
+        behind: list[AssistantMessage] = []
+        seq = self._ended.seq if self._ended is not None else 0
+        if (closing := conversation.closings.made.get(seq)) is not None:
+            behind = [bodies.closing(seq, closing)]
+        answer = next((m for m in reversed(added) if isinstance(m, Assistant)), None)
+        last = behind[-1] if behind else None if answer is None else bodies.of(answer)
+        assert last is None or isinstance(last, AssistantMessage)
+        return (lambda: [*map(bodies.of, added), *behind]), last
+
+
+def result_of(
+    binding: Binding, message: AssistantMessage | None, added: Callable[[], list[AgentMessage]]
+) -> RunResult[Any]:
+    """Return what came of the run that is over.
+
+    Raises:
+        RunFailedError: it failed.
+    """
+    log = binding.session.log
+    form, given = binding.outputs.form, msgspec.UNSET
+    if form is not None and binding.outcome == "answered":
+        with suppress(UnfitError):  # nobody judged it: that was asked in an earlier process
+            given = form.read(binding.session.conversation.messages)
+    ref = f"{log.meta.log[:8]}:{log.seq}"
+    result: RunResult[Any] = RunResult(binding.outcome, message, ref, added, given)
+    if result.outcome == "failed":
+        raise RunFailedError(result)
+    return result
