@@ -34,40 +34,7 @@ from tinyagent.events.messages import (
 )
 from tinyagent.events.settings import Settings, changed, settings_of
 from tinyagent.events.settled import Settled, by_type
-
-
-class View(msgspec.Struct, frozen=True):
-    """The conversation as of one record: cheap to take, and it never changes.
-
-    ``edits``: what a hook changed in the body of the request that is made of it.
-    ``number``: which request of the log to a model of this name it is asked with; 0 if with none.
-    """
-
-    settings: Settings
-    messages: list[Message]
-    length: int
-    edits: tuple[Any, ...] = ()
-    number: int = 0
-
-    def read(self) -> list[Message]:
-        """Return the messages."""
-        return self.messages[: self.length]
-
-    def to(self, model: dict[str, Any]) -> View:
-        """Return what *model* is asked instead; a body in another protocol is left unedited."""
-        settings = msgspec.structs.replace(self.settings, model=model)
-        is_alike = model.get("api") == self.settings.model.get("api")
-        edits = self.edits if is_alike else ()
-        return msgspec.structs.replace(self, settings=settings, edits=edits)
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A tool call of the conversation, by reference to its answer."""
-
-    id: str
-    name: str
-    arguments: str
-    bad: bool = False
+from tinyagent.events.views import Call as Call, View as View
 
 
 class Conversation:
@@ -174,54 +141,12 @@ class Conversation:
 
     def post(self, record: k.Record) -> None:
         """Take in one record of the agent itself. Unknown and irrelevant kinds change nothing."""
-        match record.event:
-            case k.ModelDelta(pieces=pieces):
-                self._hear(pieces)
-            case k.ModelRequested(n=n):
-                self.asked_n = n
-                self._ask(record)
-            case k.ModelRetrying(model=model):
-                self._begin()
-                self._instead = model or self._instead
-            case k.ModelFinished() as event:
-                self._close(record, event)
-            case k.ModelFailed(failure=failure, usage=usage):
-                outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
-                self._append_answer(record, outcome, "error", usage, failure)
-            case k.UserSaid() | k.UserContinued() | k.UserDelivered() | k.UserWithdrawn():
-                self._listen(record)
-            case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
-                self._return(record, event)
-            case k.ToolReconciled(outcome="done") as event:
-                self._return(record, event)
-            case k.ApprovalDecided(call_id=call_id, approved=False, why=why) if why:
-                self._refusals[call_id] = why
-            case k.ToolRequested(call_id=call_id, arguments=dict(given)):
-                self.given[call_id] = given
-            case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
-                self._revise(record)
-            case k.TurnEnded() if self._missing:
-                self._show_results()  # the host ran the batch itself, and left out some
-            case k.HostAnswered(hook="before_tool_call") as event:
-                self._gate(event)
-            case k.HostFailed() | k.BudgetExceeded() | k.RunEnded():
-                self.closings.evolve(record, self.messages, self.settings.model)
-            case k.OutputRejected(faults=faults):
-                self.closings.evolve(record, self.messages, self.settings.model)
-                self.messages.append(rejection(record, faults))
-                self.layer.corrections.add(record.seq)
-            case k.HostAnswered(hook="context", ops=ops):
-                self._ops = ops or []
-            case k.HostAnswered(hook="request", ops=ops):
-                self._edits = tuple(restored(ops or []))
-            case k.ContextEdited(why=why) if why in LAYERED:
-                self.layer.take(record, self.messages)
-            case k.SessionStarted() | k.ConfigChanged() | k.ContextEdited():
-                self._configure(record)
-            case _:
-                pass
+        take = _TAKES.get(type(record.event))
+        if take is not None:
+            take(self, record, record.event)
 
-    def _ask(self, record: k.Record) -> None:
+    def _ask(self, record: k.Record, event: k.ModelRequested) -> None:
+        self.asked_n = event.n
         self._asked_seq, self._is_open = record.seq, True
         self._begin()
         self._instead = None
@@ -246,8 +171,12 @@ class Conversation:
     def _begin(self) -> None:
         self._answer, self._open = {}, []
 
-    def _hear(self, pieces: list[k.Piece]) -> None:
-        for piece in pieces:
+    def _retry(self, record: k.Record, event: k.ModelRetrying) -> None:
+        self._begin()
+        self._instead = event.model or self._instead
+
+    def _hear(self, record: k.Record, event: k.ModelDelta) -> None:
+        for piece in event.pieces:
             block, op, data = piece[0], piece[1], piece[2]
             draft = self._answer.get(block)
             if draft is None:
@@ -267,6 +196,10 @@ class Conversation:
                 self.calls[block.id] = Call(block.id, block.name, block.text, block.id in bad)
                 self._batch[block.id] = None
         self._missing = len(self._batch)
+
+    def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
+        outcome: Outcome = "cancelled" if event.failure.kind == "cancelled" else "failed"
+        self._append_answer(record, outcome, "error", event.usage, event.failure)
 
     def _append_answer(
         self,
@@ -303,25 +236,51 @@ class Conversation:
         self.messages.extend(self._inserted)
         self._inserted = []
 
-    def _listen(self, record: k.Record) -> None:
-        match record.event:
-            case k.UserContinued():
-                self.closings.begin(self.messages, goes_on=bool(self._missing))
-            case k.UserSaid() as said:
-                message = said_in(record, said)
-                if said.via == "prompt":
-                    self.closings.begin(self.messages, goes_on=bool(self._missing))
-                    # Behind the results of a run that was paused before it had them all.
-                    (self._inserted if self._missing else self.messages).append(message)
-                else:
-                    self.queued[record.seq] = message
-            case k.UserDelivered(said=seqs):
-                self.messages.extend(self.queued.pop(seq) for seq in seqs if seq in self.queued)
-            case k.UserWithdrawn(said=seqs):
-                for seq in seqs:
-                    self.queued.pop(seq, None)
+    def _say(self, record: k.Record, event: k.UserSaid) -> None:
+        message = said_in(record, event)
+        if event.via == "prompt":
+            self.closings.begin(self.messages, goes_on=bool(self._missing))
+            # Behind the results of a run that was paused before it had them all.
+            (self._inserted if self._missing else self.messages).append(message)
+        else:
+            self.queued[record.seq] = message
+
+    def _go_on(self, record: k.Record, event: k.UserContinued) -> None:
+        self.closings.begin(self.messages, goes_on=bool(self._missing))
+
+    def _deliver(self, record: k.Record, event: k.UserDelivered) -> None:
+        self.messages.extend(self.queued.pop(seq) for seq in event.said if seq in self.queued)
+
+    def _withdraw(self, record: k.Record, event: k.UserWithdrawn) -> None:
+        for seq in event.said:
+            self.queued.pop(seq, None)
+
+    def _request(self, record: k.Record, event: k.ToolRequested) -> None:
+        if event.arguments is not None:
+            self.given[event.call_id] = event.arguments
+
+    def _refuse(self, record: k.Record, event: k.ApprovalDecided) -> None:
+        if not event.approved and event.why:
+            self._refusals[event.call_id] = event.why
+
+    def _take_answer(self, record: k.Record, event: k.HostAnswered) -> None:
+        match event.hook:
+            case "before_tool_call":
+                self._gate(event)
+            case "after_tool_call":
+                self._revise(record, event)
+            case "context":
+                self._ops = event.ops or []
+            case "request":
+                self._edits = tuple(restored(event.ops or []))
             case _:
                 pass
+
+    def _take_failure(self, record: k.Record, event: k.HostFailed) -> None:
+        if event.hook == "after_tool_call":
+            self._revise(record, event)
+        else:
+            self._close_run(record, event)
 
     def _gate(self, event: k.HostAnswered) -> None:
         if event.call_id is not None and event.terminate:
@@ -338,6 +297,8 @@ class Conversation:
 
     def _return(self, record: k.Record, event: CallEnd) -> None:
         """Results join the conversation together, in call order, when the last one is there."""
+        if isinstance(event, k.ToolReconciled) and event.outcome != "done":
+            return
         call = self.calls.get(event.call_id)
         if call is None or self._batch.get(event.call_id, call) is not None:
             return
@@ -354,9 +315,21 @@ class Conversation:
         self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
         self._settle()
 
-    def _revise(self, record: k.Record) -> None:
-        event = record.event
-        assert isinstance(event, k.HostAnswered | k.HostFailed)
+    def _end_turn(self, record: k.Record, event: k.TurnEnded) -> None:
+        if self._missing:
+            self._show_results()  # the host ran the batch itself, and left out some
+
+    def _close_run(
+        self, record: k.Record, event: k.HostFailed | k.BudgetExceeded | k.RunEnded
+    ) -> None:
+        self.closings.evolve(record, self.messages, self.settings.model)
+
+    def _reject(self, record: k.Record, event: k.OutputRejected) -> None:
+        self.closings.evolve(record, self.messages, self.settings.model)
+        self.messages.append(rejection(record, event.faults))
+        self.layer.corrections.add(record.seq)
+
+    def _revise(self, record: k.Record, event: k.HostAnswered | k.HostFailed) -> None:
         for at in reversed(range(len(self.messages))):
             result = self.messages[at]
             if isinstance(result, Result) and result.call_id == event.call_id:
@@ -369,16 +342,49 @@ class Conversation:
         """Go on with a list of its own; views keep the one that they were taken of."""
         self.messages, self._viewed = messages, 0
 
-    def _configure(self, record: k.Record) -> None:
+    def _configure(self, record: k.Record, event: k.SessionStarted | k.ConfigChanged) -> None:
+        if isinstance(event, k.SessionStarted):
+            self.settings = settings_of(event)
+        else:
+            self.settings = changed(self.settings, event.set)
+
+    def _edit(self, record: k.Record, event: k.ContextEdited) -> None:
+        if event.why in LAYERED:
+            self.layer.take(record, self.messages)
+            return
         self.closings.evolve(record, self.messages, self.settings.model)
-        match record.event:
-            case k.SessionStarted() as event:
-                self.settings = settings_of(event)
-            case k.ConfigChanged(set=changes):
-                self.settings = changed(self.settings, changes)
-            case k.ContextEdited(ops=[["insert", dict(message)]]) if self._is_open:
+        match event.ops:
+            case [["insert", dict(message)]] if self._is_open:
                 self._inserted.append(message_of(message, record.seq))
-            case k.ContextEdited(ops=ops):
+            case ops:
                 self._replace(edited(self.messages, ops, record.seq))
-            case _:
-                pass
+
+
+_TAKES: dict[type, Callable[[Conversation, k.Record, Any], None]] = {
+    k.SessionStarted: Conversation._configure,
+    k.ConfigChanged: Conversation._configure,
+    k.ContextEdited: Conversation._edit,
+    k.UserSaid: Conversation._say,
+    k.UserContinued: Conversation._go_on,
+    k.UserDelivered: Conversation._deliver,
+    k.UserWithdrawn: Conversation._withdraw,
+    k.ModelRequested: Conversation._ask,
+    k.ModelRetrying: Conversation._retry,
+    k.ModelDelta: Conversation._hear,
+    k.ModelFinished: Conversation._close,
+    k.ModelFailed: Conversation._fail,
+    k.ToolRequested: Conversation._request,
+    k.ToolFinished: Conversation._return,
+    k.ToolFailed: Conversation._return,
+    k.ToolBlocked: Conversation._return,
+    k.ToolSettled: Conversation._return,
+    k.ToolReconciled: Conversation._return,
+    k.ApprovalDecided: Conversation._refuse,
+    k.HostAnswered: Conversation._take_answer,
+    k.HostFailed: Conversation._take_failure,
+    k.OutputRejected: Conversation._reject,
+    k.TurnEnded: Conversation._end_turn,
+    k.BudgetExceeded: Conversation._close_run,
+    k.RunEnded: Conversation._close_run,
+}
+"""What a record changes, by its event; all others change nothing."""

@@ -306,6 +306,9 @@ KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}
 
 def barrier(event: Event) -> Barrier:
     """Return how safe the record of *event* must be before anything hangs on it."""
-    if isinstance(event, ToolStarted):
+    if type(event) is ToolStarted:
         return "durable" if event.effect in ("idempotent", "write") else "written"
-    return event.barrier if isinstance(event, Fact) else ""
+    return _BARRIERS.get(type(event), "")
+
+
+_BARRIERS: dict[type, Barrier] = {cls: cls.barrier for cls in KINDS.values()}

@@ -114,13 +114,9 @@ class Journal:
         log = self.log
         seq = log.seq + 1
         now_us = self.clock.now_us()
-        if isinstance(event, Fact):
-            emitter = event.emitter
-            named = None if actor is None or actor == emitter else actor
-            log.append(seq, now_us, named, event.kind, event.v, cause, payload)
-        else:
-            emitter = ""
-            log.append(seq, now_us, actor, event.kind, event.v, cause, payload)
+        kind = event.kind
+        emitter = event.emitter if isinstance(event, Fact) else ""
+        log.append(seq, now_us, actor if actor != emitter else None, kind, event.v, cause, payload)
         record = Record(
             seq=seq,
             at_ns=now_us * 1000,
@@ -135,16 +131,17 @@ class Journal:
             if told is None:
                 return record
             record = msgspec.structs.replace(record, event=told)
-        posts = self._routes.get(event.kind)
-        if posts is None:
-            posts = self._routes[event.kind] = tuple(
-                reader.post
-                for reader in self._readers
-                if reader.kinds is None or event.kind in reader.kinds
-            )
-        for post in posts:
+        for post in self._routes.get(kind) or self._route(kind):
             post(record)
         return record
+
+    def _route(self, kind: str) -> tuple[Callable[[Record], None], ...]:
+        """Return who is posted records of *kind*, in the order in which they joined."""
+        found = tuple(
+            reader.post for reader in self._readers if reader.kinds is None or kind in reader.kinds
+        )
+        self._routes[kind] = found
+        return found
 
     def settle(self) -> None:
         """Let the machines step now on what was appended; without this they do so soon."""
@@ -153,8 +150,8 @@ class Journal:
 
     def has_reached(self, record: Record) -> bool:
         """Say whether *record* is as safe as its kind demands before an effect may hang on it."""
-        level = "" if self._in_memory else barrier(record.event)
-        if not level:
+        level = barrier(record.event)
+        if not level or self._in_memory:
             return True
         log = self.log
         reached = log.written_seq if level == "written" else log.durable_seq

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
@@ -141,9 +141,9 @@ class Run(Generic[T, Output]):
         Raises:
             RuntimeError: the run cannot begin: see ``Agent.run``.
         """
-        await self._started()
-        assert self._mailbox is not None
-        assert self._playing is not None
+        if self._mailbox is None or self._playing is None:
+            await self._started()
+            return await self.__anext__()
         session = self._engine().binding.session
         while (record := await self._mailbox.get()) is not None:
             if isinstance(record.event, k.RunEnded):
@@ -227,7 +227,7 @@ def event_of(record: Record, conversation: Conversation) -> Event:
         if given is None and event.call_id in conversation.calls:
             given = arguments_of(conversation.calls[event.call_id].arguments)
         event = msgspec.structs.replace(event, arguments=given)
-    return cast("Event", event)
+    return event  # type: ignore[return-value] # the union of all that there are, by its names
 
 
 def as_it_is(record: Record, conversation: Conversation) -> Record:

@@ -65,7 +65,7 @@ async def test_who_subscribes_in_the_midst_of_a_run_hears_the_rest_of_it() -> No
     def hear(event: AgentEvent) -> None:
         heard.append(event.type)
 
-    agent = agent_with(lambda: agent.subscribe(hear))
+    agent: Agent = agent_with(lambda: agent.subscribe(hear))
     await agent.run("Go")
     assert heard[0] == "tool_execution_end"
     assert heard[-2:] == ["turn_end", "agent_end"]
