@@ -81,6 +81,6 @@ ENTRIES = (
     "__init__.py */__init__.py __main__.py */__main__.py testing/* agent.py agent_loop.py"
     " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
     " edits.py interchange/* provider_contracts.py"
-    " proxy.py proxy_event_handlers.py rust_binding_provider.py"
+    " proxy.py proxy_event_handlers.py rust_binding_provider.py transports.py"
     " _handle.py"  # by the extension
 )

@@ -116,7 +116,8 @@ class AgentOptions:
         sinks: get every record of the log as it is written; what they raise is ``sink.failed``.
             ``subscribe`` says which records, and whether some may be left out.
         redact: what is masked before it is written; without it, the keys of known providers.
-        transport: carries requests; None for the one that the process shares.
+        transport: carries requests (``tinyagent.transports``); None for the one that the process
+            shares.
         on_unknown: decides about a ``write`` tool of which nobody knows what came; without it the
             run is paused. on_approval: decides whether a call may run that needs an approval.
         hooks: what is called with each message, request, call and record; see ``Hooks``.

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from tinyagent._mcp import McpServer
     from tinyagent._opened import OpenLog
     from tinyagent._played import Played
+    from tinyagent.actors.transports import Transport
     from tinyagent.events import Redact
     from tinyagent.events.kinds import SessionStarted
     from tinyagent.runtime.stores import Log
@@ -114,6 +115,7 @@ class Agent(Running):
         redact: Redact | None = None,
         on_approval: OnApproval | None = None,
         hooks: Sequence[Hooks] | None = None,
+        transport: Transport | None = None,
     ) -> None:
         """Configure it: all by *opts*, the commonest settings by keyword too, but not both ways.
 
@@ -123,7 +125,8 @@ class Agent(Running):
             deps: what tools find as ``ctx.deps``. secrets: what ``ctx.secret`` knows, by name.
             limits: where a run ends although it is not done; without *opts* after 100 turns, if
                 nobody says otherwise. output: the type of answers; that of ``run`` comes first.
-            prices, compaction, retry, fallback, redact, on_approval, hooks: see ``AgentOptions``.
+            prices, compaction, retry, fallback, redact, on_approval, hooks, transport: see
+                ``AgentOptions``.
 
         Raises:
             TypeError: a setting was given both ways, or *output* is no type that an answer can
@@ -138,6 +141,7 @@ class Agent(Running):
             "redact": redact,
             "on_approval": on_approval,
             "hooks": hooks,
+            "transport": transport,
         }
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)

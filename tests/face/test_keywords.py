@@ -24,7 +24,7 @@ from tinyagent import (
     tool,
 )
 from tinyagent.events import kinds as k
-from tinyagent.testing import ProviderServer, chat, scripted, status
+from tinyagent.testing import ProviderServer, RecordedTransport, chat, scripted, status
 
 KEYWORDS: dict[str, Any] = {
     "output": Invoice,
@@ -32,6 +32,7 @@ KEYWORDS: dict[str, Any] = {
     "fallback": ["openai:gpt-4o"],
     "redact": Redact(),
     "on_approval": lambda call: True,
+    "transport": RecordedTransport([]),
 }
 
 

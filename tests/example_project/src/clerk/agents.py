@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyagent import Agent, AgentOptions, AgentState, AgentTool
+from tinyagent.transports import Transport
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 BILL = {
@@ -29,8 +30,15 @@ class Bank:
         return f"paid {name}: {cents / 100:.2f}"
 
 
-def build(*, log: Any = None, model: Any, bank: Bank | None = None, clock: Any = None) -> Agent:
-    """Return the clerk; *model* is who thinks for it."""
+def build(
+    *,
+    log: Any = None,
+    model: Any,
+    bank: Bank | None = None,
+    clock: Any = None,
+    transport: Transport | None = None,
+) -> Agent:
+    """Return the clerk; *model* is who thinks for it, *transport* how it is reached."""
     account = bank or Bank()
 
     async def look_up(call_id: str, arguments: Any, signal: Any, on_update: Any) -> str:
@@ -44,4 +52,4 @@ def build(*, log: Any = None, model: Any, bank: Bank | None = None, clock: Any =
         AgentTool(name="pay", parameters=BILL, execute=pay, effect="write"),
     ]
     state = AgentState(system_prompt="You pay bills.", model=model, tools=tools)
-    return Agent(AgentOptions(initial_state=state, log=log, clock=clock))
+    return Agent(AgentOptions(initial_state=state, log=log, clock=clock), transport=transport)
