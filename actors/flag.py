@@ -16,7 +16,8 @@ class Flag:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._running: set[Running[Any]] = set()
+        # In the order of their beginning: that of a set is another in every process.
+        self._running: dict[Running[Any], None] = {}
 
     def is_set(self) -> bool:
         """Whether it is set."""
@@ -38,7 +39,7 @@ class Running(Generic[T]):
 
     __slots__ = ("_all", "_code", "_over", "task")
 
-    def __init__(self, code: Awaitable[T], name: str | None, others: set[Running[Any]]) -> None:
+    def __init__(self, code: Awaitable[T], name: str | None, others: dict[Running[Any], None]) -> None:
         loop = asyncio.get_running_loop()
         self._all = others
         self._code = code
@@ -69,10 +70,10 @@ class Running(Generic[T]):
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         timer = None if timeout_s is None else loop.call_later(timeout_s, self.wake)
-        self._all.add(self)
+        self._all[self] = None
         try:
             await self._over
         finally:
-            self._all.discard(self)
+            self._all.pop(self, None)
             if timer is not None:
                 timer.cancel()

@@ -59,3 +59,19 @@ async def test_time_ends_the_waiting() -> None:
     assert not flag.is_set()
     assert not running.task.done()
     running.task.cancel()
+
+
+async def test_those_who_wait_are_woken_in_the_order_in_which_they_began() -> None:
+    flag, woken = Flag(), list[int]()
+
+    async def wait(number: int) -> None:
+        running = flag.begin(for_ever())
+        await running.over(flag)
+        woken.append(number)
+        running.task.cancel()
+
+    async with asyncio.TaskGroup() as waiting:
+        for number in range(50):
+            waiting.create_task(wait(number))
+        asyncio.get_running_loop().call_later(0.001, flag.set)
+    assert woken == [*range(50)]
