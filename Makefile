@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test rebuild check demo replay crash bench bench-quick compare release wheel fuzz torture clean
+.PHONY: dev test rebuild check demo replay crash bench bench-quick compare release wheel fuzz schedules torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -95,6 +95,11 @@ wheel: dev
 # Each fuzz target for FUZZ_S seconds. Needs nothing but cargo and a C++ compiler.
 fuzz: dev
 	$(BIN)/python tests/fuzz/run.py
+
+# The long tier of the small worlds with agents: 200,000 schedules (SCHEDULES=...), a quarter of an
+# hour on two idle cores. The short ones are a part of `make test`.
+schedules: dev
+	$(BIN)/python tests/sim/run.py
 
 # The long tier of the log's torture: an hour on two idle cores. TA_SEED=... repeats what failed.
 # The short one is a part of `make test`.

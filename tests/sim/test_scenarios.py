@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from tests.sim.run import explored
 from tests.sim.scenarios import SCENARIOS
 
-from tinyagent.testing import explore
+from tinyagent.testing import Sim, explore
 
 pytestmark = pytest.mark.replays_itself
 SCHEDULES, LONG = 60, 500
@@ -32,3 +38,30 @@ def test_ten_thousand_schedules() -> None:
     print(f"{runs} schedules, {distinct} differ, {hours:.0f} h of virtual time")
     assert runs == 10_000
     assert distinct >= 7_000
+
+
+def test_the_long_tier_counts_what_it_ran_in_all_worlds() -> None:
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("run.py")],
+        env={**os.environ, "SCHEDULES": "40"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *worlds, told = done.stdout.splitlines()
+    assert len(worlds) == 20
+    assert told.startswith("40 schedules of 20 worlds, 40 differ")
+    assert told.endswith("0 worlds failed")
+
+
+def test_a_world_that_fails_is_told_with_the_tape_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(sim: Sim) -> None:
+        assert sim.pick("weather", "fair", "foul") == "fair"
+
+    monkeypatch.setitem(SCENARIOS, "broken", broken)
+    told = explored("broken", 50)
+    assert isinstance(told, str)
+    assert 'reproduce  replay_tape(..., "r1:' in told
