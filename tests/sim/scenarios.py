@@ -16,6 +16,9 @@ from tests.invariants import check
 from tinyagent import Agent, AgentOptions, AgentState, AgentTool, RunFailedError, ToolLoopControl
 from tinyagent.actors.state import State
 from tinyagent.events.fact import FailureKind
+from tinyagent.events.kinds import UserSaid
+from tinyagent.runtime.journal import Journal
+from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Log
 from tinyagent.testing import ScriptedModel, Sim, scripted
 
@@ -284,3 +287,24 @@ async def edited_while_it_runs(sim: Sim) -> None:
     compacting = asyncio.create_task(world.after(1.0, lambda: agent.compact(keep_turns=1)))
     await world.run(agent)
     await asyncio.wait([compacting])
+
+
+@scenario
+async def a_source_waits_for_its_reader(sim: Sim) -> None:
+    journal, box = Journal(sim.log(), sim.clock), Mailbox("reader", None)
+    journal.join(box)
+    seqs: list[int] = []
+
+    async def speak() -> None:
+        for number in range(8):
+            await box.room(sim.pick("may be behind", 1, 0, 3))
+            journal.append(UserSaid(f"line {number}"))
+        box.close()
+
+    async def read() -> None:
+        while (record := await box.get()) is not None:
+            seqs.append(record.seq)
+            await sim.clock.sleep(sim.pick("reader takes", 0.0, 1.0))
+
+    await asyncio.gather(speak(), read())
+    assert seqs == [*range(1, 9)]
