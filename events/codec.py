@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,8 @@ from tinyagent.events.upcast import upcast
 
 _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
-_DECODERS: dict[str, msgspec.json.Decoder[Fact]] = {}
+READINGS: dict[str, tuple[int, str, Callable[[bytes], Fact]]] = {}
+"""Version, usual emitter, and what reads a payload, of each kind that was met so far."""
 _INTEGER_MAX = 2**53
 _REDACTED = b'{"$redacted":'
 
@@ -40,20 +41,25 @@ def decode(kind: str, v: int, payload: bytes) -> Event:
     Raises:
         msgspec.ValidationError: a known kind whose payload does not fit it.
     """
-    cls = KINDS.get(kind)
-    if cls is None or v > cls.v or payload.startswith(_REDACTED):
+    reading = READINGS.get(kind) or _reading(kind)
+    if reading is None or v > reading[0] or payload.startswith(_REDACTED):
         return UnknownEvent(kind, v, payload)
-    if v < cls.v:
-        payload = upcast(kind, v, cls.v, payload)
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        decoder = _DECODERS[kind] = msgspec.json.Decoder(cls)
+    if v < reading[0]:
+        payload = upcast(kind, v, reading[0], payload)
     try:
-        return decoder.decode(payload)
+        return reading[2](payload)
     except msgspec.ValidationError:
         if _REDACTED in payload:
             return UnknownEvent(kind, v, payload)
         raise
+
+
+def _reading(kind: str) -> tuple[int, str, Callable[[bytes], Fact]] | None:
+    cls = KINDS.get(kind)
+    if cls is None:
+        return None
+    READINGS[kind] = cls.v, cls.emitter, msgspec.json.Decoder(cls).decode
+    return READINGS[kind]
 
 
 def record_of(
@@ -62,14 +68,7 @@ def record_of(
     """Return the record that a store keeps as these values."""
     event = decode(kind, v, payload)
     emitter = event.emitter if isinstance(event, Fact) else ""
-    return Record(
-        seq=seq,
-        at_ns=ts_us * 1000,
-        cause=cause,
-        actor=actor or emitter,
-        event=event,
-        payload=payload,
-    )
+    return Record(seq, ts_us * 1000, cause, actor or emitter, event, payload)
 
 
 def digest(data: bytes) -> str:

@@ -32,8 +32,8 @@ Piece: TypeAlias = tuple[Any, ...]
 ``(block, op, data, (gap_us, ...), (characters, ...))``."""
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every event has.
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What every event has. It holds JSON alone, so it is in no cycle.
 
     Attributes:
         kind: stable name, past tense. v: version of the payload.
@@ -102,7 +102,7 @@ class UnknownEvent(msgspec.Struct, frozen=True):
 Event: TypeAlias = Fact | UnknownEvent
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True):
     """An event in its place.
 
     Attributes:

@@ -103,7 +103,12 @@ def lost_from(record: Stored) -> int:
     """Return the first record that *record* stands for: itself, but for ``log.lost``."""
     if record.kind != "log.lost":
         return record.seq
-    return msgspec.json.decode(record.payload, type=_Lost).first
+    return lost_first(record.payload)
+
+
+def lost_first(payload: bytes) -> int:
+    """Return the first record that a ``log.lost`` with *payload* stands for."""
+    return msgspec.json.decode(payload, type=_Lost).first
 
 
 class _Lost(msgspec.Struct):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
 from tinyagent.events import Record, UnknownEvent
+from tinyagent.events.codec import READINGS
 from tinyagent.runtime.ancestry import beside
-from tinyagent.runtime.chain import chain_head, lost_from
+from tinyagent.runtime.chain import chain_head, lost_first, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
-from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of, stored_of
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader
@@ -111,6 +113,39 @@ def read_log(where: str | Path) -> LoadedLog:
     return _read(Path(where), None, ())
 
 
+def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | None]:
+    """Read the log at *where* as ``read_log`` does; return its records with their events.
+
+    What is stored of each record is not kept beside it, which makes this the cheaper way.
+
+    Raises:
+        LogError: as ``read_log``.
+    """
+    from tinyagent._alchemy import LogReader
+    from tinyagent.runtime.stores.sqlite_tables import is_address
+
+    if not is_address(where):
+        reader = LogReader(where)
+        if reader.fork is None:
+            records: list[Record] = []
+            while batch := _events(reader, records[-1].seq + 1 if records else 1):
+                records += batch
+            if not reader.lost:
+                marks = (r for r in records if r.event.kind == "log.lost")
+                gone = tuple(LostRecords(lost_first(r.payload), r.seq) for r in marks)
+                return _meta(reader), records, _damage(reader, str(where), (), gone)
+    found = read_log(where)
+    return found.meta, decoded(found.records, found.damage), found.damage
+
+
+def _events(reader: LogReader, first: int) -> list[Record]:
+    return reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored)
+
+
+def _as_stored(*row: Any) -> Record:
+    return as_record(Stored(*row))
+
+
 def read_own(where: str | Path) -> LoadedLog:
     """Read the log at *where* alone: of a fork only what came after its cut.
 
@@ -162,16 +197,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
     from tinyagent._alchemy import LogReader
 
     reader = LogReader(where)
-    meta = LogMeta(
-        log=reader.log,
-        format=reader.format,
-        level=reader.level,
-        name=reader.name,
-        origin=reader.origin,
-        fork=fork_of(reader.fork),
-        more=tuple(reader.more),
-        sealed=tuple(reader.sealed),
-    )
+    meta = _meta(reader)
     records: list[Stored] = []
     lost: list[LostValue] = []
     if below is not None and meta.fork is not None and reader.base == meta.fork.at + 1:
@@ -189,6 +215,19 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
     )
 
 
+def _meta(reader: LogReader) -> LogMeta:
+    return LogMeta(
+        log=reader.log,
+        format=reader.format,
+        level=reader.level,
+        name=reader.name,
+        origin=reader.origin,
+        fork=fork_of(reader.fork),
+        more=tuple(reader.more),
+        sealed=tuple(reader.sealed),
+    )
+
+
 def _read_own(
     reader: LogReader,
     upto: int | None,
@@ -196,14 +235,14 @@ def _read_own(
     lost: list[LostValue],
     behind: int = 0,
 ) -> None:
-    seq = behind
-    while batch := reader.batch(seq + 1, BATCH_RECORDS):
-        for row in batch:
-            seq, missing = row[0], row[-1]
-            if upto is not None and seq > upto:
-                return
-            records.append(stored_of(row))
-            lost.extend(LostValue(seq, digest) for digest in missing)
+    while batch := reader.batch(behind + 1, BATCH_RECORDS):
+        behind = batch[-1][0]
+        records.extend(starmap(Stored, batch))
+        if upto is not None and behind >= upto:
+            del records[bisect_right(records, upto, key=lambda record: record.seq) :]
+            break
+    found = starmap(LostValue, reader.lost)
+    lost.extend(value for value in found if upto is None or value.seq <= upto)
 
 
 def _shared(

@@ -8,6 +8,7 @@ gap; to go on with it, it is opened with ``accept_loss=True``.
 
 from __future__ import annotations
 
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,7 +17,7 @@ import msgspec
 from tinyagent.events import encode, kinds as k
 from tinyagent.runtime.chain import chain_start
 from tinyagent.runtime.load import LostValue
-from tinyagent.runtime.stores import LogMeta, SealKey, Stored, fork_fields, fork_of, stored_of
+from tinyagent.runtime.stores import LogMeta, SealKey, Stored, fork_fields, fork_of
 
 BY = "tinyagent"
 
@@ -118,7 +119,7 @@ def salvage(where: str | Path) -> Salvaged:
     found = salvage_log(Path(where))
     parts: list[list[Stored] | Gap] = []
     for part in found["parts"]:
-        parts.append(Gap(*part) if isinstance(part, tuple) else [stored_of(row) for row in part])
+        parts.append(Gap(*part) if isinstance(part, tuple) else list(starmap(Stored, part)))
     meta = LogMeta(
         log=found["log"],
         format=found.get("format", 1),

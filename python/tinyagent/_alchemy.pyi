@@ -1,8 +1,8 @@
 """The extension: the log's writer and scanner, the decoders of provider streams, and HTTP."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from tinyagent._handle import StreamHandle
 
@@ -10,6 +10,8 @@ __version__: str
 
 ForkFields = tuple[str, int, str, str | None]
 KeyFields = tuple[str, bytes]
+E = TypeVar("E")
+R = TypeVar("R")
 
 # ---- the log (rust/log) ---------------------------------------------------------------------
 
@@ -297,10 +299,28 @@ class LogReader:
         """``(files, void_segments, void_lines, copies)``."""
     def batch(
         self, first: int, count: int
-    ) -> list[tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]]:
+    ) -> list[tuple[int, int, str | None, str, int, int, bytes, int, bytes]]:
         """Up to *count* records from number *first* on:
-        ``(seq, ts_us, actor, kind, v, cause, payload, d, line, lost)``, where *lost* are the
-        digests of values that are missing; those stay references in the payload.
+        ``(seq, ts_us, actor, kind, v, cause, payload, d, line)``.
+        """
+    def events(
+        self,
+        first: int,
+        count: int,
+        readings: dict[str, tuple[int, str, Callable[[bytes], E]]],
+        record: Callable[[int, int, int, str, E, bytes], R],
+        other: Callable[..., R],
+    ) -> list[R]:
+        """The same as what *record* makes of ``(seq, at_ns, cause, actor, event, payload)``.
+
+        *readings* are version, usual emitter, and what reads a payload, by kind. *other* is given
+        the fields as of ``batch`` where the kind is not among them, or has another version, a value
+        is wrapped (``{"$...":``), or the payload is refused.
+        """
+    @property
+    def lost(self) -> list[tuple[int, str]]:
+        """Number and digest of each value that was missing in what was read so far; it stays a
+        reference in the payload.
         """
     def blob(self, digest: str) -> bytes | None:
         """The bytes of a value; None if it is missing or damaged."""

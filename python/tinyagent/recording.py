@@ -75,7 +75,7 @@ class Recording:
         self,
         where: str,
         meta: LogMeta,
-        stored: Sequence[Stored],
+        stored: Sequence[Stored] | Records,
         damage: Damage | None,
         *,
         is_live: bool = False,
@@ -83,7 +83,9 @@ class Recording:
         self.where = where
         self.meta = meta
         self.damage = damage
-        self.records = Records(decoded(stored, damage))
+        if not isinstance(stored, Records):
+            stored = Records(decoded(stored, damage))
+        self.records = stored
         self._is_open = is_live
 
     @property

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
-from tinyagent.recording import Recording as Recording
+from tinyagent.recording import Recording as Recording, Records
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.crypto import Encryption, Keys, opened
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import read_log
+from tinyagent.runtime.load import read_log, read_records
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
@@ -118,9 +118,11 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
         LogNotFoundError: there is none. CorruptLogError: acknowledged records are damaged.
     """
     if isinstance(where, str | Path):
+        if keys is None:
+            meta, records, damage = read_records(where)
+            return Recording(str(where), meta, Records(records), damage)
         found = read_log(where)
-        records = found.records if keys is None else opened(found, keys)
-        return Recording(str(where), found.meta, records, found.damage)
+        return Recording(str(where), found.meta, opened(found, keys), found.damage)
     return Recording(where.where, where.meta, list(where.read()), None, is_live=True)
 
 

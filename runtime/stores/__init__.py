@@ -106,8 +106,10 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     understudy: Any = None
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """One record as a store keeps it: its envelope, and its payload as bytes untouched.
+
+    Its first nine fields are what the extension reads of a record, in this order.
 
     Attributes:
         ts_us: microseconds since 1970 UTC.
@@ -129,26 +131,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     d: int = 0
     line: bytes | None = None
     clear: bytes | None = None
-
-
-Row = tuple[int, int, str | None, str, int, int, bytes, int, bytes, list[str]]
-"""A record as the extension reads it; last of all the digests of values that are lost."""
-
-
-def stored_of(row: Row) -> Stored:
-    """Return the record that *row* is."""
-    seq, ts_us, actor, kind, v, cause, payload, d, line, _ = row
-    return Stored(
-        seq=seq,
-        ts_us=ts_us,
-        actor=actor,
-        kind=kind,
-        v=v,
-        cause=cause,
-        payload=payload,
-        d=d,
-        line=line,
-    )
 
 
 def as_record(stored: Stored) -> Record:

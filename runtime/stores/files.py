@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,12 +24,10 @@ from tinyagent.runtime.stores import (
     LogMeta,
     LogOptions,
     Recovered,
-    Row,
     SealKey,
     Stored,
     fork_fields,
     fork_of,
-    stored_of,
 )
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers
 from tinyagent.runtime.stores.memory import is_same
@@ -170,11 +168,11 @@ class FileLog:
             d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
         except OutOfOrderError:
             # A retry after a lost answer is no error.
-            given: Row = (seq, ts_us, actor, kind, v, cause, payload, 0, b"", [])
-            if not any(is_same(there, stored_of(given)) for there in self.read(seq, seq)):
+            given = Stored(seq, ts_us, actor, kind, v, cause, payload)
+            if not any(is_same(there, given) for there in self.read(seq, seq)):
                 raise
             return
-        self._followers.post(stored_of((seq, ts_us, actor, kind, v, cause, payload, d, line, [])))
+        self._followers.post(Stored(seq, ts_us, actor, kind, v, cause, payload, d, line))
 
     async def written(self, seq: int) -> None:
         """Wait until records 1..*seq* survive the death of this process.
@@ -307,4 +305,4 @@ def _warn_if_long(where: str, seq: int) -> None:
 
 
 def _batch(reader: LogReader, first: int, count: int) -> list[Stored]:
-    return [stored_of(row) for row in reader.batch(first, count)]
+    return list(starmap(Stored, reader.batch(first, count)))

@@ -1,6 +1,7 @@
 //! Reads a log: a folder of segments, or one packed file. Changes nothing.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -194,30 +195,38 @@ impl Reader {
         records.partition_point(|record| record.place.seq < seq)
     }
 
-    /// The line of a record, newline included, checked again.
+    /// The line of a record, newline included.
+    ///
+    /// # Errors: as `bytes`.
+    pub fn line(&mut self, index: usize) -> Result<Vec<u8>, Failure> {
+        let (whole, range) = self.bytes(index)?;
+        Ok(whole[range].to_vec())
+    }
+
+    /// The same as a part of its file, which is read and checked again if it was not kept.
     ///
     /// # Errors: `Failed`, or `Corrupt` if the file changed since the scan.
-    pub fn line(&mut self, index: usize) -> Result<Vec<u8>, Failure> {
+    pub fn bytes(&mut self, index: usize) -> Result<(Arc<Vec<u8>>, Range<usize>), Failure> {
         let record = self.analysis.records[index];
         let place = record.place;
-        let bytes = self.file(record.file)?;
+        let whole = self.file(record.file)?;
+        let was_kept = self.kept[record.file as usize].is_some();
         let start = self.starts[record.file as usize] + place.offset as usize;
-        let line = bytes.get(start..start + place.len as usize);
-        match line.filter(|line| is_sound(line, &self.header.log)) {
-            Some(line) => Ok(line.to_vec()),
-            None => {
-                let path = self.vfs.path(&self.files[record.file as usize].name);
-                Err(Failure::Corrupt(
-                    format!(
-                        "{path}: record {} at byte {start} changed while it was read; read again",
-                        place.seq
-                    ),
-                    path,
-                    place.seq,
-                    place.offset,
-                ))
-            }
+        let range = start..start + place.len as usize;
+        let line = whole.get(range.clone());
+        if line.is_some_and(|line| was_kept || is_sound(line, &self.header.log)) {
+            return Ok((whole, range));
         }
+        let path = self.vfs.path(&self.files[record.file as usize].name);
+        Err(Failure::Corrupt(
+            format!(
+                "{path}: record {} at byte {start} changed while it was read; read again",
+                place.seq
+            ),
+            path,
+            place.seq,
+            place.offset,
+        ))
     }
 
     fn file(&mut self, file: u32) -> Result<Arc<Vec<u8>>, Failure> {

@@ -12,6 +12,7 @@ use crate::record::{front, is_sound, lost_from, stored_crc, LINE_BYTES_MAX};
 
 // Looked for in every line: to prepare the search each time costs more than the search.
 static LOST: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"k\":\"log.lost\""));
+static WRAPPER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"{\"$"));
 static REFERENCE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(crate::blobs::REFERENCE));
 
 /// One thing found, in the order of the bytes.
@@ -22,7 +23,7 @@ pub enum Item {
     /// A valid header, and where.
     Header(Box<Header>, u64),
     /// A valid seal, and where.
-    Seal(Seal, u64),
+    Seal(Box<Seal>, u64),
     /// Bytes that are no valid line.
     Bad(Range<u64>),
 }
@@ -64,6 +65,8 @@ pub struct Place {
     pub len: u32,
     /// Its checksum: two lines with the same one and the same length are the same line.
     pub crc: u32,
+    /// Whether something in it stands for something else: `{"$...":`.
+    pub has_wrapper: bool,
     /// Whether values of it lie in blobs.
     pub has_blob: bool,
 }
@@ -147,6 +150,7 @@ fn read_line(line: &[u8], offset: usize, id: &LogId) -> Option<Item> {
             return None;
         }
         let lost = LOST.find(&rest[..rest.len().min(256)]);
+        let has_wrapper = WRAPPER.find(rest).is_some();
         let lost_first = lost.and_then(|_| lost_from(line));
         return Some(Item::Record(Place {
             seq,
@@ -156,11 +160,12 @@ fn read_line(line: &[u8], offset: usize, id: &LogId) -> Option<Item> {
             offset,
             len: u32::try_from(line.len()).ok()?,
             crc: stored_crc(line)?,
-            has_blob: REFERENCE.find(rest).is_some(),
+            has_wrapper,
+            has_blob: has_wrapper && REFERENCE.find(rest).is_some(),
         }));
     }
     if let Some(header) = Header::parse(line) {
         return (header.log == *id).then(|| Item::Header(Box::new(header), offset));
     }
-    Seal::parse(line, id).map(|seal| Item::Seal(seal, offset))
+    Seal::parse(line, id).map(|seal| Item::Seal(Box::new(seal), offset))
 }

@@ -71,7 +71,7 @@ fn marks(disk: &MemoryVfs) -> (Vec<Header>, Vec<Seal>) {
     for item in reader.files.into_iter().flat_map(|file| file.items) {
         match item {
             Item::Header(header, _) => headers.push(*header),
-            Item::Seal(seal, _) => seals.push(seal),
+            Item::Seal(seal, _) => seals.push(*seal),
             _ => {}
         }
     }

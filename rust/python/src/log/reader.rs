@@ -1,10 +1,12 @@
 //! The reading end of a log.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::reader::{Found, Reader};
 use tinyagent_log::record::{parse, Record};
@@ -20,6 +22,7 @@ use super::raise;
 #[pyclass]
 pub struct LogReader {
     reader: Reader,
+    lost: Vec<(u64, String)>,
 }
 
 #[pymethods]
@@ -28,7 +31,8 @@ impl LogReader {
     fn new(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
         let found = py.detach(|| find(&path));
         let reader = found.map_err(|failure| raise(py, &failure))?;
-        Ok(LogReader { reader })
+        let lost = Vec::new();
+        Ok(LogReader { reader, lost })
     }
 
     #[getter]
@@ -138,16 +142,48 @@ impl LogReader {
     }
 
     /// Up to *count* records from number *first* on:
-    /// `(seq, ts_us, actor, kind, v, cause, payload, d, line, lost)`.
+    /// `(seq, ts_us, actor, kind, v, cause, payload, d, line)`.
     fn batch<'py>(
         &mut self,
         py: Python<'py>,
         first: u64,
         count: usize,
     ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let start = self.reader.index_of(first);
-        let end = self.reader.len().min(start.saturating_add(count));
-        (start..end).map(|index| self.record(py, index)).collect()
+        let records = self.range(first, count);
+        records.map(|index| self.record(py, index)).collect()
+    }
+
+    /// The same as events: what `record(seq, at_ns, cause, actor, event, payload)` makes.
+    ///
+    /// *readings* are `(v, emitter, read)` by kind, where *read* makes an event of a payload. Of
+    /// another kind or version, with a wrapper in the payload, or that *read* refuses, a record is
+    /// what *other* makes of its fields as of `batch`.
+    fn events<'py>(
+        &mut self,
+        py: Python<'py>,
+        first: u64,
+        count: usize,
+        readings: &Bound<'py, PyDict>,
+        record: &Bound<'py, PyAny>,
+        other: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let known = HashMap::new();
+        let mut readings = Readings {
+            all: readings,
+            known,
+        };
+        let records = self.range(first, count);
+        let event = |index| match self.event(py, index, &mut readings, record)? {
+            Some(event) => Ok(event),
+            None => other.call1(self.record(py, index)?),
+        };
+        records.map(event).collect()
+    }
+
+    /// `(seq, digest)` of the values that were missing in what was read so far.
+    #[getter]
+    fn lost(&self) -> Vec<(u64, String)> {
+        self.lost.clone()
     }
 
     /// The bytes of a blob; None if it is missing or damaged.
@@ -164,19 +200,56 @@ impl LogReader {
 }
 
 impl LogReader {
+    fn range(&self, first: u64, count: usize) -> Range<usize> {
+        let start = self.reader.index_of(first);
+        start..self.reader.len().min(start.saturating_add(count))
+    }
+
     fn record<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyTuple>> {
-        let line = self.reader.line(index);
-        let line = line.map_err(|failure| raise(py, &failure))?;
-        let place = self.reader.analysis.records[index].place;
-        let Some(record) = parse(&line) else {
-            return Err(raise(py, &self.odd(index)));
-        };
-        if place.has_blob {
-            let (payload, lost) = self.reader.resolve(record.payload);
-            fields(py, &record, &payload, &line, lost)
-        } else {
-            fields(py, &record, record.payload, &line, Vec::new())
+        let (whole, range) = self.bytes(py, index)?;
+        let line = &whole[range];
+        let record = parse(line).ok_or_else(|| raise(py, &self.odd(index)))?;
+        if !self.reader.analysis.records[index].place.has_blob {
+            return fields(py, &record, record.payload, line);
         }
+        let (payload, lost) = self.reader.resolve(record.payload);
+        let lost = lost.into_iter().map(|digest| (record.seq, digest));
+        self.lost.extend(lost);
+        fields(py, &record, &payload, line)
+    }
+
+    /// The record as an event; `None` where that takes more than to read its payload.
+    fn event<'py>(
+        &mut self,
+        py: Python<'py>,
+        index: usize,
+        readings: &mut Readings<'_, 'py>,
+        make: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.reader.analysis.records[index].place.has_wrapper {
+            return Ok(None);
+        }
+        let (whole, range) = self.bytes(py, index)?;
+        let line = &whole[range];
+        let record = parse(line).ok_or_else(|| raise(py, &self.odd(index)))?;
+        let reading = readings.of(record.kind)?;
+        let Some((_, emitter, read)) = reading.filter(|(v, ..)| *v == record.v) else {
+            return Ok(None);
+        };
+        let payload = PyBytes::new(py, record.payload);
+        let Ok(event) = read.call1((&payload,)) else {
+            return Ok(None);
+        };
+        let actor = record.actor.map(|actor| PyString::intern(py, actor));
+        let actor = actor.as_ref().unwrap_or(emitter);
+        let at_ns = u128::from(record.ts_us) * 1000;
+        make.call1((record.seq, at_ns, record.cause, actor, event, payload))
+            .map(Some)
+    }
+
+    fn bytes(&mut self, py: Python<'_>, index: usize) -> PyResult<(Arc<Vec<u8>>, Range<usize>)> {
+        let bytes = self.reader.bytes(index);
+        bytes.map_err(|failure| raise(py, &failure))
     }
 
     fn odd(&self, index: usize) -> Failure {
@@ -195,25 +268,44 @@ impl LogReader {
     }
 }
 
+/// Version of a kind, its usual emitter, and what reads its payloads.
+type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);
+
+/// The readings that Python has made so far: it makes one when it first meets the kind.
+struct Readings<'a, 'py> {
+    all: &'a Bound<'py, PyDict>,
+    known: HashMap<String, Reading<'py>>,
+}
+
+impl<'py> Readings<'_, 'py> {
+    fn of(&mut self, kind: &str) -> PyResult<Option<&Reading<'py>>> {
+        if !self.known.contains_key(kind) {
+            let Some(reading) = self.all.get_item(kind)? else {
+                return Ok(None);
+            };
+            self.known.insert(kind.to_owned(), reading.extract()?);
+        }
+        Ok(self.known.get(kind))
+    }
+}
+
 /// What Python gets of a record.
 pub fn fields<'py>(
     py: Python<'py>,
     record: &Record<'_>,
     payload: &[u8],
     line: &[u8],
-    lost: Vec<String>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     (
         record.seq,
         record.ts_us,
-        record.actor,
-        record.kind,
+        record.actor.map(|actor| PyString::intern(py, actor)),
+        PyString::intern(py, record.kind),
         record.v,
         record.cause,
         PyBytes::new(py, payload),
         record.d,
         PyBytes::new(py, line),
-        lost,
     )
         .into_pyobject(py)
 }

@@ -85,8 +85,8 @@ fn run<'py>(py: Python<'py>, salvage: &Salvage, lines: &[Vec<u8>]) -> PyResult<B
     let run = PyList::empty(py);
     // What is sound but not of this format cannot be shown as a record; it is not lost either.
     for (line, record) in lines.iter().filter_map(|line| Some((line, parse(line)?))) {
-        let (payload, lost) = salvage.resolve(record.payload);
-        run.append(fields(py, &record, &payload, line, lost)?)?;
+        let (payload, _) = salvage.resolve(record.payload);
+        run.append(fields(py, &record, &payload, line)?)?;
     }
     Ok(run)
 }
