@@ -8,6 +8,9 @@ import msgspec
 
 from tinyagent.events.messages import Block
 
+_OPENED = {"args": "call", "sign": "think"}
+"""What a block is that begins with an operation of another name."""
+
 
 class Draft:
     """A block while its pieces arrive. A call is whole when another block begins behind it."""
@@ -15,7 +18,7 @@ class Draft:
     __slots__ = ("id", "is_whole", "keep", "name", "op", "parts", "sign")
 
     def __init__(self, op: str) -> None:
-        self.op = {"args": "call", "sign": "think"}.get(op, op)
+        self.op = _OPENED.get(op, op)
         self.parts: list[str] = []
         self.id = self.name = self.sign = ""
         self.keep: Any = None

@@ -1,6 +1,5 @@
 //! The reading end of a log.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -167,10 +166,9 @@ impl LogReader {
         record: &Bound<'py, PyAny>,
         other: &Bound<'py, PyAny>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let known = HashMap::new();
         let mut readings = Readings {
             all: readings,
-            known,
+            known: Vec::new(),
         };
         let records = self.range(first, count);
         let event = |index| match self.event(py, index, &mut readings, record)? {
@@ -242,7 +240,9 @@ impl LogReader {
         };
         let actor = record.actor.map(|actor| PyString::intern(py, actor));
         let actor = actor.as_ref().unwrap_or(emitter);
-        let at_ns = u128::from(record.ts_us) * 1000;
+        let Some(at_ns) = record.ts_us.checked_mul(1000) else {
+            return Ok(None);
+        };
         make.call1((record.seq, at_ns, record.cause, actor, event, payload))
             .map(Some)
     }
@@ -274,18 +274,21 @@ type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);
 /// The readings that Python has made so far: it makes one when it first meets the kind.
 struct Readings<'a, 'py> {
     all: &'a Bound<'py, PyDict>,
-    known: HashMap<String, Reading<'py>>,
+    /// A dozen at most, which is found sooner than hashed.
+    known: Vec<(String, Reading<'py>)>,
 }
 
 impl<'py> Readings<'_, 'py> {
     fn of(&mut self, kind: &str) -> PyResult<Option<&Reading<'py>>> {
-        if !self.known.contains_key(kind) {
+        let known = self.known.iter().position(|(name, _)| name == kind);
+        let at = known.unwrap_or(self.known.len());
+        if known.is_none() {
             let Some(reading) = self.all.get_item(kind)? else {
                 return Ok(None);
             };
-            self.known.insert(kind.to_owned(), reading.extract()?);
+            self.known.push((kind.to_owned(), reading.extract()?));
         }
-        Ok(self.known.get(kind))
+        Ok(Some(&self.known[at].1))
     }
 }
 
