@@ -58,7 +58,7 @@ HOMES = {
     "uuid": "runtime/clock.py actors/context.py",
     "httpx": "actors/transports/portable.py",
     "httpcore": "actors/transports/portable.py",
-    "mcp": "_mcp_client.py",
+    "mcp": "_mcp_client.py cli/mcp.py",
     "pytest": "testing/*",
     "tinyagent._alchemy": f"{DISK} runtime/bells.py runtime/s*/[fs]*.py cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",

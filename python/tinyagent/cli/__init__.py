@@ -37,6 +37,7 @@ COMMANDS = {
     "import": "sessions of other programs as logs, known to be imported",
     "stats": "calls, failures, durations and tokens by model, tool or day",
     "serve": "the sessions of a folder in a browser, also while they are written",
+    "mcp": "the logs of a folder for a model to ask about, over standard input and output",
     "doctor": "whether what is installed fits together, and whether logs are safe",
     "schema": "the JSON schema of an event, or of what --json prints",
     "completion": "a script that lets a shell complete commands and options",
@@ -77,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] not in EXTRA:
             traceback.print_exc()
             return 70
-        _tell("MissingExtraError", _missing(), is_json=is_json)
+        from tinyagent.cli.refs import MissingExtraError
+
+        told = str(MissingExtraError("cli", "the command line"))
+        _tell("MissingExtraError", told, is_json=is_json)
         return 2
     except Exception as error:
         code = _code(error)
@@ -172,7 +176,7 @@ def _code(error: Exception) -> int:
     """Return the exit code that *error* has; 70 if it is our own bug."""
     from cyclopts import CycloptsError
 
-    from tinyagent.cli.refs import RefError, RefusedError
+    from tinyagent.cli.refs import MissingExtraError, RefError, RefusedError
     from tinyagent.runtime.errors import (
         CorruptLogError,
         DivergenceError,
@@ -183,7 +187,7 @@ def _code(error: Exception) -> int:
     from tinyagent.runtime.prune import NeededError
 
     match error:
-        case RefError() | CycloptsError():
+        case RefError() | CycloptsError() | MissingExtraError():
             return 2
         case RefusedError() | ImportedLogError() | PrunedLogError() | NeededError():
             return 4
@@ -205,11 +209,3 @@ def _tell(name: str, message: str, *, is_json: bool) -> None:
         from tinyagent.cli.render import safe
 
         print(f"{name}: {safe(message)}", file=sys.stderr)
-
-
-def _missing() -> str:
-    """Return how to install the extra; the distribution's name is read from what is installed."""
-    from importlib.metadata import packages_distributions
-
-    found = packages_distributions().get("tinyagent") or ["tinyagent"]
-    return f"the command line needs the extra `cli`: pip install '{found[0]}[cli]'"

@@ -33,6 +33,17 @@ class RefusedError(Exception):
     """It was not allowed: by the environment, by who was asked, by what the log is."""
 
 
+class MissingExtraError(Exception):
+    """What a command needs is not installed."""
+
+    def __init__(self, extra: str, who: str) -> None:
+        from importlib.metadata import packages_distributions
+
+        # The distribution's name is read from what is installed.
+        found = packages_distributions().get("tinyagent") or ["tinyagent"]
+        super().__init__(f"{who} needs the extra `{extra}`: pip install '{found[0]}[{extra}]'")
+
+
 class Place(NamedTuple):
     """A log, and the number of a record in it if one was given."""
 
