@@ -12,13 +12,13 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
-
-import msgspec
+from functools import reduce
+from typing import Any
 
 from tinyagent.actors import agent, limits
 from tinyagent.actors.closing import close_cut_off
 from tinyagent.actors.context import Host, Provided
+from tinyagent.actors.playing import Child, Playing, Told, Under
 from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
@@ -36,37 +36,6 @@ STOP_S = 0.02
 """How often a child that begins or ends is asked again to stop."""
 
 
-class Playing(Protocol):
-    """An agent of the host, over the log of a child."""
-
-    @property
-    def state(self) -> State:
-        """What its machine knows."""
-        ...
-
-    @property
-    def outcome(self) -> str:
-        """How its run ended."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What it answered."""
-        ...
-
-    async def run(self, said: Any) -> Any:
-        """Run it on *said*, or to the end of what its log has of that; return what came of it.
-
-        Raises:
-            Exception: it failed.
-        """
-        ...
-
-    def cancel(self) -> None:
-        """Ask it to stop. Nothing happens if it does not run yet, or not any more."""
-        ...
-
-
 def agent_machine(name: str = "agent") -> Machine[State]:
     """Return an agent, idle and with nothing known."""
     return Machine(name, agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
@@ -76,41 +45,6 @@ def diverged(where: str, records: Sequence[Record], name: str = "agent") -> str:
     """Return the report about where today's code leaves *records*."""
     report = replay(where, records, [agent_machine(name)])
     return f"{report.first_divergence}\nNothing was appended."
-
-
-class _Child(msgspec.Struct):
-    """A child that is on record.
-
-    Attributes:
-        claimed: this attempt of the call has asked for it. waits: for a person.
-        outcome: how it ended; empty before that.
-    """
-
-    name: str
-    started: int
-    call_id: str
-    limits: dict[str, Any]
-    claimed: bool = False
-    waits: bool = False
-    outcome: str = ""
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot holds of children, all of which have ended.
-
-    Attributes:
-        ended: their names, numbers, calls and outcomes. claimed: as of ``Children``, but theirs.
-    """
-
-    ended: list[tuple[str, int, str, str]]
-    claimed: dict[str, str]
-
-
-class _Under(msgspec.Struct):
-    """A child that is under way. ``playing``: its agent, once it is made."""
-
-    task: asyncio.Task[Any]
-    playing: Any = None
 
 
 class Children:
@@ -134,10 +68,13 @@ class Children:
         self._log = above.log if above is not None else log
         self._journal = journal
         self._machine = machine
-        self._known: dict[str, _Child] = {}
-        self._of_call: dict[str, list[_Child]] = {}
-        self._playing: dict[str, _Under] = {}
+        self._known: dict[str, Child] = {}
+        self._unended: dict[str, Child] = {}
+        self._numbers: dict[str, int] = {}
+        self._of_call: dict[str, list[Child]] = {}
+        self._playing: dict[str, Under] = {}
         self._left: set[str] = set()
+        self._sharing: asyncio.Handle | None = None
 
     def recall(self, stored: list[Stored]) -> list[Record]:
         """Take in what the log holds; return the records of the agent itself.
@@ -161,8 +98,11 @@ class Children:
                     self._note(record, running, is_own=is_own)
         for name in running:
             theirs = list(map(as_record, own(seen_from(name, stored))))
-            if reopened(theirs, agent_machine()).diverged:
+            machine = agent_machine()
+            if reopened(theirs, machine).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
+            if name in self._unended:
+                self._unended[name].used = limits.used(machine.state)
         return records
 
     def _note(self, record: Record, running: dict[str, None], *, is_own: bool) -> None:
@@ -193,19 +133,24 @@ class Children:
     def take_up(self, told: Told, own_calls: Iterable[str]) -> None:
         """Know what ``told`` told, beside what was recalled of later ones."""
         for name, started, call_id, outcome in told.ended:
-            self._know(_Child(name, started, call_id, {}, outcome=outcome))
+            self._know(Child(name, started, call_id, {}, outcome=outcome))
         self.claimed.update(dict.fromkeys(own_calls, MAIN) | told.claimed)
 
-    def _know(self, child: _Child) -> None:
+    def _know(self, child: Child) -> None:
         self._known[child.name] = child
+        if not child.outcome:
+            self._unended[child.name] = child
+        named, _, number = child.name.rpartition("#")
+        self._numbers[named] = max(int(number), self._numbers.get(named, 0))
         self._of_call.setdefault(child.call_id, []).append(child)
 
     def _take(self, record: Record) -> None:
         match record.event:
             case k.ChildStarted(child=name, call_id=call_id, limits=left):
-                self._know(_Child(name, record.seq, call_id, left))
+                self._know(Child(name, record.seq, call_id, left))
             case k.ChildEnded(child=name, outcome=outcome) if name in self._known:
                 self._known[name].outcome = outcome
+                self._unended.pop(name, None)
             case _:
                 pass
 
@@ -216,9 +161,17 @@ class Children:
             child.claimed = child.waits = False
 
     async def run(
-        self, asked: Record, label: str, provided: Provided, child: Any, said: Any
+        self,
+        asked: Record,
+        label: str,
+        provided: Provided,
+        child: Any,
+        said: Any,
+        output: Any = None,
     ) -> Any:
         """Run *child* on *said* below this one, for the call that *asked* requested.
+
+        *output*: the type of its answer, as of ``Playing.run``.
 
         Raises:
             Exception: it failed. Unsettled: it waits for somebody to say what came of a call.
@@ -231,8 +184,13 @@ class Children:
             raise RuntimeError(f"call {call_id} is over, and begins no agent any more")
         begun = self._next(call_id) or self._begin(asked, call_id, label)
         begun.claimed = True
-        task = asyncio.create_task(self._play(begun, provided.host, child, said), name=begun.name)
-        self._playing[begun.name] = _Under(task)
+        if begun.outcome:
+            begun.limits = self._last_limits(begun)
+        else:
+            begun.limits = self._left_to(begun, self._with_all_below())
+        playing = self._play(begun, provided.host, child, said, output)
+        task = asyncio.create_task(playing, name=begun.name)
+        self._playing[begun.name] = Under(task)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -242,28 +200,26 @@ class Children:
             if task.done():
                 self._playing.pop(begun.name, None)
 
-    def _next(self, call_id: str) -> _Child | None:
+    def _next(self, call_id: str) -> Child | None:
         """Return the first child of the call that it has not asked for again yet."""
         begun = (child for child in self._of_call.get(call_id, ()) if not child.claimed)
         return next((child for child in begun if child.outcome != "cancelled"), None)
 
-    def _begin(self, asked: Record, call_id: str, label: str) -> _Child:
+    def _begin(self, asked: Record, call_id: str, label: str) -> Child:
         named = f"{self.path}/{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}"
-        number = 1
-        while f"{named}#{number}" in self._known:
-            number += 1
-        started = k.ChildStarted(f"{named}#{number}", call_id, limits.left(self._machine.state))
+        name = f"{named}#{self._numbers.get(named, 0) + 1}"
+        started = k.ChildStarted(name, call_id, limits.left(self._with_all_below()))
         record = self._journal.append(started, cause=asked.seq, actor="tools")
         self._take(record)
         return self._known[started.child]
 
-    async def _play(self, child: _Child, host: Host, host_agent: Any, said: Any) -> Any:
+    async def _play(self, child: Child, host: Host, host_agent: Any, said: Any, output: Any) -> Any:
         outcome, content, used = "failed", "", {}
         try:
             playing: Playing = host(host_agent, self._log_of(child), child.limits)
             self._playing[child.name].playing = playing
             try:
-                result = await playing.run(said)
+                result = await playing.run(said, output)
             finally:
                 outcome, content = playing.outcome or outcome, playing.text
                 used = limits.used(playing.state)
@@ -285,12 +241,55 @@ class Children:
             if not child.outcome and not child.waits:
                 self._end(child, outcome, content, used)
 
-    def _end(self, child: _Child, outcome: Any, content: str, used: dict[str, int]) -> None:
+    def _end(self, child: Child, outcome: Any, content: str, used: dict[str, int]) -> None:
         ended = k.ChildEnded(child.name, outcome, content, used)
         with suppress(LogError):  # whoever appends next is told
             self._take(self._journal.append(ended, cause=child.started, actor="tools"))
+            self._journal.settle()  # what it has used counts above from now on
 
-    def _log_of(self, child: _Child) -> ChildLog:
+    def _with_all_below(self) -> State:
+        """Return the state of this agent as if all below it had ended, whose use it has then."""
+        return reduce(limits.lent, map(self._used_by, self._unended.values()), self._machine.state)
+
+    def _used_by(self, child: Child) -> dict[str, int]:
+        under = self._playing.get(child.name)
+        playing = under.playing if under is not None else None
+        return child.used if playing is None else limits.used(playing.state)
+
+    def _left_to(self, child: Child, above: State) -> dict[str, Any]:
+        """Return what *child* may use in all, where *above* is this agent with all below it."""
+        return limits.left(limits.lent(above, {n: -v for n, v in self._used_by(child).items()}))
+
+    def _last_limits(self, child: Child) -> dict[str, Any]:
+        """Return the limits that *child*, which has ended, had last."""
+        last: dict[str, Any] = {}
+        for record in map(as_record, own(self._log_of(child).read())):
+            match record.event:
+                case k.SessionStarted(limits=given) | k.ConfigChanged(set={"limits": given}):
+                    last = given
+                case _:
+                    pass
+        return {name: value for name, value in last.items() if name != "prices"}
+
+    def _share_soon(self) -> None:
+        """One below has decided something, and perhaps used something before."""
+        if self._machine.state.limits and self._sharing is None:
+            self._sharing = asyncio.get_running_loop().call_soon(self._share)
+
+    def _share(self) -> None:
+        """Let those below who run know what the others have left of the limits of this agent."""
+        self._sharing = None
+        above = self._with_all_below()
+        for name, under in self._playing.items():
+            child, playing = self._known[name], under.playing
+            if playing is None or child.outcome or under.task.done():
+                continue
+            if (left := self._left_to(child, above)) != child.limits:
+                child.limits = left
+                with suppress(LogError):  # whoever appends next is told
+                    playing.limit(left)
+
+    def _log_of(self, child: Child) -> ChildLog:
         return ChildLog(
             self._log,
             child.name,
@@ -298,6 +297,7 @@ class Children:
             readers=self.readers,
             redactor=self._journal.redactor,
             claimed=self.claimed,
+            decided=self._share_soon,
         )
 
     async def stop(self, call_id: str | None = None) -> None:
@@ -331,10 +331,10 @@ class Children:
         for child in self._open():
             await self._close(child, unless="paused")
 
-    def _open(self) -> list[_Child]:
-        return [child for child in self._known.values() if not child.outcome]
+    def _open(self) -> list[Child]:
+        return list(self._unended.values())
 
-    async def _stop(self, children: Iterable[_Child]) -> None:
+    async def _stop(self, children: Iterable[Child]) -> None:
         under = [self._playing[child.name] for child in children if child.name in self._playing]
         while tasks := [each.task for each in under if not each.task.done()]:
             for each in under:
@@ -346,7 +346,7 @@ class Children:
             if not each.task.cancelled():
                 each.task.exception()  # it is on record; perhaps nobody waits for it any more
 
-    async def _close(self, child: _Child, unless: str = "") -> None:
+    async def _close(self, child: Child, unless: str = "") -> None:
         """End *child* without its agent: what it asked for ends as if it was cancelled."""
         log = self._log_of(child)
         machine, journal = agent_machine(), Journal(log, self._journal.clock)

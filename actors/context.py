@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
 import msgspec
 
@@ -31,6 +31,7 @@ else:
     D = TypeVar("D")
 
 R = TypeVar("R", covariant=True)
+T = TypeVar("T", contravariant=True)
 
 
 def no_secret(name: str) -> str:
@@ -66,10 +67,18 @@ class Runs(Protocol[R]):
         ...
 
 
-RunBelow = Callable[[Any, Any], Awaitable[Any]]
+class RunsFor(Protocol[T, R]):
+    """An agent that can be asked for an answer of a type."""
+
+    def run(self, input_data: Any = None, *, output: type[T]) -> Awaitable[R]:
+        """Run it, and return what came of it."""
+        ...
 
 
-async def _no_run(child: Any, text: Any) -> Any:
+RunBelow = Callable[[Any, Any, Any], Awaitable[Any]]
+
+
+async def _no_run(child: Any, text: Any, output: Any) -> Any:
     raise RuntimeError("ctx.run() runs an agent for a tool call: use it inside of a tool")
 
 
@@ -157,18 +166,21 @@ class Ctx(Generic[D]):
         """Say something while the tool runs: a ``tool.progressed``."""
         self._progress(content)
 
-    async def run(self, child: Runs[R], text: Any) -> R:
+    @overload
+    async def run(self, child: Runs[R], text: Any) -> R: ...
+    @overload
+    async def run(self, child: RunsFor[T, R], text: Any, *, output: type[T]) -> R: ...
+    async def run(self, child: Any, text: Any, *, output: Any = None) -> Any:
         """Run the agent *child* on *text*, below this one, and return what came of it.
 
         It has a conversation of its own, in the same log. What is left of the limits of this
         agent holds for it, what it uses counts here, and a cancel of this one ends it. After a
-        crash it goes on where it stood, if the tool runs again.
+        crash it goes on where it stood, if the tool runs again. *output*: as of ``Agent.run``.
 
         Raises:
             RunFailedError: it failed. RuntimeError: this is not the context of a tool.
         """
-        result: R = await self._run(child, text)
-        return result
+        return await self._run(child, text, output)
 
     def secret(self, name: str) -> str:
         """Return a secret of the agent's; if the tool says it, it is masked on record.

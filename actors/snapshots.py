@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tinyagent.actors.children import Children, Told
+from tinyagent.actors.children import Children
 from tinyagent.actors.masked import is_apart
+from tinyagent.actors.playing import Told
 from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of

@@ -7,7 +7,7 @@ what a main agent would have written. Whatever keeps a log safe is the business 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from tinyagent.events import KINDS, Redactor, record_of
 from tinyagent.events.children import seen_from
@@ -22,6 +22,7 @@ class ChildLog:
         readers: are posted every record, as the log has it.
         redactor: masks what is written, as in the rest of the log.
         claimed: call ids of the log, each with the name of the agent that has it.
+        decided: is called when the child's machine has put on record what it decided.
     """
 
     recovered: Recovered | None = None  # whose log this is in, has it on record
@@ -35,6 +36,7 @@ class ChildLog:
         readers: list[Mailbox],
         redactor: Redactor | None,
         claimed: dict[str, str],
+        decided: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = log
         self.child = child
@@ -42,6 +44,7 @@ class ChildLog:
         self.readers = readers
         self.redactor = redactor
         self.claimed = claimed
+        self._decided = decided
         self.meta: LogMeta = log.meta
         self.where = f"{log.where} {child}"
         self.durability: Durability = log.durability
@@ -85,6 +88,8 @@ class ChildLog:
             )
             for reader in self.readers:
                 reader.post(record)
+        if emitter == "agent":
+            self._decided()
 
     async def written(self, seq: int) -> None:
         """As of the log."""

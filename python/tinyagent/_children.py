@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from tinyagent._limits import logged_limits
+from tinyagent._played import output_of
 from tinyagent._running import Running
 from tinyagent._runs import RunFailedError, RunResult
 from tinyagent._tool import EFFECTS
@@ -117,6 +119,7 @@ class Below:
             on_approval=like.on_approval or above.on_approval,
         )
         self._log = log
+        self._own_limits = has.limits
         self._agent, self._engine = agent.made_with(options)
         self._binding = self._engine.binding
         self.text = ""
@@ -135,34 +138,47 @@ class Below:
         """Ask it to stop."""
         self._binding.cancel("above")
 
-    async def run(self, said: Any) -> RunResult:
+    def limit(self, left: Mapping[str, Any]) -> None:
+        """Let it use no more in all than *left*: agents beside it use what is left, too."""
+        self._agent.options.limits = _within(self._own_limits, left)
+        limits = logged_limits(self._agent.options.limits, self._agent.options.prices)
+        self._binding.session.append(k.ConfigChanged({"limits": limits}))
+
+    async def run(self, said: Any, output: Any = None) -> RunResult:
         """Run it on *said*, or go on where its log stands; return what came of it.
+
+        *output*: as of ``Agent.run``.
 
         Raises:
             RunFailedError: it failed.
         """
         self._binding.open()
         if self._engine.goes_on in ("end", "take up"):
-            result = await self._agent.run()
+            result = await self._agent.run(output=output)
         elif any(stored.kind == k.UserSaid.kind for stored in self._log.read()):
-            result = self._recorded()
+            result = self._recorded(output)
         else:
-            result = await self._agent.run(said)
+            result = await self._agent.run(said, output=output)
         self.text = result.text
         return result
 
-    def _recorded(self) -> RunResult:
+    def _recorded(self, output: Any) -> RunResult:
         """Return what came of a run that is over.
 
         Raises:
             RunFailedError: it had failed.
         """
+        self._engine.expect(output)
         messages = list(self._agent.state.messages)
         self._binding.outcome = self._engine.log.status
         last = next((m for m in reversed(messages) if isinstance(m, AssistantMessage)), None)
         log = self._log
         result: RunResult = RunResult(
-            self._binding.outcome, last, f"{log.meta.log[:8]}:{log.seq}", lambda: messages
+            self._binding.outcome,
+            last,
+            f"{log.meta.log[:8]}:{log.seq}",
+            lambda: messages,
+            output_of(self._binding),
         )
         if result.outcome == "failed":
             raise RunFailedError(result)

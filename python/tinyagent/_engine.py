@@ -90,7 +90,7 @@ class Engine:
             relived=keeper.take,
         )
         self._made = True
-        self._expect()
+        self.expect()
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
         above = log.redactor if isinstance(log, ChildLog) else None
@@ -136,7 +136,7 @@ class Engine:
             Exception: whatever a message hook raised; nothing was said then. RuntimeError: it was
                 stopped before one had answered.
         """
-        self._expect(output)
+        self.expect(output)
         session = self.binding.session
         session.behind_max = BEHIND_MAX
         self.binding.open()
@@ -183,7 +183,7 @@ class Engine:
             self.binding.session.keeps_interrupted = on_interrupted == "keep"
         self.binding.open()
 
-    def _expect(self, output: Any = None) -> None:
+    def expect(self, output: Any = None) -> None:
         """Let runs end with an answer of the type *output*; None: of the agent's own, or any."""
         outputs = self.binding.outputs
         outputs.form = self._form(self._agent.options.output)
@@ -227,7 +227,7 @@ class Engine:
     def configuration(self) -> k.SessionStarted:
         """Return the configuration that a new log would start with, masked as it would be."""
         if not self.binding.session.is_running:
-            self._expect()
+            self.expect()
         started = self._redactor.take(self.binding.configuration(), 0).event
         assert isinstance(started, k.SessionStarted)
         return started

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -204,13 +203,20 @@ def result_of(
     Raises:
         RunFailedError: it failed.
     """
-    log = binding.session.log
-    form, given = binding.outputs.form, msgspec.UNSET
-    if form is not None and binding.outcome == "answered":
-        with suppress(UnfitError):  # nobody judged it: that was asked in an earlier process
-            given = form.read(binding.session.conversation.messages)
+    log, given = binding.session.log, output_of(binding)
     ref = f"{log.meta.log[:8]}:{log.seq}"
     result: RunResult[Any] = RunResult(binding.outcome, message, ref, added, given)
     if result.outcome == "failed":
         raise RunFailedError(result)
     return result
+
+
+def output_of(binding: Binding) -> Any:
+    """Return what the run that has ended gave of the type asked for; UNSET if nothing."""
+    form = binding.outputs.form
+    if form is None or binding.outcome != "answered":
+        return msgspec.UNSET
+    try:
+        return form.read(binding.session.conversation.messages)
+    except UnfitError:  # nobody judged it: that was asked in an earlier process
+        return msgspec.UNSET

@@ -82,6 +82,8 @@ async def colder(body: dict[str, Any]) -> None:
 @tool
 async def ask(ctx: Ctx, what: str) -> str:
     assert_type(await ctx.run(Agent(model=echo()), what), RunResult)
+    answer = await ctx.run(Agent(model=echo()), what, output=list[str])
+    assert_type(answer, RunResult[list[str]])
     return (await ctx.run(Agent(model=echo()), what)).text
 
 
