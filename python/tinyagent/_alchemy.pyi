@@ -214,6 +214,8 @@ class LogWriter:
     @property
     def takeover(self) -> tuple[int, int, int] | None:
         """``(count, copied, segment)`` of the last failed fsync of this opening."""
+    def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
+        """What ``FileLog.timings`` tells."""
     @property
     def seq(self) -> int: ...
     @property

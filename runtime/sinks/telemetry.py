@@ -37,6 +37,9 @@ FIRST = "gen_ai.client.inference.time_to_first_chunk"
 IN_DOUBT = "tinyagent.tool.in_doubt"
 DEPTH, SINK_LAG = "tinyagent.mailbox.depth", "tinyagent.sink.lag"
 BYTES, DURABLE_LAG = "tinyagent.log.bytes", "tinyagent.log.durable_lag"
+APPEND, FSYNC = "tinyagent.log.append.duration", "tinyagent.log.fsync.duration"
+DISK_S = (1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
+"""Where the buckets of what a disk does end."""
 ACTOR, SINK = "tinyagent.actor", "tinyagent.sink"
 _LABELS = (
     "gen_ai.provider.name",
@@ -99,6 +102,7 @@ class OpenTelemetrySink:
         self._in_doubt = meter.create_counter(IN_DOUBT, "{call}")
         self._bytes = meter.create_counter(BYTES, "By")
         self._gauges = Gauges(meter)
+        self._disk = Disk(meter)
         self._content = content
         self._since_ns = (SystemClock().now_us() if since_us is None else since_us) * 1000
         self._log = ""
@@ -116,6 +120,7 @@ class OpenTelemetrySink:
 
     def watch(self, vitals: Vitals | None) -> None:
         """Show how the session does that feeds this, whenever somebody collects."""
+        self._disk.measure(self._gauges.vitals or vitals)
         self._gauges.vitals = vitals
 
     def checkpoint(self) -> int:
@@ -127,6 +132,7 @@ class OpenTelemetrySink:
         assert self._fold is not None, "begin says which log this is"
         if record.seq > self._cut and record.at_ns >= self._since_ns:
             self._bytes.add(len(record.payload))
+            self._disk.measure(self._gauges.vitals)
         opened, ended = self._fold.evolve(record)
         for span in opened if record.seq > self._cut else ():
             self._start(span)
@@ -208,6 +214,29 @@ class Gauges:
         vitals = self.vitals
         lag = None if vitals is None else vitals.durable_lag
         return [] if lag is None else [Observation(lag)]
+
+
+class Disk:
+    """How long the writes and syncs of a log took, in which many records may share."""
+
+    def __init__(self, meter: metrics.Meter) -> None:
+        bounds = list(DISK_S)
+        self._append, self._fsync = (
+            meter.create_histogram(name, "s", explicit_bucket_boundaries_advisory=bounds)
+            for name in (APPEND, FSYNC)
+        )
+        self._of: Vitals | None = None
+        self._next: int | None = None
+
+    def measure(self, vitals: Vitals | None) -> None:
+        """Take what is new since the last time; of a session that is new, from now on."""
+        if vitals is None:
+            return
+        if vitals is not self._of:
+            self._of, self._next = vitals, None
+        self._next, found = vitals.timings(self._next)
+        for is_fsync, took_s in found:
+            (self._fsync if is_fsync else self._append).record(took_s)
 
 
 def _observed(found: Mapping[str, int], label: str) -> list[metrics.Observation]:

@@ -11,6 +11,15 @@ Depths = Callable[[], Mapping[str, int]]
 """Returns how many records wait for each reader that is at work, by its name."""
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """A log that tells how long its disk took; see ``FileLog.timings``."""
+
+    def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
+        """Return what is new, and the number to ask with next."""
+        ...
+
+
 class Vitals:
     """What there is to see of one session. From any thread.
 
@@ -22,12 +31,17 @@ class Vitals:
         self.mailboxes = mailboxes
         self.sinks = sinks
         self._log = log
+        self._timed = log if isinstance(log, Timed) else None
 
     @property
     def durable_lag(self) -> int | None:
         """Records that a loss of power would cost now; None of a log in memory."""
         log = self._log
         return None if log.durability == "memory" else max(log.seq - log.durable_seq, 0)
+
+    def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
+        """Return how long the disk took, as ``FileLog.timings``; nothing of other logs."""
+        return (0, []) if self._timed is None else self._timed.timings(since)
 
 
 @runtime_checkable

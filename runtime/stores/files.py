@@ -151,6 +151,14 @@ class FileLog:
         """The last record that survives a power cut."""
         return self._writer.durable_seq
 
+    def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
+        """Return how long the disk took behind number *since*, and the number to ask with next.
+
+        Whether it was an fsync, or a batch that was written; and the seconds. Kept from the first
+        time on that somebody asks, without a number; the last 4,096.
+        """
+        return self._writer.timings(since)
+
     def append(
         self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
     ) -> None:

@@ -16,6 +16,7 @@ from tests.recordings import PARIS, REPLAYS, agent
 
 from tinyagent import Agent, AgentOptions, DerivedIds, OpenTelemetrySink, tool
 from tinyagent.runtime.sinks.spans import spans_of
+from tinyagent.runtime.stores.files import FileLog
 from tinyagent.testing import MakeSink, SinkContract, chat, scripted
 from tinyagent.verbs import load, open_log
 
@@ -119,6 +120,8 @@ async def test_metrics_are_told_apart_by_names_and_never_by_ids(tmp_path: Path) 
         "gen_ai.client.inference.usage.output_tokens",
         "gen_ai.client.inference.usage.cache_read_tokens",
         "tinyagent.log.bytes",
+        "tinyagent.log.append.duration",
+        "tinyagent.log.fsync.duration",
     }
     (written,) = found["tinyagent.log.bytes"]
     assert written.value == sum(len(r.payload) for r in load(tmp_path / "log").records)
@@ -156,6 +159,41 @@ async def test_a_session_is_measured_while_it_runs(tmp_path: Path) -> None:
     assert 0 <= lag.value <= log.seq
     (durable,) = found["tinyagent.log.durable_lag"]
     assert 0 <= durable.value <= log.seq
+
+
+async def test_what_the_disk_took_is_measured_by_every_sink_and_for_one_run_once(
+    tmp_path: Path,
+) -> None:
+    collectors = Collector(), Collector()
+    model = scripted("Hi.").text("Bye.")
+    where, sinks = tmp_path / "log", [each.sink() for each in collectors]
+    counts: list[list[int]] = []
+    async with open_log(where, sinks=sinks, durability="group") as log:
+        given = Agent(model=model, log=log)
+        for said in ("go", "and?"):
+            await given.run(said)
+            for collector in collectors:
+                found = collector.metrics()
+                names = ("tinyagent.log.append.duration", "tinyagent.log.fsync.duration")
+                (append,), (fsync,) = (found[name] for name in names)
+                assert (dict(append.attributes), dict(fsync.attributes)) == ({}, {})
+                assert 0 < append.sum < 60
+                assert fsync.min > 0
+                assert len(append.bucket_counts) == 13
+                counts.append([append.count, fsync.count])
+    first, first_of_other, second, second_of_other = counts
+    assert first == first_of_other
+    assert second == second_of_other
+    # Each batch of a run is written and synced once; the next run is measured like the first.
+    assert 0 < first[0] < second[0] < len(load(where).records)
+    assert 0 < first[1] < second[1] <= second[0]
+
+
+async def test_without_a_sink_that_measures_nobody_looks_at_the_clock(tmp_path: Path) -> None:
+    async with open_log(tmp_path / "log", durability="group") as log:
+        await Agent(model=scripted("Hi."), log=log).run("go")
+        assert isinstance(log.store, FileLog)
+        assert log.store.timings(None) == (0, [])
 
 
 async def test_between_runs_nothing_waits_anywhere_and_nothing_is_looked_up() -> None:

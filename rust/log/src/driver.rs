@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::shared::{Durability, Limits, Shared, State, Wants};
+use crate::timing::Work;
 use crate::writer::{Batch, Writer};
 
 /// How long mode `group` gathers what is to be synced.
@@ -167,7 +168,7 @@ impl Driver {
         let asked = task.barrier > self.writer.durable();
         let full = self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max;
         if asked || full || task.is_due {
-            let outcome = self.writer.sync();
+            let outcome = shared.timings.of(Work::Fsync, || self.writer.sync());
             self.publish(shared);
             outcome?;
         }
@@ -183,7 +184,7 @@ impl Driver {
     }
 
     fn write(&mut self, batch: &Batch, shared: &Shared) -> Result<(), Failure> {
-        let outcome = self.writer.write(batch);
+        let outcome = shared.timings.of(Work::Append, || self.writer.write(batch));
         self.publish(shared);
         outcome
     }

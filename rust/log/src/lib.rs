@@ -22,7 +22,7 @@
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
-//!   what they share.
+//!   what they share; `timing`: how long the disk took.
 //! - `archive`, `archiving`: sealed segments in one compressed file, read and made.
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
@@ -54,6 +54,7 @@ mod segments;
 mod shared;
 pub mod sign;
 mod tidying;
+pub mod timing;
 pub mod verify;
 pub mod vfs;
 pub mod writer;

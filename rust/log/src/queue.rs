@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::marks::Header;
 use crate::record::{complaint, push_chained, push_line, Record};
 use crate::shared::{Shared, State};
+use crate::timing::{Timings, Work};
 use crate::writer::{Takeover, Writer};
 
 pub use crate::shared::{Durability, Limits};
@@ -49,6 +50,7 @@ impl Queue {
             written: AtomicU64::new(writer.written()),
             durable: AtomicU64::new(writer.durable()),
             notify: Mutex::new(None),
+            timings: Timings::default(),
             pen: Mutex::new(Some(Driver { writer, limits })),
         });
         let driven = shared.clone();
@@ -285,6 +287,14 @@ impl Queue {
             return None;
         }
         self.shared.lock().takeover
+    }
+
+    /// How long the disk took behind number *since*, as `Timings::since`; nothing in a child.
+    pub fn timings(&self, since: Option<u64>) -> (u64, Vec<(Work, Duration)>) {
+        if self.is_forked() {
+            return (0, Vec::new());
+        }
+        self.shared.timings.since(since)
     }
 
     /// What the thread failed of.

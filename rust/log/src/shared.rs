@@ -8,6 +8,7 @@ use crate::chain::Hash;
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::queue::Notify;
+use crate::timing::Timings;
 use crate::writer::{Batch, Takeover};
 
 /// When records are synced without being asked.
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub written: AtomicU64,
     pub durable: AtomicU64,
     pub notify: Mutex<Option<Notify>>,
+    pub timings: Timings,
 }
 
 #[derive(Default)]

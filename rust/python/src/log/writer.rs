@@ -13,6 +13,7 @@ use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open, OpenOptions, Recovered};
 use tinyagent_log::queue::{Durability, Limits, Queue};
 use tinyagent_log::record::Record;
+use tinyagent_log::timing::Work;
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
 
@@ -182,6 +183,13 @@ impl LogWriter {
     fn takeover(&self) -> Option<(u64, u64, u64)> {
         let taken = self.queue.takeover()?;
         Some((taken.count, taken.copied, taken.segment))
+    }
+
+    /// `(next, [(is_fsync, seconds), ...])` behind number *since*.
+    fn timings(&self, since: Option<u64>) -> (u64, Vec<(bool, f64)>) {
+        let (next, found) = self.queue.timings(since);
+        let told = |(work, took): &(Work, Duration)| (*work == Work::Fsync, took.as_secs_f64());
+        (next, found.iter().map(told).collect())
     }
 
     #[getter]
