@@ -83,7 +83,7 @@ class Written:
         """Answer with *text* in three deltas, and *calls*: id, name, arguments."""
         third = -(-len(text) // 3) or 1
         for at in range(0, len(text), third):
-            piece = (0, "text", text[at : at + third], 1000)
+            piece = (0, "text", text[at : at + third], int(took_ms * 250))
             self.add(k.ModelDelta(pieces=[piece]), asked, after_ms=took_ms / 4)
         for block, (call_id, name, arguments) in enumerate(calls, 1):
             pieces = [(block, "call", {"id": call_id, "name": name}, 10)]

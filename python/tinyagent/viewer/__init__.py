@@ -57,36 +57,54 @@ def to_html(
     """
     data = gzip.compress(packed(recording, with_deltas, content, last, report), 9, mtime=0)
     data = data[:9] + b"\xff" + data[10:]  # the system that packed it, which nobody asks for
-    fills = {
-        "«policy»": policy(_script(), _style()),
-        "«title»": html.escape(visible(recording.meta.name or recording.ref)),
-        "«transcript»": html.escape("\n".join(transcript(recording, content, last))),
-        "«data»": base64.b64encode(data).decode(),
+    views = {
+        "pace.js": with_deltas,
+        "forks.js": recording.meta.fork is not None,
+        "divergence.js": report is not None and report.first_divergence is not None,
     }
-    page = "".join(fills.get(piece, piece) for piece in _MARK.split(_template()))
-    whole = page.encode("utf-8", "backslashreplace")
-    if len(whole) > PAGE_BYTES_MAX:
+    (style,), (common, script) = _inside("style"), _inside("script")
+    code = [common, *(_source(name) for name, is_shown in views.items() if is_shown), script]
+    page = _page(
+        code,
+        policy(*code, style),
+        style,
+        title=visible(recording.meta.name or recording.ref),
+        transcript="\n".join(transcript(recording, content, last)),
+        data=base64.b64encode(data).decode(),
+    ).encode("utf-8", "backslashreplace")
+    if len(page) > PAGE_BYTES_MAX:
         raise PageTooLargeError(
-            f"{recording.ref}: the page would have {len(whole):,} bytes, more than "
+            f"{recording.ref}: the page would have {len(page):,} bytes, more than "
             f"{PAGE_BYTES_MAX:,}; take its end (--last 200), or leave out texts (--no-content)"
         )
-    return whole
+    return page
 
 
 def served_page(kind: Literal["log", "sessions"]) -> tuple[bytes, str]:
     """Return the page of a server, which fetches what it shows, and its policy."""
-    scripts = [_source("served.js"), _script() if kind == "log" else _source("sessions.js")]
-    allowed = policy(*scripts, _style(), connects=True)
+    common, script = _inside("script")
+    names = ("followed.js", "pace.js", "forks.js") if kind == "log" else ("forks.js", "sessions.js")
+    code = [common, *map(_source, ("served.js", *names)), *([script] if kind == "log" else [])]
+    style = "".join([*_inside("style"), _source("served.css")])
+    allowed = policy(*code, style, connects=True)
+    page = _page(code, allowed, style, title="Sessions", transcript="This page needs its script.")
+    return page.encode(), f"{allowed}; frame-ancestors 'none'"
+
+
+def _page(
+    code: list[str], allowed: str, style: str, *, title: str, transcript: str, data: str = ""
+) -> str:
+    """Return the template with *code* as its scripts."""
     fills = {
         "«policy»": allowed,
-        "«title»": "Sessions",
-        "«transcript»": "This page needs its script.",
-        "«data»": "",
+        "«title»": html.escape(title),
+        "«transcript»": html.escape(transcript),
+        "«data»": data,
     }
-    before, _, behind = _template().partition(f"<script>{_script()}</script>")
-    whole = "".join([before, *(f"<script>{code}</script>\n" for code in scripts), behind])
-    page = "".join(fills.get(piece, piece) for piece in _MARK.split(whole))
-    return page.encode(), f"{allowed}; frame-ancestors 'none'"
+    before, *_, behind = re.split("<script>.*?</script>\n", _source("viewer.html"), flags=re.DOTALL)
+    before = before.replace(*_inside("style"), style)
+    whole = "".join([before, *(f"<script>{each}</script>\n" for each in code), behind])
+    return "".join(fills.get(piece, piece) for piece in _MARK.split(whole))
 
 
 def policy(*code: str, connects: bool = False) -> str:
@@ -102,28 +120,15 @@ def policy(*code: str, connects: bool = False) -> str:
     )
 
 
-def _template() -> str:
-    return _source("viewer.html")
-
-
 @cache
 def _source(name: str) -> str:
     # A browser reads every end of line as \n, and hashes what it read.
     return Path(__file__).with_name(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
-def _script() -> str:
-    return _inside("script")
-
-
-def _style() -> str:
-    return _inside("style")
-
-
-def _inside(tag: str) -> str:
-    """Return the code of the one element of the template that has *tag* and no attribute."""
-    _, _, rest = _template().partition(f"<{tag}>")
-    return rest.partition(f"</{tag}>")[0]
+def _inside(tag: str) -> list[str]:
+    """Return the code in the elements of the template that have *tag* and no attribute."""
+    return re.findall(f"<{tag}>(.*?)</{tag}>", _source("viewer.html"), re.DOTALL)
 
 
 def _hash(code: str) -> str:

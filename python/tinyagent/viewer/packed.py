@@ -16,6 +16,7 @@ from tinyagent.actors.standing import Walk
 from tinyagent.events import Message, Record, UnknownEvent, kinds as k
 from tinyagent.events.messages import Assistant, Custom, Result, User
 from tinyagent.viewer.blanks import blank, blanked, blanked_settings, length
+from tinyagent.viewer.roles import role_of
 
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
@@ -163,7 +164,7 @@ def head(meta: LogMeta, status: str, damage: Damage | None) -> Json:
         "ref": meta.log[:8],
         "name": meta.name,
         "origin": meta.origin,
-        "fork": {"log": meta.fork.log, "at": meta.fork.at} if meta.fork else None,
+        "fork": meta.fork and msgspec.to_builtins(meta.fork),
         "status": status,
         "damage": None if damage is None else _damaged(damage),
     }
@@ -236,9 +237,9 @@ class _Requests:
         return self._ends.get(seq)
 
     def _part(self, name: str, raw: bytes) -> list[Any]:
-        if self._content:
-            return [len(raw), raw.decode()]
-        return [len(raw), msgspec.json.encode(blank(msgspec.json.decode(raw), name)).decode()]
+        part = msgspec.json.decode(raw)
+        shown = raw if self._content else msgspec.json.encode(blank(part, name))
+        return [len(raw), shown.decode(), role_of(name, part)]
 
 
 class _States:

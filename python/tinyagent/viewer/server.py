@@ -24,6 +24,8 @@ import msgspec
 
 from tinyagent.cli.refs import headers
 from tinyagent.cli.summary import Summary, summary_of
+from tinyagent.events.kinds import SessionForked
+from tinyagent.recording import Recording
 from tinyagent.runtime.errors import LogError
 from tinyagent.verbs import load
 from tinyagent.viewer import served_page
@@ -53,7 +55,7 @@ class Site:
         self._folder = folder
         self._lock, self._listing = Lock(), Lock()
         self._logs: OrderedDict[str, ServedLog] = OrderedDict()
-        self._summaries: dict[str, tuple[object, Summary]] = {}
+        self._summaries: dict[str, tuple[object, Summary, dict[str, Any] | None]] = {}
 
     def sessions(self) -> bytes:
         """Return a line for each log, the newest first, and which cannot be read."""
@@ -62,8 +64,9 @@ class Site:
         with self._listing:  # may take long, and keeps no log from being read
             for name, path in self._places().items():
                 try:
-                    told = msgspec.to_builtins(self._summary(name, path))
-                    logs.append({**told, "where": name})
+                    summary, fork = self._summary(name, path)
+                    told = msgspec.to_builtins(summary)
+                    logs.append({**told, "where": name, "forked": fork})
                 except (LogError, OSError) as error:
                     unreadable[name] = f"{type(error).__name__}: {error}"
         logs.sort(key=lambda log: log["at_ns"], reverse=True)
@@ -95,13 +98,24 @@ class Site:
             if path.resolve().is_relative_to(inside)  # a link leads where it will
         }
 
-    def _summary(self, name: str, path: Path) -> Summary:
+    def _summary(self, name: str, path: Path) -> tuple[Summary, dict[str, Any] | None]:
         now = sizes(path)
-        before, told = self._summaries.get(name, (None, None))
+        before, told, fork = self._summaries.get(name, (None, None, None))
         if told is None or before != now or told.status == "running":
-            told = summary_of(load(path))
-            self._summaries[name] = now, told
-        return told
+            recording = load(path)
+            told, fork = summary_of(recording), _forked(recording)
+            self._summaries[name] = now, told, fork
+        return told, fork
+
+
+def _forked(recording: Recording) -> dict[str, Any] | None:
+    """Return whose fork it is, where it left its parent, and what was edited there."""
+    fork = recording.meta.fork
+    if fork is None:
+        return None
+    found = (r.event for r in recording.records if r.seq == fork.at + 1)
+    said = next((event for event in found if isinstance(event, SessionForked)), None)
+    return {"log": fork.log, "at": fork.at, "edits": said.edits if said else []}
 
 
 class Server(ThreadingHTTPServer):

@@ -1,15 +1,5 @@
 "use strict";
-// The sessions of a folder, a row each. What a log says is only ever set as text.
-(async () => {
-const HIDDEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
-const vis = (s) => String(s).replace(HIDDEN, (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0"));
-const num = (n) => n.toLocaleString("en-US");
-function h(tag, ...kids) {
-	const [name, ...classes] = tag.split("."), node = document.createElement(name);
-	if (classes.length) node.className = classes.join(" ");
-	node.append(...kids.filter((kid) => kid != null && kid !== false).map((kid) => (kid instanceof Node ? kid : vis(kid))));
-	return node;
-}
+// The sessions of a folder, a row each, and which of them are forks of which.
 function ago(ns) {
 	let left = Math.max(0, Date.now() - ns / 1e6) / 1000;
 	for (const [unit, many] of [["s", 60], ["m", 60], ["h", 24], ["d", 365]]) {
@@ -19,34 +9,48 @@ function ago(ns) {
 	return Math.floor(left) + " y";
 }
 const LOOK = { answered: ".good", failed: ".wrong", crashed: ".wrong", over_budget: ".wrong", running: ".on" };
+const counted = (n, word) => num(n) + " " + word + (n === 1 ? "" : "s"), dollars = (cost) => cost == null ? "" : "$" + cost.toFixed(4);
+const opens = (log) => el("a.session", { href: "/log/" + encodeURIComponent(log.where) + "#token=" + served.token }, log.name || log.log.slice(0, 8));
+const pill = (log) => h("span.pill" + (LOOK[log.status] || ""), log.status.replace("_", " "));
 function row(log) {
-	const open = h("a.session", log.name || log.log.slice(0, 8));
-	open.href = "/log/" + encodeURIComponent(log.where) + "#token=" + served.token;
-	const about = h("div.dim.more", log.log.slice(0, 8), " · ", log.model, log.fork && " · fork of " + log.fork, log.origin && " · imported from " + log.origin);
+	const about = h("div.dim", log.log.slice(0, 8), " · ", log.model, log.fork && " · fork of " + log.fork, log.origin && " · imported from " + log.origin);
 	const needs = [log.in_doubt && num(log.in_doubt) + " in doubt", log.approvals && num(log.approvals) + " waiting for approval"].filter(Boolean);
-	const numbers = [log.at_ns ? ago(log.at_ns) : "", num(log.turns), num(log.tools), num(log.tokens), log.cost_usd == null ? "" : "$" + log.cost_usd.toFixed(4)];
-	return h("tr", h("td", open, about), h("td", h("span.pill" + (LOOK[log.status] || ""), log.status.replace("_", " ")), ...needs.map((words) => h("div.badink.more", words))),
-		h("td.first", log.first.length > 300 ? log.first.slice(0, 300) + "…" : log.first), ...numbers.map((words) => h("td.r", words)));
+	const numbers = [log.at_ns ? ago(log.at_ns) : "", num(log.turns), num(log.tools), num(log.tokens), dollars(log.cost_usd)];
+	return h("tr", h("td", opens(log), about), h("td", pill(log), needs.map((words) => h("div.badink", words))),
+		h("td.first", log.first.length > 300 ? log.first.slice(0, 300) + "…" : log.first), numbers.map((words) => h("td.r", words)));
 }
-const body = h("tbody"), title = h("h1", "Sessions"), told = h("span.dim"), notes = h("div.notes");
+// What a tree of forks draws of each log; a parent that is not in the folder is known by its forks.
+function family(logs) {
+	const known = new Map();
+	for (const log of logs) if (!known.has(log.log)) known.set(log.log, log);
+	const nodes = [...known.values()].map((log) => ({ id: log.log, parent: log.forked?.log, at: log.forked?.at, end: log.records, told: [
+		h(".pair", opens(log), pill(log), log.forked && dim("from record " + num(log.forked.at) + " of its parent"), dim(counted(log.turns, "turn") + " · " + num(log.tokens) + " tokens " + dollars(log.cost_usd))),
+		h(".gist", !log.forked ? log.first : editWords(log.forked.edits) || "nothing edited")] }));
+	for (const { parent, at } of nodes) if (parent && !known.has(parent)) {
+		known.set(parent, null);
+		nodes.push({ id: parent, end: Math.max(at, ...nodes.filter((node) => node.parent === parent).map((node) => node.at)), told: [h(".pair", h("b.mono", parent.slice(0, 8)), dim("not in this folder"))] });
+	}
+	const parents = new Set(nodes.map((node) => node.parent));
+	return nodes.filter((node) => !node.parent && parents.has(node.id)).map((root) => forkTree([root, ...nodes.filter((node) => node !== root)]));
+}
+const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = h("div");
 const heads = ["session", "status", "first words", "age", "turns", "tools", "tokens", "cost"].map((name, n) => h(n > 2 ? "th.r" : "th", name));
-const page = h("main.sessions", h("table", h("thead", h("tr", ...heads)), body), notes);
-const id = h("div.id", title, told);
-document.body.append(h("header", id), page);
-document.body.className = "list";
-for (;;) {
+document.body.append(h("header", h(".id", title, told)), h("main.sessions", h("table", h("thead", h("tr", heads)), body), notes, trees));
+async function look() {
 	try {
-		const { dir, logs, unreadable } = await served.asked("/api/sessions");
-		const focus = document.activeElement?.href;
+		const { dir, logs, unreadable } = await served.asked("/api/sessions"), focus = document.activeElement, again = ({ href }) => href === focus.href;
+		const place = [...document.querySelectorAll("a")].filter(again).indexOf(focus), tree = family(logs);
 		title.textContent = vis(dir || "Sessions");
-		told.textContent = num(logs.length) + (logs.length === 1 ? " session" : " sessions");
+		told.textContent = counted(logs.length, "session");
 		body.replaceChildren(...logs.map(row));
+		trees.replaceChildren(...(tree.length ? [h("h2", "Fork tree"), ...tree] : []));
 		notes.replaceChildren(...Object.entries(unreadable).map(([name, why]) => h("p", h("b.badink", name), "  ", why)), ...(logs.length ? [] : [h("p.dim", "No logs yet; what is recorded here shows up by itself.")]));
-		if (focus) [...body.querySelectorAll("a")].find((a) => a.href === focus)?.focus();
+		[...document.querySelectorAll("a")].filter(again)[place]?.focus();
 	} catch (error) {
 		notes.replaceChildren(h("p.badink", error.message));
 	}
 	document.documentElement.dataset.ready = "yes";
 	do await served.later(2000); while (document.hidden);
+	look();
 }
-})();
+look();
