@@ -131,7 +131,7 @@ def test_the_timeline_has_a_lane_per_actor_and_a_mark_per_failure(
     assert browser.run(
         "[...document.querySelectorAll('#chart svg text[x=\"12\"]')].map((n) => n.textContent)"
     ) == ["host", "model", "tools"]
-    assert browser.run("document.querySelectorAll('#chart .hit.bad').length") == 1
+    assert browser.run("document.querySelectorAll('#chart .bad .hit').length") == 1
     line = next(t for t in browser.texts("#panel table tr") if t.startswith("forecast"))
     assert line.split() == ["forecast", "1", "1", "550", "ms", "550", "ms", "550", "ms"]
 

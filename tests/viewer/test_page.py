@@ -23,7 +23,7 @@ from tinyagent.testing import scripted
 from tinyagent.viewer import PageTooLargeError, to_html
 
 REPLAYS = sorted((Path(__file__).parents[2] / "replays").glob("*.jsonl"))
-TEMPLATE_BYTES_MAX = 63 * 1024
+TEMPLATE_BYTES_MAX = 60 * 1024
 READER = "agent:main/read#1"
 
 

@@ -62,8 +62,9 @@ def to_html(
         "forks.js": recording.meta.fork is not None,
         "divergence.js": report is not None and report.first_divergence is not None,
     }
-    (style,), (common, script) = _inside("style"), _inside("script")
+    common, script = _inside("script")
     code = [common, *(_source(name) for name, is_shown in views.items() if is_shown), script]
+    style = _style(*(["views.css"] if len(code) > 2 else []))
     page = _page(
         code,
         policy(*code, style),
@@ -85,7 +86,7 @@ def served_page(kind: Literal["log", "sessions"]) -> tuple[bytes, str]:
     common, script = _inside("script")
     names = ("followed.js", "pace.js", "forks.js") if kind == "log" else ("forks.js", "sessions.js")
     code = [common, *map(_source, ("served.js", *names)), *([script] if kind == "log" else [])]
-    style = "".join([*_inside("style"), _source("served.css")])
+    style = _style("views.css", "served.css")
     allowed = policy(*code, style, connects=True)
     page = _page(code, allowed, style, title="Sessions", transcript="This page needs its script.")
     return page.encode(), f"{allowed}; frame-ancestors 'none'"
@@ -102,7 +103,7 @@ def _page(
         "«data»": data,
     }
     before, *_, behind = re.split("<script>.*?</script>\n", _source("viewer.html"), flags=re.DOTALL)
-    before = before.replace(*_inside("style"), style)
+    before = before.replace(_style(), style)
     whole = "".join([before, *(f"<script>{each}</script>\n" for each in code), behind])
     return "".join(fills.get(piece, piece) for piece in _MARK.split(whole))
 
@@ -124,6 +125,10 @@ def policy(*code: str, connects: bool = False) -> str:
 def _source(name: str) -> str:
     # A browser reads every end of line as \n, and hashes what it read.
     return Path(__file__).with_name(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _style(*more: str) -> str:
+    return "".join([*_inside("style"), *map(_source, more)])
 
 
 def _inside(tag: str) -> list[str]:

@@ -17,7 +17,6 @@ function arrived(news, isLast) {
 }
 // Takes in what comes behind the first part, for as long as the page is there.
 served.follow = async () => {
-	const root = document.documentElement.dataset;
 	let { version, next, more, live } = D;
 	for (;;) {
 		if (!more) await served.later(document.hidden || !live ? REST_MS : LOOK_MS);
@@ -27,10 +26,10 @@ served.follow = async () => {
 			if (told.version !== version) { location.reload(); return; }
 			if (told.items.length || told.live !== live) { Object.assign(D, told); arrived(take(told.items), !told.more); }
 			({ next, more, live } = told);
-			delete root.lost;
-			root.whole = more ? "no" : "yes";
+			delete root.dataset.lost;
+			root.dataset.whole = more ? "no" : "yes";
 		} catch (error) {
-			root.lost = error.message;
+			root.dataset.lost = error.message;
 			more = false;
 		}
 	}

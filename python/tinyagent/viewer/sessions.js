@@ -49,7 +49,7 @@ async function look() {
 	} catch (error) {
 		notes.replaceChildren(h("p.badink", error.message));
 	}
-	document.documentElement.dataset.ready = "yes";
+	root.dataset.ready = "yes";
 	do await served.later(2000); while (document.hidden);
 	look();
 }
