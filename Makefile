@@ -14,7 +14,7 @@ ALONE = $(abspath target)/alone
 # Where the recorded streams lie, also for tests that run elsewhere.
 export TINYAGENT_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 
-.PHONY: dev test rebuild check demo replay crash bench bench-quick compare release wheel fuzz schedules torture clean
+.PHONY: dev test rebuild check demo replay crash bench bench-quick compare wheel fuzz schedules torture clean
 
 # Environment, current pip, the dev group, the extension. Safe to repeat.
 dev: $(READY)
@@ -59,25 +59,24 @@ replay: dev
 crash: dev
 	$(BIN)/python tests/crash_matrix.py
 
-# What a turn and a delta cost, beside peers and floors, to docs/benchmarks.md. A debug extension is
-# refused, so a release is built first, and the next button builds the other one again.
+# What a turn and a delta cost beside peers and floors, and the verdict on every goal, to
+# docs/benchmarks.md. Measured is a release wheel, in an environment of its own below target/.
 # TINYAGENT_PEERS names a folder with the peers, if there is one (tests/bench/peers.py).
-bench: release
-	$(BIN)/python tests/bench/beside.py --write
+bench: $(READY)
+	rm -rf target/bench
+	$(MATURIN) build --quiet --out target/bench
+	$(BIN)/python tests/bench/beside.py --wheel target/bench/*.whl --write
 
 # Crash, damage and storage beside named versions of peers, from the package index: to
 # docs/comparison.md. Five minutes, and two gigabytes below target/.
 compare: dev
 	$(BIN)/python tests/comparison/compare.py --write
 
-# Ourselves alone, in two minutes.
-bench-quick: release
-	$(BIN)/python tests/bench/run.py
-	TINYAGENT_PEERS= $(BIN)/python tests/bench/beside.py --rounds 2 --only text,tools,ttfd,burst
-
-release: dev
-	rm -f $(READY)
-	$(MATURIN) develop --quiet --release
+# The same in two minutes, of what can be told by then.
+bench-quick: $(READY)
+	rm -rf target/bench
+	$(MATURIN) build --quiet --out target/bench
+	$(BIN)/python tests/bench/beside.py --wheel target/bench/*.whl --quick
 
 # sdist and wheel into dist/; the tests against the wheel, in an environment of its own, with no
 # sources in sight.

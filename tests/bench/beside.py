@@ -1,18 +1,19 @@
 """Measures us beside peers and floors on the same work, and writes ``docs/benchmarks.md``.
 
-``python tests/bench/beside.py [--rounds N] [--only SCENARIO,..] [--clients NAME,..] [--write]``.
-Clients take turns within a round, in alternating order, so that a busy moment of the machine meets
-all alike; a ratio is made of two runs of one round, and what is told is the median of the ratios.
-Every run is kept in ``target/bench.jsonl``; ``--again`` adds to the runs that are there.
+``python tests/bench/beside.py --wheel FILE [--rounds N] [--quick] [--only SCENARIO,..]
+[--clients NAME,..] [--write]``. Clients take turns within a round, in alternating order, each in
+a fresh process, so that a busy moment of the machine meets all alike; a ratio is made of two runs
+of one round, and what is told is the median of the ratios. Every run, and what the rest of the
+machine did meanwhile, is kept in ``target/bench.jsonl``; ``--again`` adds to what is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,91 +21,115 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import floors, report
-from tests.bench.peers import OURS, Client, busy_s, ours, peers, provider, run
-from tests.bench.run import refuse_debug
+from tests.bench import peers, report, verdicts
+from tests.bench.environment import ROOT, installed, sizes
+from tests.bench.goals import FRAMEWORKS, GOALS
+from tests.bench.kept import OURS
+from tests.bench.peers import Client
 
-ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "target/bench.jsonl"
 BEGAN = int(time.time())
 """Rounds of another call are other rounds."""
+QUICK = frozenset({f"{OURS}+memory", *FRAMEWORKS, "pi-agent-core", "rawevents", "rawevents-fsync"})
+"""Who is left out in two minutes."""
 
 
 class Scenario(NamedTuple):
-    """What is measured, and how often each client does it."""
+    """What is measured, how often each client does it, and whether in two minutes too."""
 
     name: str
-    rounds: int
+    rounds: int = 5
+    is_quick: bool = True
 
 
 SCENARIOS = (
-    Scenario("text", 7),
-    Scenario("tools", 7),
-    Scenario("ttfd", 5),
-    Scenario("ptools", 5),
-    Scenario("burst", 5),
-    Scenario("conc", 5),
-    Scenario("import", 7),
-    Scenario("idle", 3),
+    Scenario("install", 1),
+    Scenario("text"),
+    Scenario("tools"),
+    Scenario("ttfd"),
+    Scenario("ptools"),
+    Scenario("burst"),
+    Scenario("conc", 5, False),
+    Scenario("import"),
+    Scenario("idle", 5, False),
+    Scenario("counts"),
+    Scenario("append"),
+    Scenario("by64"),
+    Scenario("each"),
+    Scenario("read"),
+    Scenario("restore", 5, False),
+    Scenario("letter"),
+    Scenario("ask"),
 )
 
 
 def main() -> None:
     """Measure what was asked for, print the table, and write the page if told to."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wheel", type=Path, required=True, help="what is measured of ours")
     parser.add_argument("--rounds", type=int, help="for every scenario; else each has its number")
+    parser.add_argument("--quick", action="store_true", help="a choice of both, two rounds")
     parser.add_argument("--only", default="", help="scenarios, with commas")
     parser.add_argument("--clients", default="", help="clients, with commas")
     parser.add_argument("--again", action="store_true", help="keep the runs that are there")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
-    refuse_debug()
     if not given.again:
         RUNS.unlink(missing_ok=True)
+    RUNS.parent.mkdir(exist_ok=True)
     only, names = set(filter(None, given.only.split(","))), set(given.clients.split(",")) - {""}
-    clients = [c for c in (*ours(), *peers()) if not names or c.name in names]
-    if len(clients) == len(ours()):
+    python = installed(given.wheel)
+    agents = [*peers.ours(python), *peers.peers()]
+    left_out = QUICK if given.quick else ()
+    all_of_them = [c for c in (*agents, *peers.parts(python)) if c.name not in left_out]
+    clients = [c for c in all_of_them if not names or c.name in names]
+    if len(agents) == len(peers.ours(python)):
         print("bench: TINYAGENT_PEERS names no folder with peers; only ourselves are measured")
-    with provider() as url:
+    with peers.provider() as (url, pid):
         for scenario in SCENARIOS:
-            if not only or scenario.name in only:
-                rounds = given.rounds or scenario.rounds
+            if scenario.name in only or (not only and (scenario.is_quick or not given.quick)):
+                rounds = given.rounds or (2 if given.quick else scenario.rounds)
                 for number in range(rounds):
-                    one_round(number, scenario.name, clients, url)
+                    one_round(number, scenario.name, clients, url, pid)
+    keep({"client": OURS, "scenario": "install", "costs": sizes(python, given.wheel)})
     runs = [json.loads(line) for line in RUNS.read_text().splitlines()]
-    print("\n".join(report.tables(runs, clients)))
+    print("\n".join([*verdicts.table(runs, GOALS), "", *report.tables(runs, agents)]))
     if given.write:
-        beside_floors = asyncio.run(floors.table(given.rounds or 5))
-        report.write(ROOT / "docs", runs, clients, about_machine(), beside_floors)
+        report.write(ROOT / "docs", runs, agents, about_machine(python), GOALS)
 
 
-def one_round(number: int, scenario: str, clients: list[Client], url: str) -> None:
+def one_round(number: int, scenario: str, clients: list[Client], url: str, provider: int) -> None:
     """Let every client run *scenario* once, and keep what it cost."""
-    for client in clients if number % 2 == 0 else reversed(clients):
-        busy, start_s = busy_s(), time.monotonic()
-        costs = run(client, scenario, url)
+    taking = [c for c in clients if scenario in c.only and number < c.rounds_max]
+    for client in taking if number % 2 == 0 else reversed(taking):
+        others_s, start_s = peers.others_s(provider), time.monotonic()
+        costs = peers.run(client, scenario, url)
         if costs == "":
             continue
         took_s = time.monotonic() - start_s
-        kept: dict[str, Any] = {"client": client.name, "scenario": scenario}
-        kept["round"] = f"{BEGAN} {number}"
-        kept["load"] = round((busy_s() - busy) / took_s, 2)
+        kept: dict[str, Any] = {"client": client.name, "scenario": scenario, "round": number}
+        kept["others"] = round((peers.others_s(provider) - others_s) / took_s, 2)
+        kept["took_s"] = round(took_s, 2)
+        kept["error" if isinstance(costs, str) else "costs"] = costs
+        keep(kept)
         if isinstance(costs, str):
-            kept["error"] = costs
             print(f"bench: {client.name}, {scenario}: {costs}", file=sys.stderr)
-        else:
-            kept["costs"] = costs
-        RUNS.parent.mkdir(exist_ok=True)
-        with RUNS.open("a") as file:
-            file.write(json.dumps(kept) + "\n")
-        if client.name == OURS:
+        elif client.name == OURS:
             print(f"{scenario} {number}: {report.short(costs)}", file=sys.stderr, flush=True)
 
 
-def about_machine() -> str:
+def keep(run: dict[str, Any]) -> None:
+    """Keep one run; rounds of another call are other rounds."""
+    named = {"others": 0.0, **run, "round": f"{BEGAN} {run.get('round', 0)}"}
+    with RUNS.open("a") as file:
+        file.write(json.dumps(named) + "\n")
+
+
+def about_machine(python: str) -> str:
     """Return what was measured on."""
-    cores = os.cpu_count()
-    return f"CPython {platform.python_version()}, {platform.machine()}, {cores} cores"
+    version = subprocess.run([python, "--version"], capture_output=True, text=True, check=True)
+    cores = f"{platform.machine()}, {os.cpu_count()} cores, their governor {peers.governor()}"
+    return f"{version.stdout.strip()}, the same for all; {cores}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Sequence
 
-from tests.bench.peers import OURS
+from tests.bench.kept import OURS
 
 WIDTH, ROW, LEFT, RIGHT, TITLE = 720, 18, 130, 70, 30
 STYLE = (

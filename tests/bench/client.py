@@ -4,7 +4,8 @@
 agent writes a log of its own in a folder, in the default mode; an agent and its open log are there
 before the measure begins, as the peers' agents are. ``TINYAGENT_BENCH_EFFECT`` is the effect of the
 tool: ``read`` starts it as soon as the log has its start, ``write`` when that is on disk.
-``TINYAGENT_BENCH_LOG=memory`` keeps the logs in memory.
+With ``TINYAGENT_BENCH_LOG=memory`` the logs are in memory; ``off``: there are none, nothing is
+written down.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.bench import counting
+
 from tinyagent import Agent, AgentOptions, AgentTool, AgentToolResult, TextContent
 from tinyagent.agent_types import MessageUpdateEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
+from tinyagent.runtime import journal
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.log import open_log_at
+from tinyagent.runtime.stores.memory import MemoryLog
 
 PARAMETERS = {
     "type": "object",
@@ -40,7 +47,7 @@ PARAMETERS = {
     "additionalProperties": False,
 }
 EFFECT = os.environ.get("TINYAGENT_BENCH_EFFECT", "read")
-IN_MEMORY = os.environ.get("TINYAGENT_BENCH_LOG") == "memory"
+LOG = os.environ.get("TINYAGENT_BENCH_LOG", "disk")
 Costs = dict[str, float]
 
 
@@ -65,6 +72,21 @@ class Heard:
             self.late_ms += [(now_ns - int(at)) / 1e6 for at in delta.split(" t")[1:]]
 
 
+class NoLog(MemoryLog):
+    """A log that is off: it counts, and keeps nothing."""
+
+    count = 0
+
+    @property
+    def seq(self) -> int:
+        return self.count
+
+    def append(
+        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
+    ) -> None:
+        self.count = seq
+
+
 class Bench:
     """Makes agents with a log each, and runs them to the end of their answer."""
 
@@ -75,8 +97,8 @@ class Bench:
 
     def agent(self, model: str) -> Agent:
         self.made += 1
-        where = None if IN_MEMORY else self.folder / str(self.made)
-        log = open_log_at(where, now_us=SystemClock().now_us)
+        where = self.folder / str(self.made) if LOG == "disk" else None
+        log = NoLog() if LOG == "off" else open_log_at(where, now_us=SystemClock().now_us)
         agent = Agent(AgentOptions(log=log, get_api_key=lambda provider: "x"))
         agent.set_system_prompt("You are a helpful assistant.")
         agent.set_model(OpenAICompatModel(provider="openai", id=model, base_url=self.url))
@@ -170,6 +192,7 @@ async def conc(bench: Bench) -> Costs:
     return {
         "cpu_us_per_delta": cpu_s / len(late_ms) * 1e6,
         "wall_s": wall_s,
+        "ideal_s": 100 * 0.020,
         "lat_p50_ms": late_ms[len(late_ms) // 2],
         "lat_p99_ms": late_ms[len(late_ms) * 99 // 100],
     }
@@ -207,6 +230,11 @@ async def idle(bench: Bench) -> Costs:
     }
 
 
+async def counts(bench: Bench) -> Costs:
+    """What crosses the boundary to the extension."""
+    return await counting.counts(bench.one)
+
+
 Scenario = Callable[[Bench], Awaitable[Costs]]
 SCENARIOS: dict[str, Scenario] = {
     "tools": tools,
@@ -216,12 +244,15 @@ SCENARIOS: dict[str, Scenario] = {
     "burst": burst,
     "ptools": ptools,
     "idle": idle,
+    "counts": counts,
 }
 
 
 async def main(name: str, url: str) -> Costs:
     """Run one scenario in a folder that is thrown away."""
     folder = Path(tempfile.mkdtemp())
+    if LOG == "off":
+        journal.__dict__["encode"] = lambda event: b"{}"  # what is not kept need not be written
     try:
         return await SCENARIOS[name](Bench(url, folder))
     finally:
@@ -229,5 +260,9 @@ async def main(name: str, url: str) -> Costs:
 
 
 if __name__ == "__main__":
-    costs = asyncio.run(main(sys.argv[1], sys.argv[2]))
+    is_counted = sys.argv[1] == "counts"
+    if is_counted:
+        counting.count_the_extension()
+    with asyncio.Runner(loop_factory=counting.Loop if is_counted else None) as runner:
+        costs = runner.run(main(sys.argv[1], sys.argv[2]))
     print(json.dumps({"client": "tinyagent", "scenario": sys.argv[1], **costs}))

@@ -1,7 +1,7 @@
-"""Our log and our mailboxes beside what the standard library can do at least.
+"""Our log and our mailboxes, and what the standard library can do at least: one in a process.
 
-``python tests/bench/floors.py`` prints the table. Both sides of a ratio are of one round; what is
-told is the median of the ratios. Wall time where a disk is waited for, else CPU of this process.
+``python floors.py WHO SCENARIO`` prints what it cost, as ``client.py`` does. The least of a few
+runs is told: others only add. Wall time where a disk is waited for, else CPU of this process.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
+from tests.bench.line import LINE, TEXT
+from tests.bench.restore import restore
 
-from tinyagent import load
 from tinyagent.events import Record, encode, kinds as k
 from tinyagent.events.codec import decode
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.files import FileLog
 
+RUNS = 5
 APPENDS, SYNCED, EACH, READ, LETTERS = 20_000, 64 * 60, 100, 20_000, 20_000
-DELTA = k.ModelDelta([(0, "text", "The handler reads the request body. " * 6, 20_000)])
+DELTA = k.ModelDelta([(0, "text", TEXT, 20_000)])
 PAYLOAD = encode(DELTA)
-LINE = json.dumps({"seq": 1, "k": DELTA.kind, "e": json.loads(PAYLOAD)}).encode() + b"\n"
+assert PAYLOAD in LINE
 Measure = Callable[[Path], Awaitable[float]]
 
 
@@ -102,7 +104,20 @@ async def ours_synced(folder: Path, count: int, batch: int) -> float:
     return cost / count * 1e6
 
 
-# Read back, restore
+def sync_p50_ms(folder: Path) -> float:
+    """What a disk takes to sync the lines of a turn."""
+    file = os.open(folder / "raw", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    took_s: list[float] = []
+    for _ in range(200):
+        os.write(file, LINE * 4)
+        start = wall_s()
+        os.fdatasync(file)
+        took_s.append(wall_s() - start)
+    os.close(file)
+    return statistics.median(took_s) * 1e3
+
+
+# Read back
 
 
 async def ours_read(folder: Path) -> float:
@@ -131,35 +146,6 @@ def read_lines(read: Callable[[bytes], Any]) -> float:
         zlib.crc32(line)
         read(line)
     return (cpu_s() - start) / READ * 1e6
-
-
-async def ours_restored(folder: Path) -> float:
-    """10,000 records: 2,000 prompts with an answer of three deltas each."""
-    log = FileLog(folder / "log", now_us=SystemClock().now_us)
-    seq = 0
-    for _ in range(2000):
-        answer = [k.UserSaid("Do the work."), k.ModelRequested(1), DELTA, DELTA]
-        for event in (*answer, k.ModelFinished("end")):
-            seq += 1
-            log.append(seq, seq, None, event.kind, 1, seq - 1, encode(event))
-    await log.close()
-    start = cpu_s()
-    restored = load(folder / "log")
-    cost = cpu_s() - start
-    assert len(restored.conversation.messages) == 4000
-    return cost * 1e3
-
-
-async def fold_of_lines(folder: Path) -> float:
-    """The same lines, decoded by msgspec into a list of messages: what has to be done at least."""
-    decoder = msgspec.json.Decoder(Line)
-    lines = b"".join([LINE] * 10_000)
-    start = cpu_s()
-    messages: list[tuple[str, str]] = []
-    for line in lines.splitlines():
-        zlib.crc32(line)
-        messages.append(("assistant", decoder.decode(line).e.text))
-    return (cpu_s() - start) * 1e3
 
 
 # Mailboxes
@@ -246,15 +232,6 @@ async def deque_round_trip(folder: Path) -> float:
     return cost / (LETTERS // 4) * 1e6
 
 
-class Row(NamedTuple):
-    """Ours beside a floor."""
-
-    title: str
-    ours: Measure
-    floor_title: str
-    floor: Measure
-
-
 def later(measure: Callable[[Path], float]) -> Measure:
     """Return *measure* as the others are."""
 
@@ -264,80 +241,44 @@ def later(measure: Callable[[Path], float]) -> Measure:
     return measured
 
 
-ROWS = (
-    Row(
-        "append, CPU µs",
-        ours_buffered,
-        "raw write, 64 at once",
-        later(lambda folder: raw(folder, APPENDS, 64, sync=False)),
-    ),
-    Row(
-        "append, CPU µs",
-        ours_buffered,
-        "sqlite3 WAL, commit each",
-        later(lambda folder: sqlite(folder, 4000, "normal")),
-    ),
-    Row(
-        "synced by 64, wall µs",
-        lambda folder: ours_synced(folder, SYNCED, 64),
-        "raw, fdatasync by 64",
-        later(lambda folder: raw(folder, SYNCED, 64, sync=True)),
-    ),
-    Row(
-        "pipelined, one wait at the end, wall µs",
-        lambda folder: ours_synced(folder, APPENDS, APPENDS),
-        "raw, fdatasync by 64",
-        later(lambda folder: raw(folder, SYNCED, 64, sync=True)),
-    ),
-    Row(
-        "synced each, wall µs",
-        lambda folder: ours_synced(folder, EACH, 1),
-        "raw, fdatasync each",
-        later(lambda folder: raw(folder, EACH, 1, sync=True)),
-    ),
-    Row(
-        "synced each, wall µs",
-        lambda folder: ours_synced(folder, EACH, 1),
-        "sqlite3 WAL, FULL, commit each",
-        later(lambda folder: sqlite(folder, EACH, "full")),
-    ),
-    Row(
-        "read back, CPU µs",
-        ours_read,
-        "crc32, json.loads",
-        later(lambda folder: read_lines(json.loads)),
-    ),
-    Row(
-        "read back, CPU µs",
-        ours_read,
-        "crc32, msgspec",
-        later(lambda folder: read_lines(msgspec.json.Decoder(Line).decode)),
-    ),
-    Row("restore of 10,000 records, CPU ms", ours_restored, "msgspec and a list", fold_of_lines),
-    Row("letter one way, CPU µs", ours_one_way, "asyncio.Queue", queue_one_way),
-    Row("letter and answer, CPU µs", ours_round_trip, "deque and futures", deque_round_trip),
-)
+def reading(read: Callable[[bytes], Any]) -> Measure:
+    """Return what *read* takes for a line."""
+    return later(lambda folder: read_lines(read))
 
 
-async def measured(measure: Measure) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        return await measure(Path(folder))
+MEASURES: dict[tuple[str, str], dict[str, Measure]] = {
+    ("tinyagent", "append"): {"cpu_us": ours_buffered},
+    ("raw-file", "append"): {"cpu_us": later(lambda at: raw(at, APPENDS, 64, sync=False))},
+    ("sqlite3", "append"): {"cpu_us": later(lambda at: sqlite(at, 4000, "normal"))},
+    ("tinyagent", "by64"): {
+        "wall_us": lambda at: ours_synced(at, SYNCED, 64),
+        "pipelined_us": lambda at: ours_synced(at, APPENDS, APPENDS),
+    },
+    ("raw-file", "by64"): {"wall_us": later(lambda at: raw(at, SYNCED, 64, sync=True))},
+    ("tinyagent", "each"): {"wall_us": lambda at: ours_synced(at, EACH, 1)},
+    ("raw-file", "each"): {"wall_us": later(lambda at: raw(at, EACH, 1, sync=True))},
+    ("sqlite3", "each"): {"wall_us": later(lambda at: sqlite(at, EACH, "full"))},
+    ("tinyagent", "read"): {"cpu_us": ours_read},
+    ("json.loads", "read"): {"cpu_us": reading(json.loads)},
+    ("msgspec", "read"): {"cpu_us": reading(msgspec.json.Decoder(Line).decode)},
+    ("tinyagent", "letter"): {"cpu_us": ours_one_way},
+    ("asyncio.Queue", "letter"): {"cpu_us": queue_one_way},
+    ("tinyagent", "ask"): {"cpu_us": ours_round_trip},
+    ("deque", "ask"): {"cpu_us": deque_round_trip},
+    ("fdatasync", "tools"): {"p50_ms": later(sync_p50_ms)},
+}
 
 
-async def table(rounds: int) -> list[str]:
-    """Return the lines of the table."""
-    lines = ["| | ours | beside | | ours / beside |", "|---|---:|---|---:|---:|"]
-    for row in ROWS:
-        ours, floors, ratios = list[float](), list[float](), list[float]()
-        for _ in range(rounds):
-            ours.append(await measured(row.ours))
-            floors.append(await measured(row.floor))
-            ratios.append(ours[-1] / floors[-1])
-        mine, theirs, ratio = map(statistics.median, (ours, floors, ratios))
-        span = f"{ratio:.2f} [{min(ratios):.2f}–{max(ratios):.2f}]"
-        lines.append(f"| {row.title} | {mine:.2f} | {row.floor_title} | {theirs:.2f} | {span} |")
-    return lines
+async def measured(who: str, scenario: str) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for _ in range(RUNS):
+        for name, measure in MEASURES[who, scenario].items():
+            with tempfile.TemporaryDirectory() as folder:
+                found.setdefault(name, []).append(await measure(Path(folder)))
+    return {name: min(values) for name, values in found.items()}
 
 
 if __name__ == "__main__":
-    print("\n".join(asyncio.run(table(int(sys.argv[1]) if len(sys.argv) > 1 else 5))))
+    is_restore = sys.argv[1:3] == ["tinyagent", "restore"]
+    costs = restore(10_000) if is_restore else asyncio.run(measured(*sys.argv[1:3]))
+    print(json.dumps({"client": sys.argv[1], "scenario": sys.argv[2], **costs}))

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -18,9 +19,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.environment import sizes
+from tests.bench.kept import OURS
+
 HERE = Path(__file__).resolve().parent
-OURS = "tinyagent"
 RUN_S_MAX = 150
+IMPORTS = 3
 CLIENT_CORE, PROVIDER_CORE = "0", "1"
 QUIET = {
     "LANGSMITH_TRACING": "false",
@@ -31,8 +35,17 @@ QUIET = {
 }
 
 
+AGENTS = frozenset(
+    {"text", "tools", "ttfd", "ptools", "burst", "conc", "idle", "import", "install"}
+)
+"""What is measured of whole agents; everything else is measured of parts."""
+
+
 class Client(NamedTuple):
-    """One that is measured. ``python`` imports it with ``statement``, if it is Python."""
+    """One that is measured, in the scenarios ``only``, in the first rounds of each, ``rounds_max``.
+
+    ``python`` imports it with ``statement``, if it is Python.
+    """
 
     name: str
     about: str
@@ -40,28 +53,37 @@ class Client(NamedTuple):
     env: dict[str, str] = {}
     python: str = ""
     statement: str = ""
-    only: frozenset[str] = frozenset()
+    only: frozenset[str] = AGENTS
+    rounds_max: int = 100
 
 
-def ours() -> list[Client]:
+def ours(python: str) -> list[Client]:
     """Return ourselves: as one is told to use it, and with what costs more, or less."""
-    command = (sys.executable, str(HERE / "client.py"))
-    tools = frozenset({"tools", "ptools", "burst"})
+    command = (python, str(HERE / "client.py"))
     bare = frozenset({"tools", "text"})
     return [
         Client(
             OURS,
             "log on disk, tool that reads",
             command,
-            python=sys.executable,
+            python=python,
             statement="from tinyagent import Agent",
+            only=AGENTS | {"counts"},
+        ),
+        Client(
+            f"{OURS}+openai",
+            "the same: its provider and the extension imported too, as of the peers",
+            command,
+            python=python,
+            statement="import tinyagent.alchemy_provider, tinyagent._alchemy, tinyagent.agent",
+            only=frozenset({"import"}),
         ),
         Client(
             f"{OURS}+write",
             "the same, tool that may change the world: its start is on disk first",
             command,
             {"TINYAGENT_BENCH_EFFECT": "write"},
-            only=tools,
+            only=frozenset({"tools", "ptools", "burst"}),
         ),
         Client(
             f"{OURS}+memory",
@@ -70,7 +92,55 @@ def ours() -> list[Client]:
             {"TINYAGENT_BENCH_LOG": "memory"},
             only=bare,
         ),
+        Client(
+            f"{OURS}+off",
+            "the same without a log, and nothing is encoded for it",
+            command,
+            {"TINYAGENT_BENCH_LOG": "off"},
+            only=bare,
+        ),
     ]
+
+
+_STANDARD = {
+    OURS: "append by64 each read restore letter ask",
+    "raw-file": "append by64 each",
+    "sqlite3": "append each",
+    "json.loads": "read",
+    "msgspec": "read",
+    "asyncio.Queue": "letter",
+    "deque": "ask",
+    "fdatasync": "tools",
+}
+_RIVALS = (
+    ("pydantic", "logs", "read", 100),
+    ("eventsourcing", "logs", "restore", 100),
+    ("openhands", "openhands", "restore", 2),
+    ("pykka", "mailbox", "ask", 100),
+    ("autogen-core", "mailbox", "ask", 100),
+)
+
+
+def parts(python: str) -> list[Client]:
+    """Return our log and mailboxes, what the standard library can do, and the rivals there are."""
+    floors = (python, str(HERE / "floors.py"))
+    found = [
+        Client(name, "", (*floors, name), only=frozenset(scenarios.split()))
+        for name, scenarios in _STANDARD.items()
+    ]
+    for name, venv, scenario, rounds_max in _RIVALS:
+        theirs = _folder() / "venvs" / venv / "bin/python"
+        if theirs.exists():
+            command = (str(theirs), str(HERE / "rivals.py"), name)
+            found.append(
+                Client(name, "", command, only=frozenset({scenario}), rounds_max=rounds_max)
+            )
+    return found
+
+
+def _folder() -> Path:
+    """Return the folder of the peers; one that is not there if none is named."""
+    return Path(os.environ.get("TINYAGENT_PEERS") or "/nowhere").resolve()
 
 
 _PYTHON: tuple[tuple[str, str, str, dict[str, str], str, str], ...] = (
@@ -114,10 +184,7 @@ _PYTHON: tuple[tuple[str, str, str, dict[str, str], str, str], ...] = (
 
 def peers() -> list[Client]:
     """Return the peers that are there."""
-    folder = os.environ.get("TINYAGENT_PEERS")
-    if not folder:
-        return []
-    root, found = Path(folder).resolve(), list[Client]()
+    root, found = _folder(), list[Client]()
     for name, venv, program, env, statement, about in _PYTHON:
         python, file = root / "venvs" / venv / "bin/python", root / "clients" / f"{program}.py"
         if python.exists() and file.exists():
@@ -135,12 +202,12 @@ def run(client: Client, scenario: str, url: str) -> dict[str, float] | str:
 
     A cost of several runs in that process is their median.
     """
-    if client.only and scenario not in client.only:
-        return ""
     if scenario == "import":
         return import_cost(client)
+    if scenario == "install":
+        return sizes(client.python) if client.statement else ""
     command = [*on_core(CLIENT_CORE), *client.command, scenario, url]
-    environment = {**_outside(client), **QUIET, **client.env}
+    environment = {**_outside(), **QUIET, **client.env}
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=RUN_S_MAX
@@ -158,13 +225,12 @@ def run(client: Client, scenario: str, url: str) -> dict[str, float] | str:
     }
 
 
-def _outside(client: Client) -> dict[str, str]:
-    """Return the environment; without what leads Python to our sources, if *client* is a peer."""
-    is_ours = client.name.startswith(OURS)
+def _outside() -> dict[str, str]:
+    """Return the environment, without what leads Python to our sources."""
     return {
         name: value
         for name, value in os.environ.items()
-        if is_ours or name not in ("PYTHONPATH", "PYTHONSAFEPATH")
+        if name not in ("PYTHONPATH", "PYTHONSAFEPATH")
     }
 
 
@@ -172,14 +238,15 @@ def import_cost(client: Client) -> dict[str, float] | str:
     """Return the CPU of a fresh interpreter that imports *client*, milliseconds."""
     if not client.statement:
         return ""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [*on_core(CLIENT_CORE), client.python, "-c", client.statement]
-    done = subprocess.run(command, env=_outside(client), capture_output=True, timeout=RUN_S_MAX)
-    if done.returncode:
-        return done.stderr.decode()[-400:]
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return {"import_cpu_ms": used_s * 1e3}
+    took_s: list[float] = []
+    for _ in range(IMPORTS):
+        before_s = children_s()
+        done = subprocess.run(command, env=_outside(), capture_output=True, timeout=RUN_S_MAX)
+        if done.returncode:
+            return done.stderr.decode()[-400:]
+        took_s.append(children_s() - before_s)
+    return {"import_cpu_ms": statistics.median(took_s) * 1e3}
 
 
 def on_core(core: str) -> tuple[str, ...]:
@@ -189,25 +256,45 @@ def on_core(core: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def provider() -> Generator[str]:
-    """Run the provider and yield its URL."""
+def provider() -> Generator[tuple[str, int]]:
+    """Run the provider; yield its URL, and the number of its process."""
     command = [*on_core(PROVIDER_CORE), sys.executable, str(HERE / "provider.py"), "7200"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1", server.pid
     finally:
         server.terminate()
         server.wait()
         server.stdout.close()
 
 
-def busy_s() -> float:
-    """Return the time that all cores together have worked since the machine began, seconds."""
+def children_s() -> float:
+    """Return the CPU time of the processes that were waited for, seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def others_s(provider: int) -> float:
+    """Return the CPU time that all but ourselves have had, and what a hypervisor took, seconds."""
     try:
-        with open("/proc/stat") as file:
-            ticks = [int(word) for word in file.readline().split()[1:]]
-    except OSError:
-        return time.process_time()
+        ticks = [int(word) for word in _first_line("/proc/stat").split()[1:9]]
+        mine = [int(word) for word in _first_line(f"/proc/{provider}/stat").split()[13:15]]
+    except OSError:  # not Linux: nothing is known of others
+        return 0.0
     idle, waiting = ticks[3], ticks[4]
-    return (sum(ticks[:8]) - idle - waiting) / os.sysconf("SC_CLK_TCK")
+    busy_s = (sum(ticks) - idle - waiting - sum(mine)) / os.sysconf("SC_CLK_TCK")
+    return busy_s - children_s() - time.process_time()
+
+
+def governor() -> str:
+    """Return how the cores are clocked, as far as the system says."""
+    try:
+        return _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
+    except OSError:
+        return "not told"
+
+
+def _first_line(path: str) -> str:
+    with open(path) as file:
+        return file.readline()

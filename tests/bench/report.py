@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tests.bench import verdicts
 from tests.bench.chart import bars
-from tests.bench.peers import OURS, Client
-
-TAO = "tiny-agent-os"
-Runs = Sequence[dict[str, Any]]
+from tests.bench.kept import OTHERS_MAX, OURS, Cost, Runs, by_round, spread, told
+from tests.bench.peers import Client
+from tests.bench.verdicts import Part
 
 
 class Column(NamedTuple):
@@ -41,12 +41,7 @@ COLUMNS = (
 
 def of(runs: Runs, client: str, column: Column) -> dict[str, float]:
     """Return what *client* cost, by round."""
-    return {
-        str(run["round"]): run["costs"][column.cost]
-        for run in runs
-        if run["client"] == client and run["scenario"] == column.scenario and "costs" in run
-        if column.cost in run["costs"]
-    }
+    return by_round(runs, Cost(client, column.scenario, column.cost))
 
 
 def ratios(runs: Runs, client: str, base: str, column: Column) -> list[float]:
@@ -55,21 +50,9 @@ def ratios(runs: Runs, client: str, base: str, column: Column) -> list[float]:
     return sorted(ours[number] / theirs[number] for number in ours if theirs.get(number))
 
 
-def told(value: float) -> str:
-    """Return *value* with two digits that count."""
-    return f"{value:.0f}" if value >= 20 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"
-
-
-def spread(values: Sequence[float]) -> str:
-    """Return the median and, in brackets, the least and the most."""
-    if not values:
-        return "–"
-    middle = told(statistics.median(values))
-    return middle if len(values) == 1 else f"{middle} [{told(min(values))}–{told(max(values))}]"
-
-
 def tables(runs: Runs, clients: Sequence[Client]) -> Iterator[str]:
     """Yield the lines: what each cost, then everybody as a multiple of ours."""
+    clients = [one for one in clients if any(run["client"] == one.name for run in runs)]
     shown = [column for column in COLUMNS if any(of(runs, c.name, column) for c in clients)]
     yield "| | " + " | ".join(column.title for column in shown) + " |"
     yield "|---|" + "---:|" * len(shown)
@@ -97,11 +80,14 @@ def noise(runs: Runs) -> str:
         for column in COLUMNS
         if len(values := list(of(runs, OURS, column).values())) > 2
     ]
-    loads = [run["load"] for run in runs]
+    others = [run["others"] for run in runs if "took_s" in run]
+    disturbed = sum(load > OTHERS_MAX for load in others)
     return (
         f"Our own runs of one scenario differed by {statistics.median(spans):.0%} in the median"
-        f" (at most {max(spans):.0%}) from the least to the most; meanwhile"
-        f" {statistics.median(loads):.1f} cores of the machine were busy, these runs included."
+        f" (at most {max(spans):.0%}) from the least to the most. Meanwhile others, or the"
+        f" hypervisor, kept {statistics.median(others):.2f} cores busy in the median; in"
+        f" {disturbed} of {len(others)} runs more than {OTHERS_MAX}: figures made mostly of such"
+        " runs are marked `~`."
         if spans
         else ""
     )
@@ -126,15 +112,15 @@ keep none. How it is done: `tests/bench/`.
 
 
 def write(
-    folder: Path, runs: Runs, clients: Sequence[Client], machine: str, floors: Sequence[str]
+    folder: Path, runs: Runs, clients: Sequence[Client], machine: str, goals: Sequence[Part]
 ) -> None:
     """Write ``benchmarks.md`` and ``benchmarks.svg`` into *folder*."""
     about = [f"- {client.name}: {client.about}" for client in clients]
     lines = [
-        *(INTRODUCTION, f"{machine}.", noise(runs), "", *about, ""),
-        *("![CPU beside ours](benchmarks.svg)", ""),
+        *(INTRODUCTION, f"{machine}.", noise(runs), "", "## Goals", ""),
+        *verdicts.table(runs, goals),
+        *("", "## Agents beside peers", "", *about, "", "![CPU beside ours](benchmarks.svg)", ""),
         *tables(runs, clients),
-        *("", "## Log and mailboxes beside the standard library", "", *floors),
     ]
     folder.joinpath("benchmarks.md").write_text("\n".join(lines) + "\n")
     folder.joinpath("benchmarks.svg").write_text(bars(list(_panels(runs, clients))))

@@ -1,8 +1,6 @@
-"""What it costs to take up a long log, beside reading and folding it alone.
+"""What it costs to take up a long log, beside reading and folding its lines alone.
 
-``python tests/bench/restore.py [records]`` prints CPU milliseconds, the least of fifteen rounds:
-reading with every payload decoded, the bare fold after that, and opening an agent's session. Then
-the same of a log in a folder, opening it included, from its snapshot and without one.
+``python tests/bench/restore.py [records]`` prints the least CPU milliseconds of a few rounds.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import asyncio
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,17 +18,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import msgspec
 from tests.traces import MODEL, Scripted, calls, result, text, tool
 
 from tinyagent import Agent, AgentOptions, AgentState
-from tinyagent.events import Conversation
+from tinyagent.events import KINDS
 from tinyagent.runtime.clock import SystemClock
-from tinyagent.runtime.stores import Log, as_record
+from tinyagent.runtime.stores import Log
 from tinyagent.runtime.stores.files import FileLog
-from tinyagent.runtime.stores.memory import MemoryLog
 
-ROUNDS = 15
-RATIO_MAX = 2.0
+ROUNDS = 5
 
 
 async def ok(call_id: str, args: Any, signal: Any, on_update: Any) -> Any:
@@ -49,21 +47,76 @@ def build(log: Log) -> Agent:
     return Agent(AgentOptions(initial_state=state, stream_fn=stream_fn, log=log))
 
 
-async def long_log(records: int) -> MemoryLog:
-    """Return a log of at least *records* records, of runs with a tool each."""
-    log = MemoryLog()
-    await fill(log, records)
-    return log
+def opened(place: Path) -> FileLog:
+    return FileLog(place, now_us=SystemClock().now_us)
 
 
-async def fill(log: Log, records: int) -> None:
-    """Write at least *records* records into *log*."""
+async def fill(place: Path, records: int) -> None:
+    """Write at least *records* records into a log at *place*: runs with a tool each."""
+    log = opened(place)
     agent = build(log)
     while log.seq < records:
         await agent.prompt("Look it up, please.")
+    await log.close()
 
 
-def least_ms(works: dict[str, Callable[[], object]]) -> dict[str, float]:
+def take_up(place: Path) -> None:
+    """Open the log at *place*, and an agent on it that could go on."""
+    log = opened(place)
+    build(log).take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
+    asyncio.run(log.close())
+
+
+class Line(msgspec.Struct):
+    """What a fold needs of a line."""
+
+    kind: str = msgspec.field(default="", name="k")
+    event: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="e")
+
+
+def fold(place: Path) -> None:
+    """The messages that the lines at *place* make: checked, decoded, joined, and no more."""
+    read = msgspec.json.Decoder(Line).decode
+    decoders = {kind: msgspec.json.Decoder(cls).decode for kind, cls in KINDS.items()}
+    messages: list[tuple[str, str]] = []
+    words: list[str] = []
+    for segment in sorted(place.glob("*.jsonl")):
+        for line in segment.read_bytes().splitlines()[1:]:
+            zlib.crc32(line)
+            found = read(line)
+            if found.kind not in decoders:
+                continue  # the seal
+            event: Any = decoders[found.kind](found.event)
+            match found.kind:
+                case "user.said" | "tool.finished":
+                    messages.append((found.kind, event.content))
+                case "model.delta":
+                    words += [said for _, what, said, _ in event.pieces if what == "text"]
+                case "model.finished":
+                    messages.append((found.kind, "".join(words)))
+                    words.clear()
+                case _:
+                    pass
+    assert messages
+
+
+def restore(records: int) -> dict[str, float]:
+    """Return what a log of *records* costs, and one of a quarter."""
+    with TemporaryDirectory() as folder:
+        whole, quarter = Path(folder) / "whole", Path(folder) / "quarter"
+        works: dict[str, Callable[[], None]] = {}
+        for place, name, count in ((whole, "", records), (quarter, "small_", records // 4)):
+            asyncio.run(fill(place, count))
+            bare = place.with_suffix(".bare")
+            shutil.copytree(place, bare, ignore=shutil.ignore_patterns("snap"))
+            works[f"{name}cpu_ms"] = partial(take_up, bare)
+            works[f"{name}snapshot_ms"] = partial(take_up, place)
+        works["fold_ms"] = partial(fold, whole)
+        costs = least_ms(works)
+    return {**costs, "quarters_ms": 4 * costs["small_cpu_ms"]}
+
+
+def least_ms(works: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Return the least CPU time of each of *works*, in milliseconds, taken in turns."""
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
@@ -74,55 +127,6 @@ def least_ms(works: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: min(costs) for name, costs in found.items()}
 
 
-def main(records: int) -> None:
-    log = asyncio.run(long_log(records))
-    stored = list(log.read())
-
-    def read() -> list[Any]:
-        return [as_record(one) for one in stored]
-
-    def fold() -> None:
-        conversation = Conversation()
-        for record in read():
-            conversation.evolve(record)
-
-    def restore() -> None:
-        agent = build(MemoryLog(log_id=log.meta.log, records=stored))
-        agent.take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
-
-    costs = least_ms({"read": read, "read and fold": fold, "restore": restore})
-    for name, cost in costs.items():
-        print(f"{name:16} {cost:8.1f} ms")
-    ratio = costs["restore"] / costs["read and fold"]
-    print(f"{len(stored)} records; restore is {ratio:.2f} x the bare fold, at most {RATIO_MAX}")
-    with TemporaryDirectory() as folder:
-        in_a_folder(Path(folder), records)
-
-
-def in_a_folder(folder: Path, records: int) -> None:
-    """Print what it costs to take up a log on disk, from its snapshot and without one."""
-
-    def opened(place: Path) -> FileLog:
-        return FileLog(place, now_us=SystemClock().now_us)
-
-    async def record() -> None:
-        log = opened(folder / "kept")
-        await fill(log, records)
-        await log.close()
-
-    def take_up(name: str) -> None:
-        log = opened(folder / name)
-        build(log).take_up(on_unknown=None, on_approval=None, on_interrupted="retry")
-        asyncio.run(log.close())
-
-    asyncio.run(record())
-    shutil.copytree(folder / "kept", folder / "bare", ignore=shutil.ignore_patterns("snap"))
-    costs = least_ms({name: partial(take_up, name) for name in ("kept", "bare")})
-    print(
-        f"in a folder: {costs['kept']:.1f} ms from the snapshot, {costs['bare']:.1f} ms without: "
-        f"{costs['bare'] / costs['kept']:.1f} x"
-    )
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    for name, cost in restore(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000).items():
+        print(f"{name:18} {cost:8.1f}")
