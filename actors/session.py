@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -50,6 +50,7 @@ from tinyagent.runtime.stores import Log
 
 CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
 BEHIND_MAX = 10_000
+UNASKED_BYTES_MAX = 64 << 10
 
 
 class Session:
@@ -93,6 +94,7 @@ class Session:
         self._own_signal = signal is None
         self._is_cancelled = False
         self.behind_max = BEHIND_MAX
+        self._unasked_bytes = 0
         self.is_running = False
         self.keeps_interrupted = False
         self.reopened = Reopened()
@@ -379,8 +381,20 @@ class Session:
             )
         return error
 
-    async def _room(self) -> None:
-        for mailbox in {*self._watchers, *self.children.readers}:
+    def _room(self, said: Record) -> Awaitable[None] | None:
+        """Return what a source that has *said* something waits for; the disk is asked at times."""
+        self._unasked_bytes += len(said.payload)
+        readers, below = self._watchers, self.children.readers
+        for mailbox in readers + below if below else readers:
             if len(mailbox) > self.behind_max:
-                await mailbox.room(self.behind_max)
+                break
+        else:
+            if self._unasked_bytes < UNASKED_BYTES_MAX:
+                return None
+        self._unasked_bytes = 0
+        return self._wait_room()
+
+    async def _wait_room(self) -> None:
+        for mailbox in {*self._watchers, *self.children.readers}:
+            await mailbox.room(self.behind_max)
         await self.log.room()

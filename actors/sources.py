@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
 from tinyagent.actors.providers.patch import patched
-from tinyagent.actors.streamer import Heard
+from tinyagent.actors.streamer import Hear
 from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
 from tinyagent.events import Settings, View, digest
 from tinyagent.events.messages import Custom, Message
@@ -134,10 +134,11 @@ class _Attempt:
         assert self._exchange is not None
         return await self._exchange.read()
 
-    async def __aiter__(self) -> AsyncIterator[Heard]:
+    async def play(self, hear: Hear) -> None:
+        """Send the request; give *hear* the answer as it arrives."""
         await self.start()
-        while pieces := await self.read():
-            yield Heard(pieces)
+        assert self._exchange is not None
+        await self._exchange.play(hear)
 
     def finish(self) -> tuple[Answer, None]:
         if self._exchange is None:

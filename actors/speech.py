@@ -25,6 +25,8 @@ class Speech:
     def take(self, pieces: Sequence[Timed]) -> list[k.Piece]:
         """Return *pieces* as they go on record; runs of one block and operation are joined."""
         self.begun = self.begun or bool(pieces)
+        if len(pieces) == 1 and pieces[0][1] in _AS_IT_IS:
+            return list(pieces)
         runs: list[tuple[int, str, list[Any], list[int]]] = []
         for block, op, data, gap_us in pieces:
             if op == "call":
@@ -90,6 +92,7 @@ class Speech:
 
 
 _JOINED = frozenset({"text", "think", "refuse", "args"})
+_AS_IT_IS = frozenset({"text", "think", "refuse", "sign", "keep"})
 _TELLING = frozenset({"stop_sequence", "pause_turn"})
 
 

@@ -8,7 +8,7 @@ when, what an answer that was cancelled, cut off or refused leaves behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tinyagent.actors import transports
@@ -39,11 +39,28 @@ class Heard(NamedTuple):
     void: bool = False
 
 
+class Hear(Protocol):
+    """Is told what ``Heard`` is; returns what to wait for before it is told more."""
+
+    def __call__(
+        self, pieces: Sequence[Timed], live: object = None, void: bool = False
+    ) -> Awaitable[None] | None:
+        """Put it on record."""
+        ...
+
+
+async def relayed(said: AsyncIterable[Heard], hear: Hear) -> None:
+    """Let *hear* have all that is *said*."""
+    async for heard in said:
+        if (room := hear(*heard)) is not None:
+            await room
+
+
 class Attempt(Protocol):
     """One request under way."""
 
-    def __aiter__(self) -> AsyncIterator[Heard]:
-        """Yield the answer as it arrives.
+    async def play(self, hear: Hear) -> None:
+        """Send it; give *hear* the answer as it arrives, and return at its end.
 
         Raises:
             transports.Failure: there is no answer, or no more of it.
@@ -90,7 +107,7 @@ class Streamer:
     Args:
         conversation: the fold that is evolved ahead of every mailbox.
         key_of: the host's key resolver, if it has one.
-        room: waits while who shows the answer is behind.
+        room: returns what to wait for behind a record, if who shows the answer is behind.
         reopened: how often an earlier process made each of the calls that it left open.
         recorded: the fold of the log, where that is masked and *conversation* is not; requests
             are digested as it knows them.
@@ -108,7 +125,7 @@ class Streamer:
         *,
         log_id: str,
         key_of: KeyOf | None = None,
-        room: Callable[[], Awaitable[None]] | None = None,
+        room: Callable[[Record], Awaitable[None] | None] | None = None,
         reopened: Mapping[int, int] | None = None,
         recorded: Conversation | None = None,
         keeps_interrupted: bool = False,
@@ -119,7 +136,9 @@ class Streamer:
         self._recorded = recorded or conversation
         self._clock = clock
         self._log_id = log_id
-        self._room = room
+        self._room = room or (lambda record: None)
+        self._say: Say | None = None
+        self._speech = Speech(conversation)
         self._reopened = reopened or {}
         self._keeps_interrupted = keeps_interrupted
         self._cancelled = False
@@ -146,7 +165,8 @@ class Streamer:
             self._task.cancel()
 
     def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield deltas, retries and the end of one model call."""
+        """Yield retries and the end of one model call; its deltas are said as they arrive."""
+        self._say = say
         is_new = record.seq not in self._reopened
         asks = self.key_of is not None and is_new and not self._cancelled
         if asks:
@@ -242,62 +262,59 @@ class Streamer:
         task.uncancel()
         return k.Failure("cancelled", self._why)
 
+    def _hear(
+        self, pieces: Sequence[Timed], live: object = None, void: bool = False
+    ) -> Awaitable[None] | None:
+        assert self._say is not None
+        if void:
+            self._speech = Speech(self._conversation)
+            self._say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
+        return self._room(self._say(k.ModelDelta(self._speech.take(pieces)), live))
+
     async def _attempts(
         self, record: Record, asked: View, key: str | None, request: str, left: int
     ) -> AsyncIterator[Event | Live]:
-        speech = Speech(self._conversation)
         told: transports.Failure | None = None
         options = asked.settings.options
         for number in range(1, self.source.attempts_max + 1):
             attempt = self.source.attempt(asked, key)
             self._sent += 1
+            self._speech = Speech(self._conversation)
             try:
-                async for heard in attempt:
-                    if heard.void:
-                        speech = Speech(self._conversation)
-                        yield k.ModelRetrying(self._sent, k.Failure("host", REPLACED))
-                    pieces = speech.take(heard.pieces)
-                    yield Live(k.ModelDelta(pieces), heard.live)
-                    if self._room is not None:
-                        await self._room()
+                await attempt.play(self._hear)
                 answer, live = attempt.finish()
                 said = failed_in_band(answer)
                 delay_s = None
                 if said is not None:
-                    delay_s = self._delay_s(said, number, record.seq, speech, options)
-                if (
-                    said is not None
-                    and delay_s is None
-                    and self._goes_on(said, speech, left, asked)
-                ):
+                    delay_s = self._delay_s(said, number, record.seq, options)
+                if said is not None and delay_s is None and self._goes_on(said, left, asked):
                     self._given_up = said
                     return
                 if said is None or delay_s is None:
                     self._has_ended = True
-                    yield Live(speech.end(answer, request), live)
+                    yield Live(self._speech.end(answer, request), live)
                     return
                 told = said
                 yield k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3))
             except transports.Failure as failure:
                 if failure.status is not None or told is None:
                     told = failure
-                delay_s = self._delay_s(failure, number, record.seq, speech, options)
-                if delay_s is None and self._goes_on(told, speech, left, asked):
+                delay_s = self._delay_s(failure, number, record.seq, options)
+                if delay_s is None and self._goes_on(told, left, asked):
                     self._given_up = told
                     return
                 if delay_s is None:
                     self._has_ended = True
-                    yield Live(speech.fail(told, request), getattr(failure, "live", None))
+                    yield Live(self._speech.fail(told, request), getattr(failure, "live", None))
                     return
                 yield k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
             finally:
                 await attempt.aclose()
-            speech = Speech(self._conversation)
             await self._clock.sleep(delay_s)
 
-    def _goes_on(self, failure: transports.Failure, speech: Speech, left: int, asked: View) -> bool:
+    def _goes_on(self, failure: transports.Failure, left: int, asked: View) -> bool:
         """Say whether another model is asked: there is one, and it may do better."""
-        is_void = not speech.begun or bool(asked.settings.options.get("retry_after_delta"))
+        is_void = not self._speech.begun or bool(asked.settings.options.get("retry_after_delta"))
         return bool(left) and is_void and not self._cancelled and failure.kind in _ELSEWHERE
 
     def _delay_s(
@@ -305,7 +322,6 @@ class Streamer:
         failure: transports.Failure,
         number: int,
         seq: int,
-        speech: Speech,
         options: Mapping[str, Any],
     ) -> float | None:
         """Return how long to wait before the next attempt, None if there is none.
@@ -314,7 +330,7 @@ class Streamer:
         (``retry_after_delta``). The share is derived from the place in the log, so that a session
         recorded twice is the same twice.
         """
-        if self._cancelled or (speech.begun and not options.get("retry_after_delta")):
+        if self._cancelled or (self._speech.begun and not options.get("retry_after_delta")):
             return None
         share = int(digest(f"{self._log_id}:{seq}:{number}".encode()), 16) / 16**16
         longest_s = float(options.get("retry_delay_s_max", RETRY_AFTER_S_MAX))

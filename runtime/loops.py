@@ -27,8 +27,12 @@ class Live(NamedTuple):
     live: object
 
 
-Say = Callable[[Event], None]
-"""Appends an event at once, out of turn; its cause is the request being answered."""
+class Say(Protocol):
+    """Appends an event at once, out of turn; its cause is the request being answered."""
+
+    def __call__(self, event: Event, live: object = None) -> Record:
+        """Return its record, which nobody has waited for."""
+        ...
 
 
 class Machine(Generic[S]):
@@ -192,9 +196,10 @@ async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
 
     HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
 
-    def say(event: Event) -> None:
+    def say(event: Event, live: object = None) -> Record:
         nonlocal last
-        last = journal.append(event, cause=record.seq, actor=worker.name)
+        last = journal.append(event, cause=record.seq, actor=worker.name, live=live)
+        return last
 
     answer = worker.answer(record, say)
     # What was said already waits for the disk together with the request.

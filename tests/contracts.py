@@ -5,7 +5,6 @@ Failures are in ``contract_failures.py``.
 
 from __future__ import annotations
 
-import itertools
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -134,21 +133,7 @@ class AnswerContract:
             took_s = time.monotonic() - started_s
         assert batches[0] == 1
         assert sum(batches) == 120
-        assert len(batches) <= took_s / 0.020 + 2
-
-    async def test_the_window_grows_while_an_answer_runs(self, transport: Transport) -> None:
-        script = paced(chat(text="x" * 150, chunk_chars=1), 0.01)
-        times_s: list[float] = []
-        async with (
-            ProviderServer([script]) as server,
-            aclosing(transport.open(asked(server.chat_url))) as exchange,
-        ):
-            await exchange.start()
-            while await exchange.read():
-                times_s.append(time.monotonic())
-        gaps_s = [late - early for early, late in itertools.pairwise(times_s)]
-        assert min(gaps_s[:-1]) > 0.015
-        assert gaps_s[-2] > 0.08
+        assert len(batches) <= took_s / 0.010 + 2
 
     async def test_a_user_in_the_url_becomes_basic_authorization(
         self, transport: Transport

@@ -6,6 +6,7 @@ the only decoders). It knows nothing of conversations, retries or logs.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -16,6 +17,9 @@ Timed = tuple[int, str, Any, int]
 Operations and their data: ``text think refuse args`` a string; ``call`` a dict ``{id, name}``;
 ``sign`` a string; ``keep`` any JSON value that must go back to the same provider unchanged.
 """
+
+Hear = Callable[[list[Timed]], Awaitable[None] | None]
+"""Is given pieces as they arrive; returns what to wait for before it is given more."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +105,14 @@ class Exchange(Protocol):
 
         Raises:
             Failure: the connection broke or was silent for too long.
+        """
+        ...
+
+    async def play(self, hear: Hear) -> None:
+        """Give *hear* all pieces of the answer as they arrive; return at its end.
+
+        Raises:
+            Failure: as ``read``.
         """
         ...
 

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, failures
+from tinyagent.actors.transports import Answer, Failure, Hear, HttpRequest, Timed, failures
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import Decoder
@@ -22,10 +22,8 @@ ERROR_BODY_BYTES_MAX = 65_536
 ERROR_BODY_TIMEOUT_S = 5.0
 """The status is known by then; a body that trickles must not hold up the retry."""
 
-WINDOW_MIN_S, WINDOW_MAX_S = 0.020, 0.100
-WINDOW_SHARE = 0.1
-"""The window is this part of the time since the first pieces, within its limits; as it is in
-``rust/http/src/inbox.rs``."""
+WINDOW_S = 0.010
+"""As long as the beat of ``rust/http/src/inbox.rs``."""
 
 
 class Bytes(Protocol):
@@ -63,8 +61,8 @@ class ByteExchange:
 
     *clock* returns seconds that never go back. The gap of the first piece counts from ``start``,
     so it includes connecting. Pieces that arrive in one read carry the gap on the first, then 0.
-    With a window the first pieces are handed over at once; afterwards they gather for 20 ms, or up
-    to 100 ms once the answer has run for a second, unless it ends.
+    With a window the first pieces are handed over at once; afterwards they gather for 10 ms, unless
+    the answer ends.
     """
 
     def __init__(
@@ -86,8 +84,8 @@ class ByteExchange:
         self._broken: Failure | None = None
         self._is_over = False
         self._has_window = has_window
-        # When pieces were handed over: the first time and the last, by the event loop's clock.
-        self._handed_s: tuple[float, float] | None = None
+        # Until when pieces gather, by the event loop's clock; None before the first.
+        self._due_s: float | None = None
         self._reading: asyncio.Task[bytes] | None = None
 
     async def start(self) -> None:
@@ -114,7 +112,7 @@ class ByteExchange:
             Failure: the connection broke or was silent for too long.
         """
         decoder, pieces = self._open(), list[Timed]()
-        due_s = self._due_s()
+        due_s = self._due_s
         while self._end is None and not self._is_over and not decoder.done:
             data = await self._bytes(due_s if pieces else None)
             if data is None:
@@ -127,17 +125,18 @@ class ByteExchange:
         if not pieces:
             return await self._last()
         if self._has_window:
-            now_s = asyncio.get_running_loop().time()
-            self._handed_s = (self._handed_s or (now_s,))[0], now_s
+            self._due_s = asyncio.get_running_loop().time() + WINDOW_S
         return pieces
 
-    def _due_s(self) -> float | None:
-        """Return until when pieces gather; None if they do not, as the first of an answer."""
-        if self._handed_s is None:
-            return None
-        first_s, last_s = self._handed_s
-        window_s = (last_s - first_s) * WINDOW_SHARE
-        return last_s + min(max(WINDOW_MIN_S, window_s), WINDOW_MAX_S)
+    async def play(self, hear: Hear) -> None:
+        """Give *hear* all pieces of the answer as they arrive; return at its end.
+
+        Raises:
+            Failure: as ``read``.
+        """
+        while pieces := await self.read():
+            if (room := hear(pieces)) is not None:
+                await room
 
     async def _bytes(self, until_s: float | None) -> bytes | None:
         """Return the next bytes; none at the end; None if there are none *until_s*.

@@ -1,9 +1,10 @@
 """The native transport: one runtime and one set of connections per process, decoding included.
 
 Everything between the request and its pieces happens in ``rust/http``, off the event loop and
-without the interpreter. An event loop is woken once per batch, and only while somebody waits: the
-first delta of an answer at once, then what has gathered for 20 ms, or up to 100 ms once the answer
-has run for a second. Works from any number of event loops and threads, and in a child process.
+without the interpreter. An event loop is woken for the first pieces of an answer at once; then on
+a beat of 10 ms, once for all answers of which something came. What they say is given to who hears
+it there and then, without a task in between. Works from any number of event loops and threads, and
+in a child process.
 """
 
 from __future__ import annotations
@@ -11,10 +12,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, exchange, failures
+from tinyagent.actors.transports import (
+    Answer,
+    Failure,
+    Hear,
+    HttpRequest,
+    Timed,
+    exchange,
+    failures,
+)
 from tinyagent.runtime.bells import bell_here
 
 if TYPE_CHECKING:
@@ -86,9 +98,7 @@ class NativeExchange:
         if self._is_closed:
             raise failures.cancelled()
         self._sent = self._transport.send(self._request)
-        head = await self._next(self._sent)
-        assert isinstance(head, tuple), "the head comes before the pieces"
-        self._status, headers, error_body = head
+        self._status, headers, error_body = await self._listen(self._sent, _taken)
         if error_body is not None:
             api, secrets = self._request.api, failures.secrets_of(self._request.headers)
             fields = _joined(headers)
@@ -100,16 +110,16 @@ class NativeExchange:
         Raises:
             Failure: the connection broke or was silent for too long.
         """
-        if self._is_closed or self._sent is None:
-            return []
-        try:
-            pieces = await self._next(self._sent)
-        except Failure:
-            if self._is_closed:
-                return []
-            raise
-        assert isinstance(pieces, list), "the head was taken by start"
-        return pieces
+        return await self._unless_closed(_taken) or []
+
+    async def play(self, hear: Hear) -> None:
+        """Give *hear* all pieces of the answer as they arrive; return at its end.
+
+        Raises:
+            Failure: as ``read``.
+        """
+        while (room := await self._unless_closed(hear)) is not None:
+            await room
 
     def finish(self) -> Answer:
         """Return how the answer ended. After the last ``read``, or after it failed."""
@@ -123,22 +133,46 @@ class NativeExchange:
         if self._sent is not None:
             self._sent.close()
 
-    async def _next(self, sent: HttpExchange) -> _Head | list[Timed]:
+    async def _unless_closed(self, hear: Callable[[list[Timed]], Any]) -> Any:
+        if self._is_closed or self._sent is None:
+            return None
+        try:
+            return await self._listen(self._sent, hear)
+        except Failure:
+            if self._is_closed:
+                return None
+            raise
+
+    async def _listen(self, sent: HttpExchange, hear: Callable[[Any], Any]) -> Any:
+        """Give *hear* what comes until it returns something; return that, or None at the end.
+
+        It is called by the bell of the loop, in the context of this task.
+        """
         from tinyagent._alchemy import HttpFault
 
-        loop = asyncio.get_running_loop()
+        heard = asyncio.get_running_loop().create_future()
+
+        def look() -> None:
+            try:
+                while not heard.done() and (news := sent.take()) is not None:
+                    said = hear(news) if news else None
+                    if said is not None or not news:
+                        heard.set_result(said)
+            except HttpFault as fault:
+                heard.set_exception(self._failure(fault))
+            except Exception as error:
+                heard.set_exception(error)
+
+        sent.listen(bell_here(), partial(copy_context().run, look))
         try:
-            while (news := sent.take()) is None:
-                woken = loop.create_future()
-                if not sent.wait(bell_here(), woken):
-                    await woken
-        except HttpFault as fault:
-            raise self._failure(fault) from None
+            look()
+            return await heard
         except asyncio.CancelledError:
             self._is_closed = True
             sent.close()
             raise
-        return news
+        finally:
+            sent.unlisten()
 
     def _failure(self, fault: HttpFault) -> Failure:
         """Return *fault* in the words of every transport."""
@@ -160,7 +194,8 @@ class NativeExchange:
                 return failures.broke_off(self._status, ConnectionError(why))
 
 
-_Head = tuple[int, list[tuple[str, str]], bytes | None]
+def _taken(news: Any) -> Any:
+    return news
 
 
 def _joined(headers: list[tuple[str, str]]) -> dict[str, str]:

@@ -488,11 +488,15 @@ class HttpExchange:
             HttpFault: there is no more; again and again.
         """
 
-    def wait(self, bell: LoopBell, future: object) -> bool:
-        """Whether there is something to take. If not, *future* gets its result once there is.
+    def listen(self, bell: LoopBell, call: Callable[[], object]) -> None:
+        """Let *call* be made by *bell* when there is something to take, instead of who listened.
 
-        Only one waits at a time.
+        It is not made again before ``take`` has found nothing more. What is there already is not
+        told.
         """
+
+    def unlisten(self) -> None:
+        """Make no call any more, but one that was rung for already."""
 
     def finish(self) -> dict[str, Any]:
         """Say how the answer ended, as ``Decoder.finish`` without its pieces."""
@@ -504,7 +508,7 @@ class HttpExchange:
 
 @final
 class LoopBell:
-    """Wakes futures of one event loop, from threads that have not the interpreter.
+    """Wakes futures and makes calls in one event loop, for threads without the interpreter.
 
     Without *event_loop* the loop is to watch ``fileno`` and then to ``take``. With it the loop is
     called, by a thread that waits for the interpreter.
@@ -519,7 +523,11 @@ class LoopBell:
         """
 
     def take(self) -> None:
-        """Wake the futures that were rung for. In their loop."""
+        """Wake the futures and make the calls that were rung for. In their loop.
+
+        Raises:
+            BaseException: a call raised; the others are made with the next ring, which is here.
+        """
 
 # ---- the blocking call (python/tinyagent/_handle.py) ----------------------------------------
 

@@ -19,7 +19,7 @@ from tinyagent._host import HostHooks, awaited
 from tinyagent._mended import Mender, call_at
 from tinyagent._partial import arguments_of, public_usage
 from tinyagent.actors.providers.hosted import Description
-from tinyagent.actors.streamer import Heard
+from tinyagent.actors.streamer import Hear, Heard, relayed
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.actors.transports import Answer, Failure, Timed
 from tinyagent.actors.transports.failures import ABORTED
@@ -135,7 +135,11 @@ class _Attempt:
         self._at_us = source.now_us()
         self._message: AssistantMessage | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Heard]:
+    async def play(self, hear: Hear) -> None:
+        """Call the function; give *hear* what its stream says."""
+        await relayed(self._said_by(), hear)
+
+    async def _said_by(self) -> AsyncIterator[Heard]:
         source = self._source
         try:
             async for heard in self._listen():

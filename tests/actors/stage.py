@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from tinyagent.actors.streamer import Heard, KeyOf, Streamer
+from tinyagent.actors.streamer import Hear, Heard, KeyOf, Streamer, relayed
 from tinyagent.actors.transports import Answer, Failure, Timed
 from tinyagent.events import Conversation, Event, View, canonical, digest, kinds as k
 from tinyagent.runtime.journal import Journal
@@ -58,6 +58,9 @@ class Attempt:
             if batch is SILENT:
                 await asyncio.Event().wait()
             yield batch if isinstance(batch, Heard) else Heard(batch, "live")
+
+    async def play(self, hear: Hear) -> None:
+        await relayed(self, hear)
 
     def finish(self) -> tuple[Answer, object]:
         return self._answer, "whole"

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.actors.streamer import Attempt, Heard, KeyOf, Source
+from tinyagent.actors.streamer import Attempt, Hear, Heard, KeyOf, Source, relayed
 from tinyagent.actors.tools import (
     Find,
     Invocation,
@@ -235,7 +235,11 @@ class _Recalled:
     def __init__(self, told: Told) -> None:
         self._told = told
 
-    async def __aiter__(self) -> AsyncIterator[Heard]:
+    async def play(self, hear: Hear) -> None:
+        """Give *hear* the pieces."""
+        await relayed(self._pieces(), hear)
+
+    async def _pieces(self) -> AsyncIterator[Heard]:
         for pieces in self._told.heard:
             await asyncio.sleep(0)  # as a live answer does: others run meanwhile
             yield Heard(pieces)

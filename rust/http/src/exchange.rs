@@ -11,8 +11,8 @@ use crate::pool::Pool;
 use crate::request::{Fault, Request};
 use crate::runtime::Runtime;
 
-/// Called once, on the runtime's thread: must neither block nor call back.
-pub type Wake = Box<dyn FnOnce() + Send>;
+/// Called on the runtime's thread: must neither block nor call back.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// How an answer begins.
 pub struct Head {
@@ -74,10 +74,12 @@ impl Exchange {
         }
     }
 
-    /// Whether [`Exchange::take`] has something. If not, *wake* is called once it has; it replaces
-    /// the one before.
-    pub fn wait(&self, wake: Wake) -> bool {
-        !self.is_here() || self.shared.wait(wake)
+    /// From now on *wake* is called when [`Exchange::take`] has something, and then not again before
+    /// that has nothing more. What is there already is not told.
+    pub fn listen(&self, wake: Option<Wake>) {
+        if self.is_here() {
+            self.shared.listen(wake);
+        }
     }
 
     /// How the answer ended. After the end: before it, the answer is cut off here.
@@ -95,7 +97,7 @@ impl Exchange {
     }
 
     /// Closes the connection, or the stream on it, if the answer has not ended. What has arrived
-    /// stays; whoever waits is woken.
+    /// stays; whoever listens is woken.
     pub fn close(&self) {
         if self.is_here() && self.shared.end(Err(Fault::Cancelled)) {
             self.task.abort();

@@ -1,6 +1,6 @@
 //! What lies between the runtime's thread and whoever reads the answer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tinyagent_decode::{Answer, Decoder, Kind, Piece};
@@ -14,40 +14,51 @@ use crate::request::Fault;
 const PIECES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 8 << 20;
 
-/// Pieces gather for so long after a batch was taken; as many ms at the start of an answer as a
-/// person needs to see it move, more once it runs.
-const WINDOW_MIN: Duration = Duration::from_millis(20);
-const WINDOW_MAX: Duration = Duration::from_millis(100);
-/// The window is this part of the time since the first batch: it is at its most after a second.
-const WINDOW_SHARE: u32 = 10;
+/// What comes behind the first pieces is handed out at the next beat, that of all answers together:
+/// so readers are woken once for all that came, and soon enough that a person sees a text move.
+const BEAT: Duration = Duration::from_millis(10);
+
+/// The next beat after *now*, the same for the whole process.
+fn next_beat(now: Instant) -> Instant {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let beat = BEAT.as_micros();
+    let since = now.duration_since(*FIRST.get_or_init(|| now)).as_micros();
+    let left = u64::try_from(beat - since % beat).unwrap_or_default();
+    now + Duration::from_micros(left)
+}
 
 #[derive(Default)]
 struct Inbox {
     head: Option<Head>,
     pieces: Vec<Timed>,
     bytes: usize,
-    /// When the first batch was taken, and the last.
-    taken: Option<(Instant, Instant)>,
+    /// Pieces were due before.
+    has_begun: bool,
+    /// When what has gathered is due.
+    due_at: Option<Instant>,
     is_due: bool,
     /// Set once: how the exchange ended.
     end: Option<Result<(), Fault>>,
     wake: Option<Wake>,
+    /// The reader was woken, and has not found everything taken since.
+    is_told: bool,
 }
 
 impl Inbox {
     fn is_news(&self) -> bool {
-        self.head.is_some() || self.is_due || self.end.is_some()
+        self.is_due || self.end.is_some()
     }
 
-    fn due_at(&self) -> Option<Instant> {
-        if self.pieces.is_empty() || self.is_due {
-            return None;
+    /// Something gathers: the head of an answer waits for the pieces that may come with it.
+    fn gather(&mut self) {
+        if !self.is_due {
+            self.due_at.get_or_insert_with(|| next_beat(Instant::now()));
         }
-        let Some((first, last)) = self.taken else {
-            return Some(Instant::now());
-        };
-        let window = ((last - first) / WINDOW_SHARE).clamp(WINDOW_MIN, WINDOW_MAX);
-        Some(last + window)
+    }
+
+    fn make_due(&mut self) {
+        (self.is_due, self.due_at) = (true, None);
+        self.has_begun |= !self.pieces.is_empty();
     }
 
     fn is_full(&self) -> bool {
@@ -78,7 +89,10 @@ impl Shared {
     // The runtime's side
 
     pub(crate) fn set_head(&self, head: Head) {
-        self.change(|inbox| inbox.head = Some(head));
+        self.change(|inbox| {
+            inbox.head = Some(head);
+            inbox.gather();
+        });
     }
 
     /// Decodes *bytes*; tells whether nothing more needs to be read. *gap_us* is that of the
@@ -122,19 +136,25 @@ impl Shared {
         self.change(|inbox| {
             inbox.pieces.extend(timed);
             inbox.bytes += bytes;
-            let is_time = inbox.due_at().is_some_and(|due| due <= Instant::now());
-            inbox.is_due |= is_time || inbox.is_full();
+            match inbox.has_begun && !inbox.is_full() {
+                true => inbox.gather(),
+                false => inbox.make_due(),
+            }
         });
     }
 
     /// When what has gathered is due; None if nothing has, or it is due already.
     pub(crate) fn due_at(&self) -> Option<Instant> {
-        lock(&self.inbox).due_at()
+        lock(&self.inbox).due_at
     }
 
     /// Makes what has gathered due.
     pub(crate) fn flush(&self) {
-        self.change(|inbox| inbox.is_due |= !inbox.pieces.is_empty());
+        self.change(|inbox| {
+            if inbox.due_at.is_some() {
+                inbox.make_due();
+            }
+        });
     }
 
     /// Waits while too much is unread.
@@ -157,10 +177,11 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut Inbox)) {
         let mut inbox = lock(&self.inbox);
         change(&mut inbox);
-        if !inbox.is_news() {
+        if !inbox.is_news() || inbox.is_told {
             return;
         }
-        let wake = inbox.wake.take();
+        inbox.is_told = true;
+        let wake = inbox.wake.clone();
         drop(inbox);
         if let Some(wake) = wake {
             wake();
@@ -171,19 +192,20 @@ impl Shared {
 
     pub(crate) fn take(&self) -> News {
         let mut inbox = lock(&self.inbox);
-        if let Some(head) = inbox.head.take() {
-            return News::Head(head);
+        if inbox.is_news() {
+            if let Some(head) = inbox.head.take() {
+                inbox.is_due &= !inbox.pieces.is_empty();
+                return News::Head(head);
+            }
+            if !inbox.pieces.is_empty() {
+                (inbox.is_due, inbox.due_at, inbox.bytes) = (false, None, 0);
+                let pieces = std::mem::take(&mut inbox.pieces);
+                drop(inbox);
+                self.room.notify_one();
+                return News::Pieces(pieces);
+            }
         }
-        if !inbox.pieces.is_empty() && (inbox.is_due || inbox.end.is_some()) {
-            let now = Instant::now();
-            let first = inbox.taken.map_or(now, |(first, _)| first);
-            inbox.taken = Some((first, now));
-            (inbox.is_due, inbox.bytes) = (false, 0);
-            let pieces = std::mem::take(&mut inbox.pieces);
-            drop(inbox);
-            self.room.notify_one();
-            return News::Pieces(pieces);
-        }
+        inbox.is_told = inbox.end.is_some();
         match &inbox.end {
             None => News::None,
             Some(Ok(())) => News::End,
@@ -195,10 +217,7 @@ impl Shared {
         lock(&self.decoder).finish()
     }
 
-    pub(crate) fn wait(&self, wake: Wake) -> bool {
-        let mut inbox = lock(&self.inbox);
-        let is_news = inbox.is_news();
-        inbox.wake = (!is_news).then_some(wake);
-        is_news
+    pub(crate) fn listen(&self, wake: Option<Wake>) {
+        lock(&self.inbox).wake = wake;
     }
 }

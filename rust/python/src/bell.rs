@@ -27,7 +27,15 @@ type Pair = (std::net::TcpStream, std::net::TcpStream);
 #[pyclass(module = "tinyagent._alchemy", frozen)]
 pub struct LoopBell(pub Arc<Bell>);
 
-/// Where futures of one loop wait to be woken there.
+/// Who is woken.
+pub enum Woken {
+    /// Gets its result.
+    Future(Py<PyAny>),
+    /// Is called.
+    Call(Arc<Py<PyAny>>),
+}
+
+/// Where those of one loop wait to be woken there.
 pub struct Bell {
     rung: Mutex<Rung>,
     way: Way,
@@ -35,7 +43,7 @@ pub struct Bell {
 
 #[derive(Default)]
 struct Rung {
-    futures: Vec<Py<PyAny>>,
+    woken: Vec<Woken>,
     /// The loop knows already that it is to look.
     is_told: bool,
 }
@@ -52,10 +60,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bell {
-    /// Wakes who awaits *future*. From any thread; never waits.
-    pub fn ring(self: &Arc<Self>, future: Py<PyAny>) {
+    /// Wakes *woken* in the loop. From any thread; never waits.
+    pub fn ring(self: &Arc<Self>, woken: Woken) {
         let mut rung = lock(&self.rung);
-        rung.futures.push(future);
+        rung.woken.push(woken);
         if std::mem::replace(&mut rung.is_told, true) {
             return;
         }
@@ -94,18 +102,29 @@ impl LoopBell {
             let _ = (&*ear).read(&mut [0; 8]);
         }
         // Only now: who rings from here on tells again.
-        let rung = std::mem::take(&mut *lock(&self.0.rung));
-        for future in rung.futures {
-            // Done if it was cancelled.
-            if !future
-                .call_method0(py, intern!(py, "done"))?
-                .is_truthy(py)?
-            {
-                future.call_method1(py, intern!(py, "set_result"), (py.None(),))?;
+        let mut rung = std::mem::take(&mut *lock(&self.0.rung)).woken.into_iter();
+        while let Some(woken) = rung.next() {
+            if let Err(error) = wake(py, &woken) {
+                rung.for_each(|other| self.0.ring(other));
+                return Err(error);
             }
         }
         Ok(())
     }
+}
+
+fn wake(py: Python<'_>, woken: &Woken) -> PyResult<()> {
+    match woken {
+        Woken::Call(call) => drop(call.call0(py)?),
+        Woken::Future(future) => {
+            // Done if it was cancelled.
+            let done = future.call_method0(py, intern!(py, "done"))?;
+            if !done.is_truthy(py)? {
+                future.call_method1(py, intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! Requests over HTTP: translates `tinyagent-http`, decides nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -10,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_decode::Api;
 use tinyagent_http::{Exchange, Limits, News, Request, Runtime, Settings, Timed};
 
-use crate::bell::LoopBell;
+use crate::bell::{LoopBell, Woken};
 use crate::decode;
 
 create_exception!(tinyagent._alchemy, HttpFault, PyException);
@@ -109,9 +110,14 @@ impl HttpExchange {
         })
     }
 
-    fn wait(&self, bell: &LoopBell, future: Py<PyAny>) -> bool {
-        let bell = bell.0.clone();
-        self.inner.wait(Box::new(move || bell.ring(future)))
+    fn listen(&self, bell: &LoopBell, call: Py<PyAny>) {
+        let (bell, call) = (bell.0.clone(), Arc::new(call));
+        let wake = move || bell.ring(Woken::Call(call.clone()));
+        self.inner.listen(Some(Arc::new(wake)));
+    }
+
+    fn unlisten(&self) {
+        self.inner.listen(None);
     }
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -22,7 +22,7 @@ use super::chain::{
 };
 use super::lines::fresh_id;
 use super::{id, raise};
-use crate::bell::{Bell, LoopBell};
+use crate::bell::{Bell, LoopBell, Woken};
 
 /// The logs that are open, for the end of the interpreter.
 static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
@@ -310,7 +310,7 @@ fn waking(queue: &Queue) -> Waiting {
     queue.set_notify(Some(Box::new(move || {
         let all = woken.lock().map(|mut all| std::mem::take(&mut *all));
         for (bell, future) in all.unwrap_or_default() {
-            bell.ring(future);
+            bell.ring(Woken::Future(future));
         }
     })));
     waiting
