@@ -39,7 +39,9 @@ class Running(Generic[T]):
 
     __slots__ = ("_all", "_code", "_over", "task")
 
-    def __init__(self, code: Awaitable[T], name: str | None, others: dict[Running[Any], None]) -> None:
+    def __init__(
+        self, code: Awaitable[T], name: str | None, others: dict[Running[Any], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._all = others
         self._code = code
