@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
@@ -245,14 +245,22 @@ def current_ctx() -> Ctx[Any]:
         ) from None
 
 
-@contextmanager
-def given(ctx: Ctx[Any]) -> Generator[None]:
+def given(ctx: Ctx[Any]) -> AbstractContextManager[None]:
     """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
-    token = _current.set(ctx)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return _Given(ctx)
+
+
+class _Given:
+    __slots__ = ("_ctx", "_token")
+
+    def __init__(self, ctx: Ctx[Any]) -> None:
+        self._ctx = ctx
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._ctx)
+
+    def __exit__(self, *raised: object) -> None:
+        _current.reset(self._token)
 
 
 def _digest(*parts: str) -> bytes:

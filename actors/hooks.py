@@ -6,7 +6,7 @@ After a crash a hook may be asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tinyagent.actors.context import Contexts, given
 from tinyagent.actors.flag import Flag
@@ -14,7 +14,7 @@ from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import AFTER, BATCH, KEY, MESSAGE
 from tinyagent.actors.tools import GRACE_S
 from tinyagent.events import Event, Failure, Record, kinds as k
-from tinyagent.runtime.loops import Live, Say
+from tinyagent.runtime.loops import Live, Voice
 
 INTERRUPTED = (
     "the process stopped while the host's execute_tool_calls ran; "
@@ -59,14 +59,16 @@ class Hooks:
         if is_cut(record.event):
             self._cancelled.set()
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield what the hook answered, or that it failed."""
+    async def answer(self, record: Record, voice: Voice) -> None:
+        """Tell what the hook answered, or that it failed."""
         event = record.event
         assert isinstance(event, k.HostAsked)
         is_repeated = record.seq in self._reopened
         if is_repeated and event.hook == BATCH:
             # The tools that it ran are not on record: to ask again could run them again.
-            yield k.HostFailed(event.hook, Failure("interrupted", INTERRUPTED), event.call_id)
+            await voice.tell(
+                k.HostFailed(event.hook, Failure("interrupted", INTERRUPTED), event.call_id)
+            )
             return
         with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
             running = self._cancelled.begin(self._hooks[event.hook](event, record.seq))
@@ -82,7 +84,7 @@ class Hooks:
             task.cancel()
         if not task.done():  # it swallowed its cancellation, and is left behind
             task.add_done_callback(_ignored)
-            yield k.HostFailed(event.hook, cancelled(event.hook), event.call_id)
+            await voice.tell(k.HostFailed(event.hook, cancelled(event.hook), event.call_id))
             return
         try:
             answers = task.result()
@@ -90,13 +92,13 @@ class Hooks:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            yield k.HostFailed(event.hook, cancelled(event.hook), event.call_id)
+            await voice.tell(k.HostFailed(event.hook, cancelled(event.hook), event.call_id))
         except Exception as error:
             failure = Failure("host", str(error) or type(error).__name__)
-            yield k.HostFailed(event.hook, failure, event.call_id)
+            await voice.tell(k.HostFailed(event.hook, failure, event.call_id))
         else:
             for item in answers:
-                yield item
+                await voice.tell(item)
 
 
 def cancelled(hook: str) -> Failure:

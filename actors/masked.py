@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from tinyagent.actors.state import State
 from tinyagent.actors.tools import Tools
 from tinyagent.events import Conversation, Event, Failure, Record, Redactor, kinds as k
 from tinyagent.events.settings import Settings, changed
-from tinyagent.runtime.loops import Live, Machine, Say
+from tinyagent.runtime.loops import Machine, Voice
 
 RULE, SCOPE = "redact", "redact_scope"
 """Names under which a session says, among its versions, how its log is masked."""
@@ -77,22 +77,22 @@ class UnknowingTools(Tools):
         super().__init__(*cast, reopened=reopened, **how)
         self._unknown, self._begun = reopened.unknown, dict(reopened.started)
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield as ``Tools`` does; such a call is not run, whatever it would do, with masks."""
+    async def answer(self, record: Record, voice: Voice) -> None:
+        """Tell as ``Tools`` does; such a call is not run, whatever it would do, with masks."""
         event = record.event
         if not isinstance(event, k.ToolRequested) or event.call_id not in self._unknown:
-            async for item in super().answer(record, say):
-                yield item
+            await super().answer(record, voice)
             return
         began = self._begun.get(event.call_id)
         is_again = began is not None and began.attempt < event.attempt  # a person asked for it
         if self._children is not None:
             await self._children.leave(event.call_id, is_in_doubt=not is_again)
         if is_again:
-            yield k.ToolFailed(event.call_id, Failure("invalid", UNKNOWN))
+            await voice.tell(k.ToolFailed(event.call_id, Failure("invalid", UNKNOWN)))
             return
         self._begun[event.call_id] = Begun("write", event.attempt)
-        yield k.ToolInDoubt(event.call_id, "stopped", event.attempt, f"{UNKNOWN} {UNSURE}")
+        doubt = f"{UNKNOWN} {UNSURE}"
+        await voice.tell(k.ToolInDoubt(event.call_id, "stopped", event.attempt, doubt))
 
 
 def shadow_of(redactor: Redactor | None) -> Shadow | None:

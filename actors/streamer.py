@@ -8,7 +8,7 @@ when, what an answer that was cancelled, cut off or refused leaves behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tinyagent.actors import transports
@@ -19,7 +19,7 @@ from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
 from tinyagent.events.closing import limit_text
 from tinyagent.runtime.clock import Clock
-from tinyagent.runtime.loops import Live, Say
+from tinyagent.runtime.loops import Live, Voice
 
 INTERRUPTED = "the process stopped while the answer arrived"
 KEY = "get_api_key"
@@ -137,7 +137,7 @@ class Streamer:
         self._clock = clock
         self._log_id = log_id
         self._room = room or (lambda record: None)
-        self._say: Say | None = None
+        self._voice: Voice | None = None
         self._speech = Speech(conversation)
         self._reopened = reopened or {}
         self._keeps_interrupted = keeps_interrupted
@@ -164,71 +164,69 @@ class Streamer:
         if self._task is not None:
             self._task.cancel()
 
-    def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield retries and the end of one model call; its deltas are said as they arrive."""
-        self._say = say
+    def answer(self, record: Record, voice: Voice) -> Coroutine[Any, Any, None]:
+        """Tell retries and the end of one model call; its deltas are said as they arrive."""
+        self._voice = voice
         is_new = record.seq not in self._reopened
         asks = self.key_of is not None and is_new and not self._cancelled
         if asks:
-            say(k.HostAsked(KEY))
+            voice.say(k.HostAsked(KEY))
         return self._call(record, self._conversation.asked, self._recorded.asked, has_asked=asks)
 
-    async def _call(
-        self, record: Record, asked: View, recorded: View, *, has_asked: bool
-    ) -> AsyncIterator[Event | Live]:
+    async def _call(self, record: Record, asked: View, recorded: View, *, has_asked: bool) -> None:
         request = self.source.digest(recorded)
         if self._cancelled and not has_asked:
-            yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
+            await self._tell(k.ModelFailed(k.Failure("cancelled", self._why), request=request))
             return
         others: list[dict[str, Any]] = asked.settings.options.get("fallback") or []
         self._has_ended, self._sent = False, self._reopened.get(record.seq, 0)
         if self._sent:
             interrupted = k.Failure("interrupted", INTERRUPTED)
             if self._keeps_interrupted:
-                yield k.ModelFailed(interrupted, request=request)
+                await self._tell(k.ModelFailed(interrupted, request=request))
                 return
             first = asked.settings.model if others else None
-            yield k.ModelRetrying(self._sent + 1, interrupted, 0.0, first)
+            await self._tell(k.ModelRetrying(self._sent + 1, interrupted, 0.0, first))
         for left, model in zip(range(len(others), -1, -1), [None, *others], strict=True):
             if model is not None and self._given_up is not None:
                 asked = asked.to(model)
                 again = self._sent + 1, logged(self._given_up), 0.0
-                yield k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
+                await self._tell(
+                    k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
+                )
             key: str | None = None
             if self.key_of is not None:
                 if not has_asked:
                     # While this is being written nothing is cut off: the task would end unheard.
-                    yield k.HostAsked(KEY)
+                    await self._tell(k.HostAsked(KEY))
                 has_asked = False
                 provider = asked.settings.model.get("provider", "")
                 answered, key = await self._key(self.key_of, provider)
-                yield answered
+                await self._tell(answered)
                 if isinstance(answered, k.HostFailed):
-                    yield k.ModelFailed(answered.failure, request=request)
+                    await self._tell(k.ModelFailed(answered.failure, request=request))
                     return
             self._given_up = None
-            async for item in self._asking(record, asked, key, request, left):
-                yield item
+            await self._asking(record, asked, key, request, left)
             if self._given_up is None:
                 return
 
     async def _asking(
         self, record: Record, asked: View, key: str | None, request: str, left: int
-    ) -> AsyncIterator[Event | Live]:
+    ) -> None:
         """Ask one model. *left*: how many others may be asked if it does not answer."""
         if self._cancelled:
-            yield k.ModelFailed(k.Failure("cancelled", self._why), request=request)
+            await self._tell(k.ModelFailed(k.Failure("cancelled", self._why), request=request))
             return
         self._task = asyncio.current_task()
         try:
-            async for item in self._attempts(record, asked, key, request, left):
-                yield item
+            await self._attempts(record, asked, key, request, left)
         except asyncio.CancelledError:
             failure = self._cut()
             if failure is None:
                 raise
             if not self._has_ended:
-                yield k.ModelFailed(failure, request=request)
+                await self._tell(k.ModelFailed(failure, request=request))
         finally:
             self._task = None
 
@@ -262,18 +260,23 @@ class Streamer:
         task.uncancel()
         return k.Failure("cancelled", self._why)
 
+    async def _tell(self, item: Event | Live) -> None:
+        assert self._voice is not None
+        await self._voice.tell(item)
+
     def _hear(
         self, pieces: Sequence[Timed], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
-        assert self._say is not None
+        voice = self._voice
+        assert voice is not None
         if void:
             self._speech = Speech(self._conversation)
-            self._say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
-        return self._room(self._say(k.ModelDelta(self._speech.take(pieces)), live))
+            voice.say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
+        return self._room(voice.say(k.ModelDelta(self._speech.take(pieces)), live))
 
     async def _attempts(
         self, record: Record, asked: View, key: str | None, request: str, left: int
-    ) -> AsyncIterator[Event | Live]:
+    ) -> None:
         told: transports.Failure | None = None
         options = asked.settings.options
         for number in range(1, self.source.attempts_max + 1):
@@ -292,10 +295,10 @@ class Streamer:
                     return
                 if said is None or delay_s is None:
                     self._has_ended = True
-                    yield Live(self._speech.end(answer, request), live)
+                    await self._tell(Live(self._speech.end(answer, request), live))
                     return
                 told = said
-                yield k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3))
+                await self._tell(k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3)))
             except transports.Failure as failure:
                 if failure.status is not None or told is None:
                     told = failure
@@ -305,9 +308,13 @@ class Streamer:
                     return
                 if delay_s is None:
                     self._has_ended = True
-                    yield Live(self._speech.fail(told, request), getattr(failure, "live", None))
+                    await self._tell(
+                        Live(self._speech.fail(told, request), getattr(failure, "live", None))
+                    )
                     return
-                yield k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
+                await self._tell(
+                    k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
+                )
             finally:
                 await attempt.aclose()
             await self._clock.sleep(delay_s)

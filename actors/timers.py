@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from typing import Any
 
 from tinyagent.actors.flag import Flag
 from tinyagent.actors.limits import SECONDS
 from tinyagent.events import Event, Record, kinds as k
 from tinyagent.runtime.clock import Clock
-from tinyagent.runtime.loops import Live, Say
+from tinyagent.runtime.loops import Voice
 
 
 class Timers:
@@ -46,8 +46,8 @@ class Timers:
             case _:
                 pass
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield that the time is over; nothing if the run is, before that."""
+    async def answer(self, record: Record, voice: Voice) -> None:
+        """Tell that the time is over; nothing if the run is, before that."""
         event = record.event
         assert isinstance(event, k.TimerSet)
         is_shared = record.seq <= self._shared
@@ -61,7 +61,7 @@ class Timers:
                 sleeping.task.cancel()
         if not self._is_over.is_set():
             seen_s = (self._clock.now_us() - began_us) / 1_000_000
-            yield k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3))
+            await voice.tell(k.TimerFired(record.seq, round(max(seen_s, event.after_s), 3)))
 
 
 class _Until:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ from tinyagent.actors.reopening import Begun, Reopened
 from tinyagent.actors.waiting import Patience, Slots, ended_or
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.errors import LiveEffectError
-from tinyagent.runtime.loops import Live, Say
+from tinyagent.runtime.loops import Live, Voice
 
 if TYPE_CHECKING:
     from tinyagent.actors.children import Children
@@ -172,52 +172,55 @@ class Tools:
         if is_cut(record.event):
             self._cancelled.set()
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield the start, the progress and the end of one call; or what came of it, in doubt."""
+    async def answer(self, record: Record, voice: Voice) -> None:
+        """Tell the start, the progress and the end of one call; or what came of it, in doubt."""
         event = record.event
         if isinstance(event, k.ToolInDoubt):
-            yield await self._reconcile(record, event)
+            await voice.tell(await self._reconcile(record, event))
             return
         assert isinstance(event, k.ToolRequested)
-        async for item in self._call(record, event, say):
-            if self._children is not None and not isinstance(item, k.ToolStarted):
-                is_in_doubt = isinstance(item, k.ToolInDoubt)
-                await self._children.leave(event.call_id, is_in_doubt=is_in_doubt)
-            yield item
-
-    async def _call(
-        self, record: Record, event: k.ToolRequested, say: Say
-    ) -> AsyncIterator[Event | Live]:
-        began = self._started.get(event.call_id)
+        call_id = event.call_id
+        began = self._started.get(call_id)
         if began is not None and began.attempt < event.attempt:
             began = None
         arguments: dict[str, Any] = {}
         try:
             tool = self._find(event.name)
             if began is None or "write" not in (began.effect, tool.effect):
-                arguments = self._arguments(event.call_id, event.arguments, tool)
+                arguments = self._arguments(call_id, event.arguments, tool)
         except Refused as refused:
             if began is not None and began.effect not in ("pure", "read"):
-                yield _doubt(event.call_id, "stopped", began.attempt)
+                await self._end(voice, call_id, _doubt(call_id, "stopped", began.attempt))
             else:
-                yield k.ToolFailed(event.call_id, Failure("invalid", str(refused)))
+                failure = Failure("invalid", str(refused))
+                await self._end(voice, call_id, k.ToolFailed(call_id, failure))
             return
         if began is not None:
             if "write" in (began.effect, tool.effect):
-                yield _doubt(
-                    event.call_id, "stopped", began.attempt, asks=tool.reconcile is not None
-                )
+                asks = tool.reconcile is not None
+                doubt = _doubt(call_id, "stopped", began.attempt, asks=asks)
+                await self._end(voice, call_id, doubt)
                 return
             event = msgspec.structs.replace(event, attempt=began.attempt + 1)
-        async with self._slots.taken(alone=tool.alone):
-            if self._cancelled.is_set():
-                yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
-                return
-            yield k.ToolStarted(event.call_id, tool.effect, event.attempt)
+        taken = await self._slots.take(alone=tool.alone)
+        try:
+            if not self._cancelled.is_set():
+                await voice.tell(k.ToolStarted(call_id, tool.effect, event.attempt))
             if self._cancelled.is_set():  # the barrier took its time, the tool has not begun
-                yield k.ToolFailed(event.call_id, Failure("cancelled", _not_run(began)))
-                return
-            yield await self._run(record, event, tool, arguments, say)
+                failure = Failure("cancelled", _not_run(began))
+                await self._end(voice, call_id, k.ToolFailed(call_id, failure))
+            else:
+                came = await self._run(record, event, tool, arguments, voice)
+                await self._end(voice, call_id, came)
+        finally:
+            self._slots.give(taken)
+
+    async def _end(self, voice: Voice, call_id: str, item: Event | Live) -> None:
+        if self._children is not None:
+            event = item.event if isinstance(item, Live) else item
+            is_in_doubt = isinstance(event, k.ToolInDoubt)
+            await self._children.leave(call_id, is_in_doubt=is_in_doubt)
+        await voice.tell(item)
 
     def _arguments(
         self, call_id: str, changed: dict[str, Any] | None, tool: Runnable
@@ -283,7 +286,7 @@ class Tools:
         event: k.ToolRequested,
         tool: Runnable,
         arguments: dict[str, Any],
-        say: Say,
+        voice: Voice,
     ) -> Event | Live:
         is_over = False
         now_s = asyncio.get_running_loop().time
@@ -293,7 +296,7 @@ class Tools:
             nonlocal heard_s
             heard_s = now_s()
             if not is_over:
-                say(k.ToolProgressed(event.call_id, content, details))
+                voice.say(k.ToolProgressed(event.call_id, content, details))
 
         invocation = self._invocation(
             record, event.call_id, event.name, arguments, event.attempt, progress

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -58,9 +57,8 @@ class Slots:
         self._free = slots_max
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def taken(self, *, alone: bool) -> AsyncGenerator[None]:
-        """Wait for a slot, or for all of them, and hold it."""
+    async def take(self, *, alone: bool) -> int:
+        """Wait for a slot, or for all of them; return how many there are to ``give`` back."""
         count = self._max if alone else 1
         if self._waiting or self._free < count:
             waiter = asyncio.get_running_loop().create_future()
@@ -72,11 +70,12 @@ class Slots:
                 raise
         else:
             self._free -= count
-        try:
-            yield
-        finally:
-            self._free += count
-            self._hand_out()
+        return count
+
+    def give(self, count: int) -> None:
+        """Give *count* slots back."""
+        self._free += count
+        self._hand_out()
 
     def _forget(self, count: int, waiter: asyncio.Future[None]) -> None:
         if waiter.done() and not waiter.cancelled():

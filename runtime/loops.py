@@ -8,9 +8,9 @@ an event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tinyagent.events import Event, Record
 from tinyagent.runtime.diagnostics import HANDLED, Handled
@@ -27,12 +27,33 @@ class Live(NamedTuple):
     live: object
 
 
-class Say(Protocol):
-    """Appends an event at once, out of turn; its cause is the request being answered."""
+class Voice:
+    """Says what comes of one request, for the worker that answers it."""
 
-    def __call__(self, event: Event, live: object = None) -> Record:
-        """Return its record, which nobody has waited for."""
-        ...
+    __slots__ = ("_journal", "_name", "_seq", "last")
+
+    def __init__(self, journal: Journal, name: str, request: Record) -> None:
+        self._journal = journal
+        self._name = name
+        self._seq = request.seq
+        self.last = request
+
+    def say(self, event: Event, live: object = None) -> Record:
+        """Append *event* at once, out of turn; return its record, which nobody has waited for."""
+        record = self._journal.append(event, cause=self._seq, actor=self._name, live=live)
+        self.last = record
+        return record
+
+    async def tell(self, item: Event | Live) -> None:
+        """Append *item* and return when its record is as safe as its kind demands.
+
+        Those who decide have taken their step by then.
+        """
+        event, live = item if isinstance(item, Live) else (item, None)
+        said = self.say(event, live)
+        self._journal.settle()
+        if not self._journal.has_reached(said):
+            await self._journal.reached(said)
 
 
 class Machine(Generic[S]):
@@ -84,12 +105,11 @@ class Worker(Protocol):
         """Take in *record*, which asks nothing: configuration, or a cancel. Never waits."""
         ...
 
-    def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-        """Yield what comes of the request, last of all its end.
+    def answer(self, record: Record, voice: Voice) -> Coroutine[Any, Any, None]:
+        """Tell what comes of the request, last of all its end.
 
         Called as soon as the request is recorded; what it says before it returns is recorded with
-        it. The first item is asked for when both are as safe as their kinds demand, and so is
-        every next one when the record of the one before is.
+        it. What it returns is awaited when both are as safe as their kinds demand.
         """
         ...
 
@@ -192,26 +212,17 @@ async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
 
 
 async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
-    last = record
-
     HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
-
-    def say(event: Event, live: object = None) -> Record:
-        nonlocal last
-        last = journal.append(event, cause=record.seq, actor=worker.name, live=live)
-        return last
-
-    answer = worker.answer(record, say)
-    # What was said already waits for the disk together with the request.
-    for asked in (last, record):
-        if not journal.has_reached(asked):
-            await journal.reached(asked)
-    async for item in answer:
-        event, live = item if isinstance(item, Live) else (item, None)
-        said = journal.append(event, cause=record.seq, actor=worker.name, live=live)
-        journal.settle()
-        if not journal.has_reached(said):
-            await journal.reached(said)
+    voice = Voice(journal, worker.name, record)
+    answer = worker.answer(record, voice)
+    try:
+        # What was said already waits for the disk together with the request.
+        for asked in (voice.last, record):
+            if not journal.has_reached(asked):
+                await journal.reached(asked)
+        await answer
+    finally:
+        answer.close()  # it may never have begun
 
 
 async def _durable(mailbox: Mailbox, journal: Journal) -> Record | None:

@@ -30,12 +30,13 @@ class Crowd:
         await settled()
 
     async def _hold(self, name: str, alone: bool) -> None:
-        async with self.slots.taken(alone=alone):
-            self.inside.append(name)
-            try:
-                await self._gates[name].wait()
-            finally:
-                self.inside.remove(name)
+        taken = await self.slots.take(alone=alone)
+        self.inside.append(name)
+        try:
+            await self._gates[name].wait()
+        finally:
+            self.inside.remove(name)
+            self.slots.give(taken)
 
 
 async def settled() -> None:

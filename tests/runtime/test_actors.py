@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tinyagent.events import Event, Fact, Record, kinds as k
 from tinyagent.runtime.errors import LogClosedError, MailboxFullError
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Say, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Voice, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
@@ -168,14 +167,14 @@ class Echo:
     def fold(self, record: Record) -> None:
         self.folded.append(record.event.kind)
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+    async def answer(self, record: Record, voice: Voice) -> None:
         assert isinstance(record.event, k.ToolRequested)
         call_id = record.event.call_id
-        yield k.ToolStarted(call_id, "write")
+        await voice.tell(k.ToolStarted(call_id, "write"))
         self.went_on = True
-        say(k.ToolProgressed(call_id, "half"))
+        voice.say(k.ToolProgressed(call_id, "half"))
         await self.gates[call_id].wait()
-        yield Live(k.ToolFinished(call_id), "mine")
+        await voice.tell(Live(k.ToolFinished(call_id), "mine"))
 
 
 async def test_a_worker_answers_side_by_side_and_each_answer_names_its_request() -> None:
@@ -232,9 +231,8 @@ async def test_a_worker_goes_on_only_when_the_record_is_as_safe_as_its_kind_dema
 
 async def test_what_a_worker_raises_ends_its_loop() -> None:
     class Broken(Echo):
-        async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+        async def answer(self, record: Record, voice: Voice) -> None:
             raise ValueError("boom")
-            yield k.ToolFinished("a")
 
     writing = journal()
     box = Mailbox("tools", Broken.requests)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
 from tinyagent.events import Event, Record, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Say, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Voice, drive, serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Durability
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -154,10 +155,10 @@ class Worker:
     def fold(self, record: Record) -> None:
         self.notes.append(f"folded {record.seq}")
 
-    async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
+    async def answer(self, record: Record, voice: Voice) -> None:
         self.notes.append(f"asked {record.seq}")
         for event in self._events:
-            yield event
+            await voice.tell(event)
             self.notes.append(f"said {event.kind}")
 
 
@@ -241,8 +242,8 @@ async def test_what_a_worker_says_carries_its_name_and_its_objects() -> None:
     class Critic(Worker):
         name = "critic"
 
-        async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-            yield Live(k.ToolFinished("a"), "mine")
+        async def answer(self, record: Record, voice: Voice) -> None:
+            await voice.tell(Live(k.ToolFinished("a"), "mine"))
 
     writing = journal()
     worker = Critic()
@@ -298,9 +299,9 @@ async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_req
     class Model(Worker):
         requests = frozenset({k.RunEnded.kind})  # a kind that must be durable
 
-        def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-            say(k.ToolStarted("a", "write"))  # so must this one
-            return super().answer(record, say)
+        def answer(self, record: Record, voice: Voice) -> Coroutine[Any, Any, None]:
+            voice.say(k.ToolStarted("a", "write"))  # so must this one
+            return super().answer(record, voice)
 
     log = Waiting("group")
     writing = journal(log)
@@ -323,8 +324,8 @@ async def test_an_answer_sees_nothing_of_the_context_in_which_it_was_asked_for()
     where = ContextVar("where", default="at home")
 
     class Here(Worker):
-        async def answer(self, record: Record, say: Say) -> AsyncIterator[Event | Live]:
-            yield k.ToolFinished("a", where.get())
+        async def answer(self, record: Record, voice: Voice) -> None:
+            await voice.tell(k.ToolFinished("a", where.get()))
 
     writing = journal()
     worker = Here()
