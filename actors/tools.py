@@ -189,17 +189,16 @@ class Tools:
             if began is None or "write" not in (began.effect, tool.effect):
                 arguments = self._arguments(call_id, event.arguments, tool)
         except Refused as refused:
+            ended: Event = k.ToolFailed(call_id, Failure("invalid", str(refused)))
             if began is not None and began.effect not in ("pure", "read"):
-                await self._end(voice, call_id, _doubt(call_id, "stopped", began.attempt))
-            else:
-                failure = Failure("invalid", str(refused))
-                await self._end(voice, call_id, k.ToolFailed(call_id, failure))
+                ended = _doubt(call_id, "stopped", began.attempt)
+            await self._end(voice, call_id, ended)
             return
         if began is not None:
             if "write" in (began.effect, tool.effect):
                 asks = tool.reconcile is not None
-                doubt = _doubt(call_id, "stopped", began.attempt, asks=asks)
-                await self._end(voice, call_id, doubt)
+                ended = _doubt(call_id, "stopped", began.attempt, asks=asks)
+                await self._end(voice, call_id, ended)
                 return
             event = msgspec.structs.replace(event, attempt=began.attempt + 1)
         taken = await self._slots.take(alone=tool.alone)
@@ -217,8 +216,7 @@ class Tools:
 
     async def _end(self, voice: Voice, call_id: str, item: Event | Live) -> None:
         if self._children is not None:
-            event = item.event if isinstance(item, Live) else item
-            is_in_doubt = isinstance(event, k.ToolInDoubt)
+            is_in_doubt = isinstance(item, k.ToolInDoubt)
             await self._children.leave(call_id, is_in_doubt=is_in_doubt)
         await voice.tell(item)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextvars import ContextVar
+from types import CoroutineType
 from typing import Any
 
 import pytest
@@ -299,7 +299,7 @@ async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_req
     class Model(Worker):
         requests = frozenset({k.RunEnded.kind})  # a kind that must be durable
 
-        def answer(self, record: Record, voice: Voice) -> Coroutine[Any, Any, None]:
+        def answer(self, record: Record, voice: Voice) -> CoroutineType[Any, Any, None]:
             voice.say(k.ToolStarted("a", "write"))  # so must this one
             return super().answer(record, voice)
 
