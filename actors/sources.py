@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -51,6 +51,7 @@ class ProviderSource:
         self._provider: Provider | None = None
         self._body: bytes | Failure = b""
         self._retries_max = RETRIES_MAX
+        self._seen: tuple[list[Message] | None, int] = (None, 0)
 
     @property
     def attempts_max(self) -> int:
@@ -71,7 +72,7 @@ class ProviderSource:
             self._body = Failure("invalid", str(error))
             return ""
         messages = asked.read()
-        self._report_roles(messages)
+        self._report_roles(asked)
         try:
             self._body = patched(self._provider.body(asked.settings, messages), asked.edits)
         except ValueError as error:
@@ -97,13 +98,16 @@ class ProviderSource:
             settings, self._body, key=granted.key, headers=granted.headers
         )
 
-    def _report_roles(self, messages: Sequence[Message]) -> None:
-        if self._report is not None:
-            for message in messages:
-                if isinstance(message, Custom):
-                    role = message.message.get("role")
-                    told = f"messages of the role {role!r} are not sent to the model"
-                    self._report("request.role", told)
+    def _report_roles(self, asked: View) -> None:
+        if self._report is None:
+            return
+        seen, self._seen = self._seen, (asked.messages, asked.length)
+        first = seen[1] if seen[0] is asked.messages else 0
+        for message in asked.messages[first : asked.length]:
+            if isinstance(message, Custom):
+                role = message.message.get("role")
+                told = f"messages of the role {role!r} are not sent to the model"
+                self._report("request.role", told)
 
     def _report_headers(self, headers: Mapping[str, str]) -> None:
         if self._report is not None:

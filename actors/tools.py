@@ -206,11 +206,10 @@ class Tools:
             if not self._cancelled.is_set():
                 await voice.tell(k.ToolStarted(call_id, tool.effect, event.attempt))
             if self._cancelled.is_set():  # the barrier took its time, the tool has not begun
-                failure = Failure("cancelled", _not_run(began))
-                await self._end(voice, call_id, k.ToolFailed(call_id, failure))
+                came: Event | Live = k.ToolFailed(call_id, Failure("cancelled", _not_run(began)))
             else:
                 came = await self._run(record, event, tool, arguments, voice)
-                await self._end(voice, call_id, came)
+            await self._end(voice, call_id, came)
         finally:
             self._slots.give(taken)
 

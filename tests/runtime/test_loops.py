@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from types import CoroutineType
 from typing import Any
 
 import pytest
@@ -299,7 +298,7 @@ async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_req
     class Model(Worker):
         requests = frozenset({k.RunEnded.kind})  # a kind that must be durable
 
-        def answer(self, record: Record, voice: Voice) -> CoroutineType[Any, Any, None]:
+        def answer(self, record: Record, voice: Voice) -> Any:
             voice.say(k.ToolStarted("a", "write"))  # so must this one
             return super().answer(record, voice)
 
