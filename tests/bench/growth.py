@@ -24,6 +24,7 @@ from tests.bench.restore import ok
 from tests.traces import MODEL, Scripted, calls, text, tool
 
 from tinyagent import Agent, AgentOptions, AgentState
+from tinyagent.agent_types import MessageUpdateEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.log import open_log_at
@@ -59,10 +60,6 @@ def agent_on(where: Path | None, **options: Any) -> Agent:
 async def turns(folder: Path, url: str) -> Costs:
     """One run, a tool in each turn."""
     return await _turns(folder / "log", 10_000)
-
-
-async def turns_in_memory(folder: Path, url: str) -> Costs:
-    return await _turns(None, 10_000)
 
 
 async def _turns(where: Path | None, count: int) -> Costs:
@@ -104,7 +101,9 @@ async def requests(folder: Path, url: str) -> Costs:
         marks.take()
         return await ok(call_id, args, signal, on_update)
 
-    model = OpenAICompatModel(provider="openai", id="tools-1000", base_url=f"{url}/chat/completions")
+    model = OpenAICompatModel(
+        provider="openai", id="tools-1000", base_url=f"{url}/chat/completions"
+    )
     state = AgentState(model=model, tools=[tool("work", work, effect="read")])
     agent = agent_on(folder / "log", initial_state=state, get_api_key=lambda provider: "x")
     await agent.prompt("Look it up, please.")
@@ -122,7 +121,8 @@ async def deltas(folder: Path, url: str) -> Costs:
         transport=RecordedTransport([body], chunk_sizes=[4000]),
     )
     async for event in agent.stream("Go on."):
-        if event.type == "message_update" and event.assistant_message_event.type == "text_delta":
+        inner = event.assistant_message_event if isinstance(event, MessageUpdateEvent) else None
+        if inner is not None and inner.type == "text_delta":
             marks.take()
     await agent.log.close()
     return marks.costs((10, 100, 1000, 10_000, 100_000))
@@ -130,7 +130,7 @@ async def deltas(folder: Path, url: str) -> Costs:
 
 async def agents(folder: Path, url: str) -> Costs:
     """Agents that stay, each made and asked once after the other; a log on disk for each."""
-    return await _agents(lambda number: folder / str(number), 3000)
+    return await _agents(lambda number: folder / str(number), 1000)
 
 
 async def agents_in_memory(folder: Path, url: str) -> Costs:
@@ -182,7 +182,6 @@ async def at_once(folder: Path, url: str) -> Costs:
 
 GROWING: dict[str, Grow] = {
     "turns": turns,
-    "turns-memory": turns_in_memory,
     "prompts": prompts,
     "requests": requests,
     "deltas": deltas,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.environment import sizes
+from tests.bench.flat import LINES
 from tests.bench.kept import OURS
 
 HERE = Path(__file__).resolve().parent
@@ -128,6 +129,8 @@ def parts(python: str) -> list[Client]:
         Client(name, "", (*floors, name), only=frozenset(scenarios.split()))
         for name, scenarios in _STANDARD.items()
     ]
+    growing = frozenset(line.scenario for line in LINES)
+    found.append(Client(OURS, "", (python, str(HERE / "growth.py"), OURS), only=growing))
     for name, venv, scenario, rounds_max in _RIVALS:
         theirs = _folder() / "venvs" / venv / "bin/python"
         if theirs.exists():

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import verdicts
-from tests.bench.chart import bars
+from tests.bench import flat, verdicts
+from tests.bench.chart import bars, growth
 from tests.bench.kept import OTHERS_MAX, OURS, Cost, Runs, by_round, spread, told
 from tests.bench.peers import Client
 from tests.bench.verdicts import Part
@@ -111,17 +111,26 @@ keep none. How it is done: `tests/bench/`.
 """
 
 
+GROWTH = """\
+CPU, or memory, of one more when there are so many: of the second half of so many, each size in one
+process. What is not quadratic is flat. An open log on disk has a thread and two open files of its
+own, which bounds how many there can be; so most agents here have theirs in memory."""
+
+
 def write(
     folder: Path, runs: Runs, clients: Sequence[Client], machine: str, goals: Sequence[Part]
 ) -> None:
-    """Write ``benchmarks.md`` and ``benchmarks.svg`` into *folder*."""
+    """Write ``benchmarks.md`` and its two pictures into *folder*."""
     about = [f"- {client.name}: {client.about}" for client in clients]
     lines = [
         *(INTRODUCTION, f"{machine}.", noise(runs), "", "## Goals", ""),
         *verdicts.table(runs, goals),
         *("", "## Agents beside peers", "", *about, "", "![CPU beside ours](benchmarks.svg)", ""),
         *tables(runs, clients),
+        *("", "## Growth", "", GROWTH, "", "![What one more costs](growth.svg)", ""),
+        *flat.table(runs, flat.LINES),
     ]
+    folder.joinpath("growth.svg").write_text(growth(flat.panels(runs)))
     folder.joinpath("benchmarks.md").write_text("\n".join(lines) + "\n")
     folder.joinpath("benchmarks.svg").write_text(bars(list(_panels(runs, clients))))
 
