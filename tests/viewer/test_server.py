@@ -15,6 +15,7 @@ import pytest
 from tests.viewer.logs import Written, long_log
 
 from tinyagent.events import kinds as k
+from tinyagent.viewer.acting import Acts
 from tinyagent.viewer.packed import packed
 from tinyagent.viewer.server import Server
 
@@ -25,9 +26,9 @@ LINES = (REPLAYS / "one-tool.jsonl").read_bytes().splitlines(keepends=True)
 class Served:
     """A server of *folder*, and a client that says what it is told to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, acts: Acts | None = None) -> None:
         self.folder = folder
-        self.server = Server(folder, 0)
+        self.server = Server(folder, 0, acts)
         self._thread = Thread(target=self.server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -38,12 +39,18 @@ class Served:
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
         """Return status, body and headers. Host and token are right if they are not given."""
+        return self.send(method, path, None, headers)
+
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes, Any]:
+        """Return the same of a request with a body."""
         port = self.server.port
         given = {"Host": f"127.0.0.1:{port}", "Authorization": f"Bearer {self.server.token}"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
-            connection.request(method, path, headers=given)
+            connection.request(method, path, body, headers=given)
             answer = connection.getresponse()
             return answer.status, answer.read(), answer.headers
         finally:

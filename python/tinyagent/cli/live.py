@@ -44,11 +44,8 @@ def announce(what: str, settings: Settings, *, yes: bool) -> None:
     Raises:
         RefusedError: it is not.
     """
-    if os.environ.get("TINYAGENT_LIVE") == "0":
-        raise RefusedError(f"{what} runs live, and TINYAGENT_LIVE=0 forbids that")
-    tools = ", ".join(f"{tool.name} {tool.effect}" for tool in settings.tools) or "no tools"
-    model = settings.model.get("id") or "an unknown model"
-    print(safe(f"{what}, live: {model}; {tools}"), file=sys.stderr)
+    check(what)
+    print(safe(announced(what, settings)), file=sys.stderr)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -56,6 +53,22 @@ def announce(what: str, settings: Settings, *, yes: bool) -> None:
     print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise RefusedError(f"{what} was not allowed")
+
+
+def check(what: str) -> None:
+    """Refuse to run *what* where the environment forbids it.
+
+    Raises:
+        RefusedError: it does.
+    """
+    if os.environ.get("TINYAGENT_LIVE") == "0":
+        raise RefusedError(f"{what} runs live, and TINYAGENT_LIVE=0 forbids that")
+
+
+def announced(what: str, settings: Settings) -> str:
+    """Return that *what* runs live, and with which model and tools."""
+    tools = ", ".join(f"{tool.name} {tool.effect}" for tool in settings.tools) or "no tools"
+    return f"{what}, live: {settings.model.get('id') or 'an unknown model'}; {tools}"
 
 
 def report(

@@ -1,4 +1,4 @@
-"""The sessions of a folder, read-only, for a browser on this machine.
+"""The sessions of a folder for a browser on this machine; read-only, unless ``acting`` is let in.
 
 The pages hold nothing of a log; their script fetches it, with a token from the address, which is
 behind the ``#`` and so is never sent by itself, nor kept by a browser as a cookie that other
@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,13 +23,14 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from tinyagent.cli.refs import headers
+from tinyagent.cli.refs import RefusedError, headers
 from tinyagent.cli.summary import Summary, summary_of
 from tinyagent.events.kinds import SessionForked
 from tinyagent.recording import Recording
-from tinyagent.runtime.errors import LogError
+from tinyagent.runtime.errors import LogError, TinyAgentError
 from tinyagent.verbs import load
 from tinyagent.viewer import served_page
+from tinyagent.viewer.acting import Acts, Wish
 from tinyagent.viewer.served import ServedLog, sizes
 
 HOST = "127.0.0.1"
@@ -36,7 +38,7 @@ LOGS_MAX = 4
 """So many logs are kept in memory, those that were asked for last."""
 IDLE_S = 60
 """A connection on which nothing is asked for so long is closed."""
-PATH_BYTES_MAX = 4096
+PATH_BYTES_MAX, BODY_BYTES_MAX = 4096, 100_000
 _RANGE = re.compile(r"(?:from=(\d{1,11}))?", re.ASCII)
 
 
@@ -80,15 +82,24 @@ class Site:
         Raises:
             NotServedError: there is no such log. LogError: it cannot be read.
         """
-        path = self._places().get(name)
-        if path is None:
-            raise NotServedError(404, f"no log {name!r} here")
+        path = self.place(name)
         with self._lock:
             log = self._logs.pop(name, None) or ServedLog(path)
             self._logs[name] = log
             while len(self._logs) > LOGS_MAX:
                 self._logs.popitem(last=False)
         return log.part(first)
+
+    def place(self, name: str) -> Path:
+        """Return where the log *name* is.
+
+        Raises:
+            NotServedError: there is no such log.
+        """
+        path = self._places().get(name)
+        if path is None:
+            raise NotServedError(404, f"no log {name!r} here")
+        return path
 
     def _places(self) -> dict[str, Path]:
         inside = self._folder.resolve()
@@ -123,13 +134,15 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         token: what a request for a log must carry. url: where a browser begins.
+        acts: what a page may have done; None: nothing.
     """
 
     daemon_threads = True
     allow_reuse_address = sys.platform != "win32"
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, acts: Acts | None = None) -> None:
         super().__init__((HOST, port), _Handler)
+        self.acts = acts
         self.token = base64.urlsafe_b64encode(os.urandom(24)).decode()
         self.site = Site(folder)
         self.port = int(self.server_address[1])
@@ -154,19 +167,32 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server  # pyright: ignore[reportIncompatibleVariableOverride] # whose handler this is
 
     def do_GET(self) -> None:
+        self._answer(self._found)
+
+    def do_POST(self) -> None:
+        """Do what a page of this server asks for, if that is allowed at all."""
+        if self.server.acts is None:
+            self.send_error(501)
+        else:
+            self.close_connection = True  # what is refused has a body, which nobody reads
+            self._answer(self._done)
+
+    def _answer(self, found: Callable[[], tuple[str, bytes, str]]) -> None:
         try:
             self._check()
-            self._give(*self._found())
+            self._give(*found())
         except NotServedError as error:
             self._refuse(error.status, str(error))
-        except LogError as error:
+        except (RefusedError, ValueError) as error:
+            self._refuse(409, str(error))
+        except TinyAgentError as error:
             self._refuse(500, f"{type(error).__name__}: {error}")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse a request that is no GET, or none at all."""
         self.close_connection = True  # a body may follow, which nobody reads
         is_other = code == 501
-        why = "only GET: nothing is changed here" if is_other else message or "no HTTP request"
+        why = "nothing is changed that way" if is_other else message or "no HTTP request"
         self._refuse(405 if is_other else code, why)
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -200,6 +226,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return "text/html; charset=utf-8", *served_page("sessions")
             case ["log", _]:
                 return "text/html; charset=utf-8", *served_page("log")
+            case ["api", "may"]:
+                self._authorize()
+                acts = self.server.acts
+                return _json([] if acts is None else acts.offered)
             case ["api", "sessions"]:
                 self._authorize()
                 return "application/json", self.server.site.sessions(), ""
@@ -210,6 +240,36 @@ class _Handler(BaseHTTPRequestHandler):
                 return "application/json", self.server.site.part(name, int(asked[1] or 0)), ""
             case _:
                 raise NotServedError(404, "there is nothing here")
+
+    def _done(self) -> tuple[str, bytes, str]:
+        """Do what is asked for, and return what came of it.
+
+        Raises:
+            NotServedError: it is none of what is offered, or was asked by no page of this server.
+        """
+        acts = self.server.acts
+        assert acts is not None
+        if not self.headers.get_all("Origin"):
+            raise NotServedError(403, "asked by no page of this server")
+        self._authorize()
+        match [unquote(step) for step in urlsplit(self.path).path.split("/")[1:]]:
+            case ["api", "log", name, what] if what in acts.offered:
+                path = self.server.site.place(name)
+                try:
+                    wish = msgspec.json.decode(self._body(), type=Wish)
+                except msgspec.MsgspecError as error:
+                    raise NotServedError(400, str(error)) from None
+                return _json(acts.done(what, path, wish))
+            case _:
+                raise NotServedError(404, "there is nothing here")
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if self.headers.get("Content-Type") != "application/json" or not length.isdecimal():
+            raise NotServedError(400, "a JSON document, and its length")
+        if int(length) > BODY_BYTES_MAX:
+            raise NotServedError(413, f"more than {BODY_BYTES_MAX:,} bytes")
+        return self.rfile.read(int(length))
 
     def _authorize(self) -> None:
         given = self.headers.get("Authorization", "").encode()
@@ -226,13 +286,17 @@ class _Handler(BaseHTTPRequestHandler):
             ("Content-Length", str(len(body))),
             ("Content-Security-Policy", policy or "default-src 'none'; frame-ancestors 'none'"),
             *_ALWAYS,
-            *([("Allow", "GET")] if status == 405 else []),
+            *([("Allow", "GET" if self.server.acts is None else "GET, POST")] * (status == 405)),
             *([("Connection", "close")] if self.close_connection else []),
         ):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _json(told: object) -> tuple[str, bytes, str]:
+    return "application/json", msgspec.json.encode(told), ""
 
 
 _ALWAYS = (
