@@ -136,8 +136,9 @@ class Conversation:
 
     def evolve(self, record: k.Record) -> None:
         """Take in one record, unless it is of an agent below."""
-        if not is_below(record):
-            self.post(record)
+        take = _TAKES.get(type(record.event))
+        if take is not None and not is_below(record):
+            take(self, record, record.event)
 
     def post(self, record: k.Record) -> None:
         """Take in one record of the agent itself. Unknown and irrelevant kinds change nothing."""
@@ -150,13 +151,14 @@ class Conversation:
         self._asked_seq, self._is_open = record.seq, True
         self._begin()
         self._instead = None
-        self.asked = self.next_asked(record.seq)
-        self._numbers[self._named()] = self.asked.number
+        model = self._named()
+        self.asked = self.next_asked(record.seq, model)
+        self._numbers[model] = self.asked.number
         self._ops, self._edits = [], ()
 
-    def next_asked(self, seq: int) -> View:
-        """Return what a ``model.requested`` would ask that was record *seq*."""
-        number = self._numbers.get(self._named(), 0) + 1
+    def next_asked(self, seq: int, model: str = "") -> View:
+        """Return what a ``model.requested`` would ask that was record *seq*, of *model*."""
+        number = self._numbers.get(model or self._named(), 0) + 1
         shown = self.context()
         messages, length = shown.messages, shown.length
         if self._ops:
@@ -180,7 +182,8 @@ class Conversation:
             block, op, data = piece[0], piece[1], piece[2]
             draft = self._answer.get(block)
             if draft is None:
-                self._open = [other for other in self._open if not other.ends()]
+                if self._open:
+                    self._open = [other for other in self._open if not other.ends()]
                 draft = self._answer[block] = Draft(op)
                 if not draft.is_whole:
                     self._open.append(draft)
@@ -188,7 +191,9 @@ class Conversation:
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
         message = self._append_answer(record, "ok", event.reason, event.usage, None)
-        self._batch, self._terminating = {}, set()
+        self._batch, self._terminating, self._missing = {}, set(), 0
+        if not event.calls:
+            return
         bad = {ref.id for ref in event.calls if ref.args == "bad"}
         known = {ref.id for ref in event.calls}
         for block in message.blocks:
@@ -209,10 +214,10 @@ class Conversation:
         usage: dict[str, Any] | None,
         failure: k.Failure | None,
     ) -> Assistant:
-        drafts = (draft for _, draft in sorted(self._answer.items()))
+        drafts = [self._answer[block] for block in sorted(self._answer)]
         message = Assistant(
             seq=self._asked_seq,
-            blocks=tuple(d.block() for d in drafts if outcome == "ok" or d.is_whole),
+            blocks=tuple([d.block() for d in drafts if outcome == "ok" or d.is_whole]),
             model=self._instead or self.settings.model,
             outcome=outcome,
             reason=reason,
