@@ -8,14 +8,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::linger::LINGER;
 use crate::shared::{Durability, Limits, Shared, State, Wants};
 use crate::timing::Work;
 use crate::writer::{Batch, Writer};
 
 /// How long mode `group` gathers what is to be synced.
 const GATHER: Duration = Duration::from_millis(2);
-/// How long mode `interval` gathers lines that nobody waits for.
-const LINGER: Duration = Duration::from_millis(1);
 /// More than that does not linger, and is left to the thread.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 

@@ -1,4 +1,4 @@
-//! The log: records on disk, one line each. No Python, no clock, no global state.
+//! The log: records on disk, one line each. No Python, no clock.
 //!
 //! ```text
 //! 00000001.jsonl   {"tinyagent_log":1,"log":...,"x":"96c1ade0"}     header
@@ -22,7 +22,8 @@
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
 //! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
-//!   what they share; `timing`: how long the disk took.
+//!   what they share; `timing`: how long the disk took; `linger`: one thread that writes the few
+//!   lines of many logs.
 //! - `archive`, `archiving`: sealed segments in one compressed file, read and made.
 //! - `blobs`: large values beside the log.
 //! - `lock`: who writes, and the hint.
@@ -40,6 +41,7 @@ pub mod failure;
 mod garden;
 pub mod integrity;
 mod json;
+mod linger;
 pub mod lock;
 pub mod marks;
 pub mod open;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::driver::{self, Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
+use crate::linger::Lingerer;
 use crate::marks::Header;
 use crate::record::{complaint, push_chained, push_line, Record};
 use crate::shared::{Shared, State};
@@ -30,6 +31,7 @@ pub struct Queue {
     pid: u32,
     path: String,
     limits: Limits,
+    lingerer: Option<Arc<Lingerer>>,
 }
 
 impl Queue {
@@ -63,6 +65,9 @@ impl Queue {
             pid: std::process::id(),
             path,
             limits,
+            lingerer: (mode == Durability::Interval)
+                .then(Lingerer::current)
+                .flatten(),
         })
     }
 
@@ -135,10 +140,18 @@ impl Queue {
         state.batch.blobs.append(&mut blobs);
         self.shared.head.store(record.seq, Ordering::Release);
         let is_large = start <= BATCH_BYTES_MAX && state.batch.lines.len() > BATCH_BYTES_MAX;
-        if state.is_idle || is_large {
-            state.is_idle = false;
-            drop(state);
-            self.shared.work.notify_one();
+        match &self.lingerer {
+            _ if !is_large && (state.lingers || !state.is_idle) => {}
+            Some(lingerer) if !is_large => {
+                state.lingers = true;
+                drop(state);
+                lingerer.add(self.shared.clone());
+            }
+            _ => {
+                state.is_idle = false;
+                drop(state);
+                self.shared.work.notify_one();
+            }
         }
         Ok(record.d)
     }
@@ -207,11 +220,7 @@ impl Queue {
         if self.is_forked() || self.written() >= seq {
             return;
         }
-        if let Ok(mut pen) = self.shared.pen.try_lock() {
-            if let Some(driver) = pen.as_mut() {
-                driver.write_queued(&self.shared);
-            }
-        }
+        self.shared.write_here();
     }
 
     /// Whether record *seq* is durable; if not, it is synced soon, and then the notifier is called.

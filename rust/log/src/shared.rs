@@ -82,6 +82,8 @@ pub(crate) struct State {
     /// When the oldest record was written that is not synced.
     pub oldest: Option<Instant>,
     pub is_idle: bool,
+    /// What is queued will be written soon, by whoever does that for all logs.
+    pub lingers: bool,
     pub closing: Option<(String, u64)>,
     pub is_closed: bool,
     pub is_abandoned: bool,
@@ -116,5 +118,26 @@ impl Shared {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Writes what is queued, if nobody else is at it: never waits for a sync.
+    pub fn write_here(&self) {
+        if let Ok(mut pen) = self.pen.try_lock() {
+            if let Some(driver) = pen.as_mut() {
+                driver.write_queued(self);
+            }
+        }
+    }
+
+    /// Writes what has lingered; what is not for this thread is left to the log's own.
+    pub fn write_lingering(&self) {
+        self.lock().lingers = false;
+        self.write_here();
+        let mut state = self.lock();
+        if !state.lingers && !state.batch.lines.is_empty() {
+            state.is_idle = false;
+            drop(state);
+            self.work.notify_one();
+        }
     }
 }
