@@ -5,7 +5,7 @@ agent writes a log of its own in a folder, in the default mode; an agent and its
 before the measure begins, as the peers' agents are. ``TINYAGENT_BENCH_EFFECT`` is the effect of the
 tool: ``read`` starts it as soon as the log has its start, ``write`` when that is on disk.
 With ``TINYAGENT_BENCH_LOG=memory`` the logs are in memory; ``off``: there are none, nothing is
-written down.
+written down. With ``TINYAGENT_BENCH_FACE=stream`` it is the compatible face that is read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import counting
 
-from tinyagent import Agent, AgentOptions, AgentTool, AgentToolResult, TextContent
+from tinyagent import (
+    Agent,
+    AgentOptions,
+    AgentTool,
+    AgentToolResult,
+    ModelDelta,
+    TextContent,
+    tool,
+)
 from tinyagent.agent_types import MessageUpdateEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime import journal
@@ -46,12 +54,22 @@ PARAMETERS = {
     "required": ["path", "pattern", "limit"],
     "additionalProperties": False,
 }
-EFFECT = os.environ.get("TINYAGENT_BENCH_EFFECT", "read")
+EFFECT: Any = os.environ.get("TINYAGENT_BENCH_EFFECT", "read")
 LOG = os.environ.get("TINYAGENT_BENCH_LOG", "disk")
+IS_STREAM = os.environ.get("TINYAGENT_BENCH_FACE") == "stream"
+os.environ["OPENAI_API_KEY"] = "x"
 Costs = dict[str, float]
 
 
-async def work(call_id: str, args: dict[str, Any], signal: Any, on_update: Any) -> AgentToolResult:
+@tool(effect=EFFECT)
+async def work(path: str, pattern: str, limit: int) -> str:
+    """Search a file for a pattern."""
+    return "3 matches"
+
+
+async def execute(
+    call_id: str, args: dict[str, Any], signal: Any, on_update: Any
+) -> AgentToolResult:
     return AgentToolResult(content=[TextContent(text="3 matches")])
 
 
@@ -63,10 +81,10 @@ class Heard:
         self.first_s = 0.0
         self.late_ms: list[float] = []
 
-    def take(self, delta: str) -> None:
+    def take(self, delta: str, count: int = 1) -> None:
         if not self.count:
             self.first_s = time.perf_counter()
-        self.count += 1
+        self.count += count
         if delta.startswith(" t0"):
             now_ns = time.monotonic_ns()
             self.late_ms += [(now_ns - int(at)) / 1e6 for at in delta.split(" t")[1:]]
@@ -99,14 +117,30 @@ class Bench:
         self.made += 1
         where = self.folder / str(self.made) if LOG == "disk" else None
         log = NoLog() if LOG == "off" else open_log_at(where, now_us=SystemClock().now_us)
+        asked = OpenAICompatModel(provider="openai", id=model, base_url=self.url)
+        prompt = "You are a helpful assistant."
+        if not IS_STREAM:
+            return Agent(model=asked, system_prompt=prompt, tools=[work], log=log)
         agent = Agent(AgentOptions(log=log, get_api_key=lambda provider: "x"))
-        agent.set_system_prompt("You are a helpful assistant.")
-        agent.set_model(OpenAICompatModel(provider="openai", id=model, base_url=self.url))
+        agent.set_system_prompt(prompt)
+        agent.set_model(asked)
         about = "Search a file for a pattern."
-        agent.set_tools([AgentTool("work", about, PARAMETERS, execute=work, effect=EFFECT)])
+        agent.set_tools([AgentTool("work", about, PARAMETERS, execute=execute, effect=EFFECT)])
         return agent
 
     async def run(self, agent: Agent, heard: Heard) -> None:
+        if IS_STREAM:
+            await self.stream(agent, heard)
+            return
+        async with agent.events("Do the work.") as run:
+            async for event in run:
+                match event:
+                    case ModelDelta(text=str(text), pieces=pieces) if text:
+                        heard.take(text, sum(deltas_of(piece) for piece in pieces))
+        if run.result.outcome != "answered":
+            raise RuntimeError(agent.state.error)
+
+    async def stream(self, agent: Agent, heard: Heard) -> None:
         async for event in agent.stream("Do the work."):
             if isinstance(event, MessageUpdateEvent):
                 said = event.assistant_message_event
@@ -132,6 +166,11 @@ class Bench:
 
     async def close(self, agents: Sequence[Agent]) -> None:
         await asyncio.gather(*(agent.log.close() for agent in agents))
+
+
+def deltas_of(piece: tuple[Any, ...]) -> int:
+    """Return how many deltas of the provider *piece* is made of."""
+    return len(piece[4]) if len(piece) > 4 else 1
 
 
 def used_s() -> float:

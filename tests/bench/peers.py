@@ -65,7 +65,7 @@ def ours(python: str) -> list[Client]:
     return [
         Client(
             OURS,
-            "log on disk, tool that reads",
+            "``events``, log on disk, tool that reads",
             command,
             python=python,
             statement="from tinyagent import Agent",
@@ -78,6 +78,13 @@ def ours(python: str) -> list[Client]:
             python=python,
             statement="import tinyagent.alchemy_provider, tinyagent._alchemy, tinyagent.agent",
             only=frozenset({"import"}),
+        ),
+        Client(
+            f"{OURS}+stream",
+            "the same by the compatible face, which makes a message of each delta",
+            command,
+            {"TINYAGENT_BENCH_FACE": "stream"},
+            only=frozenset({"tools", "text", "ttfd", "ptools", "burst", "conc"}),
         ),
         Client(
             f"{OURS}+write",
