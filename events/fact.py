@@ -54,7 +54,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return _told(self)
 
 
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What went wrong at run time. ``retry_after_s``: what a provider asked for."""
 
     kind: FailureKind
@@ -83,7 +83,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     server: str | None = None
 
 
-class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):
+class CallRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A complete tool call of an answer. ``args``: digest of the arguments, or ``bad``."""
 
     id: str
@@ -91,7 +91,7 @@ class CallRef(msgspec.Struct, frozen=True, omit_defaults=True):
     args: str = ""
 
 
-class UnknownEvent(msgspec.Struct, frozen=True):
+class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
     """An event of a kind or version that this release does not know; kept as it is."""
 
     kind: str

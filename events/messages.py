@@ -15,7 +15,7 @@ from tinyagent.events.codec import restored
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 
-class Block(msgspec.Struct, frozen=True, omit_defaults=True):
+class Block(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One part of an answer.
 
     Attributes:
@@ -33,7 +33,7 @@ class Block(msgspec.Struct, frozen=True, omit_defaults=True):
     keep: Any = None
 
 
-class User(msgspec.Struct, frozen=True):
+class User(msgspec.Struct, frozen=True, gc=False):
     """What somebody outside said."""
 
     seq: int
@@ -41,7 +41,7 @@ class User(msgspec.Struct, frozen=True):
     at_ms: int | None = None
 
 
-class Assistant(msgspec.Struct, frozen=True):
+class Assistant(msgspec.Struct, frozen=True, gc=False):
     """What the model answered.
 
     Attributes:
@@ -60,7 +60,7 @@ class Assistant(msgspec.Struct, frozen=True):
     at_ms: int | None = None
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What a tool gave back, or why it did not."""
 
     seq: int
@@ -73,7 +73,7 @@ class Result(msgspec.Struct, frozen=True):
     at_ms: int | None = None
 
 
-class Custom(msgspec.Struct, frozen=True):
+class Custom(msgspec.Struct, frozen=True, gc=False):
     """A message of a role that only the application knows; models are not sent it."""
 
     seq: int

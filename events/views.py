@@ -35,7 +35,7 @@ class View(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, settings=settings, edits=edits)
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """A tool call of the conversation, by reference to its answer."""
 
     id: str
