@@ -38,7 +38,8 @@ async def close_run(machine: Machine[State], mail: Mailbox, journal: Journal, be
         look_for_open(found, list(map(as_record, own(journal.log.read(began)))), machine.state)
         requests = [r for r in found.requests if not isinstance(r.event, k.TimerSet)]
         if not requests:
-            raise InvariantError(f"the agent is {machine.state.phase}, and nothing is open")
+            told = f"the agent is {machine.state.phase}, and nothing is open; please report this"
+            raise InvariantError(told)
         for request in requests:
             journal.append(_end(request.event, found.started), cause=request.seq)
         await _catch_up(machine, mail, journal)

@@ -270,7 +270,8 @@ class Session:
         if not self.is_running and record.event.kind in self.machine.inputs:
             decided = self.machine.take(record)
             if decided:
-                raise InvariantError(f"record {record.seq} started a run outside of ``run``")
+                told = f"record {record.seq} started a run outside of ``run``; please report this"
+                raise InvariantError(told)
 
     def _restore(self, found: Reopened, records: list[Record]) -> None:
         self.reopened = found

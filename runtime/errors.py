@@ -27,7 +27,6 @@
     ├── EffectInReplayError       a step touched a file, a socket or a process
     ├── LiveEffectError           a test on recorded answers asked for what was not recorded
     ├── UnknownModelError         no provider of that name; carries the names there are
-    ├── UnknownToolError          no tool of that name; carries the names there are
     ├── ToolDefinitionError       a function cannot become a tool: where, why, what to write
     ├── McpServerError            an MCP server cannot be used: its name, why, what to do next
     ├── UnexpectedEventError      a machine met an event that its state does not allow: our bug
@@ -214,15 +213,6 @@ class UnknownModelError(TinyAgentError):
         )
         self.name = name
         self.known = list(known)
-
-
-class UnknownToolError(TinyAgentError):
-    """No tool has that name."""
-
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no tool named {name!r} (known: {', '.join(sorted(known)) or 'none'})")
-        self.name = name
-        self.known = known
 
 
 class ToolDefinitionError(TinyAgentError):

@@ -15,9 +15,10 @@ import msgspec
 from tinyagent._output import UnfitError
 from tinyagent._runs import RunFailedError, RunResult
 from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
-from tinyagent.events import Event, Record, kinds as k
+from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.children import is_below
 from tinyagent.events.messages import Assistant
+from tinyagent.runtime.errors import ProviderError
 from tinyagent.runtime.loops import Live
 from tinyagent.runtime.stores import as_record
 
@@ -207,8 +208,16 @@ def result_of(
     ref = f"{log.meta.log[:8]}:{log.seq}"
     result: RunResult[Any] = RunResult(binding.outcome, message, ref, added, given)
     if result.outcome == "failed":
-        raise RunFailedError(result)
+        raise RunFailedError(result) from provider_error(binding.session.conversation)
     return result
+
+
+def provider_error(conversation: Conversation) -> ProviderError | None:
+    """Return what became of the last model call, if that failed."""
+    last = conversation.messages[-1] if conversation.messages else None
+    if not isinstance(last, Assistant) or last.failure is None:
+        return None
+    return ProviderError(last.failure.kind, last.failure.message, status=last.failure.status)
 
 
 def output_of(binding: Binding) -> Any:

@@ -51,7 +51,8 @@ class Running(Settings):
                 has failed.
 
         Raises:
-            RunFailedError: the outcome is ``failed``; it carries the result.
+            RunFailedError: the outcome is ``failed``; it carries the result, and is raised from
+                a ``ProviderError`` if a model call failed.
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
         played = await self._begun(input_data, output)

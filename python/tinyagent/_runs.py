@@ -86,7 +86,10 @@ class NoOutputError(TinyAgentError):
 
 
 class RunFailedError(TinyAgentError):
-    """The run failed. ``result`` is what came of it."""
+    """The run failed. ``result`` is what came of it.
+
+    Its ``__cause__`` is a ``ProviderError`` if a model call failed.
+    """
 
     def __init__(self, result: RunResult) -> None:
         message = result.message
