@@ -197,6 +197,12 @@ class Chromium:
         wanted = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=wanted)
 
+    def still(self, is_still: bool = True) -> None:
+        """Let the system prefer that nothing moves."""
+        wanted = "reduce" if is_still else "no-preference"
+        features = [{"name": "prefers-reduced-motion", "value": wanted}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def size(self, width: int, height: int, scale: float = 1) -> None:
         """Give the page a window."""
         self.call(

@@ -29,9 +29,9 @@ def address(served: Served, path: str = "/", **place: object) -> str:
     return f"http://127.0.0.1:{served.server.port}{path}#token={served.server.token}&{told}"
 
 
-def choose(browser: Chromium) -> None:
-    """Press the first session of the list; return when its page is there."""
-    browser.click("tbody a")
+def choose(browser: Chromium, selector: str = "tbody a", nth: int = 0) -> None:
+    """Press a session, the first of the list; return when its page is there."""
+    browser.click(selector, nth)
     # Nothing is waited for in a page that goes away: it would never be answered.
     there = "location.pathname !== '/' && document.documentElement?.dataset.ready === 'yes'"
     while not browser.run(there):

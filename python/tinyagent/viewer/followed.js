@@ -2,6 +2,7 @@
 // How the page of a log goes on while its server tells more of it.
 const PART = "/api" + location.pathname, LOOK_MS = 400, REST_MS = 2000;
 served.begin = () => served.asked(PART);
+served.deltas = (seq) => served.asked(PART + "?deltas=" + seq);
 served.home = () => el("a", { href: "/#token=" + served.token, title: "all sessions" }, "‹ sessions");
 // What is seen stays where it is, but who is at the end stays at the end.
 function arrived(news, isLast) {

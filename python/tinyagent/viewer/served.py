@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import count, islice
 from pathlib import Path
 from threading import Lock
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tinyagent._facts import status_of
+from tinyagent.events import kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import is_held
 from tinyagent.runtime.load import decoded, read_behind, read_log
@@ -70,6 +72,30 @@ class ServedLog:
             is_all = end >= len(self._items) and self._packed == len(self._records)
             told = {**self._head(), "next": end, "more": not is_all, "items": items}
             return msgspec.json.encode(told)
+
+    def deltas(self, asked: int) -> bytes:
+        """Return the pieces of the last answer to the request at record *asked*, as JSON.
+
+        Raises:
+            LogError: the log cannot be read any more.
+        """
+        pieces: list[k.Piece] = []
+        with self._lock:
+            self._refresh()
+            first = bisect_right(self._records, asked, key=lambda record: record.seq)
+            for record in islice(self._records, first, None):
+                if record.cause != asked:
+                    continue
+                match record.event:
+                    case k.ModelDelta():
+                        pieces += record.event.pieces
+                    case k.ModelRetrying():
+                        pieces.clear()
+                    case k.ModelFinished() | k.ModelFailed():
+                        break
+                    case _:
+                        pass
+        return msgspec.json.encode(pieces)
 
     def _pack(self) -> None:
         group = self._records[self._packed : self._packed + GROUP_RECORDS]

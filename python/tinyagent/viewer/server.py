@@ -39,7 +39,7 @@ LOGS_MAX = 4
 IDLE_S = 60
 """A connection on which nothing is asked for so long is closed."""
 PATH_BYTES_MAX, BODY_BYTES_MAX = 4096, 100_000
-_RANGE = re.compile(r"(?:from=(\d{1,11}))?", re.ASCII)
+_ASKED = re.compile(r"(?:(from|deltas)=(\d{1,11}))?", re.ASCII)
 
 
 class NotServedError(Exception):
@@ -76,8 +76,8 @@ class Site:
             {"dir": self._folder.name, "logs": logs, "unreadable": unreadable}
         )
 
-    def part(self, name: str, first: int) -> bytes:
-        """Return the items of the log *name* from number *first* on.
+    def log(self, name: str) -> ServedLog:
+        """Return the log *name*.
 
         Raises:
             NotServedError: there is no such log. LogError: it cannot be read.
@@ -88,7 +88,7 @@ class Site:
             self._logs[name] = log
             while len(self._logs) > LOGS_MAX:
                 self._logs.popitem(last=False)
-        return log.part(first)
+        return log
 
     def place(self, name: str) -> Path:
         """Return where the log *name* is.
@@ -235,9 +235,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return "application/json", self.server.site.sessions(), ""
             case ["api", "log", name]:
                 self._authorize()
-                if (asked := _RANGE.fullmatch(query)) is None:
-                    raise NotServedError(400, "from=N: the items from number N on")
-                return "application/json", self.server.site.part(name, int(asked[1] or 0)), ""
+                if (asked := _ASKED.fullmatch(query)) is None:
+                    raise NotServedError(400, "from=N: the items from number N on; deltas=SEQ")
+                log, number = self.server.site.log(name), int(asked[2] or 0)
+                told = log.deltas(number) if asked[1] == "deltas" else log.part(number)
+                return "application/json", told, ""
             case _:
                 raise NotServedError(404, "there is nothing here")
 

@@ -23,7 +23,7 @@ function row(log) {
 function family(logs) {
 	const known = new Map();
 	for (const log of logs) if (!known.has(log.log)) known.set(log.log, log);
-	const nodes = [...known.values()].map((log) => ({ id: log.log, parent: log.forked?.log, at: log.forked?.at, end: log.records, told: [
+	const nodes = [...known.values()].map((log) => ({ id: log.log, parent: log.forked?.log, at: log.forked?.at, end: log.records, bad: LOOK[log.status] === ".wrong", told: [
 		h(".pair", opens(log), pill(log), log.forked && dim("from record " + num(log.forked.at) + " of its parent"), dim(counted(log.turns, "turn") + " · " + num(log.tokens) + " tokens " + dollars(log.cost_usd))),
 		h(".gist", !log.forked ? log.first : editWords(log.forked.edits) || "nothing edited")] }));
 	for (const { parent, at } of nodes) if (parent && !known.has(parent)) {
@@ -31,11 +31,20 @@ function family(logs) {
 		nodes.push({ id: parent, end: Math.max(at, ...nodes.filter((node) => node.parent === parent).map((node) => node.at)), told: [h(".pair", h("b.mono", parent.slice(0, 8)), dim("not in this folder"))] });
 	}
 	const parents = new Set(nodes.map((node) => node.parent));
-	return nodes.filter((node) => !node.parent && parents.has(node.id)).map((root) => forkTree([root, ...nodes.filter((node) => node !== root)]));
+	return nodes.filter((node) => !node.parent && parents.has(node.id)).map((first) => forkTree([first, ...nodes.filter((node) => node !== first)], 560));
 }
-const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = h("div");
+const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = el("div", { hidden: true });
 const heads = ["session", "status", "first words", "age", "turns", "tools", "tokens", "cost"].map((name, n) => h(n > 2 ? "th.r" : "th", name));
-document.body.append(h("header", h(".id", title, told)), h("main.sessions", h("table", h("thead", h("tr", heads)), body), notes, trees));
+const list = h("table", h("thead", h("tr", heads)), body), tabs = el("nav", { "aria-label": "Views" });
+function show(isTree) {
+	list.hidden = isTree;
+	trees.hidden = !isTree;
+	tabs.replaceChildren(...["sessions", "fork tree"].map((name, n) => el("button", { "aria-selected": String(!!n === isTree), role: "tab", onclick: () => show(!!n) }, name)));
+	history.replaceState(null, "", "#" + new URLSearchParams({ token: served.token, ...(isTree && { view: "forks" }) }));
+}
+tabs.setAttribute("role", "tablist");
+document.body.append(h("header", h(".id", title, told), tabs), h("main.sessions", list, trees, notes));
+show(new URLSearchParams(location.hash.slice(1)).get("view") === "forks");
 async function look() {
 	try {
 		const { dir, logs, unreadable } = await served.asked("/api/sessions"), focus = document.activeElement, again = ({ href }) => href === focus.href;
@@ -43,7 +52,7 @@ async function look() {
 		title.textContent = vis(dir || "Sessions");
 		told.textContent = counted(logs.length, "session");
 		body.replaceChildren(...logs.map(row));
-		trees.replaceChildren(...(tree.length ? [h("h2", "Fork tree"), ...tree] : []));
+		trees.replaceChildren(...(tree.length ? tree : [note("No session here is a fork of another.")]));
 		notes.replaceChildren(...Object.entries(unreadable).map(([name, why]) => h("p", h("b.badink", name), "  ", why)), ...(logs.length ? [] : [h("p.dim", "No logs yet; what is recorded here shows up by itself.")]));
 		[...document.querySelectorAll("a")].filter(again)[place]?.focus();
 	} catch (error) {
