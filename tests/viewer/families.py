@@ -9,7 +9,7 @@ from tinyagent.actors.forking import Edit
 from tinyagent.events import kinds as k
 from tinyagent.testing import scripted
 
-ROOT, WARM, BRIEF, RAIN = (letter * 32 for letter in "abcd")
+ROOT, WARM, BRIEF, RAIN, ROME = (letter * 32 for letter in "abcde")
 CLOSED = "All closed: <b>Monday</b>"
 WORDS = "No rain tomorrow, so walk: the islands, the Marais, and a boat at dusk."
 
@@ -36,7 +36,7 @@ def planner(log: OpenLog) -> Agent:
 
 
 async def make(folder: Path) -> None:
-    """Write a session, two forks of it, and a fork of one of these."""
+    """Write a session, two forks of it, a fork of one of these, and one of that, cut far back."""
     async with open_log(folder / "trip", name="trip", log_id=ROOT) as log:
         await planner(log).run("Plan a day in Paris for tomorrow.")
     told, listed = ends(folder / "trip")
@@ -44,6 +44,7 @@ async def make(folder: Path) -> None:
     await forked(folder, "trip", "brief", BRIEF, listed, edits.system_prompt("Be brief."))
     _, listed = ends(folder / "sunny")
     await forked(folder, "sunny", "monday", RAIN, listed, edits.tool_result("c2", CLOSED))
+    await forked(folder, "monday", "rome", ROME, listed, edits.user_said("Plan a day in Rome."))
 
 
 async def forked(folder: Path, parent: str, name: str, log_id: str, at: int, edit: Edit) -> None:

@@ -108,21 +108,30 @@ def test_a_folder_is_shown_as_a_tree_of_forks(browser: Chromium, served: Served)
     browser.open(served.server.url)
     browser.click("nav button", 1)
     told = lines(browser, ".forks li")
-    assert [line[0] for line in told] == ["trip", "brief", "sunny", "monday"]
+    assert [line[0] for line in told] == ["trip", "brief", "sunny", "monday", "rome"]
     assert [line[-1] for line in told] == [
         "Plan a day in Paris for tomorrow.",
         "system prompt: Be brief.",
         "tool result: c1: Sunny, 24 °C",
         f"tool result: c2: {CLOSED}",
+        "user said: Plan a day in Rome.",
     ]
     cuts = [line[2] for line in told[1:]]
-    assert cuts == [f"from record {cut} of its parent" for cut in (19, 9, 22)]
+    assert cuts == [
+        *("fork of trip at record 19", "fork of trip at record 9"),
+        *("fork of sunny at record 22", "fork of monday at record 1"),
+    ]
     # A line goes down from the cut in its parent's, past what lies between, to where it begins.
     drawn: list[list[str]] = browser.run(f"{DRAWN}.map((line) => line.getAttribute('d')))")
     downs = [[d.split(" ")[0][1:] for d in line if "V" in d] for line in drawn]
-    assert [len(down) for down in downs] == [2, 2, 2, 1]
-    assert downs[0] == [downs[1][1], downs[2][0]] == [downs[1][1], downs[1][0]]
-    assert downs[2][1] == downs[3][0]
+    x = {cut: str(10 + 530 * cut / 33) for cut in (1, 9, 19, 22)}
+    assert downs == [
+        [x[19], x[9], x[1]],
+        [x[9], x[1], x[19]],
+        [x[1], x[9], x[22]],
+        [x[1], x[22]],
+        [x[1]],  # of a record that its parent shares with the first
+    ]
     assert "view=forks" in browser.run("location.hash")
     choose(browser, ".forks a", 3)
     browser.until("#id", "fork of")
@@ -137,7 +146,7 @@ def test_a_tree_begins_with_a_parent_that_is_not_in_the_folder(
 ) -> None:
     for name in ("brief", "sunny"):
         write_packed(read_log(served.folder / name), served.folder / f"{name}.jsonl")
-    for name in ("trip", "sunny", "brief", "monday"):
+    for name in ("trip", "sunny", "brief", "monday", "rome"):
         shutil.rmtree(served.folder / name)
     browser.open(served.server.url + "&view=forks")
     browser.until(".forks", "not in this folder")
@@ -148,7 +157,7 @@ def test_a_tree_begins_with_a_parent_that_is_not_in_the_folder(
 
 
 def test_a_folder_without_forks_says_so(browser: Chromium, served: Served) -> None:
-    for name in ("brief", "sunny", "monday"):
+    for name in ("brief", "sunny", "monday", "rome"):
         shutil.rmtree(served.folder / name)
     browser.open(served.server.url + "&view=forks")
     assert browser.text("main") == "No session here is a fork of another."

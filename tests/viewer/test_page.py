@@ -75,7 +75,8 @@ def without_script(page: bytes) -> str:
 def test_the_same_log_is_the_same_page_in_every_process(path: Path) -> None:
     program = (
         "import hashlib, sys; from tinyagent import load; from tinyagent.viewer import to_html; "
-        "print(hashlib.sha256(to_html(load(sys.argv[1]))).hexdigest())"
+        "log = load(sys.argv[1]); page = to_html(log) + to_html(log, with_deltas=True); "
+        "print(hashlib.sha256(page).hexdigest())"
     )
     again = subprocess.run(
         [sys.executable, "-c", program, str(path)],
@@ -84,7 +85,8 @@ def test_the_same_log_is_the_same_page_in_every_process(path: Path) -> None:
         text=True,
         check=True,
     )
-    assert hashlib.sha256(to_html(load(path))).hexdigest() == again.stdout.strip()
+    page = to_html(load(path)) + to_html(load(path), with_deltas=True)
+    assert hashlib.sha256(page).hexdigest() == again.stdout.strip()
 
 
 def test_a_page_does_not_say_where_the_log_lay(tmp_path: Path) -> None:
@@ -95,8 +97,12 @@ def test_a_page_does_not_say_where_the_log_lay(tmp_path: Path) -> None:
     assert b"somewhere-private" not in page
 
 
-def test_the_policy_allows_this_script_and_this_style_and_nothing_else() -> None:
-    page = Page(to_html(attacked()))
+@pytest.mark.parametrize("with_deltas", [False, True])
+def test_the_policy_allows_these_scripts_and_this_style_and_nothing_else(
+    with_deltas: bool,
+) -> None:
+    page = Page(to_html(attacked(), with_deltas=with_deltas))
+    assert len(page.texts("script")) == 3 + with_deltas
     (policy,) = [a["content"] for _, a in page.tags if "content-security-policy" in str(a).lower()]
     *scripts, style = (
         f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
@@ -121,7 +127,9 @@ def test_a_page_refers_to_nothing_outside_and_has_no_inline_handler() -> None:
 
 
 def test_the_script_parses_no_markup_and_keeps_nothing() -> None:
-    source = Path(viewer.__file__).with_name("viewer.html").read_text(encoding="utf-8")
+    folder = Path(viewer.__file__).parent
+    files = [folder / name for name in ("viewer.html", "pace.js", "forks.js", "divergence.js")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     forbidden = (
         "innerHTML outerHTML insertAdjacentHTML document.write eval( new\u00a0Function DOMParser"
         " localStorage sessionStorage indexedDB document.cookie fetch( XMLHttpRequest import("
@@ -134,6 +142,12 @@ def test_the_script_parses_no_markup_and_keeps_nothing() -> None:
 
 def test_the_template_is_small() -> None:
     assert len(Path(viewer.__file__).with_name("viewer.html").read_bytes()) < TEMPLATE_BYTES_MAX
+
+
+def test_a_page_carries_the_code_of_a_view_only_where_that_has_something_to_show() -> None:
+    views = (b"function pace(", b"function forks(", b"function divergence(")
+    assert [code in to_html(trip()) for code in views] == [False, False, False]
+    assert [code in to_html(trip(), with_deltas=True) for code in views] == [True, False, False]
 
 
 def test_an_attack_is_text_where_no_script_runs() -> None:

@@ -3,15 +3,18 @@
 // Each of *logs* has an id, the id of its parent, the cut, the last record, and what stands beside.
 function forkTree(logs, width) {
 	const high = 60, mid = high / 2, last = Math.max(1, ...logs.map((log) => log.end)), X = (n) => 10 + (width - 30) * n / last, lines = [];
-	const ids = new Set(logs.map((log) => log.id)), below = (id) => logs.filter((log) => log.parent === id).sort((a, b) => b.at - a.at);
+	const ids = new Map(logs.map((log) => [log.id, log])), root = logs.find((log) => !ids.has(log.parent));
+	// Who holds the record at the cut: the parent, or whoever the parent shares it with.
+	const holder = ({ at, parent }) => { let log = ids.get(parent); while (log?.at >= at) log = ids.get(log.parent); return log; };
+	const kidsOf = Map.groupBy(logs.filter((log) => log !== root), holder);
 	// What passes a line on its way down leads to forks that left earlier: so no line crosses another.
 	(function lay(log, passing) {
-		const kids = below(log.id), from = X(log.at || 0), end = Math.max(X(log.end), from + 18), down = (x, y) => el("path.line", { d: `M${x} ${y}V${high}` }), dot = (cx, r) => el("circle.tip", { cx, cy: mid, r });
-		lines.push(h("li.k-" + (log.here ? "user" : "model") + (log.bad ? ".bad" : ""), el("svg", { width, height: high, "aria-hidden": "true" }, passing.map((x) => down(x, 0)),
+		const kids = (kidsOf.get(log) || []).toSorted((a, b) => b.at - a.at), from = X(log.at || 0), end = Math.max(X(log.end), from + 18), down = (x, y) => el("path.line", { d: `M${x} ${y}V${high}` }), dot = (cx, r) => el("circle.tip", { cx, cy: mid, r });
+		lines.push(h("li.k-" + (log.here ? "user" : "model") + (log.bad ? ".bad" : ""), el("svg", { width, height: high, "aria-hidden": "true" }, h("g.k-model", passing.map((x) => down(x, 0))),
 			el("path.line", { d: log.at === undefined ? `M${from} ${mid}H${end}` : `M${from} 0V${mid - 9}q0 9 9 9H${end}` }),
-			kids.map((kid) => [down(X(kid.at), mid), dot(X(kid.at), 3.5), el("text.mid", { x: X(kid.at), y: mid - 8 }, kid.at)]), dot(end, 6)), h("div", log.told)));
+			kids.map((kid) => [h("g.k-model", down(X(kid.at), mid)), dot(X(kid.at), 3.5), el("text.mid", { x: X(kid.at), y: mid - 8 }, kid.at)]), dot(end, 6)), h("div", log.told)));
 		kids.forEach((kid, n) => lay(kid, [...passing, ...kids.slice(n + 1).map((next) => X(next.at))]));
-	})(logs.find((log) => !ids.has(log.parent)), []);
+	})(root, []);
 	return h("ol.forks", lines);
 }
 const editWords = (edits) => edits.map((edit) => edit.map((part) => typeof part === "string" ? part.replace("_", " ") : JSON.stringify(part)).join(": ")).join(" · ");

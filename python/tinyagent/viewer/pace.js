@@ -55,7 +55,7 @@ function pace() {
 	for (const f of found) bins[Math.min(bins.length - 1, Math.floor(bins.length * part(f.us)))] += size(f);
 	const most = Math.max(...bins), bars = bins.map((n, at) => n && el("rect.tip", { x: 8 + at * 5, y: 66 - 58 * n / most, width: 4, height: 58 * n / most }));
 	const done = el("rect.brk", { x: 8, y: 4, height: 62 }), mark = el("path.now", {}), ticks = [0, 1, 2, 3, 4].map((n) => word(8 + wide * n / 4, 82, n ? secs(end * n / 4) : "0", ["", ".mid", ".mid", ".mid", ".end"][n]));
-	const toggle = button(() => play(), ""), told = h("output"), text = h("div"), speeds = [0.25, 1, 4], goTo = (us) => { play(false); seek(us); };
+	const toggle = button(() => play(), ""), told = h("output"), text = h(".answer"), speeds = [0.25, 1, 4], goTo = (us) => { play(false); seek(us); };
 	const chips = speeds.map((speed) => chip(speed + "×", false, () => { player.speed = speed; play(player.isOn); }));
 	const slider = el("input", { type: "range", min: 0, max: end, step: "any", "aria-label": "time since the call", oninput: (ev) => goTo(Number(ev.target.value)) });
 	const reached = () => found.findLastIndex((f) => f.us <= player.us), back = () => goTo(found.findLast((f) => f.us < player.us)?.us ?? 0), on = () => goTo(found.find((f) => f.us > player.us)?.us ?? end);

@@ -24,14 +24,14 @@ function family(logs) {
 	const known = new Map();
 	for (const log of logs) if (!known.has(log.log)) known.set(log.log, log);
 	const nodes = [...known.values()].map((log) => ({ id: log.log, parent: log.forked?.log, at: log.forked?.at, end: log.records, bad: LOOK[log.status] === ".wrong", told: [
-		h(".pair", opens(log), pill(log), log.forked && dim("from record " + num(log.forked.at) + " of its parent"), dim(counted(log.turns, "turn") + " · " + num(log.tokens) + " tokens " + dollars(log.cost_usd))),
+		h(".pair", opens(log), pill(log), log.forked && dim(`fork of ${known.get(log.forked.log)?.name || log.forked.log.slice(0, 8)} at record ${num(log.forked.at)}`), dim(counted(log.turns, "turn") + " · " + num(log.tokens) + " tokens " + dollars(log.cost_usd))),
 		h(".gist", !log.forked ? log.first : editWords(log.forked.edits) || "nothing edited")] }));
 	for (const { parent, at } of nodes) if (parent && !known.has(parent)) {
 		known.set(parent, null);
 		nodes.push({ id: parent, end: Math.max(at, ...nodes.filter((node) => node.parent === parent).map((node) => node.at)), told: [h(".pair", h("b.mono", parent.slice(0, 8)), dim("not in this folder"))] });
 	}
-	const parents = new Set(nodes.map((node) => node.parent));
-	return nodes.filter((node) => !node.parent && parents.has(node.id)).map((first) => forkTree([first, ...nodes.filter((node) => node !== first)], 560));
+	const within = (first, found = [first]) => { for (const one of found) found.push(...nodes.filter((node) => node.parent === one.id)); return found; };
+	return nodes.filter((node) => !node.parent).map((first) => within(first)).filter((tree) => tree.length > 1).map((tree) => forkTree(tree, 560));
 }
 const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = el("div", { hidden: true });
 const heads = ["session", "status", "first words", "age", "turns", "tools", "tokens", "cost"].map((name, n) => h(n > 2 ? "th.r" : "th", name));
@@ -43,7 +43,7 @@ function show(isTree) {
 	history.replaceState(null, "", "#" + new URLSearchParams({ token: served.token, ...(isTree && { view: "forks" }) }));
 }
 tabs.setAttribute("role", "tablist");
-document.body.append(h("header", h(".id", title, told), tabs), h("main.sessions", list, trees, notes));
+document.body.append(h("header", el("div", { id: "id" }, title, told), tabs), h("main.sessions", list, trees, notes));
 show(new URLSearchParams(location.hash.slice(1)).get("view") === "forks");
 async function look() {
 	try {
