@@ -6,7 +6,7 @@ from the fold, and its digest is held against the one that was recorded with the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,9 @@ from tinyagent.events.children import children_of, own, seen_from
 from tinyagent.events.sealing import is_hidden
 from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences, joined
 from tinyagent.runtime.replay import Finding, replay
+
+MAIN = "agent"
+"""How the agent itself is called among those of its log."""
 
 
 class Requests:
@@ -64,27 +67,29 @@ class Requests:
 def verify(
     where: str,
     records: Sequence[Record],
-    today: k.SessionStarted | None = None,
+    today: k.SessionStarted | Mapping[str, k.SessionStarted] | None = None,
     *,
     is_loose: bool = False,
 ) -> Report:
     """Replay a session; *today* takes the place of the recorded configuration.
 
-    Without it, the recorded configuration checks this library alone.
+    That is one of the agent itself, or those of all that are known, by their names. Without one,
+    the recorded configuration checks this library alone.
     """
-    instead = {}
-    if today is not None and records:
-        instead[records[0].seq] = _frozen(today, records[0])
+    given = {MAIN: today} if isinstance(today, k.SessionStarted) else today or {}
     reports: list[Report] = []
     for name, part in each_agent(records):
-        machines, checks = [agent_machine(name)], [RequestCheck(part)]
+        instead = {}
+        if name in given and part:
+            instead[part[0].seq] = _frozen(given[name], part[0])
+        machines, checks = [agent_machine(name)], [RequestCheck(part, name)]
         reports.append(replay(where, part, machines, checks, instead=instead, is_loose=is_loose))
     return joined(reports)
 
 
 def each_agent(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
     """Yield every agent of the log with its own records, as it sees them."""
-    yield "agent", list(own(records))
+    yield MAIN, list(own(records))
     lost = next((at for at, r in enumerate(records) if isinstance(r.event, k.LogLost)), None)
     known = records[:lost]
     for name in children_of(known):
@@ -112,7 +117,8 @@ def _frozen(today: k.SessionStarted, first: Record) -> k.SessionStarted:
 class RequestCheck:
     """Holds every rebuilt request against the digest that was recorded."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], name: str = MAIN) -> None:
+        self._who = "the streamer" if name == MAIN else f"the streamer of {name}"
         self.compared = self.unverifiable = 0
         self._is_hidden = False
         self._then, self._now = Conversation(), Conversation()
@@ -156,7 +162,7 @@ class RequestCheck:
         if now == recorded:
             self._entered = []
             return None
-        return Finding(record.seq, "the streamer", *self._explained(recorded, now, then, today))
+        return Finding(record.seq, self._who, *self._explained(recorded, now, then, today))
 
     def _explained(
         self, recorded: str, now: str, then: View, today: View

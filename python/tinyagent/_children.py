@@ -58,17 +58,34 @@ def tool_of(agent: Running, name: str, description: str, effect: str | None) -> 
         told = f"effect={effect!r} is none of {', '.join(EFFECTS)}"
         raise ToolDefinitionError(name, "", 0, told, 'effect="write", if it may change things')
 
-    async def execute(
-        call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
-    ) -> AgentToolResult:
-        result: RunResult = await current_ctx().run(agent, arguments["task"])
-        if result.outcome not in ("answered", "stopped"):
-            raise NoAnswerError(_told(name, result))
-        return AgentToolResult([TextContent(text=result.text)])
-
     return AgentTool(
-        name=name, description=description, parameters=PARAMETERS, execute=execute, effect=effect
+        name=name,
+        description=description,
+        parameters=PARAMETERS,
+        execute=Asking(agent, name),
+        effect=effect,
     )
+
+
+class Asking:
+    """Runs *agent* below the one that calls the tool *name*."""
+
+    def __init__(self, agent: Running, name: str) -> None:
+        self.agent = agent
+        self._name = name
+
+    async def __call__(
+        self, call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
+    ) -> AgentToolResult:
+        """Run it on the task that is given, and return what it answers.
+
+        Raises:
+            NoAnswerError: it has no answer. RunFailedError: it failed.
+        """
+        result: RunResult = await current_ctx().run(self.agent, arguments["task"])
+        if result.outcome not in ("answered", "stopped"):
+            raise NoAnswerError(_told(self._name, result))
+        return AgentToolResult([TextContent(text=result.text)])
 
 
 def _told(name: str, result: RunResult) -> str:
@@ -82,7 +99,11 @@ def _told(name: str, result: RunResult) -> str:
 
 
 class Below:
-    """An agent that runs below another, in its log."""
+    """An agent that runs below another, in its log.
+
+    Attributes:
+        agent: as it is there; not the one that the host has.
+    """
 
     def __init__(
         self, above: Hosted, agent: Running, log: ChildLog, left: Mapping[str, Any]
@@ -120,9 +141,13 @@ class Below:
         )
         self._log = log
         self._own_limits = has.limits
-        self._agent, self._engine = agent.made_with(options)
+        self.agent, self._engine = agent.made_with(options)
         self._binding = self._engine.binding
         self.text = ""
+
+    def configuration(self) -> k.SessionStarted:
+        """Return how its log begins."""
+        return self._engine.configuration()
 
     @property
     def state(self) -> State:
@@ -140,8 +165,8 @@ class Below:
 
     def limit(self, left: Mapping[str, Any]) -> None:
         """Let it use no more in all than *left*: agents beside it use what is left, too."""
-        self._agent.options.limits = _within(self._own_limits, left)
-        limits = logged_limits(self._agent.options.limits, self._agent.options.prices)
+        self.agent.options.limits = _within(self._own_limits, left)
+        limits = logged_limits(self.agent.options.limits, self.agent.options.prices)
         self._binding.session.append(k.ConfigChanged({"limits": limits}))
 
     async def run(self, said: Any, output: Any = None) -> RunResult:
@@ -154,11 +179,11 @@ class Below:
         """
         self._binding.open()
         if self._engine.goes_on in ("end", "take up"):
-            result = await self._agent.run(output=output)
+            result = await self.agent.run(output=output)
         elif any(stored.kind == k.UserSaid.kind for stored in self._log.read()):
             result = self._recorded(output)
         else:
-            result = await self._agent.run(said, output=output)
+            result = await self.agent.run(said, output=output)
         self.text = result.text
         return result
 
@@ -169,7 +194,7 @@ class Below:
             RunFailedError: it had failed.
         """
         self._engine.expect(output)
-        messages = list(self._agent.state.messages)
+        messages = list(self.agent.state.messages)
         self._binding.outcome = self._engine.log.status
         last = next((m for m in reversed(messages) if isinstance(m, AssistantMessage)), None)
         log = self._log

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,12 +217,14 @@ class Recording:
 
     def replay(
         self,
-        today: k.SessionStarted | None = None,
+        today: k.SessionStarted | Mapping[str, k.SessionStarted] | None = None,
         *,
         until: int | None = None,
         is_loose: bool = False,
     ) -> Report:
         """Run today's code over the records; *today* is the configuration to use instead.
+
+        Or those of all agents that are known, by their names, ``agent`` for the main one.
 
         *until*: the last record to look at. *is_loose*: go on behind the first divergence, and
         list what else differs as its cascade.

@@ -138,23 +138,23 @@ async def replay(where: str | Path | Log, factory: Callable[..., Any] | None = N
     recording = load(where)
     if factory is None:
         return recording.replay()
-    return recording.replay(configuration_of(factory, recording))
+    return recording.replay(configurations_of(factory, recording))
 
 
-def configuration_of(factory: Callable[..., Any], recording: Recording) -> k.SessionStarted:
-    """Return the configuration that *factory* gives an agent today.
+def configurations_of(
+    factory: Callable[..., Any], recording: Recording
+) -> dict[str, k.SessionStarted]:
+    """Return the configurations that *factory* gives the agents of a log today, by their names.
 
-    What MCP servers list is taken from *recording*: nobody asks them.
+    That of the agent itself, and those of agents below it that are its tools.
 
     Raises:
         TypeError: the factory does not take ``log=``, or returns no agent.
     """
-    from tinyagent._mcp import recall
+    from tinyagent._today import configurations
     from tinyagent.runtime.stores.memory import MemoryLog
 
-    agent = made_by(factory, MemoryLog())
-    recall(agent.state.tools, recording.records)
-    return agent.configuration()
+    return configurations(made_by(factory, MemoryLog()), recording)
 
 
 def made_by(factory: Callable[..., Any], log: Log) -> Agent:

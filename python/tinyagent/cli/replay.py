@@ -15,7 +15,7 @@ from tinyagent.cli.live import application
 from tinyagent.cli.options import COMMON, Common, Factory, Ref
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.runtime.divergence import Report
-from tinyagent.verbs import configuration_of, load
+from tinyagent.verbs import configurations_of, load
 
 CASCADE_MAX = 20
 """So many consequences are worded; ``--json`` has their number."""
@@ -43,7 +43,7 @@ def run(
     if recording.meta.origin is not None:
         raise refs.RefusedError(f"{place.path}: imported, so nothing was recorded to compare with")
     try:
-        today = configuration_of(factory, recording) if factory is not None else None
+        today = configurations_of(factory, recording) if factory is not None else None
     except TypeError as error:
         raise refs.RefError(f"--app {app}: {error}") from error
     report = recording.replay(today, until=place.n if until is None else until, is_loose=loose)

@@ -1,0 +1,55 @@
+"""What today's code gives the agents of a log: that above, and those below it that it carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from tinyagent._children import Asking, Below
+from tinyagent._mcp import recall
+from tinyagent.events import kinds as k
+from tinyagent.events.children import child_of, own, seen_from
+from tinyagent.runtime.child_log import ChildLog
+from tinyagent.runtime.stores.memory import MemoryLog
+
+if TYPE_CHECKING:
+    from tinyagent._engine import Hosted
+    from tinyagent._running import Running
+    from tinyagent.agent import Agent
+    from tinyagent.recording import Recording
+
+
+def configurations(agent: Agent, recording: Recording) -> dict[str, k.SessionStarted]:
+    """Return how *agent* begins a log, as ``agent``, and how each below it does, by its name.
+
+    Those that a tool of a user's own runs are not known before it does: they are not told of.
+    What MCP servers list is taken from *recording*: nobody asks them.
+    """
+    records = recording.records
+    recall(agent.state.tools, own(records))
+    found = {"agent": agent.configuration()}
+    above: dict[str, Hosted] = {"": agent}
+    events = {record.seq: record.event for record in records}
+    for record in records:
+        if isinstance(record.event, k.ChildStarted):
+            by = above.get(child_of(record.actor))
+            carried = None if by is None else _carried(by, events.get(record.cause))
+            if by is not None and carried is not None:
+                name = record.event.child
+                below = Below(by, carried, _log_of(name), record.event.limits)
+                recall(below.agent.state.tools, own(seen_from(name, records)))
+                found[name] = below.configuration()
+                above[name] = cast("Hosted", below.agent)
+    return found
+
+
+def _carried(agent: Hosted, asked: object) -> Running | None:
+    """Return the agent that the tool is which *asked* is for; None if it is none."""
+    if isinstance(asked, k.ToolRequested):
+        for tool in agent.state.tools or ():
+            if tool.name == asked.name and isinstance(tool.execute, Asking):
+                return tool.execute.agent
+    return None
+
+
+def _log_of(name: str) -> ChildLog:
+    return ChildLog(MemoryLog(), name, 0, readers=[], redactor=None, claimed={})
