@@ -1,4 +1,4 @@
-"""What today's code gives the agents of a log: that above, and those below it that it carries."""
+"""How today's code would begin the agents below one that are its tools."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ from tinyagent.runtime.stores.memory import MemoryLog
 if TYPE_CHECKING:
     from tinyagent._engine import Hosted
     from tinyagent._running import Running
-    from tinyagent.agent import Agent
     from tinyagent.recording import Recording
 
 
-def configurations(agent: Agent, recording: Recording) -> dict[str, k.SessionStarted]:
-    """Return how *agent* begins a log, as ``agent``, and how each below it does, by its name.
+def configurations_below(agent: Hosted, recording: Recording) -> dict[str, k.SessionStarted]:
+    """Return how those below *agent* that are in *recording* would begin, by their names.
 
-    Those that a tool of a user's own runs are not known before it does: they are not told of.
+    An agent that a tool of a user's own runs is not known before it does: it is not told of.
     What MCP servers list is taken from *recording*: nobody asks them.
     """
     records = recording.records
-    recall(agent.state.tools, own(records))
-    found = {"agent": agent.configuration()}
+    found: dict[str, k.SessionStarted] = {}
     above: dict[str, Hosted] = {"": agent}
     events = {record.seq: record.event for record in records}
     for record in records:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
+from tinyagent.events.children import own
 from tinyagent.recording import Recording as Recording, Records
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.crypto import Encryption, Keys, opened
@@ -146,15 +147,19 @@ def configurations_of(
 ) -> dict[str, k.SessionStarted]:
     """Return the configurations that *factory* gives the agents of a log today, by their names.
 
-    That of the agent itself, and those of agents below it that are its tools.
+    That of the agent itself, ``agent``, and those of agents below it that are its tools. What
+    MCP servers list is taken from *recording*: nobody asks them.
 
     Raises:
         TypeError: the factory does not take ``log=``, or returns no agent.
     """
-    from tinyagent._today import configurations
+    from tinyagent._mcp import recall
+    from tinyagent._today import configurations_below
     from tinyagent.runtime.stores.memory import MemoryLog
 
-    return configurations(made_by(factory, MemoryLog()), recording)
+    agent = made_by(factory, MemoryLog())
+    recall(agent.state.tools, own(recording.records))
+    return {"agent": agent.configuration(), **configurations_below(agent, recording)}
 
 
 def made_by(factory: Callable[..., Any], log: Log) -> Agent:
