@@ -30,7 +30,7 @@ from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.replay import replay
-from tinyagent.runtime.stores import Log, Stored, as_record
+from tinyagent.runtime.stores import Log, as_record, records_of
 
 STOP_S = 0.02
 """How often a child that begins or ends is asked again to stop."""
@@ -76,7 +76,7 @@ class Children:
         self._left: set[str] = set()
         self._sharing: asyncio.Handle | None = None
 
-    def recall(self, stored: list[Stored]) -> list[Record]:
+    def recall(self, held: list[Record]) -> list[Record]:
         """Take in what the log holds; return the records of the agent itself.
 
         Raises:
@@ -84,20 +84,18 @@ class Children:
         """
         redactor = self._journal.redactor
         if redactor is not None and redactor.masked is not None:
-            for one in stored:
-                redactor.remember(one.payload)
+            for record in held:
+                redactor.remember(record.payload)
         records: list[Record] = []
         running: dict[str, None] = {}
-        for one in stored:
-            is_own, is_of_all = not is_below(one), one.kind in _OF_ALL
-            if is_own or (is_of_all and self.path == MAIN):
-                record = as_record(one)
-                if is_own:
-                    records.append(record)
-                if is_of_all:
-                    self._note(record, running, is_own=is_own)
+        for record in held:
+            is_own = not is_below(record)
+            if is_own:
+                records.append(record)
+            if record.event.kind in _OF_ALL and (is_own or self.path == MAIN):
+                self._note(record, running, is_own=is_own)
         for name in running:
-            theirs = list(map(as_record, own(seen_from(name, stored))))
+            theirs = list(own(seen_from(name, held)))
             machine = agent_machine()
             if reopened(theirs, machine).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
@@ -351,13 +349,13 @@ class Children:
         log = self._log_of(child)
         machine, journal = agent_machine(), Journal(log, self._journal.clock)
         below = Children(log, journal, machine)
-        records = below.recall(list(log.read()))
+        records = below.recall(records_of(log))
         outcome = _outcome(records)
         if outcome == unless:
             return
         for each in below._open():
             await below._close(each)
-        await close_cut_off(machine, journal, [as_record(one) for one in own(log.read())])
+        await close_cut_off(machine, journal, list(own(records_of(log))))
         self._end(child, outcome, "", limits.used(machine.state))
 
 

@@ -26,6 +26,7 @@ from tinyagent.runtime.loops import Machine, Voice
 RULE, SCOPE = "redact", "redact_scope"
 """Names under which a session says, among its versions, how its log is masked."""
 UNKNOWN = "The arguments of this call are on record only with masks: it cannot be run again."
+_BEGUN = frozenset({k.SessionStarted.kind, k.SessionResumed.kind})
 _MASK = re.compile("«secret:[^»]*»")
 
 
@@ -142,7 +143,7 @@ def is_apart(redactor: Redactor | None, records: Sequence[Record] = ()) -> bool:
 
 def _versions_in(records: Sequence[Record]) -> dict[str, str]:
     versions: dict[str, str] = {}
-    for record in records:
-        if isinstance(record.event, k.SessionStarted | k.SessionResumed):
-            versions = {**versions, **record.event.versions}
+    for event in [record.event for record in records if record.event.kind in _BEGUN]:
+        if isinstance(event, k.SessionStarted | k.SessionResumed):
+            versions = {**versions, **event.versions}
     return versions

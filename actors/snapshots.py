@@ -25,7 +25,7 @@ from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Stored, as_record
+from tinyagent.runtime.stores import records_of
 from tinyagent.runtime.stores.snapshots import Snapshot, code_of, snapshots_of
 
 RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
@@ -113,8 +113,8 @@ class Keeper:
             DivergenceError: as ``Children.recall``.
             PrunedLogError: the beginning was removed, and no snapshot stands for it.
         """
-        for snapshot, held, stored in self._usable():
-            past = self._taken_up(held, stored)
+        for snapshot, held, behind in self._usable():
+            past = self._taken_up(held, behind)
             if past is not None:
                 self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
                 self._seen = len(self._conversation.messages)
@@ -122,15 +122,15 @@ class Keeper:
         log = self._journal.log
         check_beginning(log)
         self._machine.state = State()
-        records = self._children.recall(list(log.read()))
+        records = self._children.recall(records_of(log))
         self._remember(records)
         return (reopened(records, self._machine), records) if records else None
 
-    def _taken_up(self, held: Held, stored: list[Stored]) -> tuple[Reopened, list[Record]] | None:
-        """Go on from *held* with what is *stored* behind it; None if that leads astray."""
+    def _taken_up(self, held: Held, behind: list[Record]) -> tuple[Reopened, list[Record]] | None:
+        """Go on from *held* with what is on record *behind* it; None if that leads astray."""
         self._machine.state = held.machines[self._machine.name]
         with suppress(DivergenceError):  # of a child; whether it is true, the whole log will say
-            records = self._children.recall(stored)
+            records = self._children.recall(behind)
             found = reopened(records, self._machine)
             if found.diverged:
                 return None
@@ -150,8 +150,8 @@ class Keeper:
         wanted = self._face.kinds if self._face is not None else ()
         self._records = [_line(r) for r in records if r.event.kind in wanted and _is_lasting(r)]
 
-    def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Stored]]]:
-        """Yield the snapshots that fit, each with what is stored behind it."""
+    def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Record]]]:
+        """Yield the snapshots that fit, each with what is on record behind it."""
         if self._snapshots is None or not self._snapshots.paths():
             return
         if is_apart(self._journal.redactor):
@@ -159,11 +159,11 @@ class Keeper:
         for snapshot in self._snapshots.read(self._code):
             if snapshot.seq > self._journal.log.durable_seq:
                 continue
-            behind = self._journal.log.read(snapshot.seq)
-            last = next(map(as_record, behind), None)
+            behind = records_of(self._journal.log, snapshot.seq)
+            last = behind.pop(0) if behind else None
             held = fitting(snapshot, last, self._machine.name)
             if held is not None and self._is_remembered(held):
-                yield snapshot, held, list(behind)
+                yield snapshot, held, behind
 
     def _is_remembered(self, held: Held) -> bool:
         """Tell the redactor of the masks in the log; False if they are not known."""

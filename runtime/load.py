@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -124,12 +125,9 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
     from tinyagent._alchemy import LogReader
     from tinyagent.runtime.stores.sqlite_tables import is_address
 
-    if not is_address(where):
-        reader = LogReader(where)
-        if reader.fork is None:
-            records: list[Record] = []
-            while batch := _events(reader, records[-1].seq + 1 if records else 1):
-                records += batch
+    if not is_address(where) and (reader := LogReader(where)).fork is None:
+        with suppress(msgspec.ValidationError):  # perhaps of a value that is lost
+            records = own_records(reader)
             if not reader.lost:
                 marks = (r for r in records if r.event.kind == "log.lost")
                 gone = tuple(LostRecords(lost_first(r.payload), r.seq) for r in marks)
@@ -138,8 +136,13 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
     return found.meta, decoded(found.records, found.damage), found.damage
 
 
-def _events(reader: LogReader, first: int) -> list[Record]:
-    return reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored)
+def own_records(reader: LogReader, first: int = 1) -> list[Record]:
+    """Return the records from number *first* on that lie in the log's own files."""
+    records: list[Record] = []
+    while batch := reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored):
+        records += batch
+        first = batch[-1].seq + 1
+    return records
 
 
 def _as_stored(*row: Any) -> Record:

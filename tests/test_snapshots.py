@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from tinyagent import Agent, Redact, edits, fork, load, resume, tool
 from tinyagent.actors import snapshots as keeping
 from tinyagent.actors.snapshots import RECORDS_MIN, Held, code
 from tinyagent.cli.verify import deeply
+from tinyagent.events import Record
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.redact import Redaction, redact
 from tinyagent.runtime.repair import repair
-from tinyagent.runtime.stores import LogOptions, Stored
+from tinyagent.runtime.stores import LogOptions
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.snapshots import Snapshots
 from tinyagent.testing import VirtualClock, scripted
@@ -33,9 +33,9 @@ class Watched(FileLog):
         super().__init__(path, now_us=VirtualClock().now_us, log_id=ID)
         self.first: list[int] = []
 
-    def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
+    def read_records(self, first: int = 1) -> list[Record]:
         self.first.append(first)
-        return super().read(first, last)
+        return super().read_records(first)
 
 
 def build(*, log: Any, **options: Any) -> Agent:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyagent.recording import Recording
+from tinyagent.recording import Recording, Records
 from tinyagent.runtime.stores import (
     Durability,
     Log,
@@ -15,6 +15,7 @@ from tinyagent.runtime.stores import (
     Recovered,
     Stored,
     as_record,
+    records_of,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tinyagent.agent_types import AgentEvent, AgentMessage
     from tinyagent.events import Conversation, Record, Settings
     from tinyagent.events.work import Open
-    from tinyagent.recording import Records, Why
+    from tinyagent.recording import Why
     from tinyagent.runtime.causes import Below
     from tinyagent.runtime.divergence import Difference, Report
 
@@ -56,7 +57,8 @@ class OpenLog:
         seq = self.store.seq
         if self._read is None or self._read[0] != seq:
             store = self.store
-            read = Recording(store.where, store.meta, list(store.read()), None, is_live=True)
+            records = Records(records_of(store))
+            read = Recording(store.where, store.meta, records, None, is_live=True)
             self._read = (seq, read)
         return self._read[1]
 

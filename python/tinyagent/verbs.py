@@ -24,7 +24,7 @@ from tinyagent.runtime.load import read_log, read_records
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
-from tinyagent.runtime.stores import Durability, Log, LogOptions
+from tinyagent.runtime.stores import Durability, Log, LogOptions, records_of
 
 if TYPE_CHECKING:
     from tinyagent.agent import Agent
@@ -124,7 +124,7 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
             return Recording(str(where), meta, Records(records), damage)
         found = read_log(where)
         return Recording(str(where), found.meta, opened(found, keys), found.damage)
-    return Recording(where.where, where.meta, list(where.read()), None, is_live=True)
+    return Recording(where.where, where.meta, Records(records_of(where)), None, is_live=True)
 
 
 async def replay(where: str | Path | Log, factory: Callable[..., Any] | None = None) -> Report:

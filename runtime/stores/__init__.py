@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -149,6 +149,13 @@ def as_record(stored: Stored) -> Record:
         cause=stored.cause,
         payload=payload,
     )
+
+
+def records_of(log: Log, first: int = 1) -> list[Record]:
+    """Return the records of *log* from number *first* on, with their events."""
+    # A store that can do so reads them as such; any other one has at least ``read``.
+    read: Callable[[int], list[Record]] | None = getattr(log, "read_records", None)
+    return list(map(as_record, log.read(first))) if read is None else read(first)
 
 
 def _no_key(path: str, body: Any) -> Any:

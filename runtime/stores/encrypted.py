@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from tinyagent.events import Record
 from tinyagent.events.sealing import is_sealed
 from tinyagent.runtime.crypto import NEED, Cipher, Encryption, logs_of
-from tinyagent.runtime.stores import Stored
+from tinyagent.runtime.stores import Stored, as_record
 from tinyagent.runtime.stores.files import FileLog
 
 
@@ -43,6 +44,10 @@ class EncryptedLog(FileLog):
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
         """Yield the records, in the clear beside what is stored."""
         return map(self._opened, super().read(first, last))
+
+    def read_records(self, first: int = 1) -> list[Record]:
+        """Return the records with their events, in the clear."""
+        return list(map(as_record, self.read(first)))
 
     async def tail(self, first: int) -> AsyncIterator[Stored]:
         """Yield the records, likewise, and new ones as they come."""

@@ -13,10 +13,11 @@ from itertools import islice, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tinyagent.events import Record
 from tinyagent.runtime.bells import bell_here
 from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
-from tinyagent.runtime.load import read_shared
+from tinyagent.runtime.load import own_records, read_shared
 from tinyagent.runtime.stores import (
     Durability,
     ForkedFrom,
@@ -26,6 +27,7 @@ from tinyagent.runtime.stores import (
     Recovered,
     SealKey,
     Stored,
+    as_record,
     fork_fields,
     fork_of,
 )
@@ -249,6 +251,18 @@ class FileLog:
                     return
                 yield record
             first = batch[-1].seq + 1
+
+    def read_records(self, first: int = 1) -> list[Record]:
+        """Return what ``read`` yields from *first* on, with the events, at less cost.
+
+        Raises:
+            LogError: as ``read``.
+        """
+        fork, shared = self._shares, list[Record]()
+        if fork is not None and first <= fork.at:
+            shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
+            first = fork.at + 1
+        return [*shared, *own_records(self._reader(), first)]
 
     def _reader(self) -> LogReader:
         from tinyagent._alchemy import LogReader

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tinyagent._alchemy import crc32c, header_line, line, seal_line
-from tinyagent.events import UnknownEvent
+from tinyagent.events import UnknownEvent, decode, kinds as k
 from tinyagent.runtime.errors import (
     CorruptLogError,
     LogClosedError,
@@ -20,9 +22,9 @@ from tinyagent.runtime.errors import (
     LogNotFoundError,
     LogVersionError,
 )
-from tinyagent.runtime.load import Damage, LostValue, decoded, read_log
+from tinyagent.runtime.load import Damage, LostRecords, LostValue, decoded, read_log, read_records
 from tinyagent.runtime.log import open_log_at, open_packed, pack, write_packed
-from tinyagent.runtime.stores import Stored
+from tinyagent.runtime.stores import Stored, as_record, records_of
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -244,3 +246,68 @@ def test_a_lost_value_that_has_no_place_in_its_event_leaves_the_event_unread() -
     (record,) = decoded([stored], damage)
     assert record.event == UnknownEvent("session.started", 1, payload)
     assert (record.seq, record.at_ns, record.payload) == (1, 5000, payload)
+
+
+def odd_log(path: Path) -> None:
+    """A packed log of every record that takes more than to read its payload, and plain ones."""
+    big = b'{"content":{"$blob":"sha256:%s","n":70000,"t":"text"}}' % (b"ab" * 32)
+    rows: list[tuple[str | None, str, int, bytes]] = [
+        (None, "user.said", 1, b'{"content":"one"}'),
+        ("agent/tools", "user.said", 1, b'{"content":"two"}'),
+        (None, "user.said", 2, b'{"content":"of a newer release"}'),
+        (None, "user.sang", 1, b'{"content":"of a kind that nobody knows"}'),
+        (None, "user.said", 1, b'{"$redacted":"all of it"}'),
+        (None, "model.requested", 1, b'{"n":{"$redacted":"a part"}}'),
+        (None, "user.said", 1, b'{"content":{"$enc":{"kid":"a","n":"b","ct":"c"}}}'),
+        (None, "tool.requested", 1, b'{"call_id":"c","name":"f","arguments":{"$esc":{"$a":1}}}'),
+        (None, "user.said", 1, big),
+        (None, "log.lost", 1, b'{"first":10,"last":12}'),
+        (None, "user.said", 1, b'{"content":"{\\"$enc\\": quoted"}'),
+    ]
+    lines = [header_line(ID, seg=1, epoch=1, first=1, tail=0, at_us=now_us(), by="t")]
+    for seq, (actor, kind, v, payload) in enumerate(rows, 1):
+        at = seq + 2 if seq >= 10 else seq
+        lines.append(line(ID, 0, at, now_us() + seq, actor, kind, v, seq - 1, payload))
+    lines.append(seal_line(ID, seg=1, last=13, d=13, why="pack", at_us=now_us()))
+    path.write_bytes(b"".join(lines))
+
+
+def test_records_are_the_same_whichever_way_they_are_read(tmp_path: Path) -> None:
+    odd_log(tmp_path / "odd.jsonl")
+    found = read_log(tmp_path / "odd.jsonl")
+    meta, records, damage = read_records(tmp_path / "odd.jsonl")
+    assert records == decoded(found.records, found.damage)
+    assert (meta, damage) == (found.meta, found.damage)
+    assert damage is not None
+    assert damage.lost_values == (LostValue(9, "ab" * 32),)
+    assert damage.lost_records == (LostRecords(10, 12),)
+    assert [(r.seq, r.actor, type(r.event)) for r in records[:5]] == [
+        (1, "host", k.UserSaid),
+        (2, "agent/tools", k.UserSaid),
+        (3, "", UnknownEvent),
+        (4, "", UnknownEvent),
+        (5, "", UnknownEvent),
+    ]
+    assert records[-1].event == k.UserSaid('{"$enc": quoted')
+
+
+def test_a_payload_that_does_not_fit_its_kind_is_refused_as_ever(tmp_path: Path) -> None:
+    lines = [
+        header_line(ID, seg=1, epoch=1, first=1, tail=0, at_us=now_us(), by="t"),
+        line(ID, 0, 1, now_us(), None, "model.requested", 1, 0, b'{"n":"many"}'),
+        seal_line(ID, seg=1, last=1, d=1, why="pack", at_us=now_us()),
+    ]
+    (tmp_path / "misfit.jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(msgspec.ValidationError) as slow:
+        decode("model.requested", 1, b'{"n":"many"}')
+    with pytest.raises(msgspec.ValidationError, match=re.escape(str(slow.value))):
+        read_records(tmp_path / "misfit.jsonl")
+
+
+async def test_an_open_log_gives_its_records_with_events_from_any_number_on(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us)
+    fill(log, 3000)
+    assert [r.seq for r in records_of(log)] == list(range(1, 3001))
+    assert records_of(log, 2999) == [as_record(stored) for stored in log.read(2999)]
+    assert records_of(log, 3001) == []
+    await log.close()
