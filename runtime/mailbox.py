@@ -117,5 +117,7 @@ class Mailbox:
             self._room.set_result(None)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        # Woken once: what is posted until the reader runs finds nobody waiting.
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

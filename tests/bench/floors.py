@@ -18,16 +18,15 @@ import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
-from tests.bench.line import LINE, TEXT
+from tests.bench.line import LINE, TEXT, lines_in, read_lines
 from tests.bench.restore import restore
 
+from tinyagent import load
 from tinyagent.events import Record, encode, kinds as k
-from tinyagent.events.codec import decode
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.files import FileLog
@@ -121,31 +120,40 @@ def sync_p50_ms(folder: Path) -> float:
 
 
 async def ours_read(folder: Path) -> float:
+    """To the list of its records, events and all; opening and judging the log is part of it."""
     log = FileLog(folder / "log", now_us=SystemClock().now_us)
     for seq in range(1, READ + 1):
         log.append(seq, seq, None, DELTA.kind, 1, seq - 1, PAYLOAD)
-    await log.written(READ)
-    start = cpu_s()
-    for stored in log.read():
-        decode(stored.kind, stored.v, stored.payload)
-    cost = cpu_s() - start
     await log.close()
+    start = cpu_s()
+    records = load(folder / "log").records
+    cost = cpu_s() - start
+    assert len(records) == READ
     return cost / READ * 1e6
 
 
 class Line(msgspec.Struct):
     seq: int
+    ts: int
+    v: int
+    c: int
+    e: k.ModelDelta
     kind: str = msgspec.field(name="k")
-    e: k.ModelDelta = msgspec.field()
+    a: str | None = None
 
 
-def read_lines(read: Callable[[bytes], Any]) -> float:
-    lines = [LINE] * READ
-    start = cpu_s()
-    for line in lines:
-        zlib.crc32(line)
-        read(line)
-    return (cpu_s() - start) / READ * 1e6
+def reading(read: Callable[[bytes], object]) -> Measure:
+    """Return what *read* takes for a line, to the list of what it makes of them."""
+
+    def all_lines(folder: Path) -> float:
+        file = lines_in(folder, READ)
+        start = cpu_s()
+        found = read_lines(file, read)
+        cost = cpu_s() - start
+        assert len(found) == READ
+        return cost / READ * 1e6
+
+    return later(all_lines)
 
 
 # Mailboxes
@@ -239,11 +247,6 @@ def later(measure: Callable[[Path], float]) -> Measure:
         return measure(folder)
 
     return measured
-
-
-def reading(read: Callable[[bytes], Any]) -> Measure:
-    """Return what *read* takes for a line."""
-    return later(lambda folder: read_lines(read))
 
 
 MEASURES: dict[tuple[str, str], dict[str, Measure]] = {

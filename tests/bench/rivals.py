@@ -12,14 +12,13 @@ import os
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.line import LINE
+from tests.bench.line import lines_in, read_lines
 
 RUNS = 3
 READ, ASKED = 10_000, 2_000
@@ -50,24 +49,26 @@ def pydantic() -> float:
     class Said(BaseModel):
         content: str
 
-    class Delta(BaseModel):
+    class Line(BaseModel):
         seq: int
+        ts: int
+        v: int
+        c: int
+        a: str | None = None
+
+    class Delta(Line):
         k: Literal["model.delta"]
         e: Pieces
 
-    class User(BaseModel):
-        seq: int
+    class User(Line):
         k: Literal["user.said"]
         e: Said
 
     read = TypeAdapter(Annotated[Delta | User, Field(discriminator="k")]).validate_json
 
-    def read_all() -> None:
-        for line in [LINE] * READ:
-            zlib.crc32(line)
-            read(line)
-
-    return least_s(read_all) / READ * 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        file = lines_in(Path(folder), READ)
+        return least_s(lambda: read_lines(file, read)) / READ * 1e6
 
 
 def eventsourcing() -> float:
