@@ -1,8 +1,8 @@
 """Any history of a log, drawn by Hypothesis, beside a model of it in plain Python.
 
-Appended to, synced, read, followed, forked, closed, killed, cut off by a loss of power, opened
-again: after each step the log holds what the model says. The short tier is a few dozen histories;
-the long one has as many as ``docs/testing.md`` says.
+Appended to, synced, read, followed, forked, closed, killed, cut off by a loss of power, archived,
+pruned, opened again, with snapshots beside it: after each step the log holds what the model says.
+The short tier is a few dozen histories; the long one has as many as ``docs/testing.md`` says.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from hypothesis.stateful import (
 )
 from tests.log_model import Model
 
+from tinyagent.runtime.archive import archive
 from tinyagent.runtime.errors import LogError, LogFencedError, OutOfOrderError
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import forked_from
-from tinyagent.runtime.stores import ForkedFrom, Log
+from tinyagent.runtime.prune import NeededError, prunable, prune
+from tinyagent.runtime.stores import ForkedFrom, Log, as_record
 from tinyagent.runtime.stores.files import FileLog
+from tinyagent.runtime.stores.snapshots import Snapshots
 from tinyagent.runtime.stores.sqlite import SqliteLog
 
 NOW_US = 1_795_420_800_000_000
@@ -98,11 +101,11 @@ class Histories(RuleBasedStateMachine):
         self.wait(self.log.durable(self.model.seq))
         self.model.sync()
 
-    @precondition(lambda self: self.model.seq > 0)
+    @precondition(lambda self: self.model.seq > self.model.gone)
     @rule(which=PERMILLE)
     def append_again(self, which: int) -> None:
         """The same bytes are a retry, other bytes a conflict that names both numbers."""
-        seq = max(self.scaled(which), 1)
+        seq = max(self.scaled(which), self.model.gone + 1)
         [there] = self.log.read(seq, seq)
         given = (seq, there.ts_us, None, "user.said", 1, 0)
         self.log.append(*given, there.payload)
@@ -120,7 +123,7 @@ class Histories(RuleBasedStateMachine):
     @rule(first=PERMILLE)
     def tail(self, first: int) -> None:
         """Whoever follows gets what is there, and what comes meanwhile, each record once."""
-        begin = max(self.scaled(first), 1)
+        begin = max(self.scaled(first), self.model.gone + 1)
         wanted = self.model.seq + 3
 
         async def follow() -> list[bytes]:
@@ -138,7 +141,7 @@ class Histories(RuleBasedStateMachine):
     def fork(self, at: int) -> None:
         """A child holds what its parent held, goes on by itself, and leaves its parent alone."""
         cut = self.scaled(at)
-        if not cut:
+        if cut <= self.model.gone:
             return
         self.wait(self.log.written(self.model.seq))
         before = list(self.log.read())
@@ -149,7 +152,9 @@ class Histories(RuleBasedStateMachine):
         child.append(model.append(payload), NOW_US, None, "user.said", 1, 0, payload)
         self.wait(child.close())
         loaded = read_log(self.where(f"fork{self.forks}"))
-        assert [record.payload for record in loaded.records] == model.accepted
+        first = loaded.records[0].seq  # a copy of the parent beside it may hold what was pruned
+        assert first <= self.model.gone + 1
+        assert [record.payload for record in loaded.records] == model.accepted[first - 1 :]
         assert list(self.log.read()) == before
 
     @rule()
@@ -215,6 +220,47 @@ class InFolders(Histories):
 
     def kill(self) -> None:
         (self.where(self.name) / "LOCK").unlink()
+
+    def closed(self) -> Path:
+        """Close the log, so that something can be done to its files; return where they are."""
+        self.wait(self.log.close())
+        self.model.sync()
+        return self.where(self.name)
+
+    @rule()
+    def archived(self) -> None:
+        """Its segments are joined into compressed files: all of it is there as before."""
+        archive(self.closed())
+        self.reopen(at_least=self.model.seq)
+
+    @rule(before=PERMILLE)
+    def pruned(self, before: int) -> None:
+        """Its beginning is removed, up to a segment; not if a fork shares any of that."""
+        where = self.closed()
+        upto = prunable(where, self.scaled(before)).upto
+        if upto and self.forks:
+            with pytest.raises(NeededError, match="is a fork of it"):
+                prune(where, self.scaled(before))
+        elif upto:
+            assert self.model.gone < upto < self.scaled(before)
+            assert prune(where, self.scaled(before)).upto == upto
+            self.model.gone = upto
+        assert read_log(where).base == self.model.gone + 1
+        self.reopen(at_least=self.model.seq)
+
+    @precondition(lambda self: self.model.seq > self.model.gone)
+    @rule(at=PERMILLE)
+    def snapshot(self, at: int) -> None:
+        """One more lies beside the log, and the newest of them is read back; no record changes."""
+        seq = max(self.scaled(at), self.model.gone + 1)
+        [record] = map(as_record, self.log.read(seq, seq))
+        snapshots = Snapshots(self.where(self.name), self.log.meta.log)
+        snapshots.keep(record, "today", lambda: b"%d" % seq)
+        snapshots.wait()
+        [found] = [each for each in snapshots.read("today") if each.seq == seq]
+        assert found.is_behind(record)
+        assert bytes(found.held) == b"%d" % seq
+        assert [*snapshots.read("yesterday")] == []
 
     @rule(at=PERMILLE, garbage=st.sampled_from([b"", b"\x00" * 700, b'{"seq":1,', b"\n", b"\xff"]))
     def power_fails(self, at: int, garbage: bytes) -> None:

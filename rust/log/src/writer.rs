@@ -273,13 +273,21 @@ impl Writer {
         let _ = self.lock.write_hint(&self.header.log, hint);
     }
 
+    /// The next segment says that another writer is there. Where that was pruned, so was this one:
+    /// they are removed in their order, so they are looked for in the other.
     fn check_fence(&self) -> Result<(), Failure> {
-        let next = segment_name(self.header.seg + 1);
-        match self.vfs.exists(&next) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(self.fenced(&format!("{next} exists"))),
-            Err(error) => Err(self.failed("looking for a newer segment", &error)),
+        let [next, own] = [self.header.seg + 1, self.header.seg].map(segment_name);
+        let is_there = |name: &str| {
+            let found = self.vfs.exists(name);
+            found.map_err(|error| self.failed("looking for a newer segment", &error))
+        };
+        if is_there(&next)? {
+            return Err(self.fenced(&format!("{next} exists")));
         }
+        if !planted("own_segment_not_looked_for") && !is_there(&own)? {
+            return Err(self.fenced(&format!("{own} was removed")));
+        }
+        Ok(())
     }
 
     /// After a failed fsync: a new segment with copies of what is not durable.

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::tally::{ensure, first_seed, pass, Outcome, Tally};
 use super::{append, lines, open_on, read};
 use crate::failure::Failure;
+use crate::pruning::prune;
 use crate::record::parse;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
+use crate::vfs::Vfs;
 use crate::writer::Writer;
 
 /// What a writer does: `o`pens, appends so many, `s`yncs, `r`otates, `c`loses.
@@ -61,18 +63,27 @@ fn act(script: &str, vfs: &FaultVfs, told: &Shared<Told>) -> Result<(), Failure>
     Ok(())
 }
 
-/// The other one: opens, writes, syncs; all of it must succeed.
-fn intrude(disk: &MemoryVfs, told: &Shared<Told>) -> Result<Writer, String> {
+/// The other one: opens, writes, syncs, perhaps prunes what was before; all of it must succeed.
+fn intrude(disk: &MemoryVfs, told: &Shared<Told>, prunes: bool) -> Result<Writer, String> {
     let why = |failure: Failure| format!("I7 the new owner: {failure}");
     let (mut writer, _) = open_on(disk).map_err(why)?;
     let first = writer.written() + 1;
     append(&mut writer, 2, "b").map_err(why)?;
     writer.sync().map_err(why)?;
     with(told, |told| told.tell(first, writer.durable(), "b"));
+    if prunes {
+        let shared: Arc<dyn Vfs> = Arc::new(disk.clone());
+        for _ in 0..2 {
+            writer.close("close", 1).map_err(why)?;
+            writer = open_on(disk).map_err(why)?.0;
+        }
+        prune(&shared, u64::MAX).map_err(why)?;
+    }
     Ok(writer)
 }
 
-/// Every record that somebody was told is durable is there, with that one's text.
+/// Every record that somebody was told is durable is there, with that one's text, unless it was
+/// pruned.
 fn check(disk: &MemoryVfs, told: &Told) -> Outcome {
     if let Some(seq) = told.clash {
         return Err(format!(
@@ -80,18 +91,18 @@ fn check(disk: &MemoryVfs, told: &Told) -> Outcome {
         ));
     }
     let last = told.texts.keys().next_back().copied().unwrap_or(0);
-    let found = match read(disk) {
-        Ok(mut reader) => lines(&mut reader),
+    let (base, found) = match read(disk) {
+        Ok(mut reader) => (reader.analysis.base, lines(&mut reader)),
         Err(Failure::NotFound(_)) if last == 0 => return Ok(()),
         Err(failure) => return Err(format!("I8 {failure}")),
     };
     ensure!(
-        found.len() as u64 >= last,
-        "I1 {} of {last} records",
+        base + found.len() as u64 > last,
+        "I1 {} of {last} records from {base} on",
         found.len()
     );
-    for (seq, text) in &told.texts {
-        let record = parse(&found[*seq as usize - 1]).ok_or("I8 no record")?;
+    for (seq, text) in told.texts.range(base..) {
+        let record = parse(&found[(*seq - base) as usize]).ok_or("I8 no record")?;
         let expected = format!("{{\"text\":\"{text} {seq}\"}}");
         let same = record.payload == expected.as_bytes();
         ensure!(same, "I7 record {seq} is not the one that was acknowledged");
@@ -106,8 +117,9 @@ fn race(script: &str, at: u64, plan: Plan, dice: &mut Dice) -> Outcome {
     let (told, other) = (Shared::<Told>::default(), Shared::default());
     let vfs = FaultVfs::new(&disk, plan);
     let (its_disk, its_told, its) = (disk.clone(), told.clone(), other.clone());
+    let prunes = dice.roll(3) == 0;
     vfs.pause_at(at, move || {
-        let intruded = intrude(&its_disk, &its_told);
+        let intruded = intrude(&its_disk, &its_told, prunes);
         with(&its, |other| *other = Some(intruded));
     });
     let outcome = act(script, &vfs, &told);

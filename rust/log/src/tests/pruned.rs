@@ -120,6 +120,24 @@ fn a_segment_that_is_missing_behind_a_pruned_beginning_is_missing_all_the_same()
     assert!(matches!(read(&disk), Err(Failure::Corrupt(..))));
 }
 
+#[test]
+fn a_writer_whose_segment_was_pruned_with_the_next_one_is_not_the_owner_any_more() {
+    let mut disk = MemoryVfs::new();
+    disk.lock_lies = true;
+    let (mut old, _) = open_on(&disk).expect("opened");
+    append(&mut old, 1, "mine").expect("written");
+    old.sync().expect("synced");
+    for text in ["theirs", "more"] {
+        let (mut new, _) = open_on(&disk).expect("opened");
+        append(&mut new, 1, text).expect("written");
+        new.close("close", AT).expect("closed");
+    }
+    disk.lock_lies = false;
+    assert_eq!(prune(&shared(&disk), 3).map(|found| found.upto), Ok(2));
+    append(&mut old, 1, "late").expect("written");
+    assert!(matches!(old.sync(), Err(Failure::Fenced(_))));
+}
+
 fn interrupted(plan: &Plan, dice: &mut Dice) -> Outcome {
     let disk = log();
     let before = all(&disk);
