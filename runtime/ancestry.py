@@ -18,6 +18,7 @@ class _Fork(msgspec.Struct):
 
 class _Header(msgspec.Struct):
     log: str
+    first: int = 0
     need: list[str] = []
     fork: _Fork | None = None
 
@@ -63,12 +64,14 @@ def beside(where: str | Path, log_id: str) -> list[Path]:
 
 def children(where: str | Path, log_id: str) -> Iterator[tuple[Path, int]]:
     """Yield the forks of the log with that id beside *where*, each with its cut, which share
-    some record of it. A packed fork holds what it shares, and is none here.
+    some record of it. A packed fork holds what it shares, and is none here; nor is a detached one.
     """
     for other in sorted(Path(where).absolute().parent.iterdir()):
         header = _header(other) if other.is_dir() else None
         fork = header.fork if header is not None else None
-        if fork is not None and fork.log == log_id and fork.at:
+        if header is None or fork is None or fork.log != log_id:
+            continue
+        if fork.at and not 0 < header.first <= fork.at:
             yield other, fork.at
 
 

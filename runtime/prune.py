@@ -1,4 +1,7 @@
-"""Removes the oldest segments of a log on purpose. The first header that is left says so."""
+"""Removes the oldest segments of a log on purpose. The first header that is left says so.
+
+What a fork shares is in its parent alone; a fork that is detached holds it itself.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from tinyagent.runtime.ancestry import children
+from tinyagent.runtime.chain import line_of
 from tinyagent.runtime.errors import LogError
-from tinyagent.runtime.load import read_own
+from tinyagent.runtime.load import read_log, read_own
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -51,9 +55,45 @@ def prune(where: str | Path, before: int, *, open_work: Sequence[int] = ()) -> P
     for place, cut in children(where, read_own(where).meta.log) if upto else ():
         raise NeededError(
             f"{where}: {place} is a fork of it behind record {cut}, and shares what is to be "
-            "removed; pack the fork (tinyagent export --to jsonl), and move it away"
+            f"removed; let it have that itself: tinyagent prune {where} --detach"
         )
     return _prune(where, before, dry=False)
+
+
+def forks(where: str | Path) -> list[Path]:
+    """Return the forks beside the log in the folder *where* that need it.
+
+    Raises:
+        LogError: as ``prunable``.
+    """
+    return [place for place, _ in children(where, read_own(where).meta.log)]
+
+
+def detach(where: str | Path) -> int:
+    """Copy what the fork in the folder *where* shares with its parent into it; return how much.
+
+    From then on it needs no other log. Durably on return, and whole at any moment; 0 if there was
+    nothing to do. It stays the fork of that parent, under its own id.
+
+    Raises:
+        LogOwnedError: somebody is writing it. LogFailedError: it was not closed in order, or the
+            disk said no. Else as ``read_log``. Then nothing was changed.
+    """
+    from tinyagent._alchemy import detach_log
+
+    log = read_log(where)
+    cut = log.meta.fork.at if log.meta.fork is not None else 0
+    if log.base != cut + 1:
+        return 0
+    lines: list[bytes] = []
+    blobs: dict[str, bytes] = {}
+    for record in log.records:
+        if record.seq <= cut:
+            line, taken = line_of(log.meta, record)
+            lines.append(line)
+            blobs.update(taken)
+    detach_log(Path(where), b"".join(lines), list(blobs.items()))
+    return len(lines)
 
 
 def _prune(where: str | Path, before: int, *, dry: bool) -> Pruned:

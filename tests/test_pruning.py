@@ -14,10 +14,10 @@ from tests.crashing import ID, World, calls, conversation, text
 from tinyagent import Agent, fork, load, open_log
 from tinyagent.actors.snapshots import RECORDS_MIN
 from tinyagent.cli import main
-from tinyagent.pruning import prune
+from tinyagent.pruning import detach, prune
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.prune import NeededError
-from tinyagent.runtime.repair import verify
+from tinyagent.runtime.repair import repair, verify
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.testing import VirtualClock
 
@@ -96,7 +96,7 @@ async def test_the_command_says_what_it_would_do_and_does_it_if_told(
 ) -> None:
     size = len(read_log(long).records)
     assert main(["prune", str(long), "--before", "900"]) == 4
-    assert "would be removed for good; say --yes" in capsys.readouterr().err
+    assert "bytes, for good; say --yes to do it" in capsys.readouterr().err
     assert len(read_log(long).records) == size
     assert main(["prune", str(long), "--before", "900", "--yes", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -111,8 +111,63 @@ async def test_what_a_fork_shares_stays(long: Path, capsys: pytest.CaptureFixtur
     async with fork(long, at=2, into=long.with_name("child")):
         pass
     assert main(["prune", str(long), "--before", "900", "--yes", "--json"]) == 4
-    assert json.loads(capsys.readouterr().err)["error"] == "NeededError"
+    told = json.loads(capsys.readouterr().err)
+    assert told["error"] == "NeededError"
+    assert f"let it have that itself: tinyagent prune {long} --detach" in told["message"]
     assert len(load(long.with_name("child")).records) > 2
+
+
+async def test_a_fork_that_is_detached_needs_its_parent_no_more(
+    long: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = long.with_name("child")
+    asked = [r.seq for r in load(long).records if r.event.kind == "model.requested"]
+    at = asked[5]
+    async with fork(long, at=at, into=child, allow_effects=True) as log:
+        await build(log).run()
+    async with fork(child, at=at + 2, into=long.with_name("grandchild"), allow_effects=True):
+        pass
+    before = load(child)
+    assert main(["prune", str(long), "--detach"]) == 4
+    assert "detached child; removed nothing" in capsys.readouterr().err
+    assert main(["prune", str(long), "--before", "900", "--detach", "--yes", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["detached"] == [str(child)]
+    assert told["removed"]["upto"] > at
+    shutil.rmtree(long)
+    after = load(child)
+    assert (after.meta, after.records) == (before.meta, before.records)
+    assert verify(child).verdict == "clean"
+    assert after.replay().ok
+    assert len(load(long.with_name("grandchild")).records) > at
+    async with open_log(child) as log:
+        assert [r.seq for r in log.records][:2] == [1, 2]
+        assert [stored.seq for stored in log.store.read(at - 1, at + 1)] == [at - 1, at, at + 1]
+        following = log.store.tail(at)
+        assert (await anext(following)).seq == at
+        await build(log).prompt("And once more?")
+    assert load(child).replay().ok
+    assert main(["prune", str(child)]) == 2
+    assert "say which records may go" in capsys.readouterr().err
+
+
+async def test_a_fork_at_level_chain_is_detached_with_its_large_values(tmp_path: Path) -> None:
+    parent, child = tmp_path / "parent", tmp_path / "child"
+    await FileLog(parent, now_us=lambda: 1, log_id=ID, level="chain").close()
+    async with open_log(parent) as log:
+        await build(log).prompt("x" * 70_000)
+    async with fork(parent, at=load(parent).records[-1].seq, into=child):
+        pass
+    before = read_log(child)
+    assert detach(child) == before.base - 1
+    shutil.rmtree(parent)
+    after = read_log(child)
+    assert [r.payload for r in after.records] == [r.payload for r in before.records]
+    assert (after.damage, after.base) == (None, 1)
+    assert verify(child).verdict == "clean"
+    repair(child, tmp_path / "repaired")
+    assert verify(tmp_path / "repaired").verdict == "clean"
+    assert detach(child) == 0
 
 
 async def test_a_log_that_is_being_written_stays(long: Path, capsys: Any) -> None:

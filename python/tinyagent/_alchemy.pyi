@@ -161,6 +161,13 @@ def prune_log(path: str | Path, before: int, dry: bool) -> tuple[int, int, int]:
         LogError: as ``prune``.
     """
 
+def detach_log(path: str | Path, prefix: bytes, blobs: list[tuple[str, bytes]]) -> None:
+    """Put *prefix*, the lines that a fork shares with its parent, ahead of its own, with *blobs*.
+
+    Raises:
+        LogError: as ``prune``.
+    """
+
 def unpack_archive(packed: bytes, limit: int) -> bytes:
     """What comes out of an archive, or of the start of one: at most *limit* bytes."""
 

@@ -9,7 +9,14 @@ from tinyagent.actors.snapshots import code, fitting
 from tinyagent.actors.unfit import examined
 from tinyagent.recording import Recording
 from tinyagent.runtime.chain import pruned_of
-from tinyagent.runtime.prune import NeededError, Pruned, prunable, prune as remove
+from tinyagent.runtime.prune import (
+    NeededError as NeededError,
+    Pruned as Pruned,
+    detach as detach,
+    forks as forks,
+    prunable,
+    prune as remove,
+)
 from tinyagent.runtime.stores.snapshots import Snapshots
 from tinyagent.verbs import load
 
@@ -19,7 +26,8 @@ def prune(where: str | Path, *, before: int, dry: bool = False) -> Pruned:
 
     A session goes on behind them from a snapshot, as long as it fits: a snapshot is of one release.
     Nothing is replayed from the start any more, and what is asked of the log is asked of what is
-    left. Durable on return. *dry*: only say what would be removed.
+    left. Durable on return. *dry*: only say what would be removed. A fork beside the log holds it
+    up, until it is made to hold what it shares itself: ``for place in forks(log): detach(place)``.
 
     Raises:
         NeededError: there is no snapshot in its place, a fork beside the log shares it, or there is

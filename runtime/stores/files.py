@@ -237,14 +237,13 @@ class FileLog:
             CorruptLogError: acknowledged records are damaged. LogNotFoundError: a fork's parent is
             not beside it.
         """
-        fork = self._shares
-        if fork is not None and first <= fork.at:
+        reader, fork = self._reader(), self._shares
+        if fork is not None and first <= fork.at < reader.base:
             shared = read_shared(self._path, fork)
             yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
             first = fork.at + 1
             if last is not None and last < first:
                 return
-        reader = self._reader()
         while batch := _batch(reader, first, BATCH_RECORDS):
             for record in batch:
                 if last is not None and record.seq > last:
@@ -281,13 +280,13 @@ class FileLog:
 
         def read(first: int, count: int) -> list[Stored]:
             nonlocal reader, shared
-            if fork is not None and first <= fork.at:
+            if reader is None or reader.last < first:
+                reader = self._reader()
+            if fork is not None and first <= fork.at < reader.base:
                 shared = shared or read_shared(self._path, fork)
                 rest = (record for record in shared if record.seq >= first)
                 return list(islice(rest, count))
             shared = []
-            if reader is None or reader.last < first:
-                reader = self._reader()
             return _batch(reader, first, count)
 
         return self._followers.follow(first, lambda: self.seq, read, in_thread=True)

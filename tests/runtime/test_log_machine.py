@@ -32,7 +32,7 @@ from tinyagent.runtime.archive import archive
 from tinyagent.runtime.errors import LogError, LogFencedError, OutOfOrderError
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import forked_from
-from tinyagent.runtime.prune import NeededError, prunable, prune
+from tinyagent.runtime.prune import NeededError, detach, forks, prunable, prune
 from tinyagent.runtime.stores import ForkedFrom, Log, as_record
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.snapshots import Snapshots
@@ -233,12 +233,16 @@ class InFolders(Histories):
         archive(self.closed())
         self.reopen(at_least=self.model.seq)
 
-    @rule(before=PERMILLE)
-    def pruned(self, before: int) -> None:
+    @rule(before=PERMILLE, detaches=st.booleans())
+    def pruned(self, before: int, detaches: bool) -> None:
         """Its beginning is removed, up to a segment; not if a fork shares any of that."""
         where = self.closed()
         upto = prunable(where, self.scaled(before)).upto
-        if upto and self.forks:
+        for fork in forks(where) if detaches else ():
+            shown = read_log(fork).records
+            assert detach(fork) > 0
+            assert [r.payload for r in read_log(fork).records] == [r.payload for r in shown]
+        if upto and forks(where):
             with pytest.raises(NeededError, match="is a fork of it"):
                 prune(where, self.scaled(before))
         elif upto:

@@ -195,10 +195,11 @@ class Archive(Answer, kw_only=True, tag="tinyagent.archive/1"):
 
 
 class Prune(Answer, kw_only=True, tag="tinyagent.prune/1"):
-    """What was removed of a log's beginning."""
+    """What was removed of a log's beginning. ``detached``: forks that hold it themselves now."""
 
     where: str
     removed: Pruned
+    detached: list[str]
 
 
 class Export(Answer, kw_only=True, tag="tinyagent.export/1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,28 +12,46 @@ from tinyagent.cli.answers import Prune
 from tinyagent.cli.options import COMMON, Common, Ref
 from tinyagent.cli.render import answer, emit, line
 from tinyagent.cli.summary import counted
-from tinyagent.pruning import prune
+from tinyagent.pruning import detach, forks, prune
 
 
 def run(
     ref: Ref,
     /,
     *,
-    before: Annotated[int, Parameter(metavar="N", help="records before this one may go")],
-    yes: Annotated[bool, Parameter(name="--yes", help="remove them; else nothing is done")] = False,
+    before: Annotated[
+        int | None, Parameter(metavar="N", help="records before this one may go")
+    ] = None,
+    copies: Annotated[
+        bool,
+        Parameter(name="--detach", help="first copy into each fork beside it what they share"),
+    ] = False,
+    yes: Annotated[bool, Parameter(name="--yes", help="do it; else it is only said")] = False,
     common: Common = COMMON,
 ) -> int:
     """Remove whole segments below a snapshot, and say which records are gone."""
     place = refs.on_disk(refs.resolve(ref, common.dir))
     if not place.is_dir():
         raise refs.RefError(f"{place}: a packed log has no segments; only for logs in folders")
-    found = prune(place, before=before, dry=not yes)
-    gone = f"records 1..{found.upto}" if found.upto else "nothing"
-    told = f"{gone}: {counted(found.segments, 'segment')}, {found.bytes:,} bytes"
-    if not yes and found.upto:
-        raise refs.RefusedError(f"{place}: {told} would be removed for good; say --yes")
+    if before is None and not copies:
+        raise refs.RefError("say which records may go (--before N), or --detach its forks")
+    needing = forks(place) if copies else []
+    found = prune(place, before=before or 0, dry=True)
+    told = _told(found.upto, found.segments, found.bytes, needing)
+    if not yes and (found.upto or needing):
+        raise refs.RefusedError(f"{place}: {told}, for good; say --yes to do it")
+    for fork in needing:
+        detach(fork)
+    found = prune(place, before=before or 0)
     if common.json:
-        answer(Prune(where=str(place), removed=found))
+        answer(Prune(where=str(place), removed=found, detached=[str(fork) for fork in needing]))
     else:
-        emit([line(f"{place}   removed {told}")], color=common.color)
+        emit([line(f"{place}   {told}")], color=common.color)
     return 0
+
+
+def _told(upto: int, segments: int, size: int, needing: list[Path]) -> str:
+    gone = f"records 1..{upto}" if upto else "nothing"
+    removed = f"removed {gone}: {counted(segments, 'segment')}, {size:,} bytes"
+    names = ", ".join(fork.name for fork in needing)
+    return f"detached {names}; {removed}" if needing else removed

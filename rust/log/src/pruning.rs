@@ -1,4 +1,5 @@
-//! Removes the oldest segments of a log on purpose, and says so in the first header that is left.
+//! Removes the oldest segments of a log on purpose, and says so in the first header that is left;
+//! puts what a fork shares with its parent into the fork, so that the parent may be pruned.
 //!
 //! One rename decides: it puts the header that says `pruned` in place. From then on what lies before
 //! it does not count any more, whether it is removed already or not.
@@ -70,11 +71,66 @@ pub fn prune(vfs: &Arc<dyn Vfs>, before: u64) -> Result<Pruned, Failure> {
             pruned: Some(pruned),
             ..header
         };
-        put(vfs.as_ref(), &files, at, &header).map_err(failed("writing the first header"))?;
+        let put = put(vfs.as_ref(), &files, at, &header, b"");
+        put.map_err(failed("writing the first header"))?;
         remove_values(vfs.as_ref(), &values);
     }
     clean(vfs.as_ref()).map_err(failed("removing old segments"))?;
     Ok(found)
+}
+
+/// Puts *prefix*, the lines that the fork in the folder shares with its parent, ahead of its own,
+/// and *blobs*, by digest, beside them. A log that holds its beginning is left as it is.
+///
+/// # Errors: `NotFound`, `Version`, `Corrupt`, `Failed`, `Owned`. Then nothing was changed.
+pub fn detach(
+    vfs: &Arc<dyn Vfs>,
+    prefix: &[u8],
+    blobs: &[(String, Vec<u8>)],
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::io("detaching", &vfs.path(""), &error, 0);
+    read(vfs)?;
+    let lock = Lock::take(vfs.as_ref()).map_err(failed)?;
+    let _lock = lock.ok_or_else(|| owned(vfs.as_ref()))?;
+    let base = read(vfs)?.analysis.base;
+    let files = read_segments(vfs.as_ref(), u64::MAX)?;
+    let begins = |file: &File| archive::header(file.bytes()).filter(|it| it.first == base);
+    let first = files.iter().enumerate();
+    let first = first
+        .filter_map(|(at, file)| Some((at, begins(file)?)))
+        .next();
+    let Some((at, header)) = first.filter(|(_, header)| shares(header, base)) else {
+        return Ok(());
+    };
+    // As for pruning: of a writer that may be paused.
+    if at + 1 == files.len() && !files[at].is_whole() {
+        let why = "it was not closed in order; open it for appending, and close it, first";
+        return Err(Failure::Failed(format!("{}: {why}", vfs.path("")), 0));
+    }
+    for (digest, blob) in blobs {
+        let below = format!("blobs/{}", &digest[..2]);
+        vfs.create_folder(&below).map_err(failed)?;
+        write_whole(vfs.as_ref(), &blob_name("blobs", digest), blob).map_err(failed)?;
+        vfs.sync_folder(&below).map_err(failed)?;
+    }
+    for folder in ["blobs", ""] {
+        if !blobs.is_empty() {
+            vfs.sync_folder(folder).map_err(failed)?;
+        }
+    }
+    let (first, tail, prev) = (1, 0, None);
+    let header = Header {
+        first,
+        tail,
+        prev,
+        ..header
+    };
+    put(vfs.as_ref(), &files, at, &header, prefix).map_err(failed)
+}
+
+fn shares(header: &Header, base: u64) -> bool {
+    let cut = header.forked().map(|fork| fork.at);
+    header.pruned().is_none() && cut.is_some_and(|at| at > 0 && at + 1 == base)
 }
 
 fn read(vfs: &Arc<dyn Vfs>) -> Result<Reader, Failure> {
@@ -125,11 +181,13 @@ fn walk(reader: &mut Reader, upto: u64) -> Result<(chain::Hash, BTreeSet<String>
     Ok((head, &gone - &needed))
 }
 
-/// Puts *header* in the place of that of the segment *at*: the moment at which all is decided.
-fn put(vfs: &dyn Vfs, files: &[File], at: usize, header: &Header) -> io::Result<()> {
+/// Puts *header* in the place of that of the segment *at*, and *lines* behind it: the moment at
+/// which all is decided.
+fn put(vfs: &dyn Vfs, files: &[File], at: usize, header: &Header, lines: &[u8]) -> io::Result<()> {
     let file = &files[at];
     let mut bytes = Vec::new();
     header.push_line(&mut bytes);
+    bytes.extend_from_slice(lines);
     let own = file.bytes();
     let rest = memchr::memchr(b'\n', own).map_or(own.len(), |end| end + 1);
     bytes.extend_from_slice(&own[rest..]);

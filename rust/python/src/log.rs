@@ -25,6 +25,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(repair::salvage_log, module)?)?;
     module.add_function(wrap_pyfunction!(repair::archive_log, module)?)?;
     module.add_function(wrap_pyfunction!(repair::prune_log, module)?)?;
+    module.add_function(wrap_pyfunction!(repair::detach_log, module)?)?;
     module.add_function(wrap_pyfunction!(repair::unpack_archive, module)?)?;
     module.add_function(wrap_pyfunction!(repair::write_folder, module)?)?;
     module.add_function(wrap_pyfunction!(repair::write_atomically, module)?)?;

@@ -1,9 +1,7 @@
 //! Archives: read like the segments in them, made without a moment at which anything is missing.
 
-use std::sync::Arc;
-
-use super::tally::{ensure, first_seed, pass, Outcome, Tally};
-use super::{append, lines, open_on, read, AT};
+use super::tally::{ensure, first_seed, pass, wherever, Outcome, Tally};
+use super::{all, append, lines, open_on, read, shared, AT};
 use crate::archive::{pack, unpack, ARCHIVE_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::archiving::{archive, Archived};
 use crate::failure::Failure;
@@ -30,10 +28,6 @@ fn log() -> MemoryVfs {
     disk
 }
 
-fn shared(vfs: &(impl Vfs + Clone + 'static)) -> Arc<dyn Vfs> {
-    Arc::new(vfs.clone())
-}
-
 fn archived(disk: &MemoryVfs) -> Vec<Archived> {
     archive(&shared(disk)).expect("archived")
 }
@@ -43,10 +37,6 @@ fn segments(disk: &MemoryVfs) -> Vec<String> {
     names.retain(|name| name.starts_with("0000"));
     names.sort();
     names
-}
-
-fn all(disk: &MemoryVfs) -> Vec<Vec<u8>> {
-    lines(&mut read(disk).expect("a log"))
 }
 
 #[test]
@@ -243,29 +233,9 @@ fn interrupted(plan: &Plan, dice: &mut Dice) -> Outcome {
 
 #[test]
 fn wherever_archiving_is_interrupted_nothing_is_lost_and_it_can_be_done_again() {
-    let mut seed = first_seed();
-    let mut tally = Tally::new("interrupted archivings", 400, 40_000);
-    while !tally.is_full() {
-        for fail_at in 1..=24 {
-            for fault in [Fault::Io, Fault::Full, Fault::Short, Fault::Misread(seed)] {
-                let plan = Plan {
-                    fail_at,
-                    is_sticky: fault == Fault::Io,
-                    fault,
-                    ..Plan::default()
-                };
-                let outcome = interrupted(&plan, &mut Dice::new(seed));
-                pass(
-                    outcome.map_err(|why| format!("{why} ({plan:?})")),
-                    "wherever_archiving",
-                    Some(seed),
-                );
-                tally.add(1);
-            }
-        }
-        seed += 1;
-    }
-    tally.end();
+    let tally = Tally::new("interrupted archivings", 400, 40_000);
+    let faults = |seed| vec![Fault::Io, Fault::Full, Fault::Short, Fault::Misread(seed)];
+    wherever("wherever_archiving", tally, 24, faults, interrupted);
 }
 
 /// An archive of several frames, damaged: it is said, and what is read is what was written.

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{append, lines, options, read, AT};
+use super::tally::{ensure, wherever, Outcome, Tally};
+use super::{all, append, batch, lines, options, read, shared, AT};
+use crate::blobs::blob_name;
 use crate::chain::{self, Fork};
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::open::{open, OpenOptions};
+use crate::pruning::detach;
 use crate::recover::Verdict;
-use crate::vfs::memory::MemoryVfs;
-use crate::writer::Writer;
+use crate::vfs::fault::{Fault, FaultVfs, Plan};
+use crate::vfs::memory::{Dice, MemoryVfs};
+use crate::vfs::Vfs;
+use crate::writer::{Writer, RESERVE};
 
 fn fork() -> Fork {
     Fork {
@@ -134,4 +139,83 @@ fn a_payload_redacted_as_a_whole_leaves_the_chain_as_it_was() {
     let whole = chain::link(&[0; 32], head, b"{\"secret\":1}");
     assert_eq!(chain::link(&[0; 32], head, left.as_bytes()), whole);
     assert_ne!(chain::link(&[0; 32], head, b"{\"secret\":2}"), whole);
+}
+
+/// What the fork shares with its parent.
+fn shared_lines() -> Vec<u8> {
+    batch(0, 1, fork().at, "parent").lines
+}
+
+/// The fork, with three records behind its cut, closed.
+fn closed() -> MemoryVfs {
+    let disk = MemoryVfs::default();
+    disk.put(RESERVE, b"");
+    let mut writer = forked(&disk).expect("opened");
+    append(&mut writer, 3, "child").expect("written");
+    writer.close("close", AT).expect("closed");
+    drop(writer);
+    disk
+}
+
+#[test]
+fn a_detached_fork_holds_its_beginning_and_is_gone_on_with() {
+    let disk = closed();
+    let own = all(&disk);
+    assert_eq!(detach(&shared(&disk), &shared_lines(), &[]), Ok(()));
+    let found = all(&disk);
+    assert_eq!((found.len(), &found[17..]), (20, &own[..]));
+    let reader = read(&disk).expect("a log");
+    assert_eq!((reader.analysis.base, reader.analysis.next), (1, 21));
+    assert_eq!(reader.analysis.verdict, Verdict::Clean);
+    assert_eq!(reader.header.forked(), Some(fork()));
+    let mut writer = forked(&disk).expect("opened");
+    append(&mut writer, 1, "more").expect("written");
+    writer.close("close", AT).expect("closed");
+    drop(writer);
+    assert_eq!(all(&disk).len(), 21);
+    // A second time there is nothing to do.
+    assert_eq!(detach(&shared(&disk), b"anything", &[]), Ok(()));
+    assert_eq!(all(&disk).len(), 21);
+}
+
+#[test]
+fn nobody_detaches_a_fork_that_is_being_written_or_may_be() {
+    let disk = MemoryVfs::default();
+    let mut writer = forked(&disk).expect("opened");
+    append(&mut writer, 1, "child").expect("written");
+    let detached = || detach(&shared(&disk), &shared_lines(), &[]);
+    assert!(matches!(detached(), Err(Failure::Owned(_))));
+    drop(writer);
+    assert!(matches!(detached(), Err(Failure::Failed(..))));
+    assert_eq!(all(&disk).len(), 1);
+}
+
+fn interrupted(plan: &Plan, dice: &mut Dice) -> Outcome {
+    let disk = closed();
+    let own = all(&disk);
+    let blob = b"a large value of the parent".to_vec();
+    let blobs = [("ab".repeat(32), blob.clone())];
+    let vfs = shared(&FaultVfs::new(&disk, plan.clone()));
+    let is_done = detach(&vfs, &shared_lines(), &blobs).is_ok();
+    for after in [disk.copy(), disk.power_cut(dice), disk.power_cut(dice)] {
+        let reader = read(&after).map_err(|failure| format!("{failure}"))?;
+        ensure!(reader.analysis.verdict == Verdict::Clean, "not clean");
+        let found = all(&after);
+        ensure!(found.ends_with(&own), "its own records are missing");
+        ensure!(found.len() == 20 || found == own, "{} records", found.len());
+        ensure!(found.len() == 20 || !is_done, "it said that it was done");
+        let held = after.read(&blob_name("blobs", &blobs[0].0));
+        ensure!(
+            found.len() == 3 || held.is_ok_and(|it| it == blob),
+            "records without their value"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn wherever_detaching_is_interrupted_the_fork_is_whole_before_or_after() {
+    let tally = Tally::new("interrupted detachings", 300, 40_000);
+    let faults = |_| vec![Fault::Io, Fault::Full, Fault::Short];
+    wherever("wherever_detaching", tally, 40, faults, interrupted);
 }

@@ -123,3 +123,11 @@ pub(crate) fn lines(reader: &mut Reader) -> Vec<Vec<u8>> {
     let line = |index| reader.line(index).expect("a line");
     (0..count).map(line).collect()
 }
+
+pub(crate) fn shared(vfs: &(impl Vfs + Clone + 'static)) -> Arc<dyn Vfs> {
+    Arc::new(vfs.clone())
+}
+
+pub(crate) fn all(disk: &MemoryVfs) -> Vec<Vec<u8>> {
+    lines(&mut read(disk).expect("a log"))
+}

@@ -1,9 +1,7 @@
 //! Logs whose oldest segments were removed on purpose: at no moment is one damaged.
 
-use std::sync::Arc;
-
-use super::tally::{ensure, first_seed, pass, Outcome, Tally};
-use super::{append, lines, open_on, read, AT};
+use super::tally::{ensure, wherever, Outcome, Tally};
+use super::{all, append, open_on, read, shared, AT};
 use crate::archiving::archive;
 use crate::failure::Failure;
 use crate::pruning::{prunable, prune, Pruned};
@@ -28,14 +26,6 @@ fn log() -> MemoryVfs {
     writer.close("close", AT).expect("closed");
     drop(writer);
     disk
-}
-
-fn shared(vfs: &(impl Vfs + Clone + 'static)) -> Arc<dyn Vfs> {
-    Arc::new(vfs.clone())
-}
-
-fn all(disk: &MemoryVfs) -> Vec<Vec<u8>> {
-    lines(&mut read(disk).expect("a log"))
 }
 
 #[test]
@@ -163,24 +153,7 @@ fn interrupted(plan: &Plan, dice: &mut Dice) -> Outcome {
 
 #[test]
 fn wherever_pruning_is_interrupted_the_log_is_whole_before_or_after() {
-    let mut seed = first_seed();
-    let mut tally = Tally::new("interrupted prunings", 300, 40_000);
-    while !tally.is_full() {
-        for fail_at in 1..=40 {
-            for fault in [Fault::Io, Fault::Full, Fault::Short] {
-                let plan = Plan {
-                    fail_at,
-                    is_sticky: fault == Fault::Io,
-                    fault,
-                    ..Plan::default()
-                };
-                let outcome = interrupted(&plan, &mut Dice::new(seed));
-                let told = outcome.map_err(|why| format!("{why} ({plan:?})"));
-                pass(told, "wherever_pruning", Some(seed));
-                tally.add(1);
-            }
-        }
-        seed += 1;
-    }
-    tally.end();
+    let tally = Tally::new("interrupted prunings", 300, 40_000);
+    let faults = |_| vec![Fault::Io, Fault::Full, Fault::Short];
+    wherever("wherever_pruning", tally, 40, faults, interrupted);
 }

@@ -4,6 +4,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::time::Instant;
 
+use crate::vfs::fault::{Fault, Plan};
+use crate::vfs::memory::Dice;
+
 /// The outcome of one case: what is wrong, naming the invariant.
 pub(crate) type Outcome = Result<(), String>;
 
@@ -80,4 +83,34 @@ impl Tally {
         ));
         assert!(self.is_full(), "{what}: only {done} of {least} were run");
     }
+}
+
+/// Runs *interrupted* with each of the first *operations* failing in each of the ways that *faults*
+/// names for a seed, seed after seed, until *tally* is full. An I/O error stays.
+pub(crate) fn wherever(
+    test: &str,
+    mut tally: Tally,
+    operations: u64,
+    faults: impl Fn(u64) -> Vec<Fault>,
+    interrupted: impl Fn(&Plan, &mut Dice) -> Outcome,
+) {
+    let mut seed = first_seed();
+    while !tally.is_full() {
+        for fail_at in 1..=operations {
+            for fault in faults(seed) {
+                let plan = Plan {
+                    fail_at,
+                    is_sticky: fault == Fault::Io,
+                    fault,
+                    ..Plan::default()
+                };
+                let outcome = interrupted(&plan, &mut Dice::new(seed));
+                let told = outcome.map_err(|why| format!("{why} ({plan:?})"));
+                pass(told, test, Some(seed));
+                tally.add(1);
+            }
+        }
+        seed += 1;
+    }
+    tally.end();
 }

@@ -123,6 +123,19 @@ pub fn prune_log(
     Ok((found.upto, found.segments, found.bytes))
 }
 
+/// Puts what a fork shares with its parent into the fork: lines, and blobs by digest.
+#[pyfunction]
+pub fn detach_log(
+    py: Python<'_>,
+    path: std::path::PathBuf,
+    prefix: Vec<u8>,
+    blobs: Vec<(String, Vec<u8>)>,
+) -> PyResult<()> {
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
+    let done = py.detach(|| tinyagent_log::pruning::detach(&vfs, &prefix, &blobs));
+    done.map_err(|failure| raise(py, &failure))
+}
+
 /// What comes out of an archive, or of the start of one: at most *limit* bytes.
 #[pyfunction]
 pub fn unpack_archive<'py>(py: Python<'py>, packed: &[u8], limit: usize) -> Bound<'py, PyBytes> {
