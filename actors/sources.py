@@ -11,7 +11,15 @@ from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
 from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.streamer import Hear
-from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
+from tinyagent.actors.transports import (
+    Answer,
+    Exchange,
+    Failure,
+    HttpRequest,
+    Timed,
+    Transport,
+    played,
+)
 from tinyagent.events import Settings, View, digest
 from tinyagent.events.messages import Custom, Message
 
@@ -142,7 +150,7 @@ class _Attempt:
         """Send the request; give *hear* the answer as it arrives."""
         await self.start()
         assert self._exchange is not None
-        await self._exchange.play(hear)
+        await played(self._exchange, hear)
 
     def finish(self) -> tuple[Answer, None]:
         if self._exchange is None:

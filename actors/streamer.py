@@ -272,7 +272,10 @@ class Streamer:
         if void:
             self._speech = Speech(self._conversation)
             voice.say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
-        return self._room(voice.say(k.ModelDelta(self._speech.take(pieces)), live))
+        is_first = not self._speech.begun
+        room = self._room(voice.say(k.ModelDelta(self._speech.take(pieces)), live))
+        # Who waits for an answer sees its beginning before the rest is taken in.
+        return asyncio.sleep(0) if room is None and is_first else room
 
     async def _attempts(
         self, record: Record, asked: View, key: str | None, request: str, left: int

@@ -5,13 +5,15 @@ Failures are in ``contract_failures.py``.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
-from tinyagent.actors.transports import Transport
+from tinyagent.actors.transports import Timed, Transport, played
 from tinyagent.testing import (
     ProviderServer,
     Reply,
@@ -134,6 +136,43 @@ class AnswerContract:
         assert batches[0] == 1
         assert sum(batches) == 120
         assert len(batches) <= took_s / 0.010 + 2
+
+    async def test_who_hears_an_answer_is_told_no_more_while_it_waits(
+        self, transport: Transport
+    ) -> None:
+        script = paced(chat(text="x" * 5, chunk_chars=1), 0.02)
+        heard: list[Timed] = []
+        begun, gate = asyncio.Event(), asyncio.Event()
+
+        def hear(pieces: list[Timed]) -> Awaitable[object]:
+            heard.extend(pieces)
+            begun.set()
+            return gate.wait()
+
+        async with ProviderServer([script, script]) as server:
+            exchange = transport.open(asked(server.chat_url))
+            await exchange.start()
+            playing = asyncio.create_task(played(exchange, hear))
+            await begun.wait()
+            count = len(heard)
+            await answered(transport, asked(server.chat_url))  # which takes as long as the first
+            assert len(heard) == count < 5
+            gate.set()
+            await playing
+        assert said(heard) == "x" * 5
+        assert exchange.finish().reason == "end"
+
+    async def test_what_raises_when_it_hears_an_answer_ends_it(self, transport: Transport) -> None:
+        def hear(pieces: list[Timed]) -> None:
+            raise LookupError("nobody is there")
+
+        async with (
+            ProviderServer([GREETING]) as server,
+            aclosing(transport.open(asked(server.chat_url))) as exchange,
+        ):
+            await exchange.start()
+            with pytest.raises(LookupError, match="nobody"):
+                await played(exchange, hear)
 
     async def test_a_user_in_the_url_becomes_basic_authorization(
         self, transport: Transport

@@ -7,7 +7,7 @@ the only decoders). It knows nothing of conversations, retries or logs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ Operations and their data: ``text think refuse args`` a string; ``call`` a dict 
 ``sign`` a string; ``keep`` any JSON value that must go back to the same provider unchanged.
 """
 
-Hear = Callable[[list[Timed]], Awaitable[None] | None]
+Hear = Callable[[list[Timed]], Awaitable[object] | None]
 """Is given pieces as they arrive; returns what to wait for before it is given more."""
 
 
@@ -108,14 +108,6 @@ class Exchange(Protocol):
         """
         ...
 
-    async def play(self, hear: Hear) -> None:
-        """Give *hear* all pieces of the answer as they arrive; return at its end.
-
-        Raises:
-            Failure: as ``read``.
-        """
-        ...
-
     def finish(self) -> Answer:
         """Return how the answer ended. After the last ``read``, or after it failed."""
         ...
@@ -123,6 +115,32 @@ class Exchange(Protocol):
     async def aclose(self) -> None:
         """Close the connection at once if the answer is not complete. Safe to call twice."""
         ...
+
+
+class Player(Exchange, Protocol):
+    """An exchange that needs no task to say what arrives."""
+
+    async def play(self, hear: Hear) -> None:
+        """Give *hear* all pieces of the answer as they arrive; return at its end.
+
+        Raises:
+            Failure: as ``read``. Exception: what *hear* raised.
+        """
+        ...
+
+
+async def played(exchange: Exchange, hear: Hear) -> None:
+    """Give *hear* all pieces of the answer as they arrive; return at its end.
+
+    Raises:
+        Failure: as ``Exchange.read``. Exception: what *hear* raised.
+    """
+    if hasattr(exchange, "play"):
+        await cast("Player", exchange).play(hear)
+        return
+    while pieces := await exchange.read():
+        if (room := hear(pieces)) is not None:
+            await room
 
 
 class Transport(Protocol):

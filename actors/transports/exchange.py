@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyagent.actors.transports import Answer, Failure, Hear, HttpRequest, Timed, failures
+from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, failures
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import Decoder
@@ -127,16 +127,6 @@ class ByteExchange:
         if self._has_window:
             self._due_s = asyncio.get_running_loop().time() + WINDOW_S
         return pieces
-
-    async def play(self, hear: Hear) -> None:
-        """Give *hear* all pieces of the answer as they arrive; return at its end.
-
-        Raises:
-            Failure: as ``read``.
-        """
-        while pieces := await self.read():
-            if (room := hear(pieces)) is not None:
-                await room
 
     async def _bytes(self, until_s: float | None) -> bytes | None:
         """Return the next bytes; none at the end; None if there are none *until_s*.

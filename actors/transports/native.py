@@ -116,7 +116,7 @@ class NativeExchange:
         """Give *hear* all pieces of the answer as they arrive; return at its end.
 
         Raises:
-            Failure: as ``read``.
+            Failure: as ``read``. Exception: what *hear* raised.
         """
         while (room := await self._unless_closed(hear)) is not None:
             await room

@@ -6,7 +6,7 @@ provider's answer is read by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -174,6 +174,14 @@ class Partial:
                 yield from self.take(block, op, data)
         if held is not None:
             yield from self.take(*held)
+
+    def grown(self, pieces: Sequence[Piece]) -> AssistantMessageEvent | None:
+        """Return the one event of *pieces* that are no more than one delta of a block begun."""
+        if len(pieces) != 1 or len(pieces[0]) != 4:
+            return None
+        block, op, data, _ = pieces[0]
+        growing = self._blocks.get(block)
+        return self._grown(growing, op, data) if growing and data and op in _DELTAS else None
 
     def take(self, block: int, op: str, data: Any) -> list[AssistantMessageEvent]:
         """Return the events that one piece makes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -31,9 +31,9 @@ class AgentStream(Generic[T]):
         """Return this stream."""
         return self
 
-    async def __anext__(self) -> T:
-        """Return the next item."""
-        return await anext(self._items)
+    def __anext__(self) -> Awaitable[T]:
+        """Return the next item, to be awaited."""
+        return anext(self._items)
 
     async def aclose(self) -> None:
         """End the run if it is under way, and wait for its end."""

@@ -67,6 +67,9 @@ class Projection:
         """Return the public events that *record* makes, to be read before the next record."""
         match record.event:
             case k.ModelDelta(pieces=pieces):
+                partial = self._partial if self._is_shown and record.live is None else None
+                if partial is not None and (grown := partial.grown(pieces)) is not None:
+                    return (MessageUpdateEvent("message_update", grown.partial, grown),)
                 return self._hear(pieces, record.live)
             case k.UserSaid() | k.UserContinued() | k.UserDelivered():
                 return self._listen(record)

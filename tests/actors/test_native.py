@@ -9,14 +9,14 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
 from tests.contract_failures import FailureContract
 from tests.contracts import AnswerContract
 
-from tinyagent.actors.transports import Failure
+from tinyagent.actors.transports import Failure, Timed, played
 from tinyagent.actors.transports.native import NativeTransport, ascii_url
 from tinyagent.testing import (
     ProviderServer,
@@ -75,6 +75,35 @@ async def test_a_megabyte_in_one_line(transport: NativeTransport) -> None:
     async with ProviderServer([script]) as server:
         pieces = await answered(transport, asked(server.chat_url))
     assert said(pieces) == "ü" * 1_000_000
+
+
+async def test_many_answers_wake_their_loop_together(transport: NativeTransport) -> None:
+    loop = asyncio.get_running_loop()
+    watch, wakes, heard = loop.add_reader, 0, 0
+
+    def add_reader(file: int, take: Callable[[], object]) -> None:
+        def counted() -> None:
+            nonlocal wakes
+            wakes += 1
+            take()
+
+        watch(file, counted)
+
+    def hear(pieces: list[Timed]) -> None:
+        nonlocal heard
+        heard += 1
+
+    async def one() -> None:
+        exchange = transport.open(asked(server.chat_url))
+        await exchange.start()
+        await played(exchange, hear)
+
+    loop.add_reader = add_reader  # type: ignore[assignment] # of this loop alone
+    script = paced(chat(text="x" * 40, chunk_chars=1), 0.015)
+    with ProviderServer.threaded([script] * 50) as server:
+        await asyncio.gather(*(one() for _ in range(50)))
+    assert heard > 1500  # each delta by itself, as its beat comes
+    assert wakes < heard / 4
 
 
 async def test_one_of_five_hundred_streams_is_closed_within_100_ms(
