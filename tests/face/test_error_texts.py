@@ -321,7 +321,7 @@ PROVOKED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "LogOwnedError": (
         owned,
-        "LOG: process PID on HOST is writing this log since 1795420800000000 µs (epoch 1); wait "
+        "LOG: process PID on HOST is writing this log (epoch 1); wait "
         "for it to close, or read and fork the log meanwhile",
     ),
     "LogFencedError": (

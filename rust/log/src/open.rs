@@ -111,9 +111,9 @@ pub(crate) fn owned(vfs: &dyn Vfs) -> Failure {
     let path = vfs.path("");
     match read_holder(vfs) {
         Some(holder) => Failure::Owned(format!(
-            "{path}: process {} on {} is writing this log since {} µs (epoch {}); \
+            "{path}: process {} on {} is writing this log (epoch {}); \
              wait for it to close, or read and fork the log meanwhile",
-            holder.pid, holder.host, holder.since, holder.epoch
+            holder.pid, holder.host, holder.epoch
         )),
         None => Failure::Owned(format!(
             "{path}: another process is opening this log; try again, or read it meanwhile"
