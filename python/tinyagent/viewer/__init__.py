@@ -1,9 +1,10 @@
 """The viewer: one log as one HTML file, which needs nothing else and loads nothing from outside.
 
-``viewer.html`` is the whole of it: layout, style and script, as they are written. ``to_html`` puts
-the log in, as data that the script unpacks and only ever shows as text, and as the plain
-transcript for who runs no script. The policy in the page allows that script and style by their
-hashes, and nothing else.
+``viewer.html`` is layout, style and script, as they are written. ``to_html`` puts the log in, as
+data that the script unpacks and only ever shows as text, and as the plain transcript for who runs
+no script; and what draws a view that not every page has something for: ``pace.js``, ``forks.js``,
+``divergence.js``. The policy in the page allows these scripts and this style by their hashes, and
+nothing else.
 """
 
 from __future__ import annotations

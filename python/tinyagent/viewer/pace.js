@@ -22,11 +22,12 @@ function seek(us) {
 }
 function play(isOn = !player.isOn) {
 	if (isOn && player.us >= player.end) player.us = 0;
-	const began = performance.now(), from = player.us, calm = matchMedia("(prefers-reduced-motion:reduce)").matches;
+	const began = performance.now(), from = player.us, now = () => from + (performance.now() - began) * 1000 * player.speed;
+	const calm = matchMedia("(prefers-reduced-motion:reduce)").matches;
 	const run = player.run = () => {
 		if (player.run !== run || !player.isOn) return;
-		player.isOn = view === "pace" && from + (performance.now() - began) * 1000 * player.speed < player.end;
-		seek(from + (performance.now() - began) * 1000 * player.speed);
+		player.isOn = view === "pace" && now() < player.end;
+		seek(now());
 		// Who wants no motion sees it in steps of a second.
 		calm ? setTimeout(run, 1000) : requestAnimationFrame(run);
 	};
@@ -72,7 +73,7 @@ function pace() {
 		if (n !== shown) text.replaceChildren(...blocksOf(found.slice(0, shown = n).map((f) => f.piece)).flatMap((b) => b.op === "call" ? [h(".call", "→ " + b.name), h("pre", b.text)] : h("div.text" + (b.op === "think" ? ".think" : ""), b.text)));
 	};
 	player.paint();
-	const rate = (n) => end > first && n && num(Math.round(n / (end - first) * 1e6)), pause = Math.max(...found.map((f, n) => n && f.us - found[n - 1].us));
+	const rate = (n) => end > first && n && num(Math.round(n / (end - first) * 1e6)), pause = found.reduce((most, f, n) => Math.max(most, n && f.us - found[n - 1].us), 0);
 	return [head, facts({ record: row.seq, "first delta after": secs(first), "all of it after": secs(end), deltas: num(found.length), "longest pause": pause && secs(pause), "characters per second": rate(sum(found, size)), "tokens per second": rate(row.usage?.output), attempts: row.attempt }),
 		h(".pair.play", toggle, button(back, "‹ delta"), button(on, "delta ›"), chips, told), slider,
 		h(".chart", el("svg", { width, height: 90, "aria-hidden": "true", onclick: (ev) => goTo(end * (ev.offsetX - 8) / wide) }, done, h("g.k-model", bars), mark, ticks)), text];

@@ -35,16 +35,16 @@ function family(logs) {
 }
 const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = el("div", { hidden: true });
 const heads = ["session", "status", "first words", "age", "turns", "tools", "tokens", "cost"].map((name, n) => h(n > 2 ? "th.r" : "th", name));
-const list = h("table", h("thead", h("tr", heads)), body), tabs = el("nav", { "aria-label": "Views" });
-function show(isTree) {
-	list.hidden = isTree;
-	trees.hidden = !isTree;
-	tabs.replaceChildren(...["sessions", "fork tree"].map((name, n) => el("button", { "aria-selected": String(!!n === isTree), role: "tab", onclick: () => show(!!n) }, name)));
-	history.replaceState(null, "", "#" + new URLSearchParams({ token: served.token, ...(isTree && { view: "forks" }) }));
+const list = h("table", h("thead", h("tr", heads)), body);
+const tabs = ["sessions", "fork tree"].map((name, n) => el("button", { role: "tab", onclick: () => show(n) }, name));
+function show(n) {
+	list.hidden = n === 1;
+	trees.hidden = n === 0;
+	tabs.forEach((tab, at) => { tab.ariaSelected = String(at === n); });
+	history.replaceState(null, "", "#" + new URLSearchParams({ token: served.token, ...(n && { view: "forks" }) }));
 }
-tabs.setAttribute("role", "tablist");
-document.body.append(h("header", el("div", { id: "id" }, title, told), tabs), h("main.sessions", list, trees, notes));
-show(new URLSearchParams(location.hash.slice(1)).get("view") === "forks");
+document.body.append(h("header", el("div", { id: "id" }, title, told), el("nav", { role: "tablist", "aria-label": "Views" }, tabs)), h("main.sessions", list, trees, notes));
+show(new URLSearchParams(location.hash.slice(1)).get("view") === "forks" ? 1 : 0);
 async function look() {
 	try {
 		const { dir, logs, unreadable } = await served.asked("/api/sessions"), focus = document.activeElement, again = ({ href }) => href === focus.href;
