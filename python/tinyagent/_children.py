@@ -166,8 +166,9 @@ class Below:
     def limit(self, left: Mapping[str, Any]) -> None:
         """Let it use no more in all than *left*: agents beside it use what is left, too."""
         self.agent.options.limits = _within(self._own_limits, left)
-        limits = logged_limits(self.agent.options.limits, self.agent.options.prices)
-        self._binding.session.append(k.ConfigChanged({"limits": limits}))
+        if self._binding.session.is_running:  # else it is recorded when the run begins
+            limits = logged_limits(self.agent.options.limits, self.agent.options.prices)
+            self._binding.session.append(k.ConfigChanged({"limits": limits}))
 
     async def run(self, said: Any, output: Any = None) -> RunResult:
         """Run it on *said*, or go on where its log stands; return what came of it.

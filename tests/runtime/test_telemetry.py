@@ -152,7 +152,7 @@ async def test_a_session_is_measured_while_it_runs(tmp_path: Path) -> None:
         await given.run("go")
     (found,) = seen
     depths = {p.attributes["tinyagent.actor"]: p.value for p in found["tinyagent.mailbox.depth"]}
-    assert {"agent", "model", "tools", "hooks", "face"} <= depths.keys()
+    assert {"agent", "model", "tools", "hooks"} <= depths.keys()
     assert max(depths.values()) < 10
     (lag,) = found["tinyagent.sink.lag"]
     assert lag.attributes == {"tinyagent.sink": "OpenTelemetrySink 1"}
