@@ -236,6 +236,7 @@ class Children:
             content = content or str(error)
             raise
         finally:
+            child.used = used  # of one that waits, too
             if not child.outcome and not child.waits:
                 self._end(child, outcome, content, used)
 
@@ -318,6 +319,7 @@ class Children:
 
     async def settle(self) -> None:
         """A run begins: end what waited for a person who has decided about its call by now."""
+        self._sharing = None  # it was due in a loop that may be gone
         calls = self._machine.state.calls
         for child in self._open():
             if child.call_id not in calls or calls[child.call_id].phase == "ended":

@@ -53,7 +53,7 @@ class Child(msgspec.Struct):
     Attributes:
         claimed: this attempt of the call has asked for it. waits: for a person.
         outcome: how it ended; empty before that.
-        limits: what the agent above leaves to it. used: when the log was taken up.
+        limits: what the agent above leaves to it. used: what it has used, where it does not run.
     """
 
     name: str
