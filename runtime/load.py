@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
@@ -140,22 +139,10 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
 def own_records(reader: LogReader, first: int = 1) -> list[Record]:
     """Return the records from number *first* on that lie in the log's own files."""
     records: list[Record] = []
-    while batch := _events(reader, first):
+    while batch := reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored):
         records += batch
         first = batch[-1].seq + 1
     return records
-
-
-def _events(reader: LogReader, first: int) -> list[Record]:
-    # All that a batch makes is kept. The collector would look through it three times, in vain, and
-    # through all that the process has the sooner; it waits for the millisecond that this takes.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored)
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _as_stored(*row: Any) -> Record:

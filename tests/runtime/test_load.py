@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import shutil
 import subprocess
@@ -303,19 +302,6 @@ def test_a_payload_that_does_not_fit_its_kind_is_refused_as_ever(tmp_path: Path)
         decode("model.requested", 1, b'{"n":"many"}')
     with pytest.raises(msgspec.ValidationError, match=re.escape(str(slow.value))):
         read_records(tmp_path / "misfit.jsonl")
-
-
-def test_reading_leaves_the_collector_as_it_was(tmp_path: Path) -> None:
-    odd_log(tmp_path / "odd.jsonl")
-    was_enabled = gc.isenabled()
-    try:
-        for switch in (gc.disable, gc.enable):
-            switch()
-            before = gc.isenabled()
-            read_records(tmp_path / "odd.jsonl")
-            assert gc.isenabled() == before
-    finally:
-        (gc.enable if was_enabled else gc.disable)()
 
 
 async def test_an_open_log_gives_its_records_with_events_from_any_number_on(tmp_path: Path) -> None:
