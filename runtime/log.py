@@ -21,6 +21,7 @@ from tinyagent.runtime.stores import (
     Log,
     LogMeta,
     SealKey,
+    begun_otherwise,
     fork_fields,
 )
 from tinyagent.runtime.stores.files import FileLog
@@ -69,9 +70,9 @@ def open_log_at(
         LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
             address, or *durability* is ``memory`` although there is a place.
     """
-    if encryption is not None and (where is None or is_address(str(where))):
-        raise ValueError(f"{where}: only a log in a folder can be encrypted")
     if where is None:
+        if encryption is not None:
+            raise ValueError("a log in memory is not encrypted: pass a place")
         if level not in (None, "crc"):
             raise ValueError(f"integrity level {level!r} needs a folder: pass a place")
         return MemoryLog(log_id=log_id, name=name, fork=fork)
@@ -83,7 +84,7 @@ def open_log_at(
     if isinstance(where, str) and is_address(where):
         if level not in (None, "crc"):
             raise ValueError(f"{where}: integrity level {level!r} needs a folder")
-        return SqliteLog(
+        return _in_database(encryption)(
             where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork
         )
     if Path(where).is_file():
@@ -104,6 +105,14 @@ def open_log_at(
     )
 
 
+def _in_database(encryption: Encryption | None) -> Callable[..., SqliteLog]:
+    if encryption is None:
+        return SqliteLog
+    from tinyagent.runtime.stores.encrypted import EncryptedSqliteLog
+
+    return partial(EncryptedSqliteLog, encryption=encryption)
+
+
 def _maker(where: str | Path, encryption: Encryption | None) -> Callable[..., FileLog]:
     """Return what opens the folder *where*: a log is encrypted or not for life.
 
@@ -112,10 +121,7 @@ def _maker(where: str | Path, encryption: Encryption | None) -> Callable[..., Fi
     """
     said = needs(Path(where))
     if said is not None and ("enc" in said) != (encryption is not None):
-        raise ValueError(
-            f"{where}: the log was begun {'encrypted' if 'enc' in said else 'in the clear'}, and "
-            "stays so: pass encryption= for the one, leave it out for the other"
-        )
+        raise ValueError(begun_otherwise(where, is_encrypted="enc" in said))
     if encryption is None:
         return FileLog
     from tinyagent.runtime.stores.encrypted import EncryptedLog

@@ -93,6 +93,14 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
         return any(raw.startswith('"need":') and '"enc"' in raw for _, raw in self.more)
 
 
+def begun_otherwise(where: object, *, is_encrypted: bool) -> str:
+    """Return why the log at *where* is not opened: it *is_encrypted*, or is not, for life."""
+    return (
+        f"{where}: the log was begun {'encrypted' if is_encrypted else 'in the clear'}, and stays "
+        "so: pass encryption= for the one, leave it out for the other"
+    )
+
+
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever opened a log wants of the session that writes it.
 

@@ -1,11 +1,11 @@
-"""A log in a folder, whose free text is encrypted on its way there and read back with the keys."""
+"""Logs whose free text is encrypted on its way there, and read back with the keys."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,20 +14,26 @@ from tinyagent.events.sealing import is_sealed
 from tinyagent.runtime.crypto import NEED, Cipher, Encryption, logs_of
 from tinyagent.runtime.stores import Stored, as_record
 from tinyagent.runtime.stores.files import FileLog
+from tinyagent.runtime.stores.sqlite import SqliteLog
+
+if TYPE_CHECKING:
+    _Store = FileLog
+else:
+    _Store = object
 
 
-class EncryptedLog(FileLog):
-    """As ``FileLog``, for whom there is the key of the subject.
+class _Sealing(_Store):
+    """Ahead of a store, for whom there is the key of the subject.
 
     Raises:
         LookupError: there is none.
     """
 
-    def __init__(self, path: str | Path, *, encryption: Encryption, **how: Any) -> None:
+    def __init__(self, where: str | Path, *, encryption: Encryption, **how: Any) -> None:
         subject = self._subject = encryption.subject
         if encryption.keys.get(subject) is None:
-            raise LookupError(f"{path}: there is no key {subject!r}; make it first")
-        super().__init__(path, **how, more=(NEED,))
+            raise LookupError(f"{where}: there is no key {subject!r}; make it first")
+        super().__init__(where, **how, more=(NEED,))
         self._cipher = Cipher(encryption.keys, logs_of(self.meta), self.where)
 
     def append(
@@ -36,7 +42,7 @@ class EncryptedLog(FileLog):
         """Accept the record, its free text sealed.
 
         Raises:
-            LogError: as ``FileLog.append``. LookupError: the key was destroyed meanwhile.
+            LogError: as the store's. LookupError: the key was destroyed meanwhile.
         """
         sealed = self._cipher.seal(self._subject, seq, kind, payload)
         super().append(seq, ts_us, actor, kind, v, cause, sealed)
@@ -60,3 +66,11 @@ class EncryptedLog(FileLog):
             return stored
         clear = self._cipher.unseal(stored.seq, stored.kind, stored.payload)
         return msgspec.structs.replace(stored, clear=clear)
+
+
+class EncryptedLog(_Sealing, FileLog):
+    """In a folder."""
+
+
+class EncryptedSqliteLog(_Sealing, SqliteLog):  # type: ignore[misc, override] # it is no FileLog
+    """In a database."""

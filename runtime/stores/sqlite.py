@@ -18,6 +18,7 @@ from tinyagent.runtime.stores import (
     LogOptions,
     Recovered,
     Stored,
+    begun_otherwise,
 )
 from tinyagent.runtime.stores.live import Followers
 from tinyagent.runtime.stores.memory import is_same
@@ -39,7 +40,7 @@ class SqliteLog:
         LogOwnedError: another process, or another object of this one, is writing the log.
         LogFailedError: SQLite said no.
         ValueError: the address is none, or names several; *log_id* or *fork* is not that of the
-            log there.
+            log there, or it is encrypted and this is not to be, or the other way round.
     """
 
     recovered: Recovered | None = None
@@ -54,6 +55,7 @@ class SqliteLog:
         log_id: str | None = None,
         origin: str | None = None,
         fork: ForkedFrom | None = None,
+        more: tuple[tuple[str, str], ...] = (),
         queue_bytes_hard_max: int = QUEUE_BYTES_HARD_MAX,
     ) -> None:
         from tinyagent._alchemy import __version__, line
@@ -65,7 +67,7 @@ class SqliteLog:
         line(log_id or "0" * 32, 0, 1, 0, None, "a", 1, 0, b"{}")  # refuses what is no id
         label = place.name if place.name != log_id else None
         new_id = log_id or os.urandom(16).hex()
-        meta = LogMeta(log=new_id, name=label or None, origin=origin, fork=fork)
+        meta = LogMeta(log=new_id, name=label or None, origin=origin, fork=fork, more=more)
         fresh = Row(meta=meta, at=now_us(), by=f"tinyagent {__version__}")
         writer = Writer(place, fresh, address, hard_max=queue_bytes_hard_max)
         self._writer = writer
@@ -77,6 +79,9 @@ class SqliteLog:
         if fork is not None and fork != self.meta.fork:
             self._end()
             raise ValueError(f"{address}: the log here is another fork, or none; name a new one")
+        if self.meta.is_encrypted != meta.is_encrypted:
+            self._end()
+            raise ValueError(begun_otherwise(address, is_encrypted=self.meta.is_encrypted))
         self.epoch = writer.row.epoch
         self._path = place.path
         self._seq = writer.committed_seq

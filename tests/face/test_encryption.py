@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.face.test_redact import files_with
@@ -25,6 +25,7 @@ from tinyagent import (
     resume,
 )
 from tinyagent.agent_types import TextContent, UserMessage
+from tinyagent.cli import main
 from tinyagent.runtime.archive import archive
 from tinyagent.runtime.crypto import Encryption, KeyFolder
 from tinyagent.runtime.errors import CorruptLogError
@@ -34,6 +35,7 @@ from tinyagent.runtime.repair import verify
 from tinyagent.testing import VirtualClock
 
 SECRET = "a-private-matter"
+Place = TypeVar("Place", str, Path)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,7 +71,7 @@ def keys(tmp_path: Path) -> KeyFolder:
     return keys
 
 
-async def recorded(where: Path, keys: KeyFolder, big: str = "", **how: Any) -> Path:
+async def recorded(where: Place, keys: KeyFolder, big: str = "", **how: Any) -> Place:
     async with open_log(where, encryption=Encryption(keys, "user-17"), **how) as log:
         agent = build(log, big)
         assert await agent.prompt_text(f"What of {SECRET}?") == f"It is {SECRET}."
@@ -199,7 +201,7 @@ async def test_a_log_is_encrypted_or_not_for_life_and_needs_its_key_to_be_writte
         async with open_log(tmp_path / "new", encryption=Encryption(keys, "nobody")):
             pass
     assert not (tmp_path / "new").exists()
-    with pytest.raises(ValueError, match="only a log in a folder"):
+    with pytest.raises(ValueError, match="a log in memory is not encrypted"):
         async with open_log(encryption=Encryption(keys, "user-17")):
             pass
 
@@ -234,6 +236,74 @@ async def test_a_fork_of_an_encrypted_log_is_encrypted_and_both_are_taken_up_wit
     assert found.replay().ok
     async with resume(trip, lambda log: build(log), encryption=encryption) as agent:
         assert said(agent.state.messages[0]) == f"What of {SECRET}?"
+
+
+async def test_a_log_in_a_database_is_encrypted_too_forked_and_gone_on_with(
+    tmp_path: Path, keys: KeyFolder
+) -> None:
+    encryption = Encryption(keys, "user-17")
+    (tmp_path / "logs").mkdir()
+    trip = f"sqlite:///{tmp_path}/logs/all.db#trip"
+    child = f"sqlite:///{tmp_path}/logs/all.db#child"
+    await recorded(trip, keys, big=f"{SECRET} " * 6_000)
+    forking = fork(
+        trip, at=2, edit=edits.user_said(f"And {SECRET}?"), into=child, encryption=encryption
+    )
+    async with forking as log:
+        agent = build(log)
+        agent.stream_fn = script(text(f"More of {SECRET}."))
+        await agent.run()
+    async with open_log(trip, encryption=encryption) as log:
+        assert said(log.messages[0]) == f"What of {SECRET}?"
+        following = log.follow()
+        assert SECRET in str([(await anext(following)).event for _ in range(2)][1])
+        agent = build(log)
+        agent.stream_fn = script(text("Once more."))
+        await agent.prompt(f"Again {SECRET}?")
+    assert files_with(tmp_path / "logs", SECRET) == []
+    assert words(load(child, keys=keys)) == [f"And {SECRET}?", f"More of {SECRET}."]
+    assert words(load(trip, keys=keys))[-2:] == [f"Again {SECRET}?", "Once more."]
+    assert load(trip, keys=keys).replay().ok
+    for wrong in (None, Encryption(keys, "user-17")):
+        there = trip if wrong is None else f"sqlite:///{tmp_path}/clear.db"
+        if wrong is not None:
+            async with open_log(there):
+                pass
+        with pytest.raises(ValueError, match="stays so: pass encryption="):
+            async with open_log(there, encryption=wrong):
+                pass
+    keys.destroy("user-17")
+    assert SECRET not in str(words(load(trip, keys=keys)))
+
+
+async def test_the_command_line_reads_with_the_keys_of_a_folder_and_says_what_is_missing(
+    tmp_path: Path,
+    keys: KeyFolder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trip = str(await recorded(tmp_path / "trip", keys))
+    folder = str(tmp_path / "keys")
+
+    def told(*words: str, code: int = 0) -> str:
+        assert main([*words]) == code, words
+        captured = capsys.readouterr()
+        return captured.out + captured.err
+
+    assert SECRET not in told("show", trip)
+    assert SECRET in told("show", trip, "--keys", folder)
+    assert SECRET in told("export", trip, "--to", "md", "--keys", folder)
+    assert "3 model requests are what today" in told("replay", trip, "--keys", folder)
+    monkeypatch.setenv("TINYAGENT_KEYS", folder)
+    assert SECRET in told("show", trip)
+    assert SECRET in told("diff", f"{trip}:3", "--context", code=1)
+    assert "no such folder of keys" in told("show", trip, "--keys", folder + "s", code=2)
+    keys.destroy("user-17")
+    missing = told("show", trip, code=2)
+    assert f"it is encrypted, and {folder} has no key 'user-17'; put it there as" in missing
+    keys.make("another")
+    (tmp_path / "keys" / "user-17.key").write_bytes(b"short")
+    assert "the key 'user-17' has 5 bytes, not 32" in told("show", trip, code=2)
 
 
 async def test_no_snapshot_holds_what_is_encrypted(tmp_path: Path, keys: KeyFolder) -> None:

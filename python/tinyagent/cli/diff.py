@@ -11,14 +11,15 @@ from tinyagent.actors.asked import RequestAt, compared
 from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
 from tinyagent.cli.answers import Diff
-from tinyagent.cli.options import COMMON, ONE, Common, NoPager
+from tinyagent.cli.options import COMMON, ONE, Common, Keys, NoPager
 from tinyagent.cli.parts import PlainApart
+from tinyagent.cli.reading import load
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, emit, line
 from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import differences
 from tinyagent.runtime.errors import NotInLogError
-from tinyagent.verbs import Recording, load
+from tinyagent.verbs import Recording
 
 MORE_MAX = 20
 """So many places after the first are worded; ``--json`` has all of them."""
@@ -37,6 +38,7 @@ def run(
     state: Annotated[bool, Parameter(help="what the agent knew")] = False,
     context: Annotated[bool, Parameter(help="what the model was sent")] = False,
     no_pager: NoPager = False,
+    keys: Keys = None,
     common: Common = COMMON,
 ) -> int:
     """Print what differs; return 1 if something does."""
@@ -47,12 +49,12 @@ def run(
     if b is not None and (a.n is None) is not (b.n is None):
         raise RefError("say a record of both logs, or of none")
     if context or (b is None and not state):
-        lines, told = _contexts(a, b)
+        lines, told = _contexts(a, b, keys)
     elif state or a.n is not None:
-        lines, told = _states(a, b)
+        lines, told = _states(a, b, keys)
     else:
         assert b is not None
-        lines, told = _logs(load(a.path), load(b.path))
+        lines, told = _logs(load(a.path, keys), load(b.path, keys))
     if common.json:
         answer(told)
     else:
@@ -94,13 +96,13 @@ def worded(found: LogDiff) -> Iterator[str]:
         yield line((text, {"-": "red", "+": "green"}.get(sign, "")))
 
 
-def _states(a: Place, b: Place | None) -> Told:
+def _states(a: Place, b: Place | None, keys: str | None) -> Told:
     """Compare two states; without *b* that before the record with that after it."""
-    first = load(a.path)
+    first = load(a.path, keys)
     if b is None:
         n, other, m = a.number - 1, first, a.number
     else:
-        other = first if b.path == a.path else load(b.path)
+        other = first if b.path == a.path else load(b.path, keys)
         n, m = (_last(log, place) for log, place in ((first, a), (other, b)))
     found = list(differences(first.state_at(n).plain(), other.state_at(m).plain()))
     told = Diff(of="states", same=not found, records=[n, m], changed=views.plain_leaves(found))
@@ -118,15 +120,15 @@ def _last(recording: Recording, place: Place) -> int:
     return recording.records[-1].seq if recording.records else 0
 
 
-def _contexts(a: Place, b: Place | None) -> Told:
+def _contexts(a: Place, b: Place | None, keys: str | None) -> Told:
     """Compare two requests; without *b* that of *a* with the one before it in its log."""
-    first = load(a.path)
+    first = load(a.path, keys)
     found = first.request_at(request_near(first, a.n))
     if b is None:
         plain = views.plain_request(found)
         told = Diff(of="requests", same=_is_same(found), request=plain)
         return views.request(found), told
-    other = first if b.path == a.path else load(b.path)
+    other = first if b.path == a.path else load(b.path, keys)
     against = other.request_at(request_near(other, b.n))
     changes = compared(against.body, found.body)
     same = found.body == against.body

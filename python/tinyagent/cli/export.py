@@ -11,12 +11,12 @@ from cyclopts import Parameter
 
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Export
-from tinyagent.cli.options import COMMON, Common, Ref
+from tinyagent.cli.options import COMMON, Common, Keys, Ref
+from tinyagent.cli.reading import load
 from tinyagent.cli.refs import RefError
 from tinyagent.cli.render import Line, answer, bold, dim, emit, line
 from tinyagent.cli.summary import counted
 from tinyagent.interchange import EXPORTERS, Exported, exported, exporter
-from tinyagent.verbs import load
 
 MASK = b"\xc2\xabsecret:"
 OPTIONS = {
@@ -44,6 +44,7 @@ def run(
     failed: Annotated[
         bool, Parameter(help="openai-chat, sharegpt: with calls that failed")
     ] = False,
+    keys: Keys = None,
     common: Common = COMMON,
 ) -> int:
     """Write the log in another format, and say what that cannot hold; return 0."""
@@ -57,7 +58,7 @@ def run(
         "failed": failed or None,
     }
     options = {name: value for name, value in asked.items() if value is not None}
-    recording = load(refs.resolve(ref, common.dir))
+    recording = load(refs.resolve(ref, common.dir), keys)
     _check(to, options)
     made = exported(recording, to, **options)
     if output is None:

@@ -21,6 +21,10 @@ Factory = Annotated[
     Parameter(name="--app", help="MODULE:FACTORY, a callable that takes log= and gives an agent"),
 ]
 Yes = Annotated[bool, Parameter(name="--yes", help="do not ask before running live")]
+Keys = Annotated[
+    str | None,
+    Parameter(name="--keys", help="folder with keys of encrypted logs; else TINYAGENT_KEYS"),
+]
 NoPager = Annotated[bool, Parameter(help="no pager, on a terminal either")]
 
 

@@ -12,10 +12,11 @@ from cyclopts import Parameter
 from tinyagent.cli import refs, views
 from tinyagent.cli.answers import Replay
 from tinyagent.cli.live import application
-from tinyagent.cli.options import COMMON, Common, Factory, Ref
+from tinyagent.cli.options import COMMON, Common, Factory, Keys, Ref
+from tinyagent.cli.reading import load
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.runtime.divergence import Report
-from tinyagent.verbs import configurations_of, load
+from tinyagent.verbs import configurations_of
 
 CASCADE_MAX = 20
 """So many consequences are worded; ``--json`` has their number."""
@@ -34,12 +35,13 @@ def run(
     html: Annotated[
         Path | None, Parameter(help="also write a page that shows where it diverged")
     ] = None,
+    keys: Keys = None,
     common: Common = COMMON,
 ) -> int:
     """Print what was compared; return 1 at the first divergence."""
     factory = application(app) if app else None
     place = refs.place(ref, common.dir)
-    recording = load(place.path)
+    recording = load(place.path, keys)
     if recording.meta.origin is not None:
         raise refs.RefusedError(f"{place.path}: imported, so nothing was recorded to compare with")
     try:

@@ -12,14 +12,15 @@ from cyclopts import Parameter
 from tinyagent.cli import refs, views
 from tinyagent.cli.answers import Show
 from tinyagent.cli.diff import request_near
-from tinyagent.cli.options import COMMON, Common, NoPager, Ref
+from tinyagent.cli.options import COMMON, Common, Keys, NoPager, Ref
 from tinyagent.cli.parts import PlainRecord
+from tinyagent.cli.reading import load
 from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, bad, emit, line
 from tinyagent.cli.transcript import event, rows, timeline, transcript
 from tinyagent.cli.verify import worded
 from tinyagent.events import Record
-from tinyagent.verbs import Recording, load
+from tinyagent.verbs import Recording
 
 View = Literal["transcript", "events", "timeline", "context", "state"]
 
@@ -34,12 +35,13 @@ def run(
     ] = (),
     grep: Annotated[str | None, Parameter(help="lines that match this regular expression")] = None,
     no_pager: NoPager = False,
+    keys: Keys = None,
     common: Common = COMMON,
 ) -> int:
     """Print the log, or how it stood at a record, and return 0."""
     pattern = _pattern(grep)
     place = refs.place(ref, common.dir)
-    recording = load(place.path)
+    recording = load(place.path, keys)
     chosen = view or ("events" if only else "transcript")
     if only and chosen != "events":
         raise RefError(f"--only picks records: leave out --view {view}")
