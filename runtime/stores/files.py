@@ -117,7 +117,8 @@ class FileLog:
         self.snapshots = Snapshots(self._path, self.meta.log)
         self._recovered = _recovered(writer)
         self._takeovers = 0
-        _warn_if_long(self.where, writer.seq)
+        self._seq = writer.seq  # asked for with each record: kept here, across no boundary
+        _warn_if_long(self.where, self._seq)
         self._append = writer.append
         self._followers = Followers()
         self.options = LogOptions()
@@ -141,7 +142,7 @@ class FileLog:
     @property
     def seq(self) -> int:
         """Number of the last record accepted; 0 in an empty log."""
-        return self._writer.seq
+        return self._seq
 
     @property
     def written_seq(self) -> int:
@@ -174,6 +175,7 @@ class FileLog:
         try:
             if not self._followers:
                 self._append(seq, ts_us, actor, kind, v, cause, payload)
+                self._seq = seq
                 return
             d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
         except OutOfOrderError:
@@ -182,6 +184,7 @@ class FileLog:
             if not any(is_same(there, given) for there in self.read(seq, seq)):
                 raise
             return
+        self._seq = seq
         self._followers.post(Stored(seq, ts_us, actor, kind, v, cause, payload, d, line))
 
     async def written(self, seq: int) -> None:
