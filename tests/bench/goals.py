@@ -16,6 +16,10 @@ def _frameworks(measured: str) -> str:
     return ";".join(f"{name} {measured}" for name in FRAMEWORKS)
 
 
+TURN = (
+    "most of a turn is Python of ours, which makes, folds and posts some ten records; of a "
+    "millisecond HTTP has 0.15 and the log 0.03"
+)
 TEXT = "text cpu_us_per_delta"
 TOOLS = "tools cpu_ms_per_turn"
 
@@ -50,6 +54,7 @@ GOALS: tuple[Part, ...] = (
         f"{TAO} {TOOLS}",
         most=1 / 6,
         stretch=1 / 10,
+        in_the_way=TURN,
     ),
     part(
         "G2",
@@ -57,9 +62,15 @@ GOALS: tuple[Part, ...] = (
         f"tinyagent {TOOLS}",
         _frameworks(TOOLS),
         most=1 / 20,
+        in_the_way=TURN,
     ),
     part(
-        "G2", "CPU per tool turn / rawasyncio", f"tinyagent {TOOLS}", f"rawasyncio {TOOLS}", most=3
+        "G2",
+        "CPU per tool turn / rawasyncio",
+        f"tinyagent {TOOLS}",
+        f"rawasyncio {TOOLS}",
+        most=3,
+        in_the_way=TURN,
     ),
     part(
         "G3",
@@ -68,6 +79,7 @@ GOALS: tuple[Part, ...] = (
         f"{TAO} {TOOLS}",
         most=1 / 3,
         stretch=1 / 5,
+        in_the_way=TURN,
     ),
     part(
         "G3",
@@ -123,6 +135,7 @@ GOALS: tuple[Part, ...] = (
         f"{TAO} burst cpu_ms_per_turn",
         most=1 / 6,
         stretch=1 / 10,
+        in_the_way=TURN,
     ),
     part(
         "G6",
@@ -131,6 +144,7 @@ GOALS: tuple[Part, ...] = (
         f"{TAO} burst sessions_per_s",
         least=6,
         stretch=10,
+        in_the_way=TURN,
     ),
     part(
         "G7",
@@ -201,7 +215,13 @@ GOALS: tuple[Part, ...] = (
         stretch=1.2,
     ),
     part("G10", "distributions installed", "tinyagent install distributions", most=10),
-    part("G10", "MB installed", "tinyagent install installed_mb", most=10),
+    part(
+        "G10",
+        "MB installed",
+        "tinyagent install installed_mb",
+        most=10,
+        in_the_way="the extension alone has 9.9: TLS, decoders and schemas are all in it",
+    ),
     part("G10", "MB of the wheel", "tinyagent install wheel_mb", most=5),
     part(
         "G11",
@@ -331,7 +351,13 @@ GOALS: tuple[Part, ...] = (
     part(
         "G16", "letter and answer / pykka", "tinyagent ask cpu_us", "pykka ask cpu_us", most=1 / 2.5
     ),
-    part("G17", "crossings of the transport per batch", "tinyagent counts http_per_batch", most=1),
+    part(
+        "G17",
+        "crossings of the transport per batch",
+        "tinyagent counts http_per_batch",
+        most=1,
+        in_the_way="the bell is heard, all is taken, and then asked whether there is more",
+    ),
     part("G17", "crossings of the log per batch", "tinyagent counts log_per_batch", most=1),
     part("G17", "crossings for each delta more", "tinyagent counts per_delta", most=0.01),
     part("G17", "wake-ups of the loop per batch", "tinyagent counts wakes_per_batch", most=1),
