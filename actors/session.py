@@ -267,11 +267,10 @@ class Session:
 
     def _own(self, record: Record) -> None:
         """Let the machine take a record that no mailbox brings it."""
-        if not self.is_running and record.event.kind in self.machine.inputs:
-            decided = self.machine.take(record)
-            if decided:
-                told = f"record {record.seq} started a run outside of ``run``; please report this"
-                raise InvariantError(told)
+        is_heard = not self.is_running and record.event.kind in self.machine.inputs
+        if is_heard and self.machine.take(record):
+            told = f"record {record.seq} started a run outside of ``run``; please report this"
+            raise InvariantError(told)
 
     def _restore(self, found: Reopened, records: list[Record]) -> None:
         self.reopened = found

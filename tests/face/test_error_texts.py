@@ -4,440 +4,119 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.children import said_by_child
+from tests.face import provoked
+from tests.face.provoked import PROVOKED
 
 import tinyagent
-from tinyagent import Agent, RunFailedError, load, mcp_server, open_log, tool
-from tinyagent._alchemy import crc32c, header_line
-from tinyagent.actors.agent import step
-from tinyagent.actors.children import agent_machine
-from tinyagent.actors.closing import close_run
-from tinyagent.actors.state import State
-from tinyagent.events import Record, kinds as k
-from tinyagent.interchange import import_
 from tinyagent.runtime import errors
 from tinyagent.runtime.errors import TinyAgentError
-from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import read_log
-from tinyagent.runtime.loops import Machine
-from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.prune import prune
-from tinyagent.runtime.replay import replay
-from tinyagent.runtime.stores.files import FileLog
-from tinyagent.runtime.stores.memory import MemoryLog
-from tinyagent.testing import VirtualClock, scripted
 
-ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
-
-
-def opened(path: Path, **options: Any) -> FileLog:
-    return FileLog(path, now_us=lambda: 1795420800000000, log_id=ID, **options)
-
-
-def append(log: Any, text: str = "hello") -> None:
-    payload = b'{"content":"%s"}' % text.encode()
-    log.append(log.seq + 1, 1795420800000000, None, "user.said", 1, 0, payload)
-
-
-def out_of_order(at: Path) -> None:
-    log = opened(at)
-    try:
-        log.append(5, 1, None, "user.said", 1, 0, b"{}")
-    finally:
-        asyncio.run(log.close())
-
-
-def closed(at: Path) -> None:
-    log = opened(at)
-    asyncio.run(log.close())
-    append(log)
-
-
-def owned(at: Path) -> None:
-    log = opened(at)
-    try:
-        opened(at)
-    finally:
-        asyncio.run(log.close())
-
-
-async def fenced(at: Path) -> None:
-    old = opened(at)
-    append(old)
-    await old.durable(1)
-    (at / "LOCK").unlink()
-    new = opened(at)
-    append(new)
-    append(old)
-    try:
-        await old.durable(2)
-    finally:
-        await new.close()
-
-
-def behind(at: Path) -> None:
-    log = opened(at, queue_bytes_hard_max=0)
-    try:
-        for _ in range(10_000):
-            append(log)
-    finally:
-        asyncio.run(log.close())
-
-
-def limited(at: Path) -> None:
-    log = opened(at)
-    try:
-        append(log, "x" * ((256 << 20) + 1))
-    finally:
-        asyncio.run(log.close())
-
-
-def failed(at: Path) -> None:
-    at.write_bytes(b"")
-    opened(at / "log")
-
-
-def not_found(at: Path) -> None:
-    load(at)
-
-
-def full(at: Path) -> None:
-    at.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(at)], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no small disk can be mounted here")
-    try:
-        log = opened(at / "log")
-        append(log, "x" * 60_000)
-        asyncio.run(log.durable(1))
-        (at / "ballast").write_bytes(b"x" * (free(at) - 8192))
-        for _ in range(10):
-            append(log, "x" * 30_000)
-        asyncio.run(log.durable(log.seq))
-    finally:
-        subprocess.run(["umount", "-l", str(at)], check=True)
-
-
-def free(at: Path) -> int:
-    found = os.statvfs(at)
-    return found.f_bavail * found.f_bsize
-
-
-def not_in_log(at: Path) -> None:
-    log = opened(at)
-    append(log)
-    asyncio.run(log.close())
-    load(at).request_at(7)
-
-
-def imported(at: Path) -> None:
-    at.mkdir()
-    source = at / "session.jsonl"
-    first = {
-        "type": "session",
-        "version": 3,
-        "id": "a",
-        "timestamp": "2026-11-27T00:00:00Z",
-        "cwd": "/",
-    }
-    source.write_text(json.dumps(first) + "\n")
-    import_(source, into=at / "log")
-    load(at / "log").replay()
-
-
-def foreign(at: Path) -> None:
-    at.write_text("not a session at all")
-    import_(at)
-
-
-def pruned(at: Path) -> None:
-    asyncio.run(opened(at).close())
-    for _ in range(3):
-        log = opened(at)
-        append(log)
-        asyncio.run(log.close())
-    prune(at, 3)
-    load(at).replay()
-
-
-def version(at: Path) -> None:
-    head = header_line(ID, seg=1, epoch=1, first=1, tail=0, at_us=1, by="tinyagent 9.0")
-    body = head[:-17].replace(b'{"tinyagent_log":1', b'{"tinyagent_log":2')
-    at = at.with_suffix(".jsonl")
-    at.write_bytes(body + b',"x":"%08x"}\n' % crc32c(bytes.fromhex(ID) + body))
-    read_log(at)
-
-
-def corrupt(at: Path) -> None:
-    log = opened(at)
-    for _ in range(3):
-        append(log)
-    asyncio.run(log.close())
-    [segment] = at.glob("0*.jsonl")
-    segment.write_bytes(segment.read_bytes().replace(b"hello", b"hallo", 1))
-    opened(at)
-
-
-def unfinished(at: Path) -> None:
-    started = asyncio.Event()
-
-    @tool(effect="read")
-    async def hang() -> str:
-        """Hang."""
-        started.set()
-        await asyncio.Event().wait()
-        return ""
-
-    async def begin() -> None:
-        log = opened(at)
-        agent = Agent(model=scripted(("hang", {})), tools=[hang], log=log)
-        running = asyncio.ensure_future(agent.run("Go"))
-        await started.wait()
-        await log.durable(log.seq)
-        shutil.copytree(at, at.parent / "left", ignore=shutil.ignore_patterns("LOCK"))
-        running.cancel()
-        await asyncio.wait({running})
-        await log.close()
-
-    async def begin_again() -> None:
-        async with open_log(at.parent / "left") as left:
-            await Agent(model=scripted("Yes."), tools=[hang], log=left).run("Again")
-
-    asyncio.run(begin())
-    asyncio.run(begin_again())
-
-
-def forked(at: Path) -> None:
-    log = opened(at)
-
-    def act() -> str:
-        try:
-            append(log)
-        except errors.ForkedProcessError as error:
-            return str(error)
-        return ""
-
-    pid, said = said_by_child(act)
-    asyncio.run(log.close())
-    raise errors.ForkedProcessError(said.replace(str(pid), "CHILD"))
-
-
-def stuck(at: Path) -> None:
-    box = Mailbox("face", None, capacity=2)
-    for seq in (1, 2, 3):
-        box.post(Record(seq=seq, at_ns=0, cause=0, actor="", event=k.UserSaid("a")))
-
-
-async def provider(at: Path) -> None:
-    try:
-        await run_failed(at)
-    except RunFailedError as error:
-        raise error.__cause__ or error from None
-
-
-async def run_failed(at: Path) -> None:
-    agent = Agent(model=scripted("x").fails("overloaded"))
-    await agent.run("Go")
-    await agent.run("Go")
-
-
-async def no_output(at: Path) -> None:
-    print((await Agent(model=scripted("x")).run("Go")).output)
-
-
-def diverged(at: Path) -> None:
-    async def main() -> None:
-        async with open_log(at) as log:
-            await Agent(model=scripted("Yes."), system_prompt="Be brief.", log=log).run("Really?")
-        report = await tinyagent.replay(
-            at, lambda log: Agent(model=scripted("Yes."), system_prompt="Be long.", log=log)
-        )
-        report.check()
-
-    asyncio.run(main())
-
-
-def effect(at: Path) -> None:
-    def act(state: int, record: Record) -> tuple[int, tuple[()]]:
-        Path(os.devnull).read_bytes()
-        return state, ()
-
-    said = Record(seq=1, at_ns=0, cause=0, actor="", event=k.UserSaid("a"))
-    kinds = frozenset({"user.said"})
-    replay("runs/x", [said], [Machine("agent", act, 0, inputs=kinds, decisions=frozenset())])
-
-
-def unknown_model(at: Path) -> None:
-    Agent(model="nobody:gpt")
-
-
-def tool_definition(at: Path) -> None:
-    @tool
-    def forecast(when) -> str:  # type: ignore[no-untyped-def]
-        """Weather."""
-        return ""
-
-
-def unexpected(at: Path) -> None:
-    step(State(), Record(seq=3, at_ns=0, cause=0, actor="", event=k.ModelFinished("end", [])))
-
-
-def no_mcp(at: Path) -> None:
-    async def main() -> None:
-        agent = Agent(model=scripted("x"), tools=[mcp_server([str(at / "no-such-program")])])
-        await agent.run("Go")
-
-    asyncio.run(main())
-
-
-async def invariant(at: Path) -> None:
-    writing = Journal(MemoryLog(log_id=ID), VirtualClock())
-    machine = agent_machine()
-    machine.state = State(phase="thinking")
-    await close_run(machine, Mailbox("agent", machine.inputs), writing, 1)
-
-
-PROVOKED: dict[str, tuple[Callable[[Path], Any], str]] = {
+TEXTS = {
     "OutOfOrderError": (
-        out_of_order,
         "LOG: record 5 was appended, but the next is 1; another writer was here, or a record was "
-        "appended twice with different bytes",
+        "appended twice with different bytes"
     ),
-    "LogClosedError": (
-        closed,
-        "LOG: record 1 was appended after the log was closed; reopen it",
-    ),
+    "LogClosedError": ("LOG: record 1 was appended after the log was closed; reopen it"),
     "LogOwnedError": (
-        owned,
         "LOG: process PID on HOST is writing this log (epoch 1); wait "
-        "for it to close, or read and fork the log meanwhile",
+        "for it to close, or read and fork the log meanwhile"
     ),
     "LogFencedError": (
-        fenced,
         "LOG/00000001.jsonl: it is 172 bytes long, expected 277; records after 1 were never "
-        "acknowledged as durable; close this log, another process owns it now",
+        "acknowledged as durable; close this log, another process owns it now"
     ),
     "LogBehindError": (
-        behind,
         "LOG: 105 bytes wait for the disk, at most 0 may; record N was not accepted; the disk is "
-        "stuck, or sources do not wait for room",
+        "stuck, or sources do not wait for room"
     ),
     "LogLimitError": (
-        limited,
         "LOG: record 1 (user.said of its usual emitter) holds a value of 268435457 bytes, at most "
-        "268435456 are possible; the log goes on, store the value elsewhere",
+        "268435456 are possible; the log goes on, store the value elsewhere"
     ),
     "LogFullError": (
-        full,
         "LOG/log/00000001.jsonl: the disk is full; the segment is sealed; records 1..N are "
-        "durable; make room and reopen the log",
+        "durable; make room and reopen the log"
     ),
     "LogFailedError": (
-        failed,
         "LOG/log: creating the folder failed: Not a directory (os error 20); records 1..0 are "
-        "durable; reopen the log to go on",
+        "durable; reopen the log to go on"
     ),
-    "LogNotFoundError": (not_found, "LOG: there is no log here; check the path"),
-    "NotInLogError": (not_in_log, "LOG: there is no record 7; there are 1 to 1"),
+    "LogNotFoundError": ("LOG: there is no log here; check the path"),
+    "NotInLogError": ("LOG: there is no record 7; there are 1 to 1"),
     "ImportedLogError": (
-        imported,
         "LOG/log: imported from pi a, not recorded: there is nothing to hold a replay against; "
-        "show, diff, export and fork it",
+        "show, diff, export and fork it"
     ),
     "ForeignFormatError": (
-        foreign,
         "LOG: of no format that is known (jsonl, pi, atif, codex, claude-code, langgraph, "
-        "openai-agents); say which",
+        "openai-agents); say which"
     ),
     "PrunedLogError": (
-        pruned,
         "LOG: records 1..2 were removed on purpose (pruned); a replay begins with record 1: it "
-        "needs a copy from before",
+        "needs a copy from before"
     ),
     "LogVersionError": (
-        version,
         "LOG.jsonl: it is of format 2, written by tinyagent 9.0; this library reads up to format "
-        "1; upgrade tinyagent to read it",
+        "1; upgrade tinyagent to read it"
     ),
     "CorruptLogError": (
-        corrupt,
         "LOG/00000001.jsonl: byte 172: record 1 is damaged, although record 3 was durable (CRC "
         "3b430823, expected 89b63f54: edited by hand?); nothing was changed; restore a copy, or "
-        "keep the records before 1",
+        "keep the records before 1"
     ),
     "RunUnfinishedError": (
-        unfinished,
         "LEFT: the run that began with record 2 did not end; end it first: await agent.run() "
-        "without a message, or resume(...)",
+        "without a message, or resume(...)"
     ),
     "ForkedProcessError": (
-        forked,
-        "LOG: opened by process PID, this is its child CHILD; open a log of its own here",
+        "LOG: opened by process PID, this is its child CHILD; open a log of its own here"
     ),
     "MailboxFullError": (
-        stuck,
         "face is 2 records behind and does not read any more; the session ends here, its log is "
-        "whole",
+        "whole"
     ),
-    "ProviderError": (provider, "the script fails here: overloaded"),
-    "RunFailedError": (run_failed, "the script fails here: overloaded (REF:12)"),
+    "ProviderError": ("the script fails here: overloaded"),
+    "RunFailedError": ("the script fails here: overloaded (REF:12)"),
     "NoOutputError": (
-        no_output,
         "the run has no output: it ended answered (REF:7); give run() output=, and look at "
-        ".outcome first",
+        ".outcome first"
     ),
     "DivergenceError": (
-        diverged,
         "record 3 is not what the streamer decides today (input 2 model.requested, decision 1 of "
         """1)
   where     LOG:3  system
   recorded  system  "Be brief."
   now       system  "Be long."
   cause     configuration: system is 'Be long.' today, 'Be brief.' when recorded
-  agreed    records 1-2; 4 later records not compared""",
+  agreed    records 1-2; 4 later records not compared"""
     ),
     "EffectInReplayError": (
-        effect,
-        "a step used open('/dev/null', 'r', FLAGS) during replay; only decide here",
+        "a step used open('/dev/null', 'r', FLAGS) during replay; only decide here"
     ),
     "UnknownModelError": (
-        unknown_model,
         """no provider is named 'nobody'
   got       'nobody:gpt'
   expected  provider:model, with a provider of: PROVIDERS
-  try       a model object for any other provider""",
+  try       a model object for any other provider"""
     ),
     "ToolDefinitionError": (
-        tool_definition,
         """`forecast` cannot become a tool
   where     HERE  parameter `when`: no annotation, so no schema
-  try       when: datetime.date""",
+  try       when: datetime.date"""
     ),
     "McpServerError": (
-        no_mcp,
         """MCP server no-such-program: no connection: No such file or directory: LOG/no-such-program
-  try       LOG/no-such-program by hand: it must speak MCP on its standard streams""",
+  try       LOG/no-such-program by hand: it must speak MCP on its standard streams"""
     ),
     "UnexpectedEventError": (
-        unexpected,
-        "record 3 (model.finished) cannot occur while the agent is idle; please report this",
+        "record 3 (model.finished) cannot occur while the agent is idle; please report this"
     ),
-    "InvariantError": (
-        invariant,
-        "the agent is thinking, and nothing is open; please report this",
-    ),
+    "InvariantError": ("the agent is thinking, and nothing is open; please report this"),
 }
 BASES = {"TinyAgentError", "LogError"}
 ELSEWHERE = {"LiveEffectError"}
@@ -456,15 +135,15 @@ def plain(told: str, at: Path) -> str:
         (r"\([0-9a-f]{8}:", "(REF:"),
         (r"'r', \d+\)", "'r', FLAGS)"),
         (r"with a provider of: [a-z, -]+", "with a provider of: PROVIDERS"),
-        (rf"{re.escape(__file__)}:\d+", "HERE"),
+        (rf"{re.escape(provoked.__file__)}:\d+", "HERE"),
     ):
         told = re.sub(pattern, word, told)
     return told
 
 
-@pytest.mark.parametrize("name", PROVOKED)
+@pytest.mark.parametrize("name", TEXTS)
 def test_an_error_says_what_where_and_what_to_do_next(name: str, tmp_path: Path) -> None:
-    provoke, text = PROVOKED[name]
+    provoke = PROVOKED[name]
 
     async def main() -> None:
         await provoke(tmp_path / "log")
@@ -472,12 +151,12 @@ def test_an_error_says_what_where_and_what_to_do_next(name: str, tmp_path: Path)
     with pytest.raises(TinyAgentError) as told:
         asyncio.run(main()) if inspect.iscoroutinefunction(provoke) else provoke(tmp_path / "log")
     assert type(told.value).__name__ == name
-    assert plain(str(told.value), tmp_path / "log") == text
+    assert plain(str(told.value), tmp_path / "log") == TEXTS[name]
 
 
 def test_every_public_error_has_its_text_here() -> None:
     named = {name for name in [*vars(errors), *dir(tinyagent)] if name.endswith("Error")}
-    assert named == {*PROVOKED, *BASES, *ELSEWHERE}
+    assert named == {*PROVOKED, *BASES, *ELSEWHERE} == {*TEXTS, *BASES, *ELSEWHERE}
 
 
 def test_what_the_root_of_errors_is_lets_compatible_code_catch_it() -> None:
