@@ -134,9 +134,8 @@ class Bench:
             return
         async with agent.events("Do the work.") as run:
             async for event in run:
-                match event:
-                    case ModelDelta(text=str(text), pieces=pieces) if text:
-                        heard.take(text, sum(deltas_of(piece) for piece in pieces))
+                if isinstance(event, ModelDelta) and (said := event.text):
+                    heard.take(said, sum(map(deltas_of, event.pieces)))
         if run.result.outcome != "answered":
             raise RuntimeError(agent.state.error)
 
