@@ -41,7 +41,7 @@ def bars(panels: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> str:
 
 
 PANEL, HIGH, MARGIN_LEFT, MARGIN_TOP = 360, 230, 52, 30
-AREA_WIDTH, AREA_HEIGHT = PANEL - MARGIN_LEFT - 16, HIGH - MARGIN_TOP - 62
+AREA_WIDTH, AREA_HEIGHT = PANEL - MARGIN_LEFT - 28, HIGH - MARGIN_TOP - 62
 LINE_STYLE = (
     "text{font:11px sans-serif;fill:#444}.t{font-weight:bold;font-size:12px}.r{text-anchor:end}"
     ".m{text-anchor:middle}path,.a{fill:none;stroke-width:2}.a{stroke:#adb5bd;stroke-width:1}"

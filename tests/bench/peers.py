@@ -2,7 +2,9 @@
 
 Peers are no part of this repository. ``TINYAGENT_PEERS`` names a folder that has them: ``venvs/``
 with an environment for each, ``clients/`` and ``node/`` with programs that take a scenario and a
-URL and print one line of JSON, as ``client.py`` does. Who is not there is left out.
+URL and print one line of JSON, as ``client.py`` does. Who is not there is left out, and a part of a
+goal that needs them is not measured: ``logs`` has pydantic and eventsourcing, ``mailbox`` pykka and
+autogen-core, ``openhands`` openhands-sdk (CPython 3.12); ``floor`` has the interpreter of all.
 """
 
 from __future__ import annotations

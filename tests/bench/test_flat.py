@@ -65,5 +65,5 @@ def test_the_picture_has_a_line_for_each_that_was_run_and_names_axes_and_lines()
 def test_a_line_that_costs_the_same_is_drawn_level_and_one_that_doubles_is_not() -> None:
     level, rising = [(10, 5.0), (1000, 5.0)], [(10, 5.0), (1000, 10.0)]
     svg = growth([Panel("t", "x", "y", [("level", level), ("rising", rising)])])
-    assert '<path class="s0" d="M52.0,99.0 344.0,99.0"/>' in svg
-    assert '<path class="s1" d="M52.0,99.0 344.0,30.0"/>' in svg
+    assert '<path class="s0" d="M52.0,99.0 332.0,99.0"/>' in svg
+    assert '<path class="s1" d="M52.0,99.0 332.0,30.0"/>' in svg
