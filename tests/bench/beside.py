@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="keep the runs that are there")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the provider ends with us
     if not given.again:
         RUNS.unlink(missing_ok=True)
     RUNS.parent.mkdir(exist_ok=True)
