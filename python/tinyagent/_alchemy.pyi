@@ -241,6 +241,8 @@ class LogWriter:
         """Whether *seq* is written, by this call if it can; if not, who waits is woken then."""
     def want_durable(self, seq: int) -> bool:
         """Whether *seq* is durable. If not, it is synced soon, then who waits is woken."""
+    def is_nearly_durable(self, seq: int) -> bool:
+        """Whether *seq* will be durable so soon that to look again is better than to rest."""
     def want_room(self) -> bool:
         """Whether the queue is short. If not, who waits is woken once it is."""
     def wait(self, bell: LoopBell, future: object) -> None:

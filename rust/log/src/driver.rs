@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::linger::LINGER;
-use crate::shared::{Durability, Limits, Shared, State, Wants};
+use crate::shared::{Durability, Limits, Rest, Shared, State, Wants};
 use crate::timing::Work;
 use crate::writer::{Batch, Writer};
 
@@ -39,8 +39,10 @@ pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
         Durability::Group => GATHER,
         Durability::Strict => Duration::ZERO,
     };
+    let mut is_followed = false;
     let failure = loop {
-        wait(shared, mode, patience);
+        wait(shared, mode, patience, is_followed);
+        is_followed = shared.is_asked();
         let mut pen = shared.pen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(driver) = pen.as_mut() else { return };
         let task = {
@@ -52,7 +54,7 @@ pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
             Task {
                 is_due: left(&state, patience).is_some_and(|left| left.is_zero()),
                 batch: state.take_batch(),
-                barrier: state.barrier,
+                barrier: shared.barrier.load(Ordering::Acquire),
                 closing: state.closing.clone(),
                 is_abandoned: state.is_abandoned,
             }
@@ -81,31 +83,49 @@ pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
     tell(shared);
 }
 
-/// Returns when there is something to do.
-fn wait(shared: &Shared, mode: Durability, patience: Duration) {
-    let mut gathering: Option<Instant> = None;
+/// Stays awake while the next barrier is likely to come at once.
+fn stay(shared: &Shared) {
+    let until = shared.lock().pace.brisk_until();
+    while !shared.is_asked() && until.is_some_and(|until| Instant::now() < until) {
+        std::thread::yield_now(); // to whoever has more to do
+    }
+}
+
+/// Returns when there is something to do. After a barrier the next lines are likely to come soon,
+/// and one is likely to follow them.
+fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool) {
+    let gathers = mode == Durability::Interval;
+    let mut since = (gathers && is_followed).then(Instant::now);
+    stay(shared);
     let mut state = shared.lock();
     loop {
         let mut left = left(&state, patience);
-        let asked = state.barrier > shared.durable.load(Ordering::Acquire);
         let ends = state.closing.is_some() || state.is_abandoned || state.failure.is_some();
-        if asked || ends || state.has_chores || left.is_some_and(|left| left.is_zero()) {
+        let is_due = left.is_some_and(|left| left.is_zero());
+        if shared.is_asked() || ends || state.has_chores || is_due {
             break;
         }
-        state.is_idle = state.batch.lines.is_empty();
-        if state.is_idle {
-            gathering = None;
-        } else {
-            let since = gathering.get_or_insert_with(Instant::now).elapsed();
+        let is_empty = state.batch.lines.is_empty();
+        if !is_empty {
             let is_wanted = state.wants.written != 0 || state.wants.has_room;
             let is_large = state.batch.lines.len() > BATCH_BYTES_MAX;
-            let lingers = mode == Durability::Interval && !is_wanted && !is_large;
-            let rest = LINGER.saturating_sub(since);
-            if !lingers || rest.is_zero() {
+            if !gathers || is_wanted || is_large {
                 break;
             }
-            left = Some(left.map_or(rest, |left| left.min(rest)));
+            since.get_or_insert_with(Instant::now);
         }
+        let rest = since.map(|since| LINGER.saturating_sub(since.elapsed()));
+        state.rest = match rest {
+            Some(rest) if !rest.is_zero() => {
+                left = Some(left.map_or(rest, |left| left.min(rest)));
+                Rest::Naps
+            }
+            _ if !is_empty => break,
+            _ => {
+                since = None;
+                Rest::Sleeps
+            }
+        };
         let woken = match left {
             None => shared.work.wait(state),
             Some(left) => match shared.work.wait_timeout(state, left) {
@@ -115,7 +135,7 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration) {
         };
         state = woken.unwrap_or_else(PoisonError::into_inner);
     }
-    state.is_idle = false;
+    state.rest = Rest::Awake;
 }
 
 /// How long until the oldest unsynced record must be synced.
@@ -139,11 +159,13 @@ impl Driver {
             state.take_batch()
         };
         if let Err(failure) = self.write(&batch, shared) {
-            shared.lock().failure = Some(failure);
-            shared.work.notify_one();
+            let mut state = shared.lock();
+            state.failure = Some(failure);
+            shared.wake(state);
         } else if self.has_chores() {
-            shared.lock().has_chores = true;
-            shared.work.notify_one();
+            let mut state = shared.lock();
+            state.has_chores = true;
+            shared.wake(state);
         }
     }
 
@@ -230,8 +252,11 @@ impl Driver {
         let (written, durable) = (self.writer.written(), self.writer.durable());
         shared.written.store(written, Ordering::Release);
         shared.durable.store(durable, Ordering::Release);
-        let (is_wanted, is_first) = {
+        let is_wanted = {
             let mut state = shared.lock();
+            if !shared.is_asked() {
+                state.pace.done(Instant::now());
+            }
             state.in_flight_bytes = 0;
             state.takeover = self.writer.takeover;
             let is_first = state.oldest.is_none() && written > durable;
@@ -252,12 +277,14 @@ impl Driver {
                     ..Wants::default()
                 };
             }
-            (due, is_first)
+            if state.blocked > 0 {
+                shared.progress.notify_all();
+            }
+            if is_first {
+                shared.wake(state); // from now on the thread has a sync to make in time
+            }
+            due
         };
-        shared.progress.notify_all();
-        if is_first {
-            shared.work.notify_one(); // from now on the thread has a sync to make in time
-        }
         if is_wanted {
             tell(shared);
         }

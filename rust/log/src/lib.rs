@@ -45,6 +45,7 @@ mod linger;
 pub mod lock;
 pub mod marks;
 pub mod open;
+mod pace;
 pub mod pruning;
 pub mod queue;
 pub mod reader;

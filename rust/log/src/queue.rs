@@ -6,16 +6,17 @@
 //! handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::driver::{self, Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
 use crate::linger::Lingerer;
 use crate::marks::Header;
+use crate::pace::Pace;
 use crate::record::{complaint, push_chained, push_line, Record};
-use crate::shared::{Shared, State};
+use crate::shared::{Rest, Shared, State};
 use crate::timing::{Timings, Work};
 use crate::writer::{Takeover, Writer};
 
@@ -29,9 +30,18 @@ pub struct Queue {
     shared: Arc<Shared>,
     header: Header,
     pid: u32,
+    forks: u64,
     path: String,
     limits: Limits,
     lingerer: Option<Arc<Lingerer>>,
+}
+
+/// How often this process and those before it were told that they are the child of another.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// Tells that this process has just been forked off another.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Queue {
@@ -44,6 +54,7 @@ impl Queue {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 chained: writer.head(),
+                pace: Pace::new(cores() > 1),
                 ..State::default()
             }),
             work: Condvar::new(),
@@ -51,6 +62,7 @@ impl Queue {
             head: AtomicU64::new(writer.written()),
             written: AtomicU64::new(writer.written()),
             durable: AtomicU64::new(writer.durable()),
+            barrier: AtomicU64::new(0),
             notify: Mutex::new(None),
             timings: Timings::default(),
             pen: Mutex::new(Some(Driver { writer, limits })),
@@ -63,6 +75,7 @@ impl Queue {
             shared,
             header,
             pid: std::process::id(),
+            forks: FORKS.load(Ordering::Relaxed),
             path,
             limits,
             lingerer: (mode == Durability::Interval)
@@ -94,15 +107,21 @@ impl Queue {
     /// Whether this process is a child of the one that opened the log.
     pub fn is_forked(&self) -> bool {
         // A child has the memory but not the thread, and perhaps a mutex that is locked for ever.
-        std::process::id() != self.pid
+        self.is_told_forked() || std::process::id() != self.pid
+    }
+
+    /// The same without a system call, for what is done a million times a second.
+    fn is_told_forked(&self) -> bool {
+        FORKS.load(Ordering::Relaxed) != self.forks
     }
 
     /// Accepts a record; `d` is filled in. Returns `d`. With *keep*, the line is appended there.
+    /// A child process has to be told of its own birth by `forked`.
     ///
     /// # Errors: `Forked`, `OutOfOrder`, `Invalid`, `Limit`, `Behind`, `Closed`, or what the
     /// thread failed of.
     pub fn append(&self, record: &Record<'_>, keep: Option<&mut Vec<u8>>) -> Result<u64, Failure> {
-        if self.is_forked() {
+        if self.is_told_forked() {
             return Err(self.forked());
         }
         let moved;
@@ -141,17 +160,13 @@ impl Queue {
         self.shared.head.store(record.seq, Ordering::Release);
         let is_large = start <= BATCH_BYTES_MAX && state.batch.lines.len() > BATCH_BYTES_MAX;
         match &self.lingerer {
-            _ if !is_large && (state.lingers || !state.is_idle) => {}
+            _ if !is_large && (state.lingers || state.rest != Rest::Sleeps) => {}
             Some(lingerer) if !is_large => {
                 state.lingers = true;
                 drop(state);
                 lingerer.add(self.shared.clone());
             }
-            _ => {
-                state.is_idle = false;
-                drop(state);
-                self.shared.work.notify_one();
-            }
+            _ => self.shared.wake(state),
         }
         Ok(record.d)
     }
@@ -209,7 +224,6 @@ impl Queue {
             let is_there = shared.written.load(Ordering::Acquire) >= seq;
             if !is_there {
                 lower(&mut state.wants.written, seq);
-                shared.work.notify_one();
             }
             is_there
         })
@@ -230,23 +244,32 @@ impl Queue {
             if !is_there {
                 lower(&mut state.wants.durable, seq);
                 // A barrier for what does not exist yet would never be passed.
-                let head = shared.head.load(Ordering::Acquire);
-                state.barrier = state.barrier.max(seq.min(head));
-                state.is_idle = false;
-                shared.work.notify_one();
+                let target = seq.min(shared.head.load(Ordering::Acquire));
+                if shared.barrier.fetch_max(target, Ordering::AcqRel) < target {
+                    state.pace.asked(Instant::now());
+                }
             }
             is_there
         })
     }
 
+    /// Whether record *seq* is not durable, but so soon that it is better to look again than to
+    /// rest.
+    pub fn is_nearly_durable(&self, seq: u64) -> bool {
+        if self.durable() >= seq || self.is_told_forked() {
+            return false;
+        }
+        let state = self.shared.lock();
+        state.failure.is_none() && !state.is_closed && state.pace.is_brisk(Instant::now())
+    }
+
     /// Whether the queue is short; if not, the notifier is called once it is.
     pub fn want_room(&self) -> Result<bool, Failure> {
         let soft_max = self.limits.queue_bytes_soft_max;
-        self.want(|state, shared| {
+        self.want(|state, _| {
             let has_room = state.queued_bytes() <= soft_max;
             if !has_room {
                 state.wants.has_room = true;
-                shared.work.notify_one();
             }
             has_room
         })
@@ -266,7 +289,10 @@ impl Queue {
                 "{}: the log was closed before that record; reopen it",
                 self.path
             ))),
-            None => Ok(false),
+            None => {
+                self.shared.wake(state);
+                Ok(false)
+            }
         }
     }
 
@@ -279,8 +305,8 @@ impl Queue {
         state.wants.is_closed |= !state.is_closed;
         if state.closing.is_none() && !state.is_closed {
             state.closing = Some((why.to_owned(), at));
-            state.is_idle = false;
-            self.shared.work.notify_one();
+            self.shared.wake(state);
+            return false;
         }
         state.is_closed
     }
@@ -321,19 +347,19 @@ impl Queue {
         }
         let target = self.head();
         self.write_here(target);
+        if self.written() >= target {
+            return true;
+        }
         let waiting = |state: &mut State| {
             self.written() < target && state.failure.is_none() && !state.is_closed
         };
         let mut state = self.shared.lock();
-        if self.written() < target {
-            lower(&mut state.wants.written, target);
-            self.shared.work.notify_one();
-        }
-        let waited = self
-            .shared
-            .progress
-            .wait_timeout_while(state, timeout, waiting);
-        drop(waited);
+        lower(&mut state.wants.written, target);
+        state.blocked += 1;
+        self.shared.wake(state);
+        let (state, progress) = (self.shared.lock(), &self.shared.progress);
+        let waited = progress.wait_timeout_while(state, timeout, waiting);
+        waited.unwrap_or_else(PoisonError::into_inner).0.blocked -= 1;
         self.written() >= target
     }
 
@@ -353,9 +379,16 @@ impl Drop for Queue {
         if self.is_forked() {
             return;
         }
-        self.shared.lock().is_abandoned = true;
-        self.shared.work.notify_one();
+        let mut state = self.shared.lock();
+        state.is_abandoned = true;
+        self.shared.wake(state);
     }
+}
+
+/// How many threads of this process run at once.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn lower(want: &mut u64, seq: u64) {

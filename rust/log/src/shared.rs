@@ -1,12 +1,13 @@
 //! What the handle of a log and its thread share: the queue, who waits, and the bounds.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::chain::Hash;
 use crate::driver::Driver;
 use crate::failure::Failure;
+use crate::pace::Pace;
 use crate::queue::Notify;
 use crate::timing::Timings;
 use crate::writer::{Batch, Takeover};
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub head: AtomicU64,
     pub written: AtomicU64,
     pub durable: AtomicU64,
+    /// Somebody waits until this is durable.
+    pub barrier: AtomicU64,
     pub notify: Mutex<Option<Notify>>,
     pub timings: Timings,
 }
@@ -74,16 +77,17 @@ pub(crate) struct State {
     /// Chain hash of the last record accepted, at the levels that have one.
     pub chained: Option<Hash>,
     pub in_flight_bytes: usize,
-    /// Somebody waits until this is durable.
-    pub barrier: u64,
     pub wants: Wants,
     /// The thread has something to do beside writing.
     pub has_chores: bool,
     /// When the oldest record was written that is not synced.
     pub oldest: Option<Instant>,
-    pub is_idle: bool,
     /// What is queued will be written soon, by whoever does that for all logs.
     pub lingers: bool,
+    pub rest: Rest,
+    pub pace: Pace,
+    /// How many wait for `Shared::progress`.
+    pub blocked: usize,
     pub closing: Option<(String, u64)>,
     pub is_closed: bool,
     pub is_abandoned: bool,
@@ -101,6 +105,18 @@ impl State {
         self.in_flight_bytes = self.batch.lines.len();
         std::mem::take(&mut self.batch)
     }
+}
+
+/// What the thread is at, and who has to wake it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It looks before it rests: nobody.
+    #[default]
+    Awake,
+    /// It looks within the time that lines may linger: who cannot wait so long.
+    Naps,
+    /// Whoever has anything for it.
+    Sleeps,
 }
 
 /// What somebody waits for; zero and false for nothing.
@@ -133,11 +149,22 @@ impl Shared {
     pub fn write_lingering(&self) {
         self.lock().lingers = false;
         self.write_here();
-        let mut state = self.lock();
+        let state = self.lock();
         if !state.lingers && !state.batch.lines.is_empty() {
-            state.is_idle = false;
+            self.wake(state);
+        }
+    }
+
+    /// Lets the thread look now. To wake nobody would cost a system call too.
+    pub fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::take(&mut state.rest) != Rest::Awake {
             drop(state);
             self.work.notify_one();
         }
+    }
+
+    /// Whether somebody waits for a sync.
+    pub fn is_asked(&self) -> bool {
+        self.barrier.load(Ordering::Acquire) > self.durable.load(Ordering::Acquire)
     }
 }

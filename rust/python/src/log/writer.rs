@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open, OpenOptions, Recovered};
-use tinyagent_log::queue::{Durability, Limits, Queue};
+use tinyagent_log::queue::{self, Durability, Limits, Queue};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
 use tinyagent_log::vfs::real::RealVfs;
@@ -26,7 +26,7 @@ use crate::bell::{Bell, LoopBell, Woken};
 
 /// The logs that are open, for the end of the interpreter.
 static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
-static AT_EXIT: Once = Once::new();
+static HOOKS: Once = Once::new();
 /// How long the end of the interpreter may take for what is not yet written.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
@@ -41,18 +41,32 @@ pub fn _at_exit(py: Python<'_>) {
     });
 }
 
+/// Lets no log of the parent be appended to.
+#[pyfunction]
+pub fn _after_fork() {
+    queue::forked();
+}
+
 fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
     if let Ok(mut open) = OPEN.lock() {
         open.retain(|other| other.strong_count() > 0);
         open.push(Arc::downgrade(queue));
     }
     let mut outcome = Ok(());
-    AT_EXIT.call_once(|| {
-        outcome = wrap_pyfunction!(_at_exit, py)
-            .and_then(|function| py.import("atexit")?.call_method1("register", (function,)))
-            .map(drop);
-    });
+    HOOKS.call_once(|| outcome = hang_hooks(py));
     outcome
+}
+
+fn hang_hooks(py: Python<'_>) -> PyResult<()> {
+    let at_exit = wrap_pyfunction!(_at_exit, py)?;
+    py.import("atexit")?.call_method1("register", (at_exit,))?;
+    let os = py.import("os")?;
+    if os.hasattr("register_at_fork")? {
+        let in_child = PyDict::new(py);
+        in_child.set_item("after_in_child", wrap_pyfunction!(_after_fork, py)?)?;
+        os.call_method("register_at_fork", (), Some(&in_child))?;
+    }
+    Ok(())
 }
 
 /// The writing end of a log in a folder.
@@ -270,6 +284,10 @@ impl LogWriter {
     fn want_durable(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
         let there = self.queue.want_durable(seq);
         there.map_err(|failure| raise(py, &failure))
+    }
+
+    fn is_nearly_durable(&self, seq: u64) -> bool {
+        self.queue.is_nearly_durable(seq)
     }
 
     fn want_room(&self, py: Python<'_>) -> PyResult<bool> {
