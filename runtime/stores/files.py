@@ -173,7 +173,7 @@ class FileLog:
             LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
         """
         try:
-            if not self._followers:
+            if not self._followers.all:
                 self._append(seq, ts_us, actor, kind, v, cause, payload)
                 self._seq = seq
                 return

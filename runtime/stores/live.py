@@ -61,24 +61,21 @@ class Follower:
 
 
 class Followers:
-    """All followers of one log. Falsy while there are none, so that appending costs nothing."""
+    """All followers of one log: ``all``, empty at first."""
 
     def __init__(self) -> None:
-        self._all: tuple[Follower, ...] = ()
+        self.all: tuple[Follower, ...] = ()
         self._is_ended = False
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
 
     def post(self, record: Stored) -> None:
         """Give *record* to all."""
-        for follower in self._all:
+        for follower in self.all:
             follower.post(record)
 
     def end(self) -> None:
         """Let all run out after what there is."""
         self._is_ended = True
-        for follower in self._all:
+        for follower in self.all:
             follower.end()
 
     async def follow(
@@ -90,7 +87,7 @@ class Followers:
         Ends when the log is closed and all was yielded.
         """
         follower = Follower(asyncio.get_running_loop())
-        self._all = (*self._all, follower)
+        self.all = (*self.all, follower)
         if self._is_ended:
             follower.end()
         seq = first
@@ -116,7 +113,7 @@ class Followers:
                 else:
                     await follower.wait(seq, head)
         finally:
-            self._all = tuple(other for other in self._all if other is not follower)
+            self.all = tuple(other for other in self.all if other is not follower)
 
 
 def release(waiter: asyncio.Future[None]) -> None:

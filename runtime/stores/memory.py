@@ -98,7 +98,7 @@ class MemoryLog:
                 raise OutOfOrderError(self.where, seq, self.seq + 1)
             return
         self._records.append(record)
-        if self._followers:
+        if self._followers.all:
             self._followers.post(record)
 
     def _holds(self, record: Stored) -> bool:

@@ -135,7 +135,7 @@ class SqliteLog:
         line = self._line(log, d, seq, ts_us, actor, kind, v, cause, left)
         writer.put(Queued(seq, (log, seq, kind, actor, cause, ts_us, line), blobs))
         self._seq = seq
-        if self._followers:
+        if self._followers.all:
             self._followers.post(
                 Stored(
                     seq=seq,

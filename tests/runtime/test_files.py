@@ -114,6 +114,25 @@ async def test_many_waiters_are_all_told(tmp_path: Path) -> None:
     await log.close()
 
 
+async def test_others_go_on_while_somebody_does_nothing_but_wait_for_syncs(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    met: set[int] = set()
+
+    async def meet() -> None:
+        while log.durable_seq < 200:
+            met.add(log.seq)
+            await asyncio.sleep(0)
+
+    meeting = asyncio.create_task(meet())
+    for seq in range(1, 201):
+        append(log, 1)
+        await log.durable(seq)
+        assert log.durable_seq == seq
+    await meeting
+    assert len(met) > 100  # a sync may be done before anybody gets to wait for it
+    await log.close()
+
+
 async def test_waiters_of_other_event_loops_are_told(tmp_path: Path) -> None:
     log = opened(tmp_path)
     append(log, 10)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::linger::LINGER;
+use crate::pace::BUSY;
 use crate::shared::{Durability, Limits, Rest, Shared, State, Wants};
 use crate::timing::Work;
 use crate::writer::{Batch, Writer};
@@ -85,9 +86,16 @@ pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
 
 /// Stays awake while the next barrier is likely to come at once.
 fn stay(shared: &Shared) {
-    let until = shared.lock().pace.brisk_until();
-    while !shared.is_asked() && until.is_some_and(|until| Instant::now() < until) {
+    let Some(until) = shared.lock().pace.brisk_until() else {
+        return;
+    };
+    let mut now = Instant::now();
+    while !shared.is_asked() {
         std::thread::yield_now(); // to whoever has more to do
+        let before = std::mem::replace(&mut now, Instant::now());
+        if now >= until || now.duration_since(before) > BUSY {
+            return shared.lock().pace.missed();
+        }
     }
 }
 

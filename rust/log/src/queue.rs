@@ -259,8 +259,14 @@ impl Queue {
         if self.durable() >= seq || self.is_told_forked() {
             return false;
         }
-        let state = self.shared.lock();
-        state.failure.is_none() && !state.is_closed && state.pace.is_brisk(Instant::now())
+        let mut state = self.shared.lock();
+        state.failure.is_none() && !state.is_closed && state.pace.look(Instant::now())
+    }
+
+    /// Whether the thread rests until it is woken.
+    #[cfg(test)]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.shared.lock().rest == Rest::Sleeps
     }
 
     /// Whether the queue is short; if not, the notifier is called once it is.

@@ -227,6 +227,31 @@ fn what_nobody_wants_is_written_soon_all_the_same() {
     }
 }
 
+#[test]
+fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
+    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
+    let limits = Limits {
+        interval: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let wait = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert_eq!(queue.failure(), None);
+            std::thread::yield_now();
+        }
+    };
+    // So many quick syncs that both sides stay awake between them.
+    for seq in 1..=100 {
+        queue.append(&record(seq), None).expect("accepted");
+        wait(&|| queue.want_durable(seq) == Ok(true));
+    }
+    queue.append(&record(101), None).expect("accepted");
+    wait(&|| queue.written() == 101);
+    assert_eq!(queue.durable(), 100);
+    wait(&|| queue.is_asleep() && !queue.is_nearly_durable(101));
+}
+
 fn record(seq: u64) -> Record<'static> {
     Record {
         seq,

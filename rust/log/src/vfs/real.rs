@@ -1,7 +1,9 @@
 //! The file system of the operating system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
+#[cfg(not(unix))]
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::{Vfs, VfsFile};
@@ -117,8 +119,13 @@ impl VfsFile for RealFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(offset))?;
-        self.0.write_all(bytes)
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset);
+        #[cfg(not(unix))]
+        {
+            self.0.seek(SeekFrom::Start(offset))?;
+            self.0.write_all(bytes)
+        }
     }
 
     fn size(&self) -> io::Result<u64> {
