@@ -6,6 +6,7 @@
 //! `BRISK`, and only while they find themselves with a core of their own. Each time in vain, that
 //! has to go on for longer before they try again.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// A sync that comes later after the one before, or takes longer, is worth a rest.
@@ -84,6 +85,12 @@ impl Pace {
         }
         self.brisk_until().is_some_and(|until| now < until)
     }
+}
+
+/// Whether more than one thread of this process runs at once.
+pub(crate) fn has_cores() -> bool {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
 }
 
 #[cfg(test)]

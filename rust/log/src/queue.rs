@@ -6,7 +6,7 @@
 //! handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
@@ -14,7 +14,7 @@ use crate::driver::{self, Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
 use crate::linger::Lingerer;
 use crate::marks::Header;
-use crate::pace::Pace;
+use crate::pace::{has_cores, Pace};
 use crate::record::{complaint, push_chained, push_line, Record};
 use crate::shared::{Rest, Shared, State};
 use crate::timing::{Timings, Work};
@@ -54,7 +54,7 @@ impl Queue {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 chained: writer.head(),
-                pace: Pace::new(cores() > 1),
+                pace: Pace::new(has_cores()),
                 ..State::default()
             }),
             work: Condvar::new(),
@@ -389,12 +389,6 @@ impl Drop for Queue {
         state.is_abandoned = true;
         self.shared.wake(state);
     }
-}
-
-/// How many threads of this process run at once.
-fn cores() -> usize {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn lower(want: &mut u64, seq: u64) {
