@@ -157,15 +157,15 @@ async def _waited(said: Any) -> None:
 
 BUGS = {
     "barrier_skipped_for_write": Bug(
-        "runtime.loops:_answer",
-        "if not journal.has_reached(said):",
-        'if said.event.kind != "tool.started" and not journal.has_reached(said):',
+        "runtime.loops:Voice.tell",
+        "if not self._journal.has_reached(said):",
+        'if said.event.kind != "tool.started" and not self._journal.has_reached(said):',
         passes(test_a_worker_is_asked_for_more_only_when_what_hangs_on_it_is_safe),
     ),
     "write_tool_rerun": Bug(
-        "actors.tools:Tools._call",
-        'if "write" in (began.effect, tool.effect):\n            yield',
-        'if "writes" in (began.effect, tool.effect):\n            yield',
+        "actors.tools:Tools.answer",
+        'if "write" in (began.effect, tool.effect):\n            asks',
+        'if "writes" in (began.effect, tool.effect):\n            asks',
         cuts,
     ),
     "key_from_attempt": Bug(

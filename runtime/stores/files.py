@@ -263,11 +263,11 @@ class FileLog:
         Raises:
             LogError: as ``read``.
         """
-        fork, shared = self._shares, list[Record]()
-        if fork is not None and first <= fork.at:
+        reader, fork, shared = self._reader(), self._shares, list[Record]()
+        if fork is not None and first <= fork.at < reader.base:
             shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
             first = fork.at + 1
-        return [*shared, *own_records(self._reader(), first)]
+        return [*shared, *own_records(reader, first)]
 
     def _reader(self) -> LogReader:
         from tinyagent._alchemy import LogReader
