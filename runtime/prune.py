@@ -76,8 +76,9 @@ def detach(where: str | Path) -> int:
     nothing to do. It stays the fork of that parent, under its own id.
 
     Raises:
-        LogOwnedError: somebody is writing it. LogFailedError: it was not closed in order, or the
-            disk said no. Else as ``read_log``. Then nothing was changed.
+        NeededError: the parent's own beginning is gone. LogOwnedError: somebody is writing it.
+            LogFailedError: it was not closed in order, or the disk said no. Else as ``read_log``.
+            Then nothing was changed.
     """
     from tinyagent._alchemy import detach_log
 
@@ -85,6 +86,11 @@ def detach(where: str | Path) -> int:
     cut = log.meta.fork.at if log.meta.fork is not None else 0
     if log.base != cut + 1:
         return 0
+    if log.records[0].seq != 1:
+        raise NeededError(
+            f"{where}: its parent was pruned itself, so there is no beginning to copy; pack the "
+            "fork (tinyagent export --to jsonl) to have it by itself"
+        )
     lines: list[bytes] = []
     blobs: dict[str, bytes] = {}
     for record in log.records:

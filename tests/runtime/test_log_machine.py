@@ -240,6 +240,10 @@ class InFolders(Histories):
         upto = prunable(where, self.scaled(before)).upto
         for fork in forks(where) if detaches else ():
             shown = read_log(fork).records
+            if shown[0].seq > 1:  # of a log that was pruned itself
+                with pytest.raises(NeededError, match="no beginning to copy"):
+                    detach(fork)
+                continue
             assert detach(fork) > 0
             assert [r.payload for r in read_log(fork).records] == [r.payload for r in shown]
         if upto and forks(where):
