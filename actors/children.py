@@ -120,6 +120,11 @@ class Children:
             case _:
                 pass
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there never was one, and nobody waits for what one says."""
+        return self.path == MAIN and not (self._known or self.readers)
+
     def told(self) -> Told | None:
         """Return what is known of children when all have ended; None if one has not."""
         if self._open():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 
 from tinyagent.events import Record, kinds as k
+from tinyagent.runtime.errors import LogError
+from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
 
 
@@ -22,9 +25,15 @@ class Curtain:
             box.close()
 
 
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error in *group*, however deep it lies."""
+def brought_down(
+    group: BaseExceptionGroup[BaseException], journal: Journal, name: str
+) -> BaseException:
+    """Put on record that an actor of *name* raised, if the log still takes it; return the error."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    if not isinstance(error, LogError):
+        journal.append(k.ActorFailed(name, type(error).__name__, str(error), at))
     return error

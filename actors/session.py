@@ -7,7 +7,6 @@ wants to see what happens asks for a mailbox of its own (``watch``) before the r
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,7 +16,7 @@ import msgspec
 from tinyagent.actors.children import Children, agent_machine as agent_machine, diverged
 from tinyagent.actors.closing import close_run
 from tinyagent.actors.context import Contexts, Provided
-from tinyagent.actors.curtain import Curtain, first_error
+from tinyagent.actors.curtain import Curtain, brought_down
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.actors.masked import (
     Shadow,
@@ -28,7 +27,7 @@ from tinyagent.actors.masked import (
     versions_of,
 )
 from tinyagent.actors.reopening import Reopened, look_for_open, newer
-from tinyagent.actors.snapshots import Face, Keeper
+from tinyagent.actors.snapshots import Face, Keeper, Rested
 from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
@@ -88,6 +87,7 @@ class Session:
         self.machine = agent_machine()
         self.children = Children(log, self.journal, self.machine)
         self.conversation.owner = self.children.path
+        self.children.claimed.update(self.conversation.claimed)
         self.conversation.claimed = self.children.claimed
         self.signal = signal or asyncio.Event()
         self.provided = Provided()  # for tools and hooks; the host may set it between runs
@@ -108,10 +108,8 @@ class Session:
         self._find = find
         self._hooks = hooks
         self._parallel_max = tools_parallel_max
-        sinks = (*sinks, *log.options.sinks)
-        self._mirrors = Mirrors(
-            log, sinks, self._sink_failed, self._sink_behind, self.journal.depths
-        )
+        sinks, told = (*sinks, *log.options.sinks), (self._sink_failed, self._sink_behind)
+        self._mirrors = Mirrors(log, sinks, *told, self.journal.depths)
         self.shadow: Shadow | None = None
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
@@ -143,6 +141,19 @@ class Session:
         self._is_open = True
         for name, message in self._reports:
             self.report(name, message)
+
+    def rested(self) -> Rested | None:
+        """Return what another one needs to go on from here; None if this one holds more."""
+        counts = self._keeper.counts
+        holds = self._mirrors.all or self._watchers or self._unheard or self.shadow
+        if holds or self.is_running or not (self._is_open and self.children.is_idle and counts):
+            return None
+        return Rested(self.machine.state, self.journal.past, counts, self.conversation)
+
+    def go_on(self, rested: Rested) -> None:
+        """Stand where the session stood whose conversation this one was made with."""
+        self.machine.state, self.journal.past, self._keeper.counts, _ = rested
+        self._is_open = True
 
     def append(self, event: Event, *, live: object = None) -> Record:
         """Record what came from outside. In an idle session the agent takes it in at once."""
@@ -218,7 +229,7 @@ class Session:
                 await close_run(self.machine, self._mail, self.journal, began)
             raise
         except BaseExceptionGroup as group:
-            raise self._failed(group) from None
+            raise brought_down(group, self.journal, self.machine.name) from None
         else:
             self.is_running = False
             while len(self._mail):  # what came when the curtain had fallen
@@ -369,17 +380,6 @@ class Session:
         for reader in self._stage:
             self.journal.leave(reader)
         self._stage = []
-
-    def _failed(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
-        """Put on record that an actor raised, if the log still takes it; return the error."""
-        error = first_error(group)
-        frames = traceback.extract_tb(error.__traceback__)
-        at = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-        if not isinstance(error, LogError):
-            self.journal.append(
-                k.ActorFailed(self.machine.name, type(error).__name__, str(error), at)
-            )
-        return error
 
     def _room(self, said: Record) -> Awaitable[None] | None:
         """Return what a source that has *said* something waits for; the disk is asked at times."""

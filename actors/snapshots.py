@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Settled
 from tinyagent.runtime.errors import DivergenceError
-from tinyagent.runtime.journal import Journal
+from tinyagent.runtime.journal import Journal, Past
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import records_of
@@ -76,6 +76,19 @@ class Face(Protocol):
         ...
 
 
+Counts = tuple[int, int, int, int, bool]
+"""How far the last snapshot reaches, and what came since."""
+
+
+class Rested(NamedTuple):
+    """All of a session at rest that outlasts it, beside the log."""
+
+    state: State
+    journal: Past
+    keeper: Counts
+    conversation: Conversation
+
+
 class Keeper:
     """Reader of the journal: keeps a snapshot of its session where a run ends, if one is due."""
 
@@ -100,6 +113,18 @@ class Keeper:
         self._last = self._size = self._seen = self._new = 0
         self._was_apart = False
         self._mail: Mailbox | None = None
+
+    @property
+    def counts(self) -> Counts | None:
+        """What another keeper needs to know that takes the place of this one; None if more."""
+        is_writing = self._snapshots is not None and self._snapshots.is_writing
+        if self._records or is_writing:
+            return None
+        return self._last, self._size, self._seen, self._new, self._was_apart
+
+    @counts.setter
+    def counts(self, counts: Counts) -> None:
+        self._last, self._size, self._seen, self._new, self._was_apart = counts
 
     # Looking back
 

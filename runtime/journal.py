@@ -15,7 +15,7 @@ from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Log
+from tinyagent.runtime.stores import Log, Recovered
 
 
 class Reader(Protocol):
@@ -43,6 +43,10 @@ class Shadow(Protocol):
         ...
 
 
+Past = tuple[int, Recovered | None]
+"""The last run, and what was found in the log and is on record."""
+
+
 class Journal:
     """Appends events to one log and posts the records to its readers.
 
@@ -64,6 +68,15 @@ class Journal:
         self.shadow: Shadow | None = None
         self.run = 0
         self.machines: list[Callable[[], None]] = []
+
+    @property
+    def past(self) -> Past:
+        """What another journal needs to know that takes the place of this one."""
+        return self.run, self._recovered
+
+    @past.setter
+    def past(self, past: Past) -> None:
+        self.run, self._recovered = past
 
     @property
     def seq(self) -> int:

@@ -20,6 +20,7 @@ from tinyagent._host import HostHooks, HostTool, find_tool, spec_of
 from tinyagent._output import Outputs
 from tinyagent._queues import Queues
 from tinyagent._replaced import replaced_execution
+from tinyagent._resting import Rest
 from tinyagent._seams import Seams
 from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
@@ -73,23 +74,23 @@ class Binding:
         recalled: Callable[[Callable[[], list[AgentMessage]]], None] = lambda messages: None,
         relived: Callable[[AgentEvent], None] = lambda event: None,
         is_batch: bool = False,
+        rest: Rest | None = None,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
         self._prepare = prepare
         self._recalled = recalled
         self._relived = relived
-        self._forced: dict[str, Any] = {}
+        self.forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
         self._runs_hosts_batch = find is None and not is_batch
         self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._seen = 0
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self.outcome = ""
+        self.outcome, self._seen = "", 0
         log = log if log is not None else _memory_log()
-        conversation = self._folds(log, transport)
+        conversation = self._folds(log, transport, rest)
         self.session = Session(
             log,
             self._clock,
@@ -108,10 +109,10 @@ class Binding:
         self.session.journal.join(self.decisions)
         self.decisions.rule_of = lambda name: rule_in(self._tools(), name)
 
-    def _folds(self, log: Log, transport: Transport | None) -> Conversation:
+    def _folds(self, log: Log, transport: Transport | None, rest: Rest | None) -> Conversation:
         """Make everything that reads the one conversation, and return it."""
-        conversation = Conversation()
-        self.bodies = Bodies(conversation)
+        conversation = rest.session.conversation if rest is not None else Conversation()
+        self.bodies = rest.bodies if rest is not None else Bodies(conversation)
         self.hooks = HostHooks(conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = self._tools
@@ -196,8 +197,8 @@ class Binding:
     def _read(self) -> Setup:
         self._prepare(self.hooks)
         self.setup = self._read_setup()
-        if self._forced:
-            self.setup = msgspec.structs.replace(self.setup, **self._forced)
+        if self.forced:
+            self.setup = msgspec.structs.replace(self.setup, **self.forced)
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:
@@ -270,7 +271,7 @@ class Binding:
         """Take in a record of the past."""
         self.decisions.post(record)
         if isinstance(record.event, k.SessionForked):
-            self._forced |= forced(record.event)
+            self.forced |= forced(record.event)
         if is_open:
             if self.bodies.wants(record):
                 self.bodies.post(record)

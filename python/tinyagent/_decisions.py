@@ -97,6 +97,11 @@ class Decisions:
         self._doubts: dict[str, k.ToolInDoubt] = {}
         self._approvals: dict[str, k.ApprovalRequested] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call waits, or ever was in doubt."""
+        return not self._doubts and not self._approvals
+
     def post(self, record: Record) -> None:
         """Take in a call that waits, or that waits no more."""
         match record.event:

@@ -20,6 +20,7 @@ from tinyagent._played import Quiet
 from tinyagent._redacting import redactor_for, register
 from tinyagent._replaced import replaced_execution
 from tinyagent._resolve import thinking_of
+from tinyagent._resting import MESSAGES_MAX, Rest
 from tinyagent._seams import after_of, before_of, observers
 from tinyagent._state import awaited
 from tinyagent.actors.context import Provided, no_secret
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
     from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
+    from tinyagent.events.redaction import Redactor
     from tinyagent.runtime.clock import Clock
 
 BEHIND_MAX = 1000
@@ -69,13 +71,14 @@ class Hosted(Protocol):
 
 
 class Engine:
-    """The session of one agent."""
+    """The session of one agent. *rest* is what was kept of the one before it."""
 
-    def __init__(self, agent: Hosted, keeper: StateKeeper) -> None:
+    def __init__(self, agent: Hosted, keeper: StateKeeper, rest: Rest | None = None) -> None:
         self._agent = agent
         self._keeper = keeper
-        self._is_watched = self._made = False
-        log = agent.options.log
+        self._is_watched = rest.is_watched if rest is not None else False
+        self._made = False
+        log = rest.log if rest is not None else agent.options.log
         self._servers = Servers(lambda: agent.state.tools, log)
         self.binding = Binding(
             store_of(log) if log is not None else None,
@@ -88,15 +91,52 @@ class Engine:
             sinks=(*agent.options.sinks, *observers(agent.options)),
             recalled=keeper.recall,
             relived=keeper.take,
+            rest=rest,
         )
         self._made = True
         self.expect()
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
-        above = log.redactor if isinstance(log, ChildLog) else None
+        above: Redactor | None = log.redactor if isinstance(log, ChildLog) else None
+        if rest is not None:
+            self.binding.session.go_on(rest.session)
+            self.binding.outcome, above = rest.outcome, rest.redactor
         self._redactor = above or redactor_for(self.log.options.redact, agent.options.redact)
         self.binding.session.journal.redactor = self._redactor
         self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
+
+    def awake(self, agent: Hosted, keeper: StateKeeper) -> Engine:
+        """Return this."""
+        return self
+
+    def at_rest(self) -> Engine | Rest:
+        """Return what is to be kept of this between two runs: all, if it holds what Rest cannot."""
+        binding = self.binding
+        rested = binding.session.rested() if self.is_idle else None
+        if rested is None or len(rested.conversation.messages) > MESSAGES_MAX:
+            return self
+        return Rest(
+            self,
+            rested,
+            bodies=binding.bodies,
+            log=self.log,
+            redactor=self._redactor,
+            outcome=binding.outcome,
+            is_watched=self._is_watched,
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing kept that is for the next run."""
+        binding = self.binding
+        parts = binding.decisions, binding.queues, binding.projection, self._servers
+        is_idle = all(part.is_idle for part in parts) and not binding.forced
+        phase = binding.session.machine.state.phase
+        return is_idle and not binding.hooks.reported and phase == "idle"
+
+    def cancel(self, reason: str) -> None:
+        """Stop the run, if there is one. From any thread."""
+        self.binding.cancel(reason)
 
     async def ready(self) -> None:
         """Be ready for a run: connected to the MCP servers among the tools.

@@ -162,7 +162,7 @@ class HostHooks:
     def __init__(self, conversation: Conversation, bodies: Bodies) -> None:
         self._conversation = conversation
         self._bodies = bodies
-        self._reported: set[str] = set()
+        self.reported: set[str] = set()
         self.append: Callable[[Event, object], object] = lambda event, live: None
         self.cancel: Callable[[str], None] = lambda reason: None
         self._interruption: BaseException | None = None
@@ -182,8 +182,8 @@ class HostHooks:
 
     def report(self, name: str, message: str) -> None:
         """Put on record, once, something that a person may want to know."""
-        if message not in self._reported:
-            self._reported.add(message)
+        if message not in self.reported:
+            self.reported.add(message)
             self.append(k.DiagnosticReported(name, message), None)
 
     def interrupt(self, stop: BaseException) -> None:

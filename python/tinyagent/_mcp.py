@@ -343,6 +343,11 @@ class Servers:
                     raise McpServerError(each.server, why, "a prefix= of its own for each server")
 
     @property
+    def is_idle(self) -> bool:
+        """Whether there are none."""
+        return not self._listed and not self._servers
+
+    @property
     def _servers(self) -> list[McpServer]:
         return [tool for tool in self._given() or () if isinstance(tool, McpServer)]
 

@@ -189,6 +189,13 @@ class AgentOptions:
             raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
         if self.output is not None and self.output_schema is not None:
             raise TypeError("AgentOptions: output was given twice, as output and as output_schema")
+        # What nobody set is the class's: of 45 settings an agent keeps its own few.
+        defaults = vars(type(self))
+        self.__dict__ = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in defaults or value is not defaults[name]
+        }
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""

@@ -37,6 +37,11 @@ class Queues:
         self._hearing: asyncio.Task[None] | None = None
         self._asking: asyncio.Future[list[AgentMessage]] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was ever queued."""
+        return not (self._inbox or self._hearing or any(self.seqs.values()))
+
     def put(self, via: str, message: AgentMessage) -> None:
         """Let *message* wait for its delivery. From any thread."""
         self._inbox.append((via, message))

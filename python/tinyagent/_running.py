@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._engine import Engine
     from tinyagent._played import Played
+    from tinyagent._resting import Rest
     from tinyagent._runs import Run, RunResult
+    from tinyagent._state import StateKeeper
     from tinyagent._vocabulary import Event
     from tinyagent.events import Record
     from tinyagent.events.fact import Effect
+    from tinyagent.runtime.clock import Clock
 
 Output = TypeVar("Output")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
@@ -31,7 +34,12 @@ BUSY = (
 
 
 class Running(Settings):
-    """What can be run."""
+    """What can be run: a session, made when it is first needed."""
+
+    clock: Clock
+    _keeper: StateKeeper
+    _is_copy: bool
+    _made: Engine | Rest | None = None
 
     @overload
     async def run(self, input_data: Input | None = None) -> RunResult: ...
@@ -147,7 +155,30 @@ class Running(Settings):
         raise NotImplementedError
 
     def _engine(self) -> Engine:
-        raise NotImplementedError
+        if self._made is not None:
+            self._made = made = self._made.awake(self, self._keeper)
+            return made
+        from tinyagent._engine import Engine
+
+        self._made = made = Engine(self, self._keeper)
+        if self._is_copy:
+            told = "the initial state belongs to another agent; this one has a copy"
+            made.binding.session.later("state.copied", told)
+        return made
+
+    def _let_go(self) -> None:
+        """Keep of the session only what the next run needs, if it rests."""
+        if self._made is None:
+            return
+        engine = self._engine()
+        self._made = engine.at_rest()
+        if not engine.is_idle:
+            self._made = engine  # another thread has queued something meanwhile
+
+    def _queue(self, via: str, message: AgentMessage | str) -> None:
+        engine = self._engine()
+        engine.binding.queues.put(via, self._inputs(message)[0])
+        self._made = engine  # a run that ended meanwhile, in its own thread, let go of it
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:
         raise NotImplementedError

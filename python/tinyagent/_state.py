@@ -39,7 +39,7 @@ class StateKeeper:
         self._told: list[AgentMessage] = []
         self._unread: Callable[[], list[AgentMessage]] | None = None
         self._new: list[AgentMessage] = []
-        self._inserted: list[AgentMessage] = []
+        self._inserted: tuple[AgentMessage, ...] = ()
         self._is_muted = False
         self._must_clear = False
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
@@ -152,7 +152,7 @@ class StateKeeper:
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the state of a run when the turn is over, where the log has it."""
         self.attend()
-        self._inserted.append(message)
+        self._inserted = (*self._inserted, message)
 
     def replace(self, messages: Sequence[AgentMessage]) -> None:
         """Let the state of a run have *messages*, at once."""
@@ -163,7 +163,7 @@ class StateKeeper:
     def _settle_inserted(self) -> None:
         self.state.messages.extend(self._inserted)
         self._known.extend(self._inserted)
-        self._inserted = []
+        self._inserted = ()
 
     def stop_arguments(self) -> tuple[Any, ...]:
         """Return what ``should_stop_after_turn`` is asked about."""
@@ -205,7 +205,7 @@ class StateKeeper:
         """Forget messages, error and everything that streams; a run that goes on is not heard."""
         self.attend()
         self._is_muted = self._must_clear = True
-        self._known, self._inserted = [], []
+        self._known, self._inserted = [], ()
         self.state.messages = []
         self.state.stream_message = None
         self.state.pending_tool_calls = set()
@@ -276,17 +276,17 @@ class Idle:
     """Who waits until no run is in progress. From any loop."""
 
     def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     async def wait(self) -> None:
         """Return after the next ``tell``."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters = (*self._waiters, waiter)
         await waiter
 
     def tell(self) -> None:
         """Let all who wait go on."""
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.done():
                 waiter.get_loop().call_soon_threadsafe(_wake, waiter)

@@ -152,7 +152,6 @@ class Agent(Running):
         self._keeper = StateKeeper(state)
         self.clock: Clock = self.options.clock or SystemClock()
         self._listeners: dict[Listener, None] = {}
-        self._made: Engine | None = None
         self._idle = Idle()
         self._running = self._is_resetting = False
         self._check_limits()
@@ -192,11 +191,11 @@ class Agent(Running):
 
     def steer(self, message: AgentMessage | str) -> None:
         """Queue a message for after the current turn. From any thread."""
-        self._engine().binding.queues.put("steer", self._inputs(message)[0])
+        self._queue("steer", message)
 
     def follow_up(self, message: AgentMessage | str) -> None:
         """Queue a message for when the agent would stop. From any thread."""
-        self._engine().binding.queues.put("follow_up", self._inputs(message)[0])
+        self._queue("follow_up", message)
 
     def clear_steering_queue(self) -> None:
         """Take back what was queued with ``steer``."""
@@ -213,7 +212,7 @@ class Agent(Running):
     def abort(self) -> None:
         """Stop the run, if there is one: ``agent_end`` follows within 100 ms. From any thread."""
         if self._made is not None:
-            self._made.binding.cancel("abort")
+            self._made.cancel("abort")
 
     async def wait_for_idle(self) -> None:
         """Return when no run is in progress."""
@@ -351,6 +350,7 @@ class Agent(Running):
             return
         self._is_resetting = False
         self.state.is_streaming = False
+        self._let_go()
         self._idle.tell()
 
     def _show(self, event: AgentEvent) -> Awaitable[None] | None:
@@ -384,13 +384,3 @@ class Agent(Running):
         """Return an agent like this one, with *options*, and its session."""
         made = Agent(options)
         return made, made._engine()
-
-    def _engine(self) -> Engine:
-        if self._made is None:
-            from tinyagent._engine import Engine
-
-            self._made = Engine(self, self._keeper)
-            if self._is_copy:
-                told = "the initial state belongs to another agent; this one has a copy"
-                self._made.binding.session.later("state.copied", told)
-        return self._made

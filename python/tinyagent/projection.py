@@ -63,6 +63,11 @@ class Projection:
         self._instead: dict[str, Any] | None = None
         self.new_messages: list[AgentMessage] = []
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is under way, nor paused."""
+        return not (self._in_run or self._in_turn or self._calls)
+
     def read(self, record: Record) -> Iterable[AgentEvent]:
         """Return the public events that *record* makes, to be read before the next record."""
         match record.event:

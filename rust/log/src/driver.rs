@@ -16,6 +16,8 @@ use crate::writer::{Batch, Writer};
 
 /// How long mode `group` gathers what is to be synced.
 const GATHER: Duration = Duration::from_millis(2);
+/// How long the thread stays when everything is durable.
+const REST: Duration = Duration::from_millis(50);
 /// More than that does not linger, and is left to the thread.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
@@ -33,16 +35,19 @@ struct Task {
     is_due: bool,
 }
 
-/// The thread: returns when the log is closed, abandoned, or has failed.
-pub(crate) fn run(shared: &Arc<Shared>, mode: Durability, limits: Limits) {
+/// The thread: returns when the log rests, is closed, abandoned, or has failed.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    let mode = shared.mode;
     let patience = match mode {
-        Durability::Interval => limits.interval,
+        Durability::Interval => shared.limits.interval,
         Durability::Group => GATHER,
         Durability::Strict => Duration::ZERO,
     };
     let mut is_followed = false;
     let failure = loop {
-        wait(shared, mode, patience, is_followed);
+        if !wait(shared, mode, patience, is_followed) {
+            return;
+        }
         is_followed = shared.is_asked();
         let mut pen = shared.pen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(driver) = pen.as_mut() else { return };
@@ -99,11 +104,12 @@ fn stay(shared: &Shared) {
     }
 }
 
-/// Returns when there is something to do. After a barrier the next lines are likely to come soon,
-/// and one is likely to follow them.
-fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool) {
+/// Returns `true` when there is something to do, `false` when there was nothing for a while. After
+/// a barrier the next lines are likely to come soon, and one is likely to follow them.
+fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool) -> bool {
     let gathers = mode == Durability::Interval;
     let mut since = (gathers && is_followed).then(Instant::now);
+    let mut resting: Option<Instant> = None;
     stay(shared);
     let mut state = shared.lock();
     loop {
@@ -134,6 +140,16 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool
                 Rest::Sleeps
             }
         };
+        if state.rest == Rest::Sleeps && left.is_none() {
+            let since = resting.get_or_insert_with(Instant::now).elapsed();
+            if since >= REST {
+                state.rest = Rest::Gone;
+                return false;
+            }
+            left = Some(REST.saturating_sub(since));
+        } else {
+            resting = None;
+        }
         let woken = match left {
             None => shared.work.wait(state),
             Some(left) => match shared.work.wait_timeout(state, left) {
@@ -144,6 +160,7 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool
         state = woken.unwrap_or_else(PoisonError::into_inner);
     }
     state.rest = Rest::Awake;
+    true
 }
 
 /// How long until the oldest unsynced record must be synced.
@@ -154,7 +171,7 @@ fn left(state: &State, patience: Duration) -> Option<Duration> {
 
 impl Driver {
     /// Writes what is queued, unless that is the thread's: much, values, or a log that failed.
-    pub fn write_queued(&mut self, shared: &Shared) {
+    pub fn write_queued(&mut self, shared: &Arc<Shared>) {
         let batch = {
             let mut state = shared.lock();
             let is_small = state.batch.lines.len() <= BATCH_BYTES_MAX
@@ -183,7 +200,7 @@ impl Driver {
             || self.writer.segment_bytes() > self.limits.segment_bytes_max
     }
 
-    fn work(&mut self, task: &Task, shared: &Shared) -> Result<(), Failure> {
+    fn work(&mut self, task: &Task, shared: &Arc<Shared>) -> Result<(), Failure> {
         if self.limits.segment_records_max < u64::MAX {
             for part in self.parts(&task.batch) {
                 self.write(&part, shared)?;
@@ -212,13 +229,13 @@ impl Driver {
         Ok(())
     }
 
-    fn write(&mut self, batch: &Batch, shared: &Shared) -> Result<(), Failure> {
+    fn write(&mut self, batch: &Batch, shared: &Arc<Shared>) -> Result<(), Failure> {
         let outcome = shared.timings.of(Work::Append, || self.writer.write(batch));
         self.publish(shared);
         outcome
     }
 
-    fn rotate(&mut self, shared: &Shared) -> Result<(), Failure> {
+    fn rotate(&mut self, shared: &Arc<Shared>) -> Result<(), Failure> {
         self.writer.rotate()?;
         self.publish(shared);
         Ok(())
@@ -256,7 +273,7 @@ impl Driver {
         parts
     }
 
-    fn publish(&mut self, shared: &Shared) {
+    fn publish(&mut self, shared: &Arc<Shared>) {
         let (written, durable) = (self.writer.written(), self.writer.durable());
         shared.written.store(written, Ordering::Release);
         shared.durable.store(durable, Ordering::Release);

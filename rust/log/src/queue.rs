@@ -2,15 +2,16 @@
 //!
 //! Appending builds the line into a buffer and returns. The thread takes the whole buffer, writes
 //! it with one call, syncs as the mode says, and then tells whoever waits; nobody waiting, nobody
-//! is told. Who wants a few lines written while the thread rests writes them itself. Dropping the
-//! handle lets the thread write what it has, and go.
+//! is told. Who wants a few lines written while the thread rests writes them itself. A log that
+//! rests has no thread: it goes soon after everything is durable, and the next append starts one.
+//! Dropping the handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use crate::driver::{self, Driver, BATCH_BYTES_MAX};
+use crate::driver::{Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
 use crate::linger::Lingerer;
 use crate::marks::Header;
@@ -31,8 +32,6 @@ pub struct Queue {
     header: Header,
     pid: u32,
     forks: u64,
-    path: String,
-    limits: Limits,
     lingerer: Option<Arc<Lingerer>>,
 }
 
@@ -45,15 +44,16 @@ pub fn forked() {
 }
 
 impl Queue {
-    /// Starts the thread that drives *writer*.
-    ///
-    /// # Errors: no thread can be started.
-    pub fn start(writer: Writer, mode: Durability, limits: Limits) -> std::io::Result<Queue> {
+    /// Takes *writer*, which a thread drives from the first append on.
+    pub fn start(writer: Writer, mode: Durability, limits: Limits) -> Queue {
         let header = writer.header().clone();
-        let path = writer.vfs.path("");
         let shared = Arc::new(Shared {
+            path: writer.vfs.path(""),
+            mode,
+            limits,
             state: Mutex::new(State {
                 chained: writer.head(),
+                rest: Rest::Gone,
                 pace: Pace::new(has_cores()),
                 ..State::default()
             }),
@@ -67,21 +67,15 @@ impl Queue {
             timings: Timings::default(),
             pen: Mutex::new(Some(Driver { writer, limits })),
         });
-        let driven = shared.clone();
-        std::thread::Builder::new()
-            .name("tinyagent-log".to_owned())
-            .spawn(move || driver::run(&driven, mode, limits))?;
-        Ok(Queue {
+        Queue {
             shared,
             header,
             pid: std::process::id(),
             forks: FORKS.load(Ordering::Relaxed),
-            path,
-            limits,
             lingerer: (mode == Durability::Interval)
                 .then(Lingerer::current)
                 .flatten(),
-        })
+        }
     }
 
     /// The header of the first segment of this opening.
@@ -134,7 +128,7 @@ impl Queue {
         }
         record.d = self.durable();
         if let Some(complaint) = complaint(&record) {
-            let path = &self.path;
+            let path = &self.shared.path;
             return Err(Failure::Invalid(format!(
                 "{path}: record {}: {complaint}",
                 record.seq
@@ -160,7 +154,8 @@ impl Queue {
         self.shared.head.store(record.seq, Ordering::Release);
         let is_large = start <= BATCH_BYTES_MAX && state.batch.lines.len() > BATCH_BYTES_MAX;
         match &self.lingerer {
-            _ if !is_large && (state.lingers || state.rest != Rest::Sleeps) => {}
+            _ if !is_large && (state.lingers || matches!(state.rest, Rest::Awake | Rest::Naps)) => {
+            }
             Some(lingerer) if !is_large => {
                 state.lingers = true;
                 drop(state);
@@ -175,7 +170,7 @@ impl Queue {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let path = &self.path;
+        let path = &self.shared.path;
         if state.is_closed || state.closing.is_some() {
             return Err(Failure::Closed(format!(
                 "{path}: record {seq} was appended after the log was closed; reopen it"
@@ -186,11 +181,11 @@ impl Queue {
             return Err(Failure::OutOfOrder(path.clone(), seq, next));
         }
         let queued = state.queued_bytes();
-        if queued > self.limits.queue_bytes_hard_max {
+        if queued > self.shared.limits.queue_bytes_hard_max {
             return Err(Failure::Behind(format!(
                 "{path}: {queued} bytes wait for the disk, at most {} may; record {seq} was not \
                  accepted; the disk is stuck, or sources do not wait for room",
-                self.limits.queue_bytes_hard_max
+                self.shared.limits.queue_bytes_hard_max
             )));
         }
         Ok(())
@@ -199,7 +194,7 @@ impl Queue {
     fn forked(&self) -> Failure {
         Failure::Forked(format!(
             "{}: opened by process {}, this is its child {}; open a log of its own here",
-            self.path,
+            self.shared.path,
             self.pid,
             std::process::id()
         ))
@@ -209,7 +204,7 @@ impl Queue {
         Failure::Limit(format!(
             "{}: record {} ({} of {}) holds a value of {bytes} bytes, at most {BLOB_BYTES_MAX} \
              are possible; the log goes on, store the value elsewhere",
-            self.path,
+            self.shared.path,
             record.seq,
             record.kind,
             record.actor.unwrap_or("its usual emitter"),
@@ -266,12 +261,12 @@ impl Queue {
     /// Whether the thread rests until it is woken.
     #[cfg(test)]
     pub(crate) fn is_asleep(&self) -> bool {
-        self.shared.lock().rest == Rest::Sleeps
+        matches!(self.shared.lock().rest, Rest::Sleeps | Rest::Gone)
     }
 
     /// Whether the queue is short; if not, the notifier is called once it is.
     pub fn want_room(&self) -> Result<bool, Failure> {
-        let soft_max = self.limits.queue_bytes_soft_max;
+        let soft_max = self.shared.limits.queue_bytes_soft_max;
         self.want(|state, _| {
             let has_room = state.queued_bytes() <= soft_max;
             if !has_room {
@@ -293,7 +288,7 @@ impl Queue {
             Some(failure) => Err(failure.clone()),
             None if state.is_closed => Err(Failure::Closed(format!(
                 "{}: the log was closed before that record; reopen it",
-                self.path
+                self.shared.path
             ))),
             None => {
                 self.shared.wake(state);
@@ -383,11 +378,20 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         if self.is_forked() {
+            // What the parent has open is not ours to end.
+            std::mem::forget(self.shared.clone());
             return;
         }
         let mut state = self.shared.lock();
         state.is_abandoned = true;
-        self.shared.wake(state);
+        if state.rest != Rest::Gone || !state.batch.lines.is_empty() {
+            self.shared.wake(state);
+            return;
+        }
+        drop(state);
+        if let Ok(mut pen) = self.shared.pen.lock() {
+            pen.take();
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the handle of a log and its thread share: the queue, who waits, and the bounds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::chain::Hash;
-use crate::driver::Driver;
+use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::pace::Pace;
 use crate::queue::Notify;
@@ -54,9 +54,12 @@ impl Default for Limits {
 }
 
 pub(crate) struct Shared {
+    pub path: String,
+    pub mode: Durability,
+    pub limits: Limits,
     pub state: Mutex<State>,
     /// Who holds it takes the batch and writes it: so batches are written in their order. Taken
-    /// before `state`, never while that is held. `None` when the thread has ended.
+    /// before `state`, never while that is held. `None` when the log has ended.
     pub pen: Mutex<Option<Driver>>,
     /// The thread waits here for work.
     pub work: Condvar,
@@ -117,6 +120,9 @@ pub(crate) enum Rest {
     Naps,
     /// Whoever has anything for it.
     Sleeps,
+    /// There is none: whoever has anything for it starts one. What is written is durable, and
+    /// what is queued lingers.
+    Gone,
 }
 
 /// What somebody waits for; zero and false for nothing.
@@ -137,7 +143,7 @@ impl Shared {
     }
 
     /// Writes what is queued, if nobody else is at it: never waits for a sync.
-    pub fn write_here(&self) {
+    pub fn write_here(self: &Arc<Self>) {
         if let Ok(mut pen) = self.pen.try_lock() {
             if let Some(driver) = pen.as_mut() {
                 driver.write_queued(self);
@@ -146,7 +152,7 @@ impl Shared {
     }
 
     /// Writes what has lingered; what is not for this thread is left to the log's own.
-    pub fn write_lingering(&self) {
+    pub fn write_lingering(self: &Arc<Self>) {
         self.lock().lingers = false;
         self.write_here();
         let state = self.lock();
@@ -156,10 +162,25 @@ impl Shared {
     }
 
     /// Lets the thread look now. To wake nobody would cost a system call too.
-    pub fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if std::mem::take(&mut state.rest) != Rest::Awake {
-            drop(state);
-            self.work.notify_one();
+    pub fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        match std::mem::take(&mut state.rest) {
+            Rest::Awake => {}
+            Rest::Naps | Rest::Sleeps => {
+                drop(state);
+                self.work.notify_one();
+            }
+            Rest::Gone => self.start(&mut state),
+        }
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State) {
+        let driven = self.clone();
+        let thread = std::thread::Builder::new().name("tinyagent-log".to_owned());
+        if let Err(error) = thread.spawn(move || driver::run(&driven)) {
+            let durable = self.durable.load(Ordering::Acquire);
+            let failed = Failure::io("starting the writer thread", &self.path, &error, durable);
+            state.failure.get_or_insert(failed);
+            state.is_closed = true;
         }
     }
 

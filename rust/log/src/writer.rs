@@ -245,7 +245,7 @@ impl Writer {
         if let Some(heads) = &mut self.heads {
             heads.durable = heads.written;
         }
-        self.unsynced.clear();
+        self.unsynced = Vec::new(); // not cleared: a log that rests keeps no buffer
         self.hint();
         if planted("blob_after_record_sync") {
             self.sync_folders()?;

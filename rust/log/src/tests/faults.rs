@@ -256,7 +256,7 @@ fn whoever_holds_the_handle_hears_of_a_failed_fsync_before_the_barrier_is_passed
         interval: Duration::from_secs(3600),
         ..Limits::default()
     };
-    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, limits);
     let record = Record {
         seq: 1,
         d: 0,

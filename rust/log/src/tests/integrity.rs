@@ -239,7 +239,7 @@ fn a_signed_segment_takes_at_most_a_thousand_records_however_they_are_batched() 
         segment_records_max: 10,
         ..Limits::default()
     };
-    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, limits);
     for seq in 1..=35 {
         let record = Record {
             seq,

@@ -98,6 +98,7 @@ fn after_a_sync_comes_the_fence_check_and_then_the_hint() {
         [
             "sync 00000001.jsonl",
             "exists 00000002.jsonl",
+            "exists 00000001.jsonl",
             "write at LOCK"
         ]
     );
@@ -115,6 +116,7 @@ fn a_rotation_seals_what_is_durable_before_the_next_segment_is_made() {
         [
             "sync 00000001.jsonl",
             "exists 00000002.jsonl",
+            "exists 00000001.jsonl",
             "write at LOCK",
             "append 00000001.jsonl",
             "sync 00000001.jsonl",
@@ -124,6 +126,7 @@ fn a_rotation_seals_what_is_durable_before_the_next_segment_is_made() {
             "sync 00000002.jsonl",
             "sync folder",
             "exists 00000003.jsonl",
+            "exists 00000002.jsonl",
         ]
     );
 }
@@ -162,7 +165,7 @@ fn a_failed_write_is_told_to_everyone_with_what_is_durable_and_nothing_more_is_w
         fail_at: 2,
         ..Plan::default()
     });
-    let queue = Queue::start(writer, Durability::Interval, Limits::default()).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, Limits::default());
     queue.append(&record(3), None).expect("accepted");
     while queue.failure().is_none() {
         std::thread::yield_now();
@@ -184,7 +187,7 @@ fn a_failed_write_is_told_to_everyone_with_what_is_durable_and_nothing_more_is_w
 fn the_modes_group_and_strict_sync_every_batch_unasked() {
     for mode in [Durability::Group, Durability::Strict] {
         let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
-        let queue = Queue::start(writer, mode, Limits::default()).expect("a thread");
+        let queue = Queue::start(writer, mode, Limits::default());
         queue.append(&record(1), None).expect("accepted");
         while queue.durable() < 1 {
             assert_eq!(queue.failure(), None);
@@ -201,7 +204,7 @@ fn who_wants_a_few_lines_written_writes_them_without_the_thread() {
         interval: Duration::from_secs(3600),
         ..Limits::default()
     };
-    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, limits);
     for seq in 1..=100 {
         queue.append(&record(seq), None).expect("accepted");
         if queue.want_written(seq) == Ok(false) {
@@ -219,7 +222,7 @@ fn who_wants_a_few_lines_written_writes_them_without_the_thread() {
 #[test]
 fn what_nobody_wants_is_written_soon_all_the_same() {
     let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
-    let queue = Queue::start(writer, Durability::Interval, Limits::default()).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, Limits::default());
     queue.append(&record(1), None).expect("accepted");
     while queue.written() < 1 {
         assert_eq!(queue.failure(), None);
@@ -234,7 +237,7 @@ fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
         interval: Duration::from_secs(3600),
         ..Limits::default()
     };
-    let queue = Queue::start(writer, Durability::Interval, limits).expect("a thread");
+    let queue = Queue::start(writer, Durability::Interval, limits);
     let wait = |is_so: &dyn Fn() -> bool| {
         while !is_so() {
             assert_eq!(queue.failure(), None);

@@ -133,19 +133,18 @@ impl LogWriter {
         };
         let opened = py.detach(|| {
             let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
-            let (writer, recovered) = open(vfs.clone(), &options)?;
+            let (writer, recovered) = open(vfs, &options)?;
             if writer.header().level == SIGNED {
                 limits.segment_records_max = SIGNED_RECORDS_MAX;
             }
-            let queue = Queue::start(writer, mode, limits)
-                .map_err(|e| Failure::io("starting the writer thread", &vfs.path(""), &e, 0))?;
+            let queue = Queue::start(writer, mode, limits);
             Ok(LogWriter {
                 waiting: waking(&queue),
                 queue: Arc::new(queue),
                 recovered,
             })
         });
-        let writer = opened.map_err(|failure| raise(py, &failure))?;
+        let writer = opened.map_err(|failure: Failure| raise(py, &failure))?;
         remember(py, &writer.queue)?;
         Ok(writer)
     }
