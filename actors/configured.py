@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -39,11 +40,18 @@ def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State
     return state
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
     return msgspec.structs.replace(
         state,
-        approving=frozenset(tool["name"] for tool in tools if tool.get("approval") == "always"),
-        effectful=frozenset(
-            tool["name"] for tool in tools if tool.get("effect", "write") not in ("pure", "read")
+        approving=_names(tool for tool in tools if tool.get("approval") == "always"),
+        effectful=_names(
+            tool for tool in tools if tool.get("effect", "write") not in ("pure", "read")
         ),
     )
+
+
+def _names(tools: Iterable[dict[str, Any]]) -> frozenset[str]:
+    return frozenset(tool["name"] for tool in tools) or _NONE

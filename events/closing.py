@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tinyagent.events import kinds as k
+from tinyagent.events.context import NONE
 from tinyagent.events.messages import Assistant, Message, Result
 
 ABORTED = "Request was aborted"
@@ -41,7 +42,7 @@ class Closings:
 
     def __init__(self) -> None:
         self.made: dict[int, Closing] = {}
-        self.gone: set[int] = set()
+        self.gone = NONE
         self.answer: Assistant | None = None
         self.is_in_run = False
         self._before: Message | None = None
@@ -53,7 +54,7 @@ class Closings:
 
     def take_up(self, made: dict[int, Closing], gone: Iterable[int]) -> None:
         """Know what ``told`` told."""
-        self.made, self.gone = made, set(gone)
+        self.made, self.gone = made, frozenset(gone)
 
     def begin(self, messages: Sequence[Message], *, goes_on: bool) -> None:
         """A run begins behind *messages*, or one more thing is said that begins it.
@@ -91,7 +92,7 @@ class Closings:
                         case ["clear"]:
                             self.gone |= self.made.keys()
                         case ["drop", int(seq)]:
-                            self.gone.add(seq)
+                            self.gone |= {seq}
                         case _:
                             pass
             case _:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LAYERED = frozenset({"user", "compact"})
 """Reasons of a ``context.edited`` that changes what models are shown, and nothing else."""
 
+NONE: frozenset[int] = frozenset()
+"""Held by all who have none: an empty set of one's own takes more than most messages."""
+
 
 class Layer:
     """The edits. ``take`` gets the records in order, with the conversation as of each.
@@ -28,11 +31,10 @@ class Layer:
     """
 
     def __init__(self) -> None:
-        self.corrections: set[int] = set()
+        self.corrections = NONE
         self._edits: dict[int, list[list[Any]]] = {}
         self._compacted: dict[int, frozenset[int]] = {}
-        self._dropped: set[int] = set()
-        self._pinned: set[int] = set()
+        self._dropped = self._pinned = NONE
         self._texts: dict[int, tuple[str, int]] = {}
 
     @property
@@ -67,7 +69,7 @@ class Layer:
 
     def take_up(self, told: Settled) -> None:
         """Know what ``told`` told."""
-        self.corrections, self._edits = set(told.corrections), told.edits
+        self.corrections, self._edits = frozenset(told.corrections), told.edits
         self._compacted = {seq: frozenset(gone) for seq, gone in told.compacted.items()}
         self._fold()
 
@@ -95,14 +97,14 @@ class Layer:
         for seq, ops in reversed(self._edits.items()):
             if seq not in undone:
                 undone.update(op[1] for op in ops if op[0] == "undo")
-        self._dropped, self._pinned, self._texts = set(), set(), {}
+        self._dropped, self._pinned, self._texts = NONE, NONE, {}
         for seq, ops in self._edits.items():
             for op in ops if seq not in undone else ():
                 match op:
                     case ["drop", int(about)]:
-                        self._dropped.add(about)
+                        self._dropped |= {about}
                     case ["pin", int(about)]:
-                        self._pinned.add(about)
+                        self._pinned |= {about}
                     case ["replace", int(about), str(text)]:
                         self._texts[about] = text, seq
                     case ["compact", _]:

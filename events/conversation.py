@@ -36,6 +36,8 @@ from tinyagent.events.settings import Settings, changed, settings_of
 from tinyagent.events.settled import Settled, by_type
 from tinyagent.events.views import Call as Call, View as View
 
+_NO_CALLS: frozenset[str] = frozenset()
+
 
 class Conversation:
     """The fold. ``evolve`` takes the records in order, each once.
@@ -74,7 +76,7 @@ class Conversation:
         self._batch: dict[str, Result | None] = {}
         self._missing = 0
         self._viewed = 0
-        self._terminating: set[str] = set()
+        self._terminating = _NO_CALLS
         self._is_open = False
         self._inserted: list[Message] = []
 
@@ -191,7 +193,7 @@ class Conversation:
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
         message = self._append_answer(record, "ok", event.reason, event.usage, None)
-        self._batch, self._terminating, self._missing = {}, set(), 0
+        self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not event.calls:
             return
         bad = {ref.id for ref in event.calls if ref.args == "bad"}
@@ -289,7 +291,7 @@ class Conversation:
 
     def _gate(self, event: k.HostAnswered) -> None:
         if event.call_id is not None and event.terminate:
-            self._terminating.add(event.call_id)
+            self._terminating |= {event.call_id}
         if event.call_id is not None and event.arguments is not None:
             self.given[event.call_id] = event.arguments
 
@@ -332,7 +334,7 @@ class Conversation:
     def _reject(self, record: k.Record, event: k.OutputRejected) -> None:
         self.closings.evolve(record, self.messages, self.settings.model)
         self.messages.append(rejection(record, event.faults))
-        self.layer.corrections.add(record.seq)
+        self.layer.corrections |= {record.seq}
 
     def _revise(self, record: k.Record, event: k.HostAnswered | k.HostFailed) -> None:
         for at in reversed(range(len(self.messages))):

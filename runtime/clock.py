@@ -6,7 +6,6 @@ within an epoch however the wall clock is set.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -43,4 +42,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait *seconds*."""
+        import asyncio  # here, for it is dear, and who tells the time need not sleep
+
         await asyncio.sleep(seconds)

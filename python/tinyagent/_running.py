@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
@@ -80,6 +79,8 @@ class Running(Settings):
             RunFailedError: the outcome is ``failed``; it carries the result.
             RuntimeError: an event loop is running here; or as ``run``.
         """
+        import asyncio  # here, as for all who run: to name an agent costs less without
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:

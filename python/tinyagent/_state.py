@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyagent.agent_types import (
     AgentContext,
@@ -29,6 +28,9 @@ from tinyagent.agent_types import (
     UserMessage,
 )
 from tinyagent.agent_types._later import defer, deferred
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class StateKeeper:
@@ -280,6 +282,8 @@ class Idle:
 
     async def wait(self) -> None:
         """Return after the next ``tell``."""
+        import asyncio  # here, for an agent is named before there is a loop
+
         waiter = asyncio.get_running_loop().create_future()
         self._waiters = (*self._waiters, waiter)
         await waiter

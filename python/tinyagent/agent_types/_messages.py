@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tinyagent.agent_types._json import JsonObject
+from tinyagent.agent_types._module import Module
 from tinyagent.agent_types._structure import Structure, reject
 from tinyagent.agent_types._tools import AgentTool
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Module("asyncio")
 
 StopReason: TypeAlias = Literal[
     "complete", "error", "aborted", "tool_calls", "stop", "length", "tool_use"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tinyagent.agent_types._events import AgentEvent
 from tinyagent.agent_types._messages import AgentMessage
+from tinyagent.agent_types._module import Module
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Module("asyncio")
 
 EventStreamQueueItem: TypeAlias = AgentEvent | None
 
