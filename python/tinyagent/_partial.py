@@ -6,7 +6,7 @@ provider's answer is read by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -90,30 +90,34 @@ class _Shown:
         return self._made
 
     def _block(self) -> AssistantBlock:
+        # What is deferred must not lead back here: a block is nothing that the collector of
+        # garbage looks into, so that a circle through it would stay for ever.
+        text = partial(_joined, self._parts, self._count)
         match self._about.op:
             case "think":
                 thinking = ThinkingContent(thinking_signature=self._about.sign or None)
-                defer(thinking, "thinking", self._text)
+                defer(thinking, "thinking", text)
                 return thinking
             case "call":
-                return self._call()
+                return _call(self._about, text)
             case _:
                 said = TextContent()
-                defer(said, "text", self._text)
+                defer(said, "text", text)
                 return said
 
-    def _call(self) -> ToolCallContent:
-        about = self._about
-        done = arguments_of(self._text()) if about.closed else None
-        if done is not None:
-            return ToolCallContent(id=about.id, name=about.name, arguments=done)
-        call = ToolCallContent(id=about.id, name=about.name)
-        defer(call, "partial_json", self._text)
-        defer(call, "arguments", lambda: previewed(self._text()))
-        return call
 
-    def _text(self) -> str:
-        return "".join(self._parts[: self._count])
+def _joined(parts: list[str], count: int) -> str:
+    return "".join(parts[:count])
+
+
+def _call(about: _About, text: Callable[[], str]) -> ToolCallContent:
+    done = arguments_of(text()) if about.closed else None
+    if done is not None:
+        return ToolCallContent(id=about.id, name=about.name, arguments=done)
+    call = ToolCallContent(id=about.id, name=about.name)
+    defer(call, "partial_json", text)
+    defer(call, "arguments", lambda: previewed(text()))
+    return call
 
 
 _STARTS = {"text": "text_start", "think": "thinking_start", "call": "tool_call_start"}
@@ -276,9 +280,12 @@ def message_from(blocks: tuple[Block, ...], message: AssistantMessage) -> Assist
     for block in blocks:
         if block.op == "keep":
             continue
-        op = _OPS.get(block.op, block.op)
-        about = _About(op, block.id, block.name, block.sign, closed=True)
-        content.append(_Shown(about, [block.text]).content())
+        match _OPS.get(block.op, block.op):
+            case "text":
+                content.append(TextContent(text=block.text))
+            case op:
+                about = _About(op, block.id, block.name, block.sign, closed=True)
+                content.append(_Shown(about, [block.text]).content())
     message.content = content
     return message
 

@@ -1,0 +1,129 @@
+"""What an agent holds that does nothing: bytes, threads, and nothing that outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tinyagent import Agent, tool
+from tinyagent._engine import Engine
+from tinyagent._partial import _Shown  # pyright: ignore[reportPrivateUsage] # it must not be left
+from tinyagent._resting import MESSAGES_MAX
+from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.log import open_log_at
+from tinyagent.testing import scripted
+
+COUNT = 200
+MADE_BYTES_MAX = 5_400
+IDLE_BYTES_MAX = 15_000
+"""A third more than was measured, on CPython 3.11; a log in a folder, one answer of 20 deltas."""
+
+
+@tool(effect="read")
+async def look() -> str:
+    """Look around."""
+    return "all is well"
+
+
+def agents_in(folder: Path) -> list[Agent]:
+    """Return agents of one model, whose answers are all alike, each with a log of its own."""
+    model, now_us = scripted(*["word " * 20] * COUNT), SystemClock().now_us
+    logs = (open_log_at(folder / str(at), now_us=now_us) for at in range(COUNT))
+    return [Agent(model=model, tools=[look], log=log) for log in logs]
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def traced_bytes() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+async def test_an_agent_that_does_nothing_holds_few_bytes(tmp_path: Path) -> None:
+    for agent in agents_in(tmp_path / "warm")[:3]:  # what is made once for all is not counted
+        await agent.prompt("Go")
+    tracemalloc.start()
+    try:
+        before = traced_bytes()
+        agents = agents_in(tmp_path)
+        made = (traced_bytes() - before) / COUNT
+        for agent in agents:
+            await agent.prompt("Go")
+        idle = (traced_bytes() - before) / COUNT
+    finally:
+        tracemalloc.stop()
+    assert made <= MADE_BYTES_MAX, f"{made:.0f} bytes per agent that was made"
+    assert idle <= IDLE_BYTES_MAX, f"{idle:.0f} bytes per agent that has answered"
+    await asyncio.gather(*(agent.log.close() for agent in agents))
+
+
+async def test_the_session_of_an_agent_at_rest_is_let_go_of_and_made_again() -> None:
+    agent = Agent(model=scripted(("look", {}), "First.", "Second.", "Third."), tools=[look])
+    log = agent.log
+    for answer in ("First.", "Second.", "Third."):
+        assert await agent.prompt_text("Go") == answer
+        assert alive(Engine) == 0
+    assert agent.log is log
+    roles = ["user", "assistant", "tool_result", "assistant", *["user", "assistant"] * 2]
+    assert [message.role for message in agent.state.messages] == roles
+    assert [message.role for message in log.messages] == roles
+
+
+async def test_what_was_queued_for_an_agent_at_rest_is_not_let_go_of() -> None:
+    agent = Agent(model=scripted("First.", "Second.", "Third."))
+    await agent.prompt("Go")
+    agent.follow_up("And then?")
+    assert alive(Engine) == 1
+    assert await agent.prompt_text("Go on") == "Third."
+    said = [m.content[0].text for m in agent.state.messages if m.role == "user"]  # type: ignore[union-attr]
+    assert said == ["Go", "Go on", "And then?"]
+
+
+async def test_a_long_conversation_is_kept_at_hand() -> None:
+    turns = MESSAGES_MAX // 2 + 1
+    agent = Agent(model=scripted(*["Well."] * turns))
+    for _ in range(turns):
+        await agent.prompt("Go")
+    assert alive(Engine) == 1
+
+
+async def test_an_answer_whose_text_nobody_read_leaves_nothing_behind() -> None:
+    before = alive(_Shown)
+    agent = Agent(model=scripted("word " * 20).chunks(5))
+    async for _ in agent.stream("Go"):
+        pass
+    del agent, _
+    assert alive(_Shown) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the threads of a process are told by /proc")
+async def test_a_log_that_rests_has_no_thread(tmp_path: Path) -> None:
+    logs = [open_log_at(tmp_path / str(at), now_us=lambda: 1) for at in range(20)]
+    assert writers() == 0
+    for seq in (1, 2):
+        for log in logs:
+            log.append(seq, seq, None, "user.said", 1, 0, b"{}")
+            await log.durable(seq)
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(writers):
+                pass
+    await asyncio.gather(*(log.close() for log in logs))
+    assert [[record.seq for record in log.read()] for log in logs] == [[1, 2]] * 20
+
+
+def writers() -> int:
+    """Return how many threads of this process write a log."""
+    names: list[str] = []
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            names.append((thread / "comm").read_text().strip())
+    return names.count("tinyagent-log")
