@@ -92,7 +92,7 @@ class _Shown:
     def _block(self) -> AssistantBlock:
         # What is deferred must not lead back here: a block is nothing that the collector of
         # garbage looks into, so that a circle through it would stay for ever.
-        text = partial(_joined, self._parts, self._count)
+        text = partial(self._text, self._parts, self._count)
         match self._about.op:
             case "think":
                 thinking = ThinkingContent(thinking_signature=self._about.sign or None)
@@ -105,9 +105,9 @@ class _Shown:
                 defer(said, "text", text)
                 return said
 
-
-def _joined(parts: list[str], count: int) -> str:
-    return "".join(parts[:count])
+    @staticmethod
+    def _text(parts: list[str], count: int) -> str:
+        return "".join(parts[:count])
 
 
 def _call(about: _About, text: Callable[[], str]) -> ToolCallContent:
