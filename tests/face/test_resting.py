@@ -104,9 +104,9 @@ async def test_a_long_conversation_is_kept_at_hand() -> None:
 async def test_an_answer_whose_text_nobody_read_leaves_nothing_behind() -> None:
     before = alive(_Shown)
     agent = Agent(model=scripted("word " * 20).chunks(5))
-    async for _ in agent.stream("Go"):
-        pass
-    del agent, _
+    heard = [event.type async for event in agent.stream("Go")]
+    assert "message_update" in heard
+    del agent
     assert alive(_Shown) == before
 
 
