@@ -15,7 +15,7 @@ import pytest
 from tests.children import said_by_child
 
 import tinyagent
-from tinyagent import Agent, RunFailedError, load, mcp_server, open_log, tool
+from tinyagent import Agent, RunFailedError, load, open_log, tool
 from tinyagent._alchemy import crc32c, header_line
 from tinyagent.actors.agent import step
 from tinyagent.actors.children import agent_machine
@@ -291,14 +291,6 @@ def unexpected(at: Path) -> None:
     step(State(), Record(seq=3, at_ns=0, cause=0, actor="", event=k.ModelFinished("end", [])))
 
 
-def no_mcp(at: Path) -> None:
-    async def main() -> None:
-        agent = Agent(model=scripted("x"), tools=[mcp_server([str(at / "no-such-program")])])
-        await agent.run("Go")
-
-    asyncio.run(main())
-
-
 async def invariant(at: Path) -> None:
     writing = Journal(MemoryLog(log_id=ID), VirtualClock())
     machine = agent_machine()
@@ -332,7 +324,6 @@ PROVOKED: dict[str, Callable[[Path], Any]] = {
     "EffectInReplayError": effect,
     "UnknownModelError": unknown_model,
     "ToolDefinitionError": tool_definition,
-    "McpServerError": no_mcp,
     "UnexpectedEventError": unexpected,
     "InvariantError": invariant,
 }

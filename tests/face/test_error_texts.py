@@ -109,18 +109,14 @@ TEXTS = {
   where     HERE  parameter `when`: no annotation, so no schema
   try       when: datetime.date"""
     ),
-    "McpServerError": (
-        """MCP server no-such-program: no connection: No such file or directory: LOG/no-such-program
-  try       LOG/no-such-program by hand: it must speak MCP on its standard streams"""
-    ),
     "UnexpectedEventError": (
         "record 3 (model.finished) cannot occur while the agent is idle; please report this"
     ),
     "InvariantError": ("the agent is thinking, and nothing is open; please report this"),
 }
 BASES = {"TinyAgentError", "LogError"}
-ELSEWHERE = {"LiveEffectError"}
-"""Its text is the report of what was asked for: tests/testing/test_answering.py."""
+ELSEWHERE = {"LiveEffectError", "McpServerError"}
+"""Where what provokes them is: tests/testing/test_answering.py, tests/mcp_client/test_life.py."""
 
 
 def plain(told: str, at: Path) -> str:
