@@ -10,6 +10,7 @@ in a child process.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -170,6 +171,7 @@ class NativeExchange:
         except asyncio.CancelledError:
             self._is_closed = True
             sent.close()
+            _drop(heard)
             raise
         finally:
             sent.unlisten()
@@ -192,6 +194,13 @@ class NativeExchange:
                 return failures.not_sent(wire.url, ConnectionError(why))
             case _:
                 return failures.broke_off(self._status, ConnectionError(why))
+
+
+def _drop(heard: asyncio.Future[Any]) -> None:
+    """Let nothing complain of what *heard* has: nobody will take it."""
+    has_said = heard.done() and not heard.cancelled() and heard.exception() is None
+    if has_said and inspect.iscoroutine(said := heard.result()):
+        said.close()
 
 
 def _taken(news: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import run as run
 from tests.mcp_client.serving import PROGRAM, Calls, Make, environment, serving
 from tests.needed import package
 

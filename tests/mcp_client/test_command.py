@@ -12,9 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.cli.schemas import faults
-from tests.needed import package
 from tests.recordings import REPLAYS
 
 from tinyagent import Agent, mcp_server, open_log
@@ -49,11 +47,6 @@ ASKED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("stats", {"log": "one-tool.jsonl", "by": "tool"}, ["stats", "one-tool.jsonl", "--by", "tool"]),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def installed() -> None:
-    package("mcp", "mcp")
 
 
 @asynccontextmanager
