@@ -71,8 +71,8 @@ class Bodies:
         elif isinstance(record.event, k.OutputRejected):
             self._said[record.seq] = self._conversation.messages[-1]
         elif record.event.kind in _TEXT_ENDS:
-            answer = self._conversation.messages[-1]
-            assert isinstance(answer, Assistant)
+            answer = self._conversation.closings.answer  # what was put in meanwhile is behind it
+            assert answer is not None
             self._answers[answer.seq] = answer
 
     def keep(self, queued: Mapping[int, Message]) -> None:

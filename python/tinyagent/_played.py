@@ -214,8 +214,8 @@ def result_of(
 
 def provider_error(conversation: Conversation) -> ProviderError | None:
     """Return what became of the last model call, if that failed."""
-    last = conversation.messages[-1] if conversation.messages else None
-    if not isinstance(last, Assistant) or last.failure is None:
+    last = conversation.closings.answer
+    if last is None or last.failure is None:
         return None
     return ProviderError(last.failure.kind, last.failure.message, status=last.failure.status)
 

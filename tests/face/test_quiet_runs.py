@@ -10,7 +10,7 @@ import pytest
 
 from tinyagent import Agent, Ctx, ToolRequested, tool
 from tinyagent.agent import extract_text
-from tinyagent.agent_types import AgentEvent
+from tinyagent.agent_types import AgentEvent, TextContent, UserMessage
 from tinyagent.projection import Projection
 from tinyagent.testing import scripted
 
@@ -132,3 +132,15 @@ async def test_another_thread_that_looks_finds_what_was_there_and_then_the_rest(
     await agent.run("Go")
     assert found == [[]]
     assert texts(agent.state.messages) == SAID
+
+
+async def test_what_is_put_in_while_an_answer_arrives_is_behind_it() -> None:
+    agent = Agent(model=scripted("word " * 20).chunks(5))
+    is_noted = False
+    async for event in agent.stream("Go"):
+        if event.type == "message_update" and not is_noted:
+            is_noted = True
+            agent.append_message(UserMessage(content=[TextContent(text="A note.")]))
+    said = texts(agent.state.messages)
+    assert said == ["user: Go", f"assistant: {'word ' * 20}", "user: A note."]
+    assert [m.role for m in agent.log.messages] == ["user", "assistant", "user"]
