@@ -35,9 +35,11 @@ test: dev
 	$(BIN)/python -m pytest -q $(CHOICE)
 
 # Once more, with agents that forget after each input all that is not in their log. The tests of
-# what an agent costs, or reads, are left out: this costs and reads more.
+# what an agent costs, or reads, are left out, for this costs and reads more; and those without one.
+AGENTLESS = bench comparison events interchange rust typing viewer
 rebuild: dev
-	$(BIN)/python -m pytest -q -m "not slow" -k "not scale and not bench and not behind_a_snapshot" --ta-rebuild-every=1
+	$(BIN)/python -m pytest -q -m "not slow" -k "not scale and not bench and not behind_a_snapshot" \
+		--ta-rebuild-every=1 $(addprefix --ignore=tests/,$(AGENTLESS))
 
 check: dev
 	$(BIN)/ruff check .
