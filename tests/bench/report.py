@@ -113,7 +113,7 @@ keep none. How it is done: `tests/bench/`.
 
 GROWTH = """\
 CPU, or memory, of one more when there are so many: of the second half of so many, each size in one
-process. What is not quadratic is flat. An open log on disk has a thread and two open files of its
+process. What is not quadratic is flat. An open log on disk has two open files of its
 own, which bounds how many there can be; so most agents here have theirs in memory."""
 
 
