@@ -63,8 +63,8 @@ class Heard:
                     added = list(event.messages)
         finally:
             await self._events.aclose()
-        last = next((m for m in reversed(added) if isinstance(m, AssistantMessage)), None)
-        return result_of(self._binding, last, lambda: list(added))
+        told, last = _heard(added)
+        return result_of(self._binding, last, told)
 
     async def _all(self) -> AsyncIterator[AgentEvent]:
         if self._first is not None:
@@ -115,8 +115,8 @@ class Quiet:
         try:
             inputs = await self._inputs()
             session = self._binding.session
-            self._messages = session.conversation.messages
-            self._length, self._from = len(self._messages), session.log.seq + 1
+            self._length = len(session.conversation.messages)
+            self._from = session.log.seq + 1
             self._keeper.rest(self.attend)
             session.journal.join(self)
             self._playing = self._binding.start(inputs)
@@ -181,11 +181,10 @@ class Quiet:
 
     def _added(self) -> tuple[Callable[[], list[AgentMessage]], AssistantMessage | None]:
         """Return what makes the messages that the run added, and the last answer among them."""
+        if self._mailbox is not None:
+            return _heard(self._binding.projection.new_messages)
         conversation, bodies = self._binding.session.conversation, self._binding.bodies
-        if conversation.messages is self._messages:
-            added = self._messages[self._length :]
-        else:  # edited meanwhile
-            added = [m for m in conversation.messages if m.seq >= self._from]
+        added = conversation.messages[self._length :]  # nobody edits them unheard
         behind: list[AssistantMessage] = []
         seq = self._ended.seq if self._ended is not None else 0
         if (closing := conversation.closings.made.get(seq)) is not None:
@@ -194,6 +193,14 @@ class Quiet:
         last = behind[-1] if behind else None if answer is None else bodies.of(answer)
         assert last is None or isinstance(last, AssistantMessage)
         return (lambda: [*map(bodies.of, added), *behind]), last
+
+
+def _heard(
+    messages: Sequence[AgentMessage],
+) -> tuple[Callable[[], list[AgentMessage]], AssistantMessage | None]:
+    told = list(messages)
+    last = next((m for m in reversed(told) if isinstance(m, AssistantMessage)), None)
+    return (lambda: list(told)), last
 
 
 def result_of(

@@ -144,3 +144,14 @@ async def test_what_is_put_in_while_an_answer_arrives_is_behind_it() -> None:
     said = texts(agent.state.messages)
     assert said == ["user: Go", f"assistant: {'word ' * 20}", "user: A note."]
     assert [m.role for m in agent.log.messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+async def test_what_the_host_put_in_is_not_what_the_run_added(is_heard: bool) -> None:
+    note = UserMessage(content=[TextContent(text="A note.")])
+    agent: Agent = agent_with(lambda: agent.append_message(note))
+    if is_heard:
+        agent.subscribe(lambda event: None)
+    result = await agent.run("Go")
+    assert texts(result.messages) == SAID
+    assert texts(agent.state.messages) == [*SAID[:3], "user: A note.", SAID[3]]
