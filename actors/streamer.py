@@ -116,6 +116,7 @@ class Streamer:
 
     name = "model"
     requests = frozenset({k.ModelRequested.kind})
+    _voice: Voice  # of the call that is answered
 
     def __init__(
         self,
@@ -137,7 +138,6 @@ class Streamer:
         self._clock = clock
         self._log_id = log_id
         self._room = room or (lambda record: None)
-        self._voice: Voice | None = None
         self._speech = Speech(conversation)
         self._reopened = reopened or {}
         self._keeps_interrupted = keeps_interrupted
@@ -176,35 +176,37 @@ class Streamer:
     async def _call(self, record: Record, asked: View, recorded: View, *, has_asked: bool) -> None:
         request = self.source.digest(recorded)
         if self._cancelled and not has_asked:
-            await self._tell(k.ModelFailed(k.Failure("cancelled", self._why), request=request))
+            await self._voice.tell(
+                k.ModelFailed(k.Failure("cancelled", self._why), request=request)
+            )
             return
         others: list[dict[str, Any]] = asked.settings.options.get("fallback") or []
         self._has_ended, self._sent = False, self._reopened.get(record.seq, 0)
         if self._sent:
             interrupted = k.Failure("interrupted", INTERRUPTED)
             if self._keeps_interrupted:
-                await self._tell(k.ModelFailed(interrupted, request=request))
+                await self._voice.tell(k.ModelFailed(interrupted, request=request))
                 return
             first = asked.settings.model if others else None
-            await self._tell(k.ModelRetrying(self._sent + 1, interrupted, 0.0, first))
+            await self._voice.tell(k.ModelRetrying(self._sent + 1, interrupted, 0.0, first))
         for left, model in zip(range(len(others), -1, -1), [None, *others], strict=True):
             if model is not None and self._given_up is not None:
                 asked = asked.to(model)
                 again = self._sent + 1, logged(self._given_up), 0.0
-                await self._tell(
+                await self._voice.tell(
                     k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
                 )
             key: str | None = None
             if self.key_of is not None:
                 if not has_asked:
                     # While this is being written nothing is cut off: the task would end unheard.
-                    await self._tell(k.HostAsked(KEY))
+                    await self._voice.tell(k.HostAsked(KEY))
                 has_asked = False
                 provider = asked.settings.model.get("provider", "")
                 answered, key = await self._key(self.key_of, provider)
-                await self._tell(answered)
+                await self._voice.tell(answered)
                 if isinstance(answered, k.HostFailed):
-                    await self._tell(k.ModelFailed(answered.failure, request=request))
+                    await self._voice.tell(k.ModelFailed(answered.failure, request=request))
                     return
             self._given_up = None
             await self._asking(record, asked, key, request, left)
@@ -216,7 +218,9 @@ class Streamer:
     ) -> None:
         """Ask one model. *left*: how many others may be asked if it does not answer."""
         if self._cancelled:
-            await self._tell(k.ModelFailed(k.Failure("cancelled", self._why), request=request))
+            await self._voice.tell(
+                k.ModelFailed(k.Failure("cancelled", self._why), request=request)
+            )
             return
         self._task = asyncio.current_task()
         try:
@@ -226,7 +230,7 @@ class Streamer:
             if failure is None:
                 raise
             if not self._has_ended:
-                await self._tell(k.ModelFailed(failure, request=request))
+                await self._voice.tell(k.ModelFailed(failure, request=request))
         finally:
             self._task = None
 
@@ -260,15 +264,10 @@ class Streamer:
         task.uncancel()
         return k.Failure("cancelled", self._why)
 
-    async def _tell(self, item: Event | Live) -> None:
-        assert self._voice is not None
-        await self._voice.tell(item)
-
     def _hear(
         self, pieces: Sequence[Timed], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
         voice = self._voice
-        assert voice is not None
         if void:
             self._speech = Speech(self._conversation)
             voice.say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
@@ -298,10 +297,12 @@ class Streamer:
                     return
                 if said is None or delay_s is None:
                     self._has_ended = True
-                    await self._tell(Live(self._speech.end(answer, request), live))
+                    await self._voice.tell(Live(self._speech.end(answer, request), live))
                     return
                 told = said
-                await self._tell(k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3)))
+                await self._voice.tell(
+                    k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3))
+                )
             except transports.Failure as failure:
                 if failure.status is not None or told is None:
                     told = failure
@@ -311,11 +312,11 @@ class Streamer:
                     return
                 if delay_s is None:
                     self._has_ended = True
-                    await self._tell(
+                    await self._voice.tell(
                         Live(self._speech.fail(told, request), getattr(failure, "live", None))
                     )
                     return
-                await self._tell(
+                await self._voice.tell(
                     k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
                 )
             finally:

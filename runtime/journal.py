@@ -144,7 +144,8 @@ class Journal:
             if told is None:
                 return record
             record = msgspec.structs.replace(record, event=told)
-        for post in self._routes.get(kind) or self._route(kind):
+        posts = self._routes.get(kind)
+        for post in self._route(kind) if posts is None else posts:
             post(record)
         return record
 
