@@ -184,11 +184,12 @@ def _is_needed(event: UnknownEvent, machine: Machine[State]) -> bool:
 
 
 def look_for_open(
-    found: Reopened, records: Sequence[Record], state: State, *, shared: int = 0
+    found: Reopened, records: Sequence[Record], state: State, *, sent: range = range(0)
 ) -> None:
     """Fill in what is open after *records*, at the end of which the machine is in *state*.
 
-    Records up to *shared* are a parent's: this log has made none of its calls.
+    *sent*: the records of an earlier process of this log. None but these asked anybody: neither
+    those of a parent, nor those that were missing until now.
     """
     if state.is_at_rest:
         return
@@ -201,7 +202,7 @@ def look_for_open(
                 pass  # the streamer asks again; what was not recorded nobody said
             case k.ModelRequested():
                 asked[record.seq] = record
-                found.attempts[record.seq] = int(record.seq > shared)
+                found.attempts[record.seq] = int(record.seq in sent)
             case k.HostAsked() | k.ToolRequested() | k.TimerSet():
                 asked[record.seq] = record
             case k.ToolInDoubt(call_id=call_id, asks=asks):

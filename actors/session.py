@@ -308,8 +308,8 @@ class Session:
             for event in decided:
                 taken = self.journal.append(event, cause=record.seq, actor=self.machine.name)
                 self._unheard.append(taken)
-        records += self._unheard
-        look_for_open(self.reopened, records, self.machine.state, shared=self._shared)
+        sent = range(self._shared + 1, self._unheard[0].seq)
+        look_for_open(self.reopened, records + self._unheard, self.machine.state, sent=sent)
 
     def _append_recovery(self) -> None:
         found = self.log.recovered

@@ -111,6 +111,18 @@ async def test_the_options_say_what_becomes_of_an_interrupted_call_unless_resume
     assert conversation(again) == whole
 
 
+@pytest.mark.parametrize("on_interrupted", ["retry", "keep"])
+async def test_a_call_that_was_never_sent_was_not_interrupted(on_interrupted: Any) -> None:
+    _, log, whole = await uncut()
+    sent = [s.seq for s in log.read() if s.kind == "model.requested"]
+    for asked in sent:
+        world, rest = World(), cut(log, asked - 1)
+        agent = world.build(rest, SCRIPT, tools(world), on_interrupted=on_interrupted)
+        assert (await agent.run()).outcome == "answered"
+        assert "model.retrying" not in kinds(rest)
+        assert conversation(agent) == whole
+
+
 async def test_a_log_that_is_not_there_is_not_created(tmp_path: Path) -> None:
     world = World()
     (tmp_path / "empty").mkdir()
