@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -19,7 +20,9 @@ class Speech:
     def __init__(self, conversation: Conversation) -> None:
         self._known = conversation.calls
         self._claimed, self._owner = conversation.claimed, conversation.owner
+        # Of each call its id, its name, and its arguments so far, by its block.
         self._calls: dict[int, list[Any]] = {}
+        self._ids: set[str] = set()
         self.begun = False
 
     def take(self, pieces: Sequence[Timed]) -> list[k.Piece]:
@@ -28,29 +31,35 @@ class Speech:
         if len(pieces) == 1 and pieces[0][1] in _AS_IT_IS:
             return list(pieces)
         runs: list[tuple[int, str, list[Any], list[int]]] = []
+        run_block, run_op = -1, ""  # of the run that may go on, as the two lists are
+        parts: list[Any] = []
+        gaps_us: list[int] = []
         for block, op, data, gap_us in pieces:
-            if op == "call":
-                runs.append((block, op, [self._named(block, data)], [gap_us]))
+            if op == run_op and block == run_block:
+                parts.append(data)
+                gaps_us.append(gap_us)
                 continue
+            run_block, run_op = block, op if op in _JOINED else ""
+            parts, gaps_us = [self._named(block, data) if op == "call" else data], [gap_us]
+            runs.append((block, op, parts, gaps_us))
             if op == "args":
-                self._calls.setdefault(block, ["", "", []])[2].append(data)
-            if runs and op in _JOINED and runs[-1][0] == block and runs[-1][1] == op:
-                runs[-1][2].append(data)
-                runs[-1][3].append(gap_us)
-            else:
-                runs.append((block, op, [data], [gap_us]))
+                self._calls.setdefault(block, ["", "", []])[2].append(parts)
         return [_piece(*run) for run in runs]
 
     def _named(self, block: int, data: dict[str, Any]) -> dict[str, Any]:
         call = self._calls.setdefault(block, ["", "", []])
         call[1] = data.get("name") or call[1]
         if not call[0]:
-            taken = {other[0] for other in self._calls.values()}
-            wanted = data.get("id") or f"call_{len(self._known) + len(taken) - 1}"
-            call[0], number = wanted, 2
-            while call[0] in self._known or call[0] in taken or not self._claim(call[0]):
-                call[0], number = f"{wanted}~{number}", number + 1
+            call[0] = self._unique(data.get("id") or f"call_{len(self._known) + len(self._ids)}")
         return {**data, "id": call[0], "name": call[1]}
+
+    def _unique(self, wanted: str) -> str:
+        """Return *wanted*, or what is made of it so that no other call of the log has it."""
+        call_id, number = wanted, 2
+        while call_id in self._known or call_id in self._ids or not self._claim(call_id):
+            call_id, number = f"{wanted}~{number}", number + 1
+        self._ids.add(call_id)
+        return call_id
 
     def _claim(self, call_id: str) -> bool:
         """Whether no other agent of the log has this id; from now on it is this one's."""
@@ -83,7 +92,7 @@ class Speech:
     def _args(self, block: int, answer: Answer) -> str:
         if block in answer.bad_calls:
             return "bad"
-        text = "".join(self._calls[block][2])
+        text = "".join(chain.from_iterable(self._calls[block][2]))
         try:
             arguments = msgspec.json.decode(text) if text.strip() else {}
         except msgspec.DecodeError:
@@ -100,7 +109,7 @@ def _piece(block: int, op: str, data: list[Any], gaps_us: list[int]) -> k.Piece:
     """Return a run as one piece; the lengths keep the boundaries of its deltas."""
     if len(data) == 1:
         return (block, op, data[0], gaps_us[0])
-    return (block, op, "".join(data), gaps_us, [len(part) for part in data])
+    return (block, op, "".join(data), gaps_us, list(map(len, data)))
 
 
 def logged(failure: transports.Failure) -> k.Failure:
