@@ -48,23 +48,27 @@ def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None
 
     The tools of the last turn still run. Tool calls are looked at in ``counted``.
     """
-    for limit, seen in (
-        ("turns_max", state.turns),
-        ("tokens_max", state.tokens),
-        ("cost_usd_max", state.cost_pusd / USD),
-    ):
-        allowed = state.limits.get(limit)
-        if allowed is not None and seen >= allowed and not (for_tools and limit == "turns_max"):
-            return k.BudgetExceeded(limit, seen, allowed)
+    limit = state.limits.get
+    if not for_tools and (allowed := limit("turns_max")) is not None and state.turns >= allowed:
+        return k.BudgetExceeded("turns_max", state.turns, allowed)
+    if (allowed := limit("tokens_max")) is not None and state.tokens >= allowed:
+        return k.BudgetExceeded("tokens_max", state.tokens, allowed)
+    if (allowed := limit("cost_usd_max")) is not None and state.cost_pusd / USD >= allowed:
+        return k.BudgetExceeded("cost_usd_max", state.cost_pusd / USD, allowed)
     return None
 
 
-def charged(state: State, usage: Mapping[str, Any] | None) -> State:
-    """Return *state* after an answer with *usage*; one that tells nothing counts for nothing."""
-    usage = usage or {}
-    tokens = state.tokens + usage.get("input", 0) + usage.get("output", 0)
-    spent = cost_pusd(usage, state.instead or state.model, state.limits.get("prices") or {})
-    return _set(state, tokens=tokens, cost_pusd=state.cost_pusd + (spent or 0))
+def charged(state: State, usage: Mapping[str, Any] | None, **changes: Any) -> State:
+    """Return *state* after an answer with *usage*; one that tells nothing counts for nothing.
+
+    *changes*: what else of *state* is another one then.
+    """
+    if usage:
+        changes["tokens"] = state.tokens + usage.get("input", 0) + usage.get("output", 0)
+        if prices := state.limits.get("prices"):
+            spent = cost_pusd(usage, state.instead or state.model, prices)
+            changes["cost_pusd"] = state.cost_pusd + (spent or 0)
+    return _set(state, **changes)
 
 
 def cost_pusd(
@@ -100,10 +104,9 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
 
     If there are any, ``over`` is the limit: the run ends when the others have ended.
     """
-    state = _set(charged(state, event.usage), calls={})
-    over = crossed(state, for_tools=True)
     before = state.tool_calls
-    state = _set(state, tool_calls=before + len(event.calls))
+    state = charged(state, event.usage, calls={}, tool_calls=before + len(event.calls))
+    over = crossed(state, for_tools=True)
     if over is not None:
         refused = event.calls
     else:
@@ -111,7 +114,7 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
         refused = [] if allowed is None else event.calls[max(allowed - before, 0) :]
     if refused and not state.cancelled:
         state = _set(state, over=over.limit if over is not None else TOOL_CALLS)
-    return state, frozenset(ref.id for ref in refused)
+    return state, frozenset([ref.id for ref in refused])
 
 
 def left(state: State) -> dict[str, Any]:
