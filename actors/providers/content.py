@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ MARKED_BLOCKS_MAX = 3
 
 Mark = tuple[tuple[int, Any], ...]
 """Which blocks of a message are cache breakpoints, and the ``cache_control`` of each."""
+
+
+At = TypeVar("At")
 
 
 class Image(NamedTuple):
@@ -72,6 +75,8 @@ def text_of(part: Mapping[str, Any]) -> str | None:
 
 def texts_of(content: Content | None, *, image: str = "") -> str:
     """Return the texts of *content*, one to a line, and *image* where an image is."""
+    if isinstance(content, str):
+        return content
     out: list[str] = []
     for part in parts(content):
         if (said := text_of(part)) is not None:
@@ -128,7 +133,7 @@ def is_own(answer: Assistant, model: Mapping[str, Any]) -> bool:
     What a message does not say about its origin counts as the same: histories written by hand.
     """
     said = answer.model
-    return all(
+    return said is model or all(
         not said.get(key) or _plain(said[key]) == _plain(model.get(key))
         for key in ("provider", "id", "api")
     )
@@ -138,12 +143,12 @@ def _plain(name: Any) -> Any:
     return API_ALIASES.get(name, name) if isinstance(name, str) else name
 
 
-def chosen(found: Sequence[tuple[int, Mark]]) -> dict[int, Mark]:
-    """Return the cache breakpoints to set, by position, of those that were *found*: the last three.
+def chosen(found: Sequence[tuple[At, Mark]]) -> dict[At, Mark]:
+    """Return the cache breakpoints to set, by place, of those that were *found*: the last three.
 
     *found* is in the order of the messages.
     """
-    marks: dict[int, Mark] = {}
+    marks: dict[At, Mark] = {}
     left = MARKED_BLOCKS_MAX
     for at, mark in reversed(found):
         if not left:

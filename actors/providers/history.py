@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from tinyagent.actors.providers.content import Mark, chosen
 from tinyagent.actors.providers.repair import Repair
-from tinyagent.events.messages import Message, Result
+from tinyagent.events.messages import Message
 
 T = TypeVar("T")
 
@@ -42,17 +42,17 @@ class History(Generic[T]):
     to tune.
 
     Attributes:
-        sent: the messages as they are sent.
-        marks: the cache breakpoints, by position in *sent*.
+        sent: the messages as they are sent, turn by turn.
+        marks: the cache breakpoints, by turn in *sent* and message in that.
     """
 
     def __init__(self) -> None:
-        self.sent: Sequence[Message] = ()
-        self.marks: dict[int, Mark] = {}
+        self.sent: Sequence[Sequence[Message]] = ()
+        self.marks: dict[tuple[int, int], Mark] = {}
         self._repair = Repair()
         self._style: object = None
-        self._markable: list[tuple[int, Mark]] = []
-        self._kept: tuple[list[tuple[Message, Mark, T]], list[int], list[bytes]] = [], [], []
+        self._markable: list[tuple[tuple[int, int], Mark]] = []
+        self._kept: list[tuple[Sequence[Message], Sequence[Mark], bytes]] = []
 
     def turns(
         self,
@@ -73,46 +73,45 @@ class History(Generic[T]):
         """
         same = self._repair.take(messages)
         if style != self._style:
-            self._style, same = style, 0
-            self._kept = [], [], []
-        self.sent = self._repair.sent
-        before, self.marks = self.marks, self._marked(same, mark)
-        moved = (at for at in before.keys() | self.marks if before.get(at) != self.marks.get(at))
-        return self._encode(min(same, len(self._kept[0]), *moved), encode, join)
+            self._style, same, self._kept = style, 0, []
+            self._markable, self.marks = [], {}
+        self.sent = self._repair.turns
+        self._encode(same if mark is None else self._mark(same, mark), encode, join)
+        return list(filter(None, map(_JSON, self._kept)))
 
-    def _marked(self, same: int, mark: Callable[[Message], Mark] | None) -> dict[int, Mark]:
-        if mark is None:
-            return {}
-        del self._markable[bisect_left(self._markable, same, key=lambda entry: entry[0]) :]
-        found = ((at, mark(self.sent[at])) for at in range(same, len(self.sent)))
-        self._markable.extend((at, each) for at, each in found if each)
-        return chosen(self._markable)
+    def _mark(self, same: int, mark: Callable[[Message], Mark]) -> int:
+        """Set the breakpoints; return how many turns at the start have the ones that they had."""
+        del self._markable[bisect_left(self._markable, (same, 0), key=itemgetter(0)) :]
+        for turn in range(same, len(self.sent)):
+            found = [((turn, at), mark(message)) for at, message in enumerate(self.sent[turn])]
+            self._markable.extend(each for each in found if each[1])
+        before, self.marks = self.marks, chosen(self._markable)
+        moved = (at for at in before.keys() | self.marks if before.get(at) != self.marks.get(at))
+        return min([same, *(turn for turn, _ in moved)])
 
     def _encode(
         self,
         first: int,
         encode: Callable[[Message, Mark], T],
         join: Callable[[Sequence[T]], Sequence[bytes]],
-    ) -> list[bytes]:
-        """Encode from message *first* on; what was encoded before, as far as it is still there."""
-        # For each message its encoded form; where turns start; the turns. Not kept if this fails.
-        (entries, starts, turns), self._kept = self._kept, ([], [], [])
-        sent = self.sent
-        while 0 < first < len(sent) and isinstance(sent[first], Result):
-            first -= 1
-        turn = bisect_left(starts, first)
-        # An entry keeps its message alive, so an id cannot mean another one.
-        known = {id(entry[0]): entry for entry in entries[first:]}
-        del entries[first:], starts[turn:], turns[turn:]
-        for at in range(first, len(sent)):
-            message, mark = sent[at], self.marks.get(at, ())
-            entry = known.get(id(message))
-            if entry is None or entry[1] != mark:
-                entry = (message, mark, encode(message, mark))
-            entries.append(entry)
-            if at == first or not isinstance(message, Result):
-                starts.append(at)
-        for start, end in pairwise([*starts[turn:], len(sent)]):
-            turns.append(b",".join(join([entry[2] for entry in entries[start:end]])))
-        self._kept = entries, starts, turns
-        return list(filter(None, turns))
+    ) -> None:
+        """Encode from turn *first* on; what was encoded before, as far as it is still there."""
+        kept, self._kept = self._kept, []  # none is kept if this fails
+        # An entry keeps its messages alive, so an id cannot mean another one.
+        known = {tuple(map(id, turn[0])): turn for turn in kept[first:]}
+        del kept[first:]
+        for at in range(len(kept), len(self.sent)):
+            messages = self.sent[at]
+            marks = self._marks_in(at) if self.marks else ((),) * len(messages)
+            turn = known.get(tuple(map(id, messages))) if known else None
+            if turn is None or turn[1] != marks:
+                json = b",".join(join(list(map(encode, messages, marks))))
+                turn = (messages, marks, json)
+            kept.append(turn)
+        self._kept = kept
+
+    def _marks_in(self, turn: int) -> Sequence[Mark]:
+        return tuple([self.marks.get((turn, at), ()) for at in range(len(self.sent[turn]))])
+
+
+_JSON = itemgetter(2)

@@ -100,7 +100,7 @@ class ChatCompletions:
             mark=partial(mark_of, automatic=automatic) if row.marks else None,
         )
         system = _system(row, settings.system, level, marked=bool(history.marks))
-        had_tools = row.tools_always and any(isinstance(one, Result) for one in history.sent)
+        had_tools = row.tools_always and any(len(turn) > 1 for turn in history.sent)
         if self._begun is None or self._begun[0] is not settings or self._begun[1] != had_tools:
             head = _head(row, settings, level, had_tools=had_tools)
             self._begun = settings, had_tools, begun(head, "messages")

@@ -40,21 +40,22 @@ def repaired(messages: Sequence[Message]) -> list[Message]:
     """
     repair = Repair()
     repair.take(messages)
-    return repair.sent
+    return [message for turn in repair.turns for message in turn]
 
 
 class Repair:
     """The same for a history that grows: only what is new in it is looked at.
 
     Attributes:
-        sent: the history that was taken last, repaired. It is added to in place.
+        turns: the history that was taken last, repaired; each message that is no result with the
+            results behind it. It is added to in place.
     """
 
     def __init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        self.sent: list[Message] = []
+        self.turns: list[Sequence[Message]] = []
         self._seen: list[Message] = []
         self._taken: set[str] = set()
         # The calls of each id that have no result yet, in order.
@@ -62,23 +63,61 @@ class Repair:
         self._new: list[User | Assistant | _Round] = []
 
     def take(self, messages: Sequence[Message]) -> int:
-        """Repair *messages*; return how many at the start of ``sent`` are as they were."""
-        seen, same = len(self._seen), len(self.sent)
+        """Repair *messages*; return how many of ``turns``, from the start, are as they were."""
+        seen, same = len(self._seen), len(self.turns)
         is_longer = seen <= len(messages) and all(map(is_, self._seen, messages))
-        if not is_longer or not all(map(self._add, messages[seen:])):
+        if not is_longer or not self._go_on(messages[seen:]):
             self._begin()
-            seen = same = 0
-            for message in messages:
-                self._add(message)
-        self._seen.extend(messages[seen:])
+            self._go_on(messages)
+            return 0
+        return same
+
+    def _go_on(self, messages: Sequence[Message]) -> bool:
+        """Take in *messages*; False if one belongs to what was sent already, and all is to redo."""
+        at = end = 0
+        while at < len(messages) and (end := self._sound(messages, at)):
+            self.turns.append(messages[at:end])
+            at = end
+        if not all(map(self._add, messages[at:])):
+            return False
+        self._seen.extend(messages)
         for each in self._new:
             if isinstance(each, _Round):
-                self.sent.extend(_whole(each, self._taken))
+                self.turns.append(self._whole(each))
                 each.is_sent = True
             else:
-                self.sent.append(each)
+                self.turns.append((each,))
         self._new = []
-        return same
+        return True
+
+    def _sound(self, messages: Sequence[Message], at: int) -> int:
+        """Return the end of the turn that begins *at* if nothing in it needs repair, else 0."""
+        first = messages[at]
+        if not isinstance(first, Assistant):
+            return at + 1 if isinstance(first, User) else 0
+        ids = [block.id for block in first.blocks if block.op == "call"]
+        end = at + 1 + len(ids)
+        found = [each.call_id for each in messages[at + 1 : end] if isinstance(each, Result)]
+        if found != ids or not self._take_ids(ids):
+            return 0
+        for call_id in ids if self._waiting else ():
+            self._waiting.pop(call_id, None)
+        return end
+
+    def _take_ids(self, ids: Sequence[str]) -> bool:
+        """Let no later call have one of *ids*; False if one is empty or not unique."""
+        new = set(ids)
+        if len(new) < len(ids) or "" in new or new & self._taken:
+            return False
+        self._taken |= new
+        return True
+
+    def _whole(self, turn: _Round) -> list[Message]:
+        """Return the answer of *turn* and its results."""
+        results = [result for result in turn.results if result is not None]
+        if len(results) == len(turn.calls) and self._take_ids([call.id for call in turn.calls]):
+            return [turn.answer, *results]
+        return _mended(turn, self._taken)
 
     def _add(self, message: Message) -> bool:
         """Take in one message; False if it belongs to what was sent already, and all is to redo."""
@@ -104,18 +143,11 @@ class Repair:
         return True
 
 
-def _whole(turn: _Round, taken: set[str]) -> list[Message]:
-    """Return the answer of *turn* and its results. *taken* are the ids of the calls before."""
-    results = [result for result in turn.results if result is not None]
-    ids = {call.id for call in turn.calls}
-    if len(results) == len(turn.calls) == len(ids) and "" not in ids and not ids & taken:
-        taken |= ids
-        return [turn.answer, *results]
-    return _mended(turn, taken)
-
-
 def _mended(turn: _Round, taken: set[str]) -> list[Message]:
-    """Return the same where a result is missing, or an id is missing or not unique."""
+    """Return the same where a result is missing, or an id is missing or not unique.
+
+    *taken* are the ids of the calls before.
+    """
     blocks: list[Block] = []
     results: list[Message] = []
     found = iter(turn.results)
