@@ -88,6 +88,8 @@ def texts_of(content: Content | None, *, image: str = "") -> str:
 
 def images_of(content: Content | None) -> list[Image]:
     """Return the images of *content*."""
+    if isinstance(content, str):
+        return []
     return [image for part in parts(content) if (image := image_of(part))]
 
 

@@ -7,9 +7,11 @@ its own decoder and is an api of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from tinyagent.actors.providers import table
 from tinyagent.actors.providers.content import (
@@ -57,12 +59,11 @@ _TEMPERATURE_MIN, _TEMPERATURE_MAX = 2.2250738585072014e-308, 1.0
 """MiniMax refuses 0 and what is above 1."""
 
 
-class _Encoded(NamedTuple):
+class _Encoded(msgspec.Struct, frozen=True):
     """A message as JSON; of a tool's result, also its images as parts."""
 
     json: bytes
-    images: tuple[bytes, ...] = ()
-    is_result: bool = False
+    images: Sequence[bytes] = ()
 
 
 class ChatCompletions:
@@ -72,15 +73,11 @@ class ChatCompletions:
 
     def __init__(self) -> None:
         self._history: History[_Encoded] = History()
-        self._known: tuple[tuple[object, object], ChatRow] | None = None
-        self._begun: tuple[Settings, bool, bytes] | None = None
+        self._frame: _Frame | None = None
 
     def row(self, model: Mapping[str, Any]) -> ChatRow:
         """Return how the provider of *model* differs."""
-        asked = model.get("base_url"), model.get("provider")
-        if self._known is None or self._known[0] != asked:
-            self._known = asked, table.row(model, table.CHAT, table.CHAT_DEFAULT)
-        return self._known[1]
+        return table.row(model, table.CHAT, table.CHAT_DEFAULT)
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
@@ -88,23 +85,15 @@ class ChatCompletions:
 
     def parts(self, settings: Settings, messages: Sequence[Message]) -> Parts:
         """Return the same in parts."""
-        row, history = self.row(settings.model), self._history
-        level = table.level_of(settings.model, settings.options)
-        automatic = bool(settings.options.get("prompt_caching"))
-        dialect = _Dialect(row, settings.model, reasons=level != "off")
+        frame, history = self._frame, self._history
+        if frame is None or frame.settings is not settings:
+            frame = self._frame = _Frame(self.row(settings.model), settings)
         turns = history.turns(
-            messages,
-            dialect.message,
-            _joined,
-            style=(dialect.style, automatic),
-            mark=partial(mark_of, automatic=automatic) if row.marks else None,
+            messages, frame.dialect.message, _joined, style=frame.style, mark=frame.mark
         )
-        system = _system(row, settings.system, level, marked=bool(history.marks))
-        had_tools = row.tools_always and any(len(turn) > 1 for turn in history.sent)
-        if self._begun is None or self._begun[0] is not settings or self._begun[1] != had_tools:
-            head = _head(row, settings, level, had_tools=had_tools)
-            self._begun = settings, had_tools, begun(head, "messages")
-        return Parts(self._begun[2], "messages", [*system, *turns])
+        had_tools = frame.row.tools_always and any(len(turn) > 1 for turn in history.sent)
+        head, system = frame.begun(had_tools=had_tools, marked=bool(history.marks))
+        return Parts(head, "messages", [*system, *turns])
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -124,6 +113,29 @@ class MiniMaxCompletions(ChatCompletions):
     def row(self, model: Mapping[str, Any]) -> ChatRow:
         """Return MiniMax's row, whoever serves it."""
         return table.MINIMAX
+
+
+class _Frame:
+    """What the requests of one configuration have in common: all but the messages."""
+
+    def __init__(self, row: ChatRow, settings: Settings) -> None:
+        self.row = row
+        self.settings = settings
+        self._level = table.level_of(settings.model, settings.options)
+        self.dialect = _Dialect(row, settings.model, reasons=self._level != "off")
+        automatic = bool(settings.options.get("prompt_caching"))
+        self.style = (self.dialect.style, automatic)
+        self.mark = partial(mark_of, automatic=automatic) if row.marks else None
+        self._begun: dict[tuple[bool, bool], tuple[bytes, list[bytes]]] = {}
+
+    def begun(self, *, had_tools: bool, marked: bool) -> tuple[bytes, list[bytes]]:
+        """Return the body as far as the messages, and the system prompt if there is one."""
+        found = self._begun.get((had_tools, marked))
+        if found is None:
+            head = _head(self.row, self.settings, self._level, had_tools=had_tools)
+            system = _system(self.row, self.settings.system, self._level, marked=marked)
+            found = self._begun[had_tools, marked] = begun(head, "messages"), system
+        return found
 
 
 def _head(row: ChatRow, settings: Settings, level: str, *, had_tools: bool) -> dict[str, Any]:
@@ -201,18 +213,10 @@ def _system(row: ChatRow, system: str, level: str, *, marked: bool) -> list[byte
 
 
 def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:
-    """Return the messages in order, the images of a batch of results in a message after it."""
-    out: list[bytes] = []
-    images: list[bytes] = []
-    for each in encoded:
-        if images and not each.is_result:
-            out.append(_images(images))
-            images = []
-        if each.json:
-            out.append(each.json)
-        images.extend(each.images)
-    if images:
-        out.append(_images(images))
+    """Return the messages in order, the images of the results in a message after them."""
+    out = [each.json for each in encoded if each.json]
+    if images := [image for each in encoded for image in each.images]:
+        out.append(b'{"role":"user","content":[' + b",".join(images) + b"]}")
     return out
 
 
@@ -228,10 +232,6 @@ def _image(image: Image) -> dict[str, Any]:
             return {"type": "image_url", "image_url": {"url": image.as_url()}}
 
 
-def _images(images: list[bytes]) -> bytes:
-    return b'{"role":"user","content":[' + b",".join(images) + b"]}"
-
-
 class _Dialect:
     """Encodes single messages for one model."""
 
@@ -239,18 +239,19 @@ class _Dialect:
         self._row = row
         self._model = model
         self._reasons = reasons
+        self._id = _IDS[row.ids]
         self.style = (row, model.get("provider"), model.get("id"), model.get("api"), reasons)
 
     def message(self, message: Message, mark: Mark) -> _Encoded:
         """Return *message* encoded; empty if nothing of it can be sent."""
         match message:
-            case User(content=content):
-                return _Encoded(dump({"role": "user", "content": self._user(content, mark)}))
             case Assistant():
                 answer = self._assistant(message)
                 return _Encoded(dump(answer) if answer else b"")
             case Result():
                 return self._result(message, mark)
+            case User(content=content):
+                return _Encoded(dump({"role": "user", "content": self._user(content, mark)}))
             case _:
                 return _Encoded(b"")
 
@@ -338,15 +339,19 @@ class _Dialect:
             ]
         if self._row.result_name:
             out["name"] = result.name
-        images = tuple(dump(_image(image)) for image in images_of(result.content))
-        return _Encoded(dump(out), images, is_result=True)
+        images = [dump(_image(image)) for image in images_of(result.content)]
+        return _Encoded(dump(out), images)
 
-    def _id(self, call_id: str) -> str:
-        """Return *call_id* as the provider takes it: the same in call and result."""
-        match self._row.ids:
-            case "nine" if not _NINE.fullmatch(call_id):
-                return digest(call_id.encode())[:9]
-            case "short" if len(call_id) > _SHORT_MAX:
-                return f"{call_id[: _SHORT_MAX - 17]}_{digest(call_id.encode())}"
-            case _:
-                return call_id
+
+def _nine(call_id: str) -> str:
+    return call_id if _NINE.fullmatch(call_id) else digest(call_id.encode())[:9]
+
+
+def _short(call_id: str) -> str:
+    if len(call_id) <= _SHORT_MAX:
+        return call_id
+    return f"{call_id[: _SHORT_MAX - 17]}_{digest(call_id.encode())}"
+
+
+_IDS: dict[str, Callable[[str], str]] = {"any": str, "nine": _nine, "short": _short}
+"""How a provider takes the id of a call: the same in call and result."""
