@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -36,7 +37,10 @@ class Granted(NamedTuple):
 
 
 Access = Callable[[Settings, str | None], Granted]
-"""Returns what a request is sent with, given the host's key. What it raises ends the call."""
+"""Returns what a request is sent with, given the host's key. What it raises ends the call.
+
+The same object as before says that nothing has changed.
+"""
 
 
 Report = Callable[[str, str], object]
@@ -57,9 +61,12 @@ class ProviderSource:
         self._access = access
         self._report = report
         self._provider: Provider | None = None
+        self._settings: Settings | None = None
+        self._fault = ""
         self._body: bytes | Failure = b""
         self._retries_max = RETRIES_MAX
         self._seen: tuple[list[Message] | None, int] = (None, 0)
+        self._kept: tuple[Settings, Granted, HttpRequest] | None = None
 
     @property
     def attempts_max(self) -> int:
@@ -68,43 +75,56 @@ class ProviderSource:
 
     def digest(self, asked: View) -> str:
         """Build the body that will be sent, and return its digest; empty if it cannot be built."""
-        self._retries_max = asked.settings.options.get("retries_max", RETRIES_MAX)
-        api, fault = (asked.settings.model.get(name, "") for name in ("api", "fault"))
-        if fault:
-            self._body = Failure("invalid", fault)
-            return ""
-        try:
-            if self._provider is None or self._provider.api != api:
-                self._provider = provider_for(api)
-        except ValueError as error:
-            self._body = Failure("invalid", str(error))
+        settings = asked.settings
+        if settings is not self._settings:
+            self._configure(settings)
+        if self._provider is None:
+            self._body = Failure("invalid", self._fault)
             return ""
         messages = asked.read()
         self._report_roles(asked)
         try:
-            self._body = patched(self._provider.body(asked.settings, messages), asked.edits)
+            self._body = patched(self._provider.body(settings, messages), asked.edits)
         except ValueError as error:
-            self._body = Failure("invalid", f"failed to start {api} stream: {error}")
+            told = f"failed to start {self._provider.api} stream: {error}"
+            self._body = Failure("invalid", told)
             return ""
         return digest(self._body)
 
+    def _configure(self, settings: Settings) -> None:
+        """Be ready for requests with *settings*; without a provider if there is none for them."""
+        self._settings = settings
+        self._retries_max = settings.options.get("retries_max", RETRIES_MAX)
+        api, self._fault = (settings.model.get(name, "") for name in ("api", "fault"))
+        try:
+            if self._fault:
+                self._provider = None
+            elif self._provider is None or self._provider.api != api:
+                self._provider = provider_for(api)
+        except ValueError as error:
+            self._provider, self._fault = None, str(error)
+
     def attempt(self, asked: View, key: str | None) -> _Attempt:
         """Return one request with the body that was built last, not sent yet."""
-        return _Attempt(self._transport, lambda: self._request(asked, key))
+        return _Attempt(self._transport, partial(self._request, asked, key))
 
     def _request(self, asked: View, key: str | None) -> HttpRequest:
         if isinstance(self._body, Failure):
             raise self._body
+        settings, granted = asked.settings, self._access(asked.settings, key)
+        kept = self._kept
+        if kept is None or kept[0] is not settings or kept[1] is not granted:
+            kept = self._kept = settings, granted, self._bodiless(settings, granted)
+        return msgspec.structs.replace(kept[2], body=self._body)
+
+    def _bodiless(self, settings: Settings, granted: Granted) -> HttpRequest:
+        """Return the request but for its body: all that is kept from one to the next."""
         assert self._provider is not None
-        granted = self._access(asked.settings, key)
         self._report_headers(granted.headers)
-        settings = asked.settings
         if granted.url:
             model = {**settings.model, "base_url": granted.url}
             settings = msgspec.structs.replace(settings, model=model)
-        return self._provider.request(
-            settings, self._body, key=granted.key, headers=granted.headers
-        )
+        return self._provider.request(settings, b"", key=granted.key, headers=granted.headers)
 
     def _report_roles(self, asked: View) -> None:
         if self._report is None:
@@ -136,10 +156,13 @@ class _Attempt:
         """Whether there is a request at all: a key was found, a body could be built."""
         return self._exchange is not None
 
+    def _open(self) -> Exchange:
+        self._exchange = self._transport.open(self._request())
+        return self._exchange
+
     async def start(self) -> None:
         """Send the request; return when a 2xx status and the headers are there."""
-        self._exchange = self._transport.open(self._request())
-        await self._exchange.start()
+        await self._open().start()
 
     async def read(self) -> list[Timed]:
         """Return the next pieces; none at the end."""
@@ -148,9 +171,9 @@ class _Attempt:
 
     async def play(self, hear: Hear) -> None:
         """Send the request; give *hear* the answer as it arrives."""
-        await self.start()
-        assert self._exchange is not None
-        await played(self._exchange, hear)
+        exchange = self._open()
+        await exchange.start()
+        await played(exchange, hear)
 
     def finish(self) -> tuple[Answer, None]:
         if self._exchange is None:

@@ -129,15 +129,18 @@ class Player(Exchange, Protocol):
         ...
 
 
-async def played(exchange: Exchange, hear: Hear) -> None:
-    """Give *hear* all pieces of the answer as they arrive; return at its end.
+def played(exchange: Exchange, hear: Hear) -> Awaitable[None]:
+    """Give *hear* all pieces of the answer as they arrive; it is waited for until their end.
 
     Raises:
         Failure: as ``Exchange.read``. Exception: what *hear* raised.
     """
     if hasattr(exchange, "play"):
-        await cast("Player", exchange).play(hear)
-        return
+        return cast("Player", exchange).play(hear)
+    return _read(exchange, hear)
+
+
+async def _read(exchange: Exchange, hear: Hear) -> None:
     while pieces := await exchange.read():
         if (room := hear(pieces)) is not None:
             await room

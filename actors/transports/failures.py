@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from tinyagent.actors.transports import Answer, Failure
 
@@ -81,11 +82,10 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> None:
     Raises:
         Failure: of kind ``invalid``. It does not tell the header: it may be half a key.
     """
-    for name, value in headers:
-        if not _HEADER_NAME.fullmatch(name):
-            raise Failure("invalid", "Invalid header: failed to parse header name")
-        if not _HEADER_VALUE.fullmatch(value):
-            raise Failure("invalid", "Invalid header: failed to parse header value")
+    if not all(map(_HEADER_NAME.fullmatch, map(itemgetter(0), headers))):
+        raise Failure("invalid", "Invalid header: failed to parse header name")
+    if not all(map(_HEADER_VALUE.fullmatch, map(itemgetter(1), headers))):
+        raise Failure("invalid", "Invalid header: failed to parse header value")
 
 
 def bad_url() -> Failure:

@@ -13,6 +13,7 @@ from tinyagent._configured import is_hosted, stream_fn_of
 from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
 from tinyagent._options import model_of
+from tinyagent._resolve import debugs
 from tinyagent._returned import Report
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt
@@ -58,6 +59,7 @@ class Sources:
         self._report = report
         self._provider: ProviderSource | None = None
         self._chosen: tuple[Setup, HostedSource | ProviderSource] | None = None
+        self._granted: tuple[Setup, Settings, str | None, Granted] | None = None
         self._hosted = HostedSource(
             stream_fn=self._stream_fn,
             model=lambda: self.setup().model,
@@ -101,9 +103,16 @@ class Sources:
         return self._provider
 
     def _access(self, settings: Settings, key: str | None) -> Granted:
+        """Return what a request is sent with; the environment is asked once in a run."""
+        setup, kept = self.setup(), self._granted
+        if kept is not None and kept[0] is setup and kept[1] is settings and kept[2] == key:
+            return kept[3]
         from tinyagent._fallback import granted
 
-        return granted(self.setup(), settings, key)
+        found = granted(setup, settings, key)
+        # Who debugs is told of every request.
+        self._granted = None if debugs() else (setup, settings, key, found)
+        return found
 
     def _stream_fn(self) -> Callable[..., Any]:
         from tinyagent.alchemy_provider import stream_alchemy_openai_completions
