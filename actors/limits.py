@@ -107,11 +107,11 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
     before = state.tool_calls
     state = charged(state, event.usage, calls={}, tool_calls=before + len(event.calls))
     over = crossed(state, for_tools=True)
+    refused: list[k.CallRef] = []
     if over is not None:
         refused = event.calls
-    else:
-        allowed = state.limits.get(TOOL_CALLS)
-        refused = [] if allowed is None else event.calls[max(allowed - before, 0) :]
+    elif (allowed := state.limits.get(TOOL_CALLS)) is not None:
+        refused = event.calls[max(allowed - before, 0) :]
     if refused and not state.cancelled:
         state = _set(state, over=over.limit if over is not None else TOOL_CALLS)
     return state, frozenset([ref.id for ref in refused])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -82,7 +82,7 @@ class ProviderSource:
             self._body = Failure("invalid", self._fault)
             return ""
         messages = asked.read()
-        self._report_roles(asked)
+        self._report_roles(asked, messages)
         try:
             self._body = patched(self._provider.body(settings, messages), asked.edits)
         except ValueError as error:
@@ -126,12 +126,13 @@ class ProviderSource:
             settings = msgspec.structs.replace(settings, model=model)
         return self._provider.request(settings, b"", key=granted.key, headers=granted.headers)
 
-    def _report_roles(self, asked: View) -> None:
-        if self._report is None:
+    def _report_roles(self, asked: View, messages: Sequence[Message]) -> None:
+        seen, length = self._seen
+        self._seen = asked.messages, asked.length
+        new = messages[length:] if seen is asked.messages else messages
+        if self._report is None or Custom not in map(type, new):
             return
-        seen, self._seen = self._seen, (asked.messages, asked.length)
-        first = seen[1] if seen[0] is asked.messages else 0
-        for message in asked.messages[first : asked.length]:
+        for message in new:
             if isinstance(message, Custom):
                 role = message.message.get("role")
                 told = f"messages of the role {role!r} are not sent to the model"

@@ -74,13 +74,20 @@ class Repair:
 
     def _go_on(self, messages: Sequence[Message]) -> bool:
         """Take in *messages*; False if one belongs to what was sent already, and all is to redo."""
-        at = end = 0
-        while at < len(messages) and (end := self._sound(messages, at)):
+        self._seen.extend(messages)
+        at = 0
+        while at < len(messages):
+            end = self._sound(messages, at)
+            if not end:
+                return self._mend(messages[at:])
             self.turns.append(messages[at:end])
             at = end
-        if not all(map(self._add, messages[at:])):
+        return True
+
+    def _mend(self, messages: Sequence[Message]) -> bool:
+        """The same for messages that may need repair."""
+        if not all(map(self._add, messages)):
             return False
-        self._seen.extend(messages)
         for each in self._new:
             if isinstance(each, _Round):
                 self.turns.append(self._whole(each))

@@ -58,9 +58,10 @@ class Sources:
         self._transport = transport
         self._report = report
         self._provider: ProviderSource | None = None
-        self._chosen: tuple[Setup, HostedSource | ProviderSource] | None = None
+        self._chosen_by: Setup | None = None
         self._granted: tuple[Setup, Settings, str | None, Granted] | None = None
-        self._hosted = HostedSource(
+        self._source: HostedSource | ProviderSource
+        self._source = self._hosted = HostedSource(
             stream_fn=self._stream_fn,
             model=lambda: self.setup().model,
             options=self._options,
@@ -72,27 +73,28 @@ class Sources:
 
     @property
     def attempts_max(self) -> int:
-        """As the source in force says."""
-        return self._source().attempts_max
+        """As the source says that made the digest."""
+        return self._source.attempts_max
 
     @property
     def grace_s(self) -> float:
         """As the source in force says."""
-        return self._source().grace_s
+        return self._chosen().grace_s
 
     def digest(self, asked: View) -> str:
         """As the source in force says."""
-        return self._source().digest(asked)
+        return self._chosen().digest(asked)
 
     def attempt(self, asked: View, key: str | None) -> Attempt:
-        """As the source in force says."""
-        return self._source().attempt(asked, key)
+        """As the source says that made the digest."""
+        return self._source.attempt(asked, key)
 
-    def _source(self) -> HostedSource | ProviderSource:
+    def _chosen(self) -> HostedSource | ProviderSource:
         setup = self.setup()
-        if self._chosen is None or self._chosen[0] is not setup:
-            self._chosen = setup, self._hosted if is_hosted(setup) else self._ours()
-        return self._chosen[1]
+        if setup is not self._chosen_by:
+            self._chosen_by = setup
+            self._source = self._hosted if is_hosted(setup) else self._ours()
+        return self._source
 
     def _ours(self) -> ProviderSource:
         if self._provider is None:
