@@ -14,9 +14,10 @@ decisions, today and in a replay.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as _set
 
 from tinyagent.actors import compaction, gate, limits, output
 from tinyagent.actors.configured import configured
@@ -39,29 +40,15 @@ from tinyagent.actors.state import (
     State,
     digest_of,
 )
-from tinyagent.events import Event, Record, kinds as k
+from tinyagent.events import Record, kinds as k
 from tinyagent.runtime.errors import UnexpectedEventError
 
 STATE_EVERY = 16
 """Every so many turns ``turn.ended`` carries a digest of the state."""
 
 
-def _kinds(*events: type[k.Fact]) -> frozenset[str]:
-    return frozenset(event.kind for event in events)
-
-
-INPUTS = (
-    _kinds(k.SessionStarted, k.ConfigChanged, k.CancelRequested)
-    | _kinds(k.UserSaid, k.UserContinued, k.UserWithdrawn, k.HostAnswered, k.HostFailed)
-    | _kinds(k.ModelFinished, k.ModelFailed, k.ToolFinished, k.ToolFailed)
-    | _kinds(k.ToolInDoubt, k.ToolReconciled, k.ApprovalDecided)
-    | _kinds(k.ModelRetrying, k.TimerFired, k.ChildEnded)
-)
-DECISIONS = (
-    _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
-    | _kinds(k.ApprovalRequested, k.ToolBlocked, k.ToolRequested, k.ToolSettled)
-    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded, k.TimerSet, k.ContextEdited)
-)
+Step = Callable[[State, Any, int], tuple[State, Decided]]
+"""What an event changes: the state before, the event, the number of its record."""
 
 
 def step(state: State, record: Record) -> tuple[State, Decided]:
@@ -70,88 +57,48 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
     Raises:
         UnexpectedEventError: the record cannot follow those before it.
     """
-    match record.event:
-        case k.ConfigChanged(set={"guarded": True}):
-            state, decided = gate.guarded(state)
-            return _onward(state, decided) if state.phase == "acting" else (state, decided)
-        case k.SessionStarted() | k.ConfigChanged() as event:
-            return configured(state, event), ()
-        case k.UserSaid() | k.UserContinued() | k.UserWithdrawn() as event:
-            return _spoken(state, event, record.seq)
-        case k.CancelRequested():
-            return _set(state, cancelled=not state.is_at_rest), ()
-        case k.TimerFired() as event:
-            return limits.fired(state, event)
-        case k.ModelRetrying(model=model):
-            return (state if model is None else _set(state, instead=model)), ()
-        case k.ChildEnded(used=used):
-            return limits.lent(state, used), ()
-        case k.HostAnswered() | k.HostFailed() as event:
-            return _hooked(state, event, record)
-        case k.ModelFinished() as event if state.phase == "thinking":
-            return _answered(state, event)
-        case k.ModelFailed() as event if state.phase == "thinking":
-            state = limits.charged(state, event.usage) if state.over else state
-            return _end_turn(state, "cancelled" if state.cancelled else "failed")
-        case k.ApprovalDecided() as event:
-            state, decided = gate.approved(state, event)
-            return _onward(state, decided) if state.phase == "acting" else (state, decided)
-        case event if state.phase == "acting" and (moved := _moved(state, event)) is not None:
-            return _onward(*moved)
-        case event:
-            raise UnexpectedEventError(state.phase, event.kind, record.seq)
+    event = record.event
+    phase, take = _STEPS.get(type(event), _NO_STEP)
+    if take is None or (phase and phase != state.phase):
+        raise UnexpectedEventError(state.phase, event.kind, record.seq)
+    return take(state, event, record.seq)
 
 
-def _moved(state: State, event: Event) -> tuple[State, Decided] | None:
-    """Return what a word about a call changes; None if *event* is none."""
-    match event:
-        case k.ToolFinished(call_id=call_id, terminate=terminate):
-            return gate.ended(state, call_id, terminate)
-        case k.ToolFailed(call_id=call_id):
-            return gate.ended(state, call_id, False)
-        case k.ToolInDoubt() as event:
-            return gate.doubted(state, event)
-        case k.ToolReconciled() as event:
-            return gate.reconciled(state, event)
-        case _:
-            return None
-
-
-def _set(state: State, **changes: Any) -> State:
-    return msgspec.structs.replace(state, **changes)
-
-
-def _spoken(
-    state: State, event: k.UserSaid | k.UserContinued | k.UserWithdrawn, seq: int
+def _configured(
+    state: State, event: k.SessionStarted | k.ConfigChanged, seq: int
 ) -> tuple[State, Decided]:
-    match event:
-        case k.UserWithdrawn(said=said):
-            gone = set(said)
-            return (
-                _set(
-                    state,
-                    steering=tuple(s for s in state.steering if s not in gone),
-                    follow_ups=tuple(s for s in state.follow_ups if s not in gone),
-                ),
-                (),
-            )
-        case k.UserSaid(via="steer"):
-            return _set(state, steering=(*state.steering, seq)), ()
-        case k.UserSaid(via="follow_up"):
-            return _set(state, follow_ups=(*state.follow_ups, seq)), ()
-        case k.UserContinued() if state.phase == "paused":
-            moved = gate.taken_up(_set(state, phase="acting"))
-            return _onward(*_joined(limits.begun(state), moved))
-        case _ if state.phase == "paused":
-            moved = gate.given_up(_set(state, phase="acting"))
-            return _onward(*_joined(limits.begun(state), moved))
-        case _ if state.phase != "idle":
-            return state, ()  # one more prompt of the run that the prompt before it started
-        case _:
-            goes_on = isinstance(event, k.UserContinued) and state.over
-            state = _set(state, calls={}, cancelled=False, over="")
-            started = state if goes_on else _set(state, **limits.UNUSED)
-            return _joined(limits.begun(started), _poll(started, "start"))
+    if isinstance(event, k.ConfigChanged) and event.set.get("guarded") is True:
+        state, decided = gate.guarded(state)
+        return _onward(state, decided) if state.phase == "acting" else (state, decided)
+    return configured(state, event), ()
+
+
+def _said(state: State, event: k.UserSaid, seq: int) -> tuple[State, Decided]:
+    if event.via == "steer":
+        return _set(state, steering=(*state.steering, seq)), ()
+    if event.via == "follow_up":
+        return _set(state, follow_ups=(*state.follow_ups, seq)), ()
+    return _begun(state, event, seq)
+
+
+def _begun(state: State, event: k.UserSaid | k.UserContinued, seq: int) -> tuple[State, Decided]:
+    goes_on = isinstance(event, k.UserContinued)
+    if state.phase == "paused":
+        state = _set(state, phase="acting")
+        moved = gate.taken_up(state) if goes_on else gate.given_up(state)
+        return _onward(*_joined(limits.begun(state), moved))
+    if state.phase != "idle":
+        return state, ()  # one more prompt of the run that the prompt before it started
+    used = {} if goes_on and state.over else limits.UNUSED
+    state = _set(state, calls={}, cancelled=False, over="", **used)
+    return _joined(limits.begun(state), _poll(state, "start"))
+
+
+def _withdrawn(state: State, event: k.UserWithdrawn, seq: int) -> tuple[State, Decided]:
+    gone = set(event.said)
+    steering = tuple(s for s in state.steering if s not in gone)
+    follow_ups = tuple(s for s in state.follow_ups if s not in gone)
+    return _set(state, steering=steering, follow_ups=follow_ups), ()
 
 
 # Queues
@@ -160,13 +107,13 @@ def _spoken(
 def _poll(state: State, where: str) -> tuple[State, Decided]:
     if STEERING in state.hooks:
         return _ask(_set(state, poll=where), STEERING)
-    return _polled(_set(state, poll=where))
+    return _polled(state, where)
 
 
-def _polled(state: State) -> tuple[State, Decided]:
+def _polled(state: State, where: str) -> tuple[State, Decided]:
     taken, left = _take(state.steering, state.modes[0])
-    state = _set(state, pending=taken, steering=left)
-    match state.poll:
+    state = _set(state, poll=where, pending=taken, steering=left)
+    match where:
         case "batch":
             return _end_turn(state, "")
         case "start":
@@ -203,8 +150,9 @@ def _think(state: State, answered: str = "") -> tuple[State, Decided]:
         if state.pending:
             decided = (k.UserDelivered(list(state.pending)),)
             state = _set(state, pending=())
-        state, edited = compaction.compacted(state)
-        decided += edited
+        if state.compaction:
+            state, edited = compaction.compacted(state)
+            decided += edited
         if CONTEXT in state.hooks:
             state, asked = _ask(state, CONTEXT)
             return state, decided + asked
@@ -218,7 +166,7 @@ def _think(state: State, answered: str = "") -> tuple[State, Decided]:
     return state, (*decided, k.ModelRequested(n))
 
 
-def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
+def _answered(state: State, event: k.ModelFinished, seq: int) -> tuple[State, Decided]:
     state, refused = limits.counted(compaction.measured(state, event.usage), event)
     if not event.calls and output.is_wanted(state):
         return _ask(state, OUTPUT)
@@ -234,7 +182,17 @@ def _answered(state: State, event: k.ModelFinished) -> tuple[State, Decided]:
     return state, decided + ended
 
 
+def _unanswered(state: State, event: k.ModelFailed, seq: int) -> tuple[State, Decided]:
+    state = limits.charged(state, event.usage) if state.over else state
+    return _end_turn(state, "cancelled" if state.cancelled else "failed")
+
+
 # Tools
+
+
+def _approved(state: State, event: k.ApprovalDecided, seq: int) -> tuple[State, Decided]:
+    state, decided = gate.approved(state, event)
+    return _onward(state, decided) if state.phase == "acting" else (state, decided)
 
 
 def _onward(state: State, decided: Decided) -> tuple[State, Decided]:
@@ -306,16 +264,14 @@ def _ask(state: State, hook: str, call_id: str | None = None) -> tuple[State, De
     return _set(state, phase="asking", asking=hook), (k.HostAsked(hook, call_id),)
 
 
-def _hooked(
-    state: State, event: k.HostAnswered | k.HostFailed, record: Record
-) -> tuple[State, Decided]:
+def _hooked(state: State, event: k.HostAnswered | k.HostFailed, seq: int) -> tuple[State, Decided]:
     if event.hook in (KEY, MESSAGE):
         return state, ()  # between the streamer, or who hears the users, and the host
     if event.hook in _ABOUT_CALLS and state.phase == "acting":
         about = gate.gated if event.hook == BEFORE else gate.decided_by_host
         return _onward(*about(state, event))
     if state.phase != "asking" or event.hook != state.asking:
-        raise UnexpectedEventError(f"{state.phase} {state.asking}", record.event.kind, record.seq)
+        raise UnexpectedEventError(f"{state.phase} {state.asking}", event.kind, seq)
     state = _set(state, asking="")
     if event.hook == AFTER:
         return _revised(state, event)
@@ -325,7 +281,7 @@ def _hooked(
         return _end_run(state, "failed")
     match event.hook:
         case "get_steering_messages":
-            return _polled(state)
+            return _polled(state, state.poll)
         case "get_follow_up_messages":
             return _followed(state)
         case "context" | "request":
@@ -387,3 +343,39 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
     if outcome != "paused":
         state = _set(state, calls={}, left=0, waiting=0)
     return state, (*because, k.RunEnded(outcome, digest_of(state)))
+
+
+_NO_STEP = "", None
+_STEPS: dict[type[k.Fact], tuple[str, Step | None]] = {
+    k.SessionStarted: ("", _configured),
+    k.ConfigChanged: ("", _configured),
+    k.UserSaid: ("", _said),
+    k.UserContinued: ("", _begun),
+    k.UserWithdrawn: ("", _withdrawn),
+    k.CancelRequested: ("", lambda s, e, _: (_set(s, cancelled=not s.is_at_rest), ())),
+    k.TimerFired: ("", lambda s, e, _: limits.fired(s, e)),
+    k.HostAnswered: ("", _hooked),
+    k.HostFailed: ("", _hooked),
+    k.ModelRetrying: ("", lambda s, e, _: (_set(s, instead=e.model) if e.model else s, ())),
+    k.ModelFinished: ("thinking", _answered),
+    k.ModelFailed: ("thinking", _unanswered),
+    k.ToolFinished: ("acting", lambda s, e, _: _onward(*gate.ended(s, e.call_id, e.terminate))),
+    k.ToolFailed: ("acting", lambda s, e, _: _onward(*gate.ended(s, e.call_id, False))),
+    k.ToolInDoubt: ("acting", lambda s, e, _: _onward(*gate.doubted(s, e))),
+    k.ToolReconciled: ("acting", lambda s, e, _: _onward(*gate.reconciled(s, e))),
+    k.ApprovalDecided: ("", _approved),
+    k.ChildEnded: ("", lambda s, e, _: (limits.lent(s, e.used), ())),
+}
+"""What follows an event, and the phase in which alone it may come; "" for any."""
+
+
+def _kinds(*events: type[k.Fact]) -> frozenset[str]:
+    return frozenset(event.kind for event in events)
+
+
+INPUTS = _kinds(*_STEPS)
+DECISIONS = (
+    _kinds(k.UserDelivered, k.HostAsked, k.ModelRequested)
+    | _kinds(k.ApprovalRequested, k.ToolBlocked, k.ToolRequested, k.ToolSettled)
+    | _kinds(k.TurnEnded, k.BudgetExceeded, k.RunEnded, k.TimerSet, k.ContextEdited)
+)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as _set
 
 from tinyagent.actors import limits
 from tinyagent.actors.state import APPROVAL, BEFORE, UNKNOWN, CallState, State
@@ -46,22 +46,23 @@ def answered(
     For the *refused* ones a limit left no room: they end here.
     """
     calls = {ref.id: CallState(ref.id, ref.name, args=ref.args) for ref in event.calls}
-    state = _set(state, phase="acting", calls=calls, left=len(calls), waiting=0)
-    if state.cancelled:
-        return state, tuple(k.ToolBlocked(call_id, "cancel", NOT_RUN) for call_id in calls)
     decided: list[Event] = []
+    waiting = 0
     for call in calls.values():
-        if call.id in refused:
+        if state.cancelled:
+            decided.append(k.ToolBlocked(call.id, "cancel", NOT_RUN))
+        elif call.id in refused:
             calls[call.id] = CallState(call.id, call.name, "ended")
             decided.append(k.ToolBlocked(call.id, "limit", limits.not_run(state)))
         elif BEFORE in state.hooks:
             decided.append(k.HostAsked(BEFORE, call.id))
         else:
             calls[call.id], asked = _admitted(state, call)
+            waiting += calls[call.id].phase == "waiting"
             decided += asked
-    waiting = sum(call.phase == "waiting" for call in calls.values())
-    left = len(calls) - len(refused)
-    return _set(state, calls=calls, left=left, waiting=waiting), tuple(decided)
+    left = len(calls) if state.cancelled else len(calls) - len(refused)
+    state = _set(state, phase="acting", calls=calls, left=left, waiting=waiting)
+    return state, tuple(decided)
 
 
 def gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, Decided]:
@@ -74,9 +75,9 @@ def gated(state: State, event: k.HostAnswered | k.HostFailed) -> tuple[State, De
     if event.block is not None:
         blocked = k.ToolBlocked(call.id, "hook", **event.block, terminate=event.terminate)
         return ended(state, call.id, event.terminate, blocked)
-    call = _with(call, terminate=event.terminate)
+    call = _set(call, terminate=event.terminate)
     if event.arguments is not None:
-        call = _with(call, args=digest(canonical(event.arguments)))
+        call = _set(call, args=digest(canonical(event.arguments)))
     call, decided = _admitted(state, call, event.arguments)
     return _put(state, call), decided
 
@@ -96,13 +97,13 @@ def ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tuple
 
 def doubted(state: State, event: k.ToolInDoubt) -> tuple[State, Decided]:
     """A tool was cut off: it is asked what came of it, then a person; or the model is told."""
-    call = _with(state.calls[event.call_id], attempt=event.attempt, doubt=event.why)
+    call = _set(state.calls[event.call_id], attempt=event.attempt, doubt=event.why)
     is_settled = event.why != "stopped" and not event.asks and UNKNOWN not in state.hooks
     if state.cancelled or is_settled:
         told = k.ToolSettled(call.id, "unknown", "policy", event.content)
         return ended(state, call.id, False, told)
     if event.asks:
-        return _put(state, _with(call, phase="asked")), ()
+        return _put(state, _set(call, phase="asked")), ()
     return _undecided(state, call)
 
 
@@ -122,7 +123,7 @@ def decided_by_host(state: State, event: k.HostAnswered | k.HostFailed) -> tuple
     """A person was asked about one call: what became of it, or whether it may run."""
     call = state.calls[event.call_id or ""]
     if event.hook == APPROVAL:
-        return (_put(state, _with(call, phase="waiting")) if call.phase == "asked" else state), ()
+        return (_put(state, _set(call, phase="waiting")) if call.phase == "asked" else state), ()
     match event:
         case k.HostAnswered(decide="done" | "failed" as outcome, content=content):
             settled = k.ToolSettled(call.id, outcome, "host", content or "")
@@ -134,7 +135,7 @@ def decided_by_host(state: State, event: k.HostAnswered | k.HostFailed) -> tuple
         case _ if state.cancelled:
             return ended(state, call.id, False, _told(call, "policy"))
         case _:
-            return _put(state, _with(call, phase="waiting")), ()
+            return _put(state, _set(call, phase="waiting")), ()
 
 
 def approved(state: State, event: k.ApprovalDecided) -> tuple[State, Decided]:
@@ -145,7 +146,7 @@ def approved(state: State, event: k.ApprovalDecided) -> tuple[State, Decided]:
         return state, ()
     if call.phase not in ("asked", "waiting"):
         return state, ()
-    call = _with(call, approved=event.approved)
+    call = _set(call, approved=event.approved)
     if state.phase == "paused":
         return _put(state, call), ()
     return _by_approval(state, call, event.why)
@@ -162,7 +163,7 @@ def taken_up(state: State) -> tuple[State, Decided]:
             elif call.approved is not None:
                 state, more = _by_approval(state, call)
             elif APPROVAL in state.hooks:
-                state, more = _put(state, _with(call, phase="asked")), (_ask(APPROVAL, call),)
+                state, more = _put(state, _set(call, phase="asked")), (_ask(APPROVAL, call),)
             decided += more
     return state, decided
 
@@ -208,31 +209,31 @@ def _admitted(
     """Return *call* as it goes on: to its tool, or first to a person."""
     if not _needs_approval(state, call):
         requested = k.ToolRequested(call.id, call.name, call.attempt, arguments)
-        return _with(call, phase="open"), (requested,)
+        return _set(call, phase="open"), (requested,)
     requested_approval = k.ApprovalRequested(call.id, call.args, call.attempt)
     if APPROVAL in state.hooks:
-        return _with(call, phase="asked"), (requested_approval, _ask(APPROVAL, call))
-    return _with(call, phase="waiting"), (requested_approval,)
+        return _set(call, phase="asked"), (requested_approval, _ask(APPROVAL, call))
+    return _set(call, phase="waiting"), (requested_approval,)
 
 
 def _by_approval(state: State, call: CallState, why: str = "") -> tuple[State, Decided]:
     if call.approved:
         requested = k.ToolRequested(call.id, call.name, call.attempt)
-        return _put(state, _with(call, phase="open")), (requested,)
+        return _put(state, _set(call, phase="open")), (requested,)
     blocked = k.ToolBlocked(call.id, "approval", why or NOT_APPROVED)
     return ended(state, call.id, False, blocked)
 
 
 def _again(state: State, call: CallState) -> tuple[State, Decided]:
-    repeat = _with(call, attempt=call.attempt + 1, doubt="", approved=None)
+    repeat = _set(call, attempt=call.attempt + 1, doubt="", approved=None)
     repeat, decided = _admitted(state, repeat)
     return _put(state, repeat), decided
 
 
 def _undecided(state: State, call: CallState) -> tuple[State, Decided]:
     if UNKNOWN in state.hooks:
-        return _put(state, _with(call, phase="asked")), (_ask(UNKNOWN, call),)
-    return _put(state, _with(call, phase="waiting")), ()
+        return _put(state, _set(call, phase="asked")), (_ask(UNKNOWN, call),)
+    return _put(state, _set(call, phase="waiting")), ()
 
 
 def _ask(hook: str, call: CallState) -> k.HostAsked:
@@ -251,11 +252,3 @@ def _put(state: State, call: CallState) -> State:
         left=state.left + (before == "ended") - (call.phase == "ended"),
         waiting=state.waiting - (before == "waiting") + (call.phase == "waiting"),
     )
-
-
-def _with(call: CallState, **changes: Any) -> CallState:
-    return msgspec.structs.replace(call, **changes)
-
-
-def _set(state: State, **changes: Any) -> State:
-    return msgspec.structs.replace(state, **changes)

@@ -34,8 +34,9 @@ def is_wanted(state: State) -> bool:
 
 def is_given(state: State) -> bool:
     """Whether the final tool is among the calls of the turn, which are to be judged then."""
-    called = (call.name for call in state.calls.values())
-    return is_wanted(state) and bool(state.final_tool) and state.final_tool in called
+    if not state.final_tool or not is_wanted(state):
+        return False
+    return state.final_tool in [call.name for call in state.calls.values()]
 
 
 def judged(state: State, event: k.HostAnswered) -> tuple[State, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -99,7 +100,10 @@ class State(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         """Whether the batch of tools asked for no further model call."""
-        return any(call.terminate for call in self.calls.values())
+        for call in self.calls.values():
+            if call.terminate:
+                return True
+        return False
 
     @property
     def is_at_rest(self) -> bool:
@@ -117,6 +121,8 @@ _DERIVED = (
     "output_retries_max",
     "compaction",
 )
+_DIGESTED = tuple(name for name in State.__struct_fields__ if name not in _DERIVED)
+_digested_of = attrgetter(*_DIGESTED)
 _LATER = {
     "waiting": 0,
     "guarded": False,
@@ -131,7 +137,7 @@ _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 
 def digest_of(state: State) -> str:
     """Return the digest of *state* that turns and runs end with."""
-    told = {name: getattr(state, name) for name in state.__struct_fields__ if name not in _DERIVED}
+    told = dict(zip(_DIGESTED, _digested_of(state), strict=True))
     for name, default in _LATER.items():
         if told[name] == default:
             del told[name]
