@@ -124,6 +124,8 @@ def restored(value: Any) -> Any:
 
     A value without it comes back as it is, not copied.
     """
+    if value is None or isinstance(value, str):
+        return value
     match value:
         case {"$esc": dict(inner)} if len(value) == 1:
             return {key: restored(item) for key, item in inner.items()}

@@ -7,7 +7,7 @@ changes a result which somebody has a view of, start a new list. So a ``View`` n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -17,9 +17,10 @@ from tinyagent.events.children import MAIN, is_below
 from tinyagent.events.closing import Closings
 from tinyagent.events.codec import restored
 from tinyagent.events.context import LAYERED, Layer
-from tinyagent.events.drafts import Draft
+from tinyagent.events.drafts import blocks_of
 from tinyagent.events.messages import (
     Assistant,
+    Block,
     CallEnd,
     Message,
     Outcome,
@@ -55,7 +56,7 @@ class Conversation:
     kinds = None
 
     def __init__(self) -> None:
-        self.settings = Settings()
+        self._configured(Settings())
         self.messages: list[Message] = []
         self.calls: dict[str, Call] = {}
         self.given: dict[str, dict[str, Any]] = {}
@@ -66,8 +67,7 @@ class Conversation:
         self.queued: dict[int, Message] = {}
         self.closings = Closings()
         self.layer = Layer()
-        self._answer: dict[int, Draft] = {}
-        self._open: list[Draft] = []
+        self._pieces: list[k.Piece] = []
         self._asked_seq = self.asked_n = 0
         self._numbers: dict[str, int] = {}
         self._instead: dict[str, Any] | None = None
@@ -87,17 +87,21 @@ class Conversation:
 
     def context(self) -> View:
         """Return what a model is shown of it, as of the last record folded."""
+        return View(self.settings, *self._shown())
+
+    def _shown(self) -> tuple[list[Message], int]:
         if self.layer.is_idle:
-            return self.view()
+            self._viewed = len(self.messages)
+            return self.messages, self._viewed
         shown = self.layer.shown(self.messages)
-        return View(self.settings, shown, len(shown))
+        return shown, len(shown)
 
     def settled(self) -> Callable[[], Settled] | None:
         """Return what makes plain data of it as it is now, whenever it is called, in any thread.
 
         None in the midst of a run.
         """
-        if self._answer or self._missing or self._inserted or self.closings.is_in_run:
+        if self._pieces or self._missing or self._inserted or self.closings.is_in_run:
             return None
         messages, queued = list(self.messages), list(self.queued.values())
         calls = list(self.calls.values())
@@ -126,7 +130,8 @@ class Conversation:
 
         But for ``asked``, which nobody asks for before the next ``model.requested``.
         """
-        self.settings, self.messages = told.settings, told.messages.joined()
+        self._configured(told.settings)
+        self.messages = told.messages.joined()
         self.calls = {call[0]: Call(*call) for call in told.calls}
         self.given, self._refusals = told.given, told.refusals
         self.queued = {message.seq: message for message in told.queued.joined()}
@@ -138,75 +143,66 @@ class Conversation:
 
     def evolve(self, record: k.Record) -> None:
         """Take in one record, unless it is of an agent below."""
-        take = _TAKES.get(type(record.event))
-        if take is not None and not is_below(record):
-            take(self, record, record.event)
+        if not is_below(record):
+            self.post(record)
 
     def post(self, record: k.Record) -> None:
         """Take in one record of the agent itself. Unknown and irrelevant kinds change nothing."""
-        take = _TAKES.get(type(record.event))
+        event = record.event
+        take = _TAKES.get(type(event))
         if take is not None:
-            take(self, record, record.event)
+            take(self, record, event)
+
+    def read(self, records: Iterable[k.Record]) -> None:
+        """Take in *records* of the agent itself, as ``post`` does."""
+        take_of = _TAKES.get
+        for record in records:
+            event = record.event
+            take = take_of(type(event))
+            if take is not None:
+                take(self, record, event)
 
     def _ask(self, record: k.Record, event: k.ModelRequested) -> None:
         self.asked_n = event.n
         self._asked_seq, self._is_open = record.seq, True
-        self._begin()
-        self._instead = None
-        model = self._named()
-        self.asked = self.next_asked(record.seq, model)
-        self._numbers[model] = self.asked.number
+        self._pieces, self._instead = [], None
+        self.asked = self.next_asked(record.seq)
+        self._numbers[self._model] = self.asked.number
         self._ops, self._edits = [], ()
 
-    def next_asked(self, seq: int, model: str = "") -> View:
-        """Return what a ``model.requested`` would ask that was record *seq*, of *model*."""
-        number = self._numbers.get(model or self._named(), 0) + 1
-        shown = self.context()
-        messages, length = shown.messages, shown.length
+    def next_asked(self, seq: int) -> View:
+        """Return what a ``model.requested`` would ask that was record *seq*."""
+        number = self._numbers.get(self._model, 0) + 1
+        messages, length = self._shown()
         if self._ops:
-            messages = applied(shown.read(), self._ops, seq)
+            messages = applied(messages[:length], self._ops, seq)
             length = len(messages)
         return View(self.settings, messages, length, self._edits, number)
 
-    def _named(self) -> str:
-        model = self.settings.model  # of an imported log its values may be anything
-        return f"{model.get('provider')}:{model.get('id')}"
-
-    def _begin(self) -> None:
-        self._answer, self._open = {}, []
-
     def _retry(self, record: k.Record, event: k.ModelRetrying) -> None:
-        self._begin()
+        self._pieces = []
         self._instead = event.model or self._instead
 
     def _hear(self, record: k.Record, event: k.ModelDelta) -> None:
-        for piece in event.pieces:
-            block, op, data = piece[0], piece[1], piece[2]
-            draft = self._answer.get(block)
-            if draft is None:
-                if self._open:
-                    self._open = [other for other in self._open if not other.ends()]
-                draft = self._answer[block] = Draft(op)
-                if not draft.is_whole:
-                    self._open.append(draft)
-            draft.take(op, data)
+        self._pieces += event.pieces
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
-        message = self._append_answer(record, "ok", event.reason, event.usage, None)
+        calls = self._append_answer(record, "ok", event.reason, event.usage, None)
         self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not event.calls:
             return
-        bad = {ref.id for ref in event.calls if ref.args == "bad"}
-        known = {ref.id for ref in event.calls}
-        for block in message.blocks:
-            if block.op == "call" and block.id in known:
-                self.calls[block.id] = Call(block.id, block.name, block.text, block.id in bad)
+        refs = {ref.id: ref for ref in event.calls}
+        for block in calls:
+            if block.id in refs:
+                is_bad = refs[block.id].args == "bad"
+                self.calls[block.id] = Call(block.id, block.name, block.text, is_bad)
                 self._batch[block.id] = None
         self._missing = len(self._batch)
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
         outcome: Outcome = "cancelled" if event.failure.kind == "cancelled" else "failed"
-        self._append_answer(record, outcome, "error", event.usage, event.failure)
+        calls = self._append_answer(record, outcome, "error", event.usage, event.failure)
+        self.calls.update((call.id, Call(call.id, call.name, call.text)) for call in calls)
 
     def _append_answer(
         self,
@@ -215,33 +211,27 @@ class Conversation:
         reason: str,
         usage: dict[str, Any] | None,
         failure: k.Failure | None,
-    ) -> Assistant:
-        drafts = [self._answer[block] for block in sorted(self._answer)]
+    ) -> list[Block]:
+        """Append what the model has said since it was asked; return the calls in it."""
+        blocks = blocks_of(self._pieces, is_cut=outcome != "ok")
+        model, at_ms = self._instead or self.settings.model, record.at_ns // 1_000_000
         message = Assistant(
-            seq=self._asked_seq,
-            blocks=tuple([d.block() for d in drafts if outcome == "ok" or d.is_whole]),
-            model=self._instead or self.settings.model,
-            outcome=outcome,
-            reason=reason,
-            usage=usage,
-            failure=failure,
-            at_ms=record.at_ns // 1_000_000,
+            self._asked_seq, tuple(blocks), model, outcome, reason, usage, failure, at_ms
         )
-        self._begin()
+        self._pieces = []
         self.closings.answer = message
         self.messages.append(message)
-        calls = [block for block in message.blocks if block.op == "call"]
-        if outcome != "ok":
-            self.calls.update((c.id, Call(c.id, c.name, c.text)) for c in calls)
+        calls = [block for block in blocks if block.op == "call"]
         if outcome != "ok" or not calls:
             self._settle()
-        return message
+        return calls
 
     def _settle(self) -> None:
         """Nothing is open any more: what was put in meanwhile takes its place."""
         self._is_open = False
-        self.messages.extend(self._inserted)
-        self._inserted = []
+        if self._inserted:
+            self.messages.extend(self._inserted)
+            self._inserted = []
 
     def _say(self, record: k.Record, event: k.UserSaid) -> None:
         message = said_in(record, event)
@@ -304,27 +294,31 @@ class Conversation:
 
     def _return(self, record: k.Record, event: CallEnd) -> None:
         """Results join the conversation together, in call order, when the last one is there."""
-        if isinstance(event, k.ToolReconciled) and event.outcome != "done":
-            return
         call = self.calls.get(event.call_id)
         if call is None or self._batch.get(event.call_id, call) is not None:
             return
         is_last = event.call_id in self._terminating
-        told = self.worded(event)
-        self._batch[event.call_id] = result_of(record, told, call.name, is_last=is_last)
+        self._batch[event.call_id] = result_of(record, event, call.name, is_last=is_last)
         self._missing -= 1
         if not self._missing:
             self._show_results()
 
+    def _block(self, record: k.Record, event: k.ToolBlocked) -> None:
+        self._return(record, self.worded(event))
+
+    def _reconcile(self, record: k.Record, event: k.ToolReconciled) -> None:
+        if event.outcome == "done":
+            self._return(record, event)
+
     def _show_results(self) -> None:
-        self.messages.extend(r for r in self._batch.values() if r is not None)
-        self._missing = 0
-        self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
+        self.messages += [result for result in self._batch.values() if result is not None]
         self._settle()
 
     def _end_turn(self, record: k.Record, event: k.TurnEnded) -> None:
-        if self._missing:
-            self._show_results()  # the host ran the batch itself, and left out some
+        if self._missing:  # the host ran the batch itself, and left out some
+            self._batch = {call_id: r for call_id, r in self._batch.items() if r is not None}
+            self._missing = 0
+            self._show_results()
 
     def _close_run(
         self, record: k.Record, event: k.HostFailed | k.BudgetExceeded | k.RunEnded
@@ -351,9 +345,14 @@ class Conversation:
 
     def _configure(self, record: k.Record, event: k.SessionStarted | k.ConfigChanged) -> None:
         if isinstance(event, k.SessionStarted):
-            self.settings = settings_of(event)
+            self._configured(settings_of(event))
         else:
-            self.settings = changed(self.settings, event.set)
+            self._configured(changed(self.settings, event.set))
+
+    def _configured(self, settings: Settings) -> None:
+        self.settings = settings
+        model = settings.model  # of an imported log its values may be anything
+        self._model = f"{model.get('provider')}:{model.get('id')}"
 
     def _edit(self, record: k.Record, event: k.ContextEdited) -> None:
         if event.why in LAYERED:
@@ -383,9 +382,9 @@ _TAKES: dict[type, Callable[[Conversation, k.Record, Any], None]] = {
     k.ToolRequested: Conversation._request,
     k.ToolFinished: Conversation._return,
     k.ToolFailed: Conversation._return,
-    k.ToolBlocked: Conversation._return,
+    k.ToolBlocked: Conversation._block,
     k.ToolSettled: Conversation._return,
-    k.ToolReconciled: Conversation._return,
+    k.ToolReconciled: Conversation._reconcile,
     k.ApprovalDecided: Conversation._refuse,
     k.HostAnswered: Conversation._take_answer,
     k.HostFailed: Conversation._take_failure,

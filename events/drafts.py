@@ -1,45 +1,64 @@
-"""The blocks of an answer while its pieces arrive. Pure."""
+"""The blocks of an answer, from its pieces. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from tinyagent.events.fact import Piece
 from tinyagent.events.messages import Block
 
 _OPENED = {"args": "call", "sign": "think"}
 """What a block is that begins with an operation of another name."""
 
 
-class Draft:
-    """A block while its pieces arrive. A call is whole when another block begins behind it."""
+_NAMED = frozenset({"call", "sign", "keep"})
+"""Operations whose data is no text."""
 
-    __slots__ = ("id", "is_whole", "keep", "name", "op", "parts", "sign")
+
+def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
+    """Return the blocks that *pieces* make, in their order.
+
+    If the answer *is_cut* off, without calls that are not whole: a call is whole if it was a
+    complete object when another block began behind it.
+    """
+    drafts: dict[int, Draft] = {}
+    for block, op, data, *_ in pieces:
+        draft = drafts.get(block)
+        if draft is None:
+            if is_cut:
+                for before in drafts.values():
+                    before.is_whole = before.is_whole or is_object("".join(before.parts))
+            draft = drafts[block] = Draft(op)
+        if op in _NAMED:
+            draft.take(op, data)
+        else:
+            draft.parts.append(data)
+    return [drafts[at].block() for at in sorted(drafts) if not is_cut or drafts[at].is_whole]
+
+
+class Draft:
+    """A block while its pieces arrive."""
+
+    id = name = sign = ""
+    keep: Any = None
 
     def __init__(self, op: str) -> None:
         self.op = _OPENED.get(op, op)
         self.parts: list[str] = []
-        self.id = self.name = self.sign = ""
-        self.keep: Any = None
         self.is_whole = self.op != "call"
 
-    def ends(self) -> bool:
-        """Whether this call ends as another block begins: if its arguments are complete."""
-        self.is_whole = is_object("".join(self.parts))
-        return self.is_whole
-
     def take(self, op: str, data: Any) -> None:
-        """Take in a piece."""
+        """Take in a piece that is no text."""
         if op == "call":
             self.id = data.get("id") or self.id
             self.name = data.get("name") or self.name
         elif op == "sign":
             self.sign = data
-        elif op == "keep":
-            self.keep = data
         else:
-            self.parts.append(data)
+            self.keep = data
 
     def block(self) -> Block:
         """Return what it came to."""

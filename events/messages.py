@@ -92,18 +92,19 @@ def result_of(record: k.Record, event: CallEnd, name: str, *, is_last: bool = Fa
     """Return what the end of a call tells the model. *is_last*: a hook ended the batch."""
     content: k.Content = ""
     details: dict[str, Any] | None = None
-    ok = terminate = False
+    ok, terminate = True, False
     match event:
-        case k.ToolFailed(failure=failure):
-            content = failure.message
-        case k.ToolSettled(content=content, outcome=outcome):
-            ok = outcome == "done"
-        case k.ToolReconciled(content=content):
-            ok = True
-        case k.ToolBlocked(content=content, ok=ok, details=details, terminate=terminate):
-            pass
-        case k.ToolFinished(content=content, details=details, terminate=terminate):
-            ok = True
+        case k.ToolFinished():
+            content, details, terminate = event.content, event.details, event.terminate
+        case k.ToolFailed():
+            content, ok = event.failure.message, False
+        case k.ToolSettled():
+            content, ok = event.content, event.outcome == "done"
+        case k.ToolBlocked():
+            content, ok, details = event.content, event.ok, event.details
+            terminate = event.terminate
+        case k.ToolReconciled():
+            content = event.content
     at_ms = record.at_ns // 1_000_000
     return Result(
         record.seq,
