@@ -346,7 +346,7 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
 
 
 _NO_STEP = "", None
-_STEPS: dict[type[k.Fact], tuple[str, Step | None]] = {
+_STEPS: dict[type[Any], tuple[str, Step | None]] = {
     k.SessionStarted: ("", _configured),
     k.ConfigChanged: ("", _configured),
     k.UserSaid: ("", _said),

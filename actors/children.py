@@ -23,7 +23,16 @@ from tinyagent.actors.reopening import reopened
 from tinyagent.actors.state import State
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
-from tinyagent.events.children import CHILD, MAIN, child_of, is_below, own, seen_from
+from tinyagent.events.children import (
+    CHILD,
+    MAIN,
+    child_of,
+    is_any_below,
+    is_below,
+    own,
+    seen_from,
+)
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import DivergenceError, LogError
 from tinyagent.runtime.journal import Journal
@@ -76,7 +85,7 @@ class Children:
         self._left: set[str] = set()
         self._sharing: asyncio.Handle | None = None
 
-    def recall(self, held: list[Record]) -> list[Record]:
+    def recall(self, held: list[Record]) -> Sifted:
         """Take in what the log holds; return the records of the agent itself.
 
         Raises:
@@ -86,39 +95,37 @@ class Children:
         if redactor is not None and redactor.masked is not None:
             for record in held:
                 redactor.remember(record.payload)
-        records: list[Record] = []
-        running: dict[str, None] = {}
-        for record in held:
-            is_own = not is_below(record)
-            if is_own:
-                records.append(record)
-            if record.event.kind in _OF_ALL and (is_own or self.path == MAIN):
-                self._note(record, running, is_own=is_own)
+        past = Sifted(held)
+        running = self._note(past)
         for name in running:
             theirs = list(own(seen_from(name, held)))
             machine = agent_machine()
-            if reopened(theirs, machine).diverged:
+            if reopened(Sifted(theirs), machine).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
             if name in self._unended:
                 self._unended[name].used = limits.used(machine.state)
-        return records
+        return Sifted(list(own(held))) if is_any_below(held) else past
 
-    def _note(self, record: Record, running: dict[str, None], *, is_own: bool) -> None:
-        """Take in what begins or ends an agent below, or makes calls; note who is *running*."""
-        if is_own:
-            self._take(record)
-        if self.path != MAIN:
-            return
-        match record.event:
-            case k.ModelFinished(calls=calls):
-                name = child_of(record.actor) or MAIN
-                self.claimed.update((ref.id, name) for ref in calls)
-            case k.ChildStarted(child=name):
-                running[name] = None
-            case k.ChildEnded(child=name):
-                running.pop(name, None)
-            case _:
-                pass
+    def _note(self, past: Sifted) -> dict[str, None]:
+        """Take in what begins or ends agents below, and who makes calls; return who is running."""
+        is_main = self.path == MAIN
+        for record in past.of(_ANSWERS) if is_main else ():
+            assert isinstance(record.event, k.ModelFinished)
+            name = child_of(record.actor) or MAIN
+            for ref in record.event.calls:
+                self.claimed[ref.id] = name
+        running: dict[str, None] = {}
+        for record in past.of(_BELOW):
+            if not is_below(record):
+                self._take(record)
+            match record.event:
+                case k.ChildStarted(child=name) if is_main:
+                    running[name] = None
+                case k.ChildEnded(child=name) if is_main:
+                    running.pop(name, None)
+                case _:
+                    pass
+        return running
 
     @property
     def is_idle(self) -> bool:
@@ -356,8 +363,8 @@ class Children:
         log = self._log_of(child)
         machine, journal = agent_machine(), Journal(log, self._journal.clock)
         below = Children(log, journal, machine)
-        records = below.recall(records_of(log))
-        outcome = _outcome(records)
+        past = below.recall(records_of(log))
+        outcome = _outcome(past.records)
         if outcome == unless:
             return
         for each in below._open():
@@ -370,11 +377,12 @@ def _is_in_doubt(state: State) -> bool:
     return any(call.phase == "waiting" and call.doubt for call in state.calls.values())
 
 
-def _outcome(records: list[Record]) -> str:
+def _outcome(records: Sequence[Record]) -> str:
     """Return how the last run in *records* ended, which were read before it was ended here."""
     last = next((r.event for r in reversed(records) if isinstance(r.event, _BOUNDS)), None)
     return last.outcome if isinstance(last, k.RunEnded) else "cancelled"
 
 
-_OF_ALL = frozenset({k.ModelFinished.kind, k.ChildStarted.kind, k.ChildEnded.kind})
+_ANSWERS = (k.ModelFinished.kind,)
+_BELOW = (k.ChildStarted.kind, k.ChildEnded.kind)
 _BOUNDS = k.RunEnded | k.UserSaid | k.UserContinued

@@ -16,6 +16,7 @@ from tinyagent.actors.tools import CANCELLED, DOUBT
 from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.events.children import own
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import InvariantError
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
@@ -49,7 +50,7 @@ async def close_cut_off(
     machine: Machine[State], journal: Journal, records: Sequence[Record]
 ) -> None:
     """End the run in *records* that was cut off, if there is one. *machine* is new."""
-    found = reopened(records, machine)
+    found = reopened(Sifted(records), machine)
     mail = Mailbox(machine.name, machine.inputs)
     journal.join(mail)
     for record, decided in found.missing:

@@ -21,12 +21,13 @@ from tinyagent.actors.state import State
 from tinyagent.actors.tools import Tools
 from tinyagent.events import Conversation, Event, Failure, Record, Redactor, kinds as k
 from tinyagent.events.settings import Settings, changed
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.loops import Machine, Voice
 
 RULE, SCOPE = "redact", "redact_scope"
 """Names under which a session says, among its versions, how its log is masked."""
 UNKNOWN = "The arguments of this call are on record only with masks: it cannot be run again."
-_BEGUN = frozenset({k.SessionStarted.kind, k.SessionResumed.kind})
+_BEGUN = (k.SessionStarted.kind, k.SessionResumed.kind)
 _MASK = re.compile("«secret:[^»]*»")
 
 
@@ -46,8 +47,7 @@ class Shadow:
     def restore(self, records: Sequence[Record], state: State) -> None:
         """Stand where the session stands, which has read *records* in the log."""
         self._machine.state = state
-        for record in records:
-            self.conversation.post(record)
+        self.conversation.read(records)
 
     def written(self, event: Event, cause: int) -> Event:
         """Return what goes on record for *event*, which is masked: with digests of what is."""
@@ -119,12 +119,12 @@ def recorded(redactor: Redactor | None, now: Settings, changes: dict[str, Any]) 
     return {name: value for name, value in items if changed(now, {name: value}) != now}
 
 
-def unknown_calls(records: Sequence[Record], conversation: Conversation) -> frozenset[str]:
-    """Return the calls in *records* whose arguments nobody knows any more: only masked ones.
+def unknown_calls(past: Sifted, conversation: Conversation) -> frozenset[str]:
+    """Return the calls of the *past* whose arguments nobody knows any more: only masked ones.
 
     A rule of the user's leaves no mask to know them by: then it may be any call.
     """
-    versions = _versions_in(records)
+    versions = _versions_in(past)
     if versions.get(SCOPE) != "log":
         return frozenset()
     given = conversation.given
@@ -135,15 +135,15 @@ def unknown_calls(records: Sequence[Record], conversation: Conversation) -> froz
     )
 
 
-def is_apart(redactor: Redactor | None, records: Sequence[Record] = ()) -> bool:
-    """Whether memory is not the fold of the log: now, or in one of the sessions in *records*."""
+def is_apart(redactor: Redactor | None, past: Sifted | None = None) -> bool:
+    """Whether memory is not the fold of the log: now, or in one of the sessions of the *past*."""
     is_now = redactor is not None and redactor.scope == "log"
-    return is_now or _versions_in(records).get(SCOPE) == "log"
+    return is_now or (past is not None and _versions_in(past).get(SCOPE) == "log")
 
 
-def _versions_in(records: Sequence[Record]) -> dict[str, str]:
+def _versions_in(past: Sifted) -> dict[str, str]:
     versions: dict[str, str] = {}
-    for event in [record.event for record in records if record.event.kind in _BEGUN]:
-        if isinstance(event, k.SessionStarted | k.SessionResumed):
-            versions = {**versions, **event.versions}
+    for record in past.of(_BEGUN):
+        if isinstance(record.event, k.SessionStarted | k.SessionResumed):
+            versions |= record.event.versions
     return versions

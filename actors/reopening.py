@@ -16,6 +16,7 @@ from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Event, Fact, Record, UnknownEvent, kinds as k
 from tinyagent.events.codec import is_same_event
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import PrunedLogError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
@@ -55,35 +56,34 @@ class Reopened(msgspec.Struct):
     unknown: frozenset[str] = frozenset()
 
 
-def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
-    """Step *machine*, which is new, through *records*; return what they leave to do.
+def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
+    """Step *machine*, which is new, through the *past*; return what that leaves to do.
 
     What is open is found later, by ``look_for_open``: what is missing may ask for more.
     """
     found = Reopened()
-    records = _behind_lost(records, machine, found)
+    past = _behind_lost(past, machine, found)
+    needed = (record for record in past.unknown if _is_needed(record.event, machine))
+    found.too_new = next(needed, None)
+    if found.too_new is not None:
+        return found
     recorded: dict[int, list[Event]] = {}
-    inputs: list[Record] = []
-    for record in records:
-        event = record.event
-        if type(event) is UnknownEvent:
-            if _is_needed(event, machine):
-                found.too_new = record
-                return found
-        elif event.kind in machine.decisions:
-            recorded.setdefault(record.cause, []).append(event)
-        elif event.kind in machine.inputs:
-            inputs.append(record)
-    for record in inputs:
-        was_idle = machine.state.phase == "idle"
+    for record in past.of(machine.decisions):
+        recorded.setdefault(record.cause, []).append(record.event)
+    was_idle = machine.state.phase == "idle"
+    for record in past.of(machine.inputs):
         try:
             decided = machine.take(record)
         except UnexpectedEventError:
             found.diverged = True
             return found
-        if was_idle and (decided or machine.state.phase != "idle"):
+        is_idle = machine.state.phase == "idle"
+        if was_idle and (decided or not is_idle):
             found.began = record.seq  # not by configuration that came behind an unwritten end
-        kept = recorded.get(record.seq, ())
+        was_idle = is_idle
+        kept = recorded.get(record.seq, [])
+        if kept == list(decided):
+            continue
         if len(kept) > len(decided) or not all(map(is_same_event, kept, decided)):
             found.diverged = True
             return found
@@ -94,27 +94,27 @@ def reopened(records: Sequence[Record], machine: Machine[State]) -> Reopened:
     return found
 
 
-def _behind_lost(
-    records: Sequence[Record], machine: Machine[State], found: Reopened
-) -> Sequence[Record]:
+def _behind_lost(past: Sifted, machine: Machine[State], found: Reopened) -> Sifted:
     """Take *machine* over the records that a repair gave up; return those to go on with.
 
     Nobody knows what was decided there. The run that the last gap lies in is taken as over: where
     the log says so, else it ends here, as failed. Behind it the agent is idle.
     """
-    gaps = [at for at, record in enumerate(records) if isinstance(record.event, k.LogLost)]
+    gaps = past.of([k.LogLost.kind])
     if not gaps:
-        return records
-    gap, rest = records[gaps[-1]], records[gaps[-1] + 1 :]
+        return past
+    records = past.records
+    at = records.index(gaps[-1])
+    rest = records[at + 1 :]
     ends = (at for at, record in enumerate(rest) if _ends(record.event))
     end = next(ends, None)
     behind = len(rest) if end is None else end + 1
-    before = [*records[: gaps[-1] + 1], *rest[:behind]]
+    before = [*records[: at + 1], *rest[:behind]]
     _follow(before, machine)
     if end is None and (start := _start(before, machine)):
         found.began = start
-        found.missing.append((gap, _closing(before, machine.state)))
-    return rest[behind:]
+        found.missing.append((gaps[-1], _closing(before, machine.state)))
+    return Sifted(rest[behind:])
 
 
 def _follow(records: Sequence[Record], machine: Machine[State]) -> None:
@@ -171,7 +171,7 @@ def _closing(records: Sequence[Record], state: State) -> tuple[Event, ...]:
     return (ended,)
 
 
-def _is_needed(event: UnknownEvent, machine: Machine[State]) -> bool:
+def _is_needed(event: Event, machine: Machine[State]) -> bool:
     """Whether nobody can go on without *event*, which this release cannot read.
 
     It says so (``"must": true``), or is a newer version of what the machine reads or writes. Any
@@ -179,6 +179,7 @@ def _is_needed(event: UnknownEvent, machine: Machine[State]) -> bool:
     """
     if event.kind in machine.inputs or event.kind in machine.decisions:
         return True
+    assert isinstance(event, UnknownEvent)
     told = msgspec.json.decode(event.raw)
     return isinstance(told, dict) and told.get("must") is True
 

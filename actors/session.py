@@ -32,6 +32,7 @@ from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.errors import (
     DivergenceError,
@@ -283,25 +284,26 @@ class Session:
             told = f"record {record.seq} started a run outside of ``run``; please report this"
             raise InvariantError(told)
 
-    def _restore(self, found: Reopened, records: list[Record]) -> None:
-        self.reopened = found
+    def _restore(self, found: Reopened, past: Sifted) -> None:
+        self.reopened, where = found, self.log.where
         if found.too_new is not None:
-            raise LogVersionError(newer(self.log.where, found.too_new))
+            raise LogVersionError(newer(where, found.too_new))
         if found.diverged:
-            raise DivergenceError(diverged(self.log.where, records))
+            raise DivergenceError(diverged(where, past.records))
         began = found.began or self.log.seq + 1
-        wanted = self._face.kinds if self._face is not None else frozenset()
-        for record in records:
-            if record.seq == began and self._face is not None:
-                self._face.recall()
-            self.conversation.post(record)
-            if self._face is not None and (record.seq >= began or record.event.kind in wanted):
-                self._face.relive(record, is_open=record.seq >= began)
-        if not found.began and self._face is not None:
+        before, since = past.parted(began)
+        self.conversation.read(before)
+        if self._face is not None:
+            for record in (r for r in past.of(self._face.kinds) if r.seq < began):
+                self._face.relive(record, is_open=False)
             self._face.recall()
+        for record in since:
+            self.conversation.post(record)
+            if self._face is not None:
+                self._face.relive(record, is_open=True)
         if self.shadow is not None:
-            self.shadow.restore(records, self.machine.state)
-        self.reopened.unknown = unknown_calls(records, self.conversation)
+            self.shadow.restore(past.records, self.machine.state)
+        self.reopened.unknown = unknown_calls(past, self.conversation)
         self._append_recovery()
         self.sync()
         for record, decided in self.reopened.missing:
@@ -309,15 +311,13 @@ class Session:
                 taken = self.journal.append(event, cause=record.seq, actor=self.machine.name)
                 self._unheard.append(taken)
         sent = range(self._shared + 1, self._unheard[0].seq)
-        look_for_open(self.reopened, records + self._unheard, self.machine.state, sent=sent)
+        look_for_open(self.reopened, [*past.records, *self._unheard], self.machine.state, sent=sent)
 
     def _append_recovery(self) -> None:
         found = self.log.recovered
         if found is not None:
-            recovered = k.LogRecovered(
-                "unclean", found.torn_bytes, found.dropped, found.copied, found.segment
-            )
-            self._own(self.journal.append(recovered))
+            told = found.torn_bytes, found.dropped, found.copied, found.segment
+            self._own(self.journal.append(k.LogRecovered("unclean", *told)))
         versions = versions_of(self.journal.redactor)
         self._unheard.append(self.journal.append(k.SessionResumed(self.log.epoch, versions)))
 

@@ -21,6 +21,7 @@ from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Settled
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal, Past
 from tinyagent.runtime.loops import Machine
@@ -128,7 +129,7 @@ class Keeper:
 
     # Looking back
 
-    def look_back(self) -> tuple[Reopened, list[Record]] | None:
+    def look_back(self) -> tuple[Reopened, Sifted] | None:
         """Step the machine through the log, from the newest snapshot on that fits to it.
 
         Return what is left to do, and the agent's own records behind the snapshot; what is before
@@ -139,24 +140,24 @@ class Keeper:
             PrunedLogError: the beginning was removed, and no snapshot stands for it.
         """
         for snapshot, held, behind in self._usable():
-            past = self._taken_up(held, behind)
-            if past is not None:
+            found = self._taken_up(held, behind)
+            if found is not None:
                 self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
                 self._seen = len(self._conversation.messages)
-                return past
+                return found
         log = self._journal.log
         check_beginning(log)
         self._machine.state = State()
-        records = self._children.recall(records_of(log))
-        self._remember(records)
-        return (reopened(records, self._machine), records) if records else None
+        past = self._children.recall(records_of(log))
+        self._remember(past)
+        return (reopened(past, self._machine), past) if past.records else None
 
-    def _taken_up(self, held: Held, behind: list[Record]) -> tuple[Reopened, list[Record]] | None:
+    def _taken_up(self, held: Held, behind: list[Record]) -> tuple[Reopened, Sifted] | None:
         """Go on from *held* with what is on record *behind* it; None if that leads astray."""
         self._machine.state = held.machines[self._machine.name]
         with suppress(DivergenceError):  # of a child; whether it is true, the whole log will say
-            records = self._children.recall(behind)
-            found = reopened(records, self._machine)
+            past = self._children.recall(behind)
+            found = reopened(past, self._machine)
             if found.diverged:
                 return None
             self._conversation.settle(held.conversation)
@@ -165,15 +166,15 @@ class Keeper:
             if self._face is not None:
                 for record in before:
                     self._face.relive(record, is_open=False)
-            self._remember([*before, *records])
-            return found, records
+            self._remember(Sifted([*before, *past.records]))
+            return found, past
         return None
 
-    def _remember(self, records: list[Record]) -> None:
-        """Remember for later snapshots what the face wants to know of *records*."""
-        self._was_apart = is_apart(self._journal.redactor, records)
+    def _remember(self, past: Sifted) -> None:
+        """Remember for later snapshots what the face wants to know of the *past*."""
+        self._was_apart = is_apart(self._journal.redactor, past)
         wanted = self._face.kinds if self._face is not None else ()
-        self._records = [_line(r) for r in records if r.event.kind in wanted and _is_lasting(r)]
+        self._records = [_line(record) for record in past.of(wanted) if _is_lasting(record)]
 
     def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Record]]]:
         """Yield the snapshots that fit, each with what is on record behind it."""

@@ -100,10 +100,7 @@ class State(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         """Whether the batch of tools asked for no further model call."""
-        for call in self.calls.values():
-            if call.terminate:
-                return True
-        return False
+        return any(call.terminate for call in self.calls.values())
 
     @property
     def is_at_rest(self) -> bool:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from tinyagent.events.fact import Content, Fact
+from tinyagent.events.fact import Content, Fact, Record
 
 MAIN = "agent:main"
 CHILD = f"{MAIN}/"
+_ACTOR = attrgetter("actor")
 _NAME = re.compile(r"(.*#\d+)(?:/|$)")
 
 
@@ -76,6 +78,11 @@ R = TypeVar("R", bound=Named)
 def is_below(record: Named) -> bool:
     """Whether *record* is of an agent below the one whose log this is."""
     return record.actor is not None and record.actor.startswith(CHILD)
+
+
+def is_any_below(records: Iterable[Record]) -> bool:
+    """Whether one of *records* is of an agent below."""
+    return any(actor.startswith(CHILD) for actor in set(map(_ACTOR, records)))
 
 
 def own(records: Iterable[R]) -> Iterator[R]:

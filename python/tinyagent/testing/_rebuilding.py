@@ -13,6 +13,7 @@ from tinyagent.actors.session import Session
 from tinyagent.actors.state import State
 from tinyagent.events import Event, Record, kinds as k
 from tinyagent.events.children import own
+from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import InvariantError
 from tinyagent.runtime.stores import Log, as_record
@@ -88,7 +89,7 @@ class _Forgetful:
         more = (stored for stored in own(self._log.read(first, seq)) if stored.kind in self._kinds)
         records += map(as_record, more)
         fresh = agent_machine()
-        reopened(records, fresh)
+        reopened(Sifted(records), fresh)
         if fresh.state != live:
             raise InvariantError(
                 f"{self._log.where}: after record {seq} the agent is in a state that its log does "
