@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, get_origin, get_type_hints
+from typing import Any, NoReturn, TypedDict, get_origin, get_type_hints
 
 import msgspec
 
@@ -38,11 +38,13 @@ class Signature(msgspec.Struct, frozen=True):
 
     Attributes:
         context: name of the parameter that takes the ``Ctx``; empty if none does.
+        whole: the type of all arguments, of which any may be missing.
         schema: of the arguments. description: the docstring, without what is about arguments.
     """
 
     context: str
     parameters: tuple[Parameter, ...]
+    whole: Any
     schema: dict[str, Any]
     description: str
 
@@ -51,6 +53,13 @@ class Signature(msgspec.Struct, frozen=True):
 
         Names that the signature has not, and arguments that are missing, are the schema's to find.
         """
+        try:
+            return msgspec.convert(arguments, self.whole, strict=True), []
+        except msgspec.ValidationError:
+            return self._decoded_each(arguments)
+
+    def _decoded_each(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """Return the same, argument by argument: to say of each what is wrong with it."""
         values: dict[str, Any] = {}
         faults: list[Fault] = []
         for parameter in self.parameters:
@@ -95,7 +104,9 @@ def signature_of(function: Callable[..., Any], name: str) -> Signature:
     schema["additionalProperties"] = False
     # As a log gives it back: without tuples among the defaults.
     schema = msgspec.json.decode(msgspec.json.encode(schema))
-    return Signature(context, tuple(parameters), schema, text)
+    make: Any = TypedDict
+    whole = make("Arguments", {each.name: each.type for each in parameters}, total=False)
+    return Signature(context, tuple(parameters), whole, schema, text)
 
 
 class _Definition:

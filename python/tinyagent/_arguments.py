@@ -67,10 +67,10 @@ def checked(
     typed = getattr(tool, "__tinyagent_faults__", None)
     if typed is not None:
         # Its own types: nothing is converted. What the schema finds is told once.
-        faults = schema_faults(tool.parameters, arguments, text)
-        places = {pointer for pointer, _ in faults}
-        faults += [fault for fault in typed(arguments) if not _is_below(fault[0], places)]
-        if faults:
+        faults, own = schema_faults(tool.parameters, arguments, text), typed(arguments)
+        if faults or own:
+            places = {pointer for pointer, _ in faults}
+            faults += [fault for fault in own if not _is_below(fault[0], places)]
             _refuse(tool.name, faults, given)
         return arguments
     if not tool.parameters or (isinstance(tool, AgentTool) and not tool.validate):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from tinyagent._arguments import ToolArgumentsError, checked, parsed
 from tinyagent._bodies import Bodies, content_of, details_of
 from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
-from tinyagent._returned import Report, returned, sayable
+from tinyagent._returned import returned, sayable
 from tinyagent._state import awaited as awaited
 from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
 from tinyagent.agent_types import (
@@ -61,6 +61,7 @@ class HostTool:
     def __init__(self, tool: AgentTool, timeout_s: float | None, host: Told | None) -> None:
         self._tool = tool
         self._host = host
+        self._report = None if host is None else host.report
         self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
         self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
         self.idle_timeout_s = tool.idle_timeout_s
@@ -73,15 +74,10 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            return checked(
-                self._tool, text, report=self._report and partial(self._report, "tool.schema")
-            )
+            report = self._report and partial(self._report, "tool.schema")
+            return checked(self._tool, text, report=report)
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
-
-    @property
-    def _report(self) -> Report | None:
-        return None if self._host is None else self._host.report
 
     async def run(self, invocation: Invocation) -> Returned:
         """Call ``execute`` and take what it gives."""

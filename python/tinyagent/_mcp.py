@@ -317,9 +317,10 @@ class Servers:
     def tools(self) -> list[AgentTool] | None:
         """The agent's tools, each server's in its place; the list itself if there is no server."""
         given = self._given()
-        if given is None or McpServer not in map(type, given):
-            return given
-        return [tool for each in given for tool in self._of(each)]
+        for tool in given or ():
+            if isinstance(tool, McpServer):
+                return [tool for each in given or () for tool in self._of(each)]
+        return given
 
     async def ready(self, log: Log) -> None:
         """Connect to each server, or know what is on record of it, if that is what answers.

@@ -11,6 +11,7 @@ from tinyagent.actors.tools import Returned
 from tinyagent.agent_types import AgentToolResult, ImageContent, TextContent
 from tinyagent.events import plain
 
+_BLOCKS = (TextContent, ImageContent, Mapping)
 Report = Callable[[str, str], object]
 """Takes the name and the text of something that a person may want to know."""
 
@@ -36,7 +37,7 @@ def returned(
         shown = replace(shown, content=cut(shown.content, bytes_max))
     return Returned(
         content=content_of(shown.content),
-        details=plain(shown.details) or None,
+        details=plain(shown.details) if shown.details else None,
         terminate=shown.terminate,
         live=shown,
     )
@@ -56,14 +57,11 @@ def sayable(name: str, given: AgentToolResult, report: Report | None) -> AgentTo
 
 
 def _blocks(name: str, content: Any) -> list[TextContent | ImageContent]:
-    items: list[Any] = [content] if isinstance(content, str) else list(content or ())
-    blocks: list[Any] = []
-    for item in items:
+    blocks: list[Any] = [content] if isinstance(content, str) else list(content or ())
+    for at, item in enumerate(blocks):
         if isinstance(item, str):
-            blocks.append(TextContent(text=item))
-        elif isinstance(item, TextContent | ImageContent | Mapping):
-            blocks.append(item)
-        else:
+            blocks[at] = TextContent(text=item)
+        elif not isinstance(item, _BLOCKS):
             kind = type(item).__name__
             raise TypeError(f"Tool {name} returned {kind} in its content, expected blocks")
     return blocks

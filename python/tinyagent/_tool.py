@@ -76,6 +76,7 @@ class FunctionTool(AgentTool, Generic[P, R]):
         )
         self.function = function
         self._signature = signature
+        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._asked = reconcile
         functools.update_wrapper(self, function, updated=())
 
@@ -102,7 +103,7 @@ class FunctionTool(AgentTool, Generic[P, R]):
     ) -> AgentToolResult:
         given = self._decoded(arguments)
         ctx = current_ctx()
-        if inspect.iscoroutinefunction(inspect.unwrap(self.function)):
+        if self._is_async:
             said: Any = await self._called(ctx, given)
         else:
             said = await _in_thread(
@@ -212,26 +213,20 @@ def result_of(name: str, said: object) -> AgentToolResult:
     """
     if isinstance(said, AgentToolResult):
         return said
-    given = said if isinstance(said, ToolReturn) else ToolReturn(content=said)
-    content = given.content
-    blocks: list[Any]
+    if isinstance(said, ToolReturn):
+        return AgentToolResult(_blocks(name, said.content), said.details or {}, said.terminate)
+    return AgentToolResult(_blocks(name, said))
+
+
+def _blocks(name: str, content: object) -> list[TextContent | ImageContent]:
+    if isinstance(content, str):
+        return [TextContent(text=content)]
     if isinstance(content, TextContent | ImageContent):
-        blocks = [content]
-    elif _is_blocks(content):
-        blocks = list(content)
-    elif isinstance(content, str):
-        blocks = [TextContent(text=content)]
-    else:
-        blocks = [TextContent(text=_encoded(name, content))]
-    return AgentToolResult(blocks, given.details or {}, given.terminate)
-
-
-def _is_blocks(content: object) -> bool:
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and all(isinstance(item, TextContent | ImageContent) for item in content)
-    )
+        return [content]
+    items = content if isinstance(content, list) else []
+    if items and all(isinstance(item, TextContent | ImageContent) for item in items):
+        return list(items)
+    return [TextContent(text=_encoded(name, content))]
 
 
 def _encoded(name: str, content: object) -> str:
