@@ -5,7 +5,7 @@ Pure data and pure functions. Read ``kinds`` first.
 
 from tinyagent.events.codec import canonical, decode, digest, encode, plain, record_of
 from tinyagent.events.conversation import Conversation, View
-from tinyagent.events.kinds import KINDS, Event, Fact, Failure, Record, UnknownEvent, barrier
+from tinyagent.events.kinds import KINDS, Event, Fact, Failure, Record, UnknownEvent
 from tinyagent.events.messages import Message
 from tinyagent.events.redaction import Redact, Redactor
 from tinyagent.events.settings import Settings
@@ -23,7 +23,6 @@ __all__ = [
     "Settings",
     "UnknownEvent",
     "View",
-    "barrier",
     "canonical",
     "decode",
     "digest",

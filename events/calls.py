@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tinyagent.events.fact import Content, Effect, Fact, Failure
+from tinyagent.events.fact import Barrier, Content, Effect, Fact, Failure
 
 
 class ApprovalRequested(Fact, frozen=True):
@@ -62,6 +62,11 @@ class ToolStarted(Fact, frozen=True):
     call_id: str
     effect: Effect
     attempt: int = 1
+
+    @property
+    def barrier(self) -> Barrier:  # type: ignore[override] # its kind alone does not say
+        """As safe as what it does is dangerous."""
+        return "durable" if self.effect in ("idempotent", "write") else "written"
 
 
 class ToolProgressed(Fact, frozen=True):

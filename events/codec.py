@@ -67,8 +67,7 @@ def record_of(
 ) -> Record:
     """Return the record that a store keeps as these values."""
     event = decode(kind, v, payload)
-    emitter = event.emitter if isinstance(event, Fact) else ""
-    return Record(seq, ts_us * 1000, cause, actor or emitter, event, payload)
+    return Record(seq, ts_us * 1000, cause, actor or event.emitter, event, payload)
 
 
 def digest(data: bytes) -> str:
@@ -99,10 +98,10 @@ def plain(value: object) -> Any:
         TypeError: *value* holds something else.
     """
     match value:
-        case None | bool():
-            return value
         case str():
             return text(value)
+        case None | bool():
+            return value
         case int():
             return int(value) if -_INTEGER_MAX <= value <= _INTEGER_MAX else str(value)
         case float():
@@ -142,6 +141,8 @@ def restored(value: Any) -> Any:
 
 def text(value: str) -> str:
     """Return *value* with lone surrogates, which UTF-8 cannot hold, as U+FFFD."""
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

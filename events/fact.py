@@ -94,6 +94,8 @@ class CallRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
     """An event of a kind or version that this release does not know; kept as it is."""
 
+    emitter: ClassVar[str] = ""
+    barrier: ClassVar[Barrier] = ""
     kind: str
     v: int
     raw: bytes

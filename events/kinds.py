@@ -302,13 +302,3 @@ class RunEnded(Fact, frozen=True):
 
 KINDS: dict[str, type[Fact]] = {cls.kind: cls for cls in Fact.__subclasses__()}
 """Every kind that this release knows, in the order of this file."""
-
-
-def barrier(event: Event) -> Barrier:
-    """Return how safe the record of *event* must be before anything hangs on it."""
-    if type(event) is ToolStarted:
-        return "durable" if event.effect in ("idempotent", "write") else "written"
-    return _BARRIERS.get(type(event), "")
-
-
-_BARRIERS: dict[type, Barrier] = {cls: cls.barrier for cls in KINDS.values()}

@@ -76,6 +76,7 @@ class Redactor:
 
     Attributes:
         scope: as of ``Redact``.
+        is_idle: whether there is nothing to look for.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Redactor:
         self._tokens_before = 0
         self._patterns = patterns
         self._rule = rule
+        self.is_idle = not patterns and rule is None
         self._answers: dict[int, _Answer] = {}
 
     @property
@@ -105,11 +107,6 @@ class Redactor:
             return ""
         name = f"{getattr(rule, '__module__', '')}:{getattr(rule, '__qualname__', repr(rule))}"
         return f"{name} {rule.version}" if hasattr(rule, "version") else name
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to look for."""
-        return self._found is None and not self._patterns and self._rule is None
 
     def register(self, label: str, value: str) -> None:
         """Mask *value* from now on, as ``«secret:label:1»``; a value known before keeps its mask.
@@ -133,6 +130,7 @@ class Redactor:
         self._found = re.compile("|".join(map(re.escape, longest_first)))
         self._firsts = re.compile("[" + re.escape("".join({f[0] for f in self._masks})) + "]")
         self._longest = len(longest_first[0])
+        self.is_idle = False
 
     def mask(self, text: str) -> str:
         """Return *text* with everything masked that is to be."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from tinyagent.events import Event, Fact, Record, Redactor, barrier, encode
+from tinyagent.events import Event, Record, Redactor, encode
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.mailbox import Mailbox
@@ -47,6 +47,18 @@ Past = tuple[int, Recovered | None]
 """The last run, and what was found in the log and is on record."""
 
 
+class _Routes(dict[str, tuple[Callable[[Record], None], ...]]):
+    """Who of *readers* is posted records of a kind, in their order: looked for once per kind."""
+
+    def __init__(self, readers: tuple[Reader, ...]) -> None:
+        self.readers = readers
+
+    def __missing__(self, kind: str) -> tuple[Callable[[Record], None], ...]:
+        found = [r.post for r in self.readers if r.kinds is None or kind in r.kinds]
+        self[kind] = tuple(found)
+        return self[kind]
+
+
 class Journal:
     """Appends events to one log and posts the records to its readers.
 
@@ -60,8 +72,7 @@ class Journal:
     def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
         self.clock = clock
-        self._readers: tuple[Reader, ...] = ()
-        self._routes: dict[str, tuple[Callable[[Record], None], ...]] = {}
+        self._routes = _Routes(())
         self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
         self.redactor: Redactor | None = None
@@ -85,17 +96,15 @@ class Journal:
 
     def join(self, reader: Reader) -> None:
         """Post every record from now on to *reader*, after those who joined before."""
-        self._readers = (*self._readers, reader)
-        self._routes = {}
+        self._routes = _Routes((*self._routes.readers, reader))
 
     def leave(self, reader: Reader) -> None:
         """Post nothing more to *reader*. Unknown readers are ignored."""
-        self._readers = tuple(other for other in self._readers if other is not reader)
-        self._routes = {}
+        self._routes = _Routes(tuple(r for r in self._routes.readers if r is not reader))
 
     def depths(self) -> dict[str, int]:
         """Return how many records wait in each mailbox, by its name. From any thread."""
-        boxes = [reader for reader in self._readers if isinstance(reader, Mailbox)]
+        boxes = [reader for reader in self._routes.readers if isinstance(reader, Mailbox)]
         return {box.name: len(box) for box in boxes}
 
     def append(
@@ -127,14 +136,13 @@ class Journal:
         log = self.log
         seq = log.seq + 1
         now_us = self.clock.now_us()
-        kind = event.kind
-        emitter = event.emitter if isinstance(event, Fact) else ""
-        log.append(seq, now_us, actor if actor != emitter else None, kind, event.v, cause, payload)
+        kind, usual = event.kind, event.emitter
+        log.append(seq, now_us, None if actor == usual else actor, kind, event.v, cause, payload)
         record = Record(
             seq=seq,
             at_ns=now_us * 1000,
             cause=cause,
-            actor=actor or emitter,
+            actor=actor or usual,
             event=event,
             payload=payload,
             live=live,
@@ -144,18 +152,9 @@ class Journal:
             if told is None:
                 return record
             record = msgspec.structs.replace(record, event=told)
-        posts = self._routes.get(kind)
-        for post in self._route(kind) if posts is None else posts:
+        for post in self._routes[kind]:
             post(record)
         return record
-
-    def _route(self, kind: str) -> tuple[Callable[[Record], None], ...]:
-        """Return who is posted records of *kind*, in the order in which they joined."""
-        found = tuple(
-            reader.post for reader in self._readers if reader.kinds is None or kind in reader.kinds
-        )
-        self._routes[kind] = found
-        return found
 
     def settle(self) -> None:
         """Let the machines step now on what was appended; without this they do so soon."""
@@ -164,7 +163,7 @@ class Journal:
 
     def has_reached(self, record: Record) -> bool:
         """Say whether *record* is as safe as its kind demands before an effect may hang on it."""
-        level = barrier(record.event)
+        level = record.event.barrier
         if not level or self._in_memory:
             return True
         log = self.log
@@ -175,7 +174,7 @@ class Journal:
         """Wait until *record* ``has_reached`` what its kind demands."""
         if self._in_memory:
             return
-        match barrier(record.event):
+        match record.event.barrier:
             case "written":
                 if self.log.written_seq < record.seq:
                     await self.log.written(record.seq)

@@ -130,8 +130,10 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
 
 
 def _environment_key(provider: str) -> str | None:
-    names = KEY_VARIABLES.get(provider, ())
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+    for name in KEY_VARIABLES.get(provider, ()):
+        if key := os.environ.get(name):
+            return key
+    return None
 
 
 def debugs() -> bool:

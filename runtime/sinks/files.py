@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyagent.events import Fact, Record
+from tinyagent.events import Record
 from tinyagent.runtime.errors import LogBehindError, LogError
 from tinyagent.runtime.stores import Durability, LogMeta
 from tinyagent.runtime.stores.files import FileLog
@@ -57,11 +57,10 @@ class FileSink:
         assert log is not None, "begin says which log this is a copy of"
         self._at_us = record.at_ns // 1000
         event = record.event
-        usual = event.emitter if isinstance(event, Fact) else ""
         fields = (
             record.seq,
             record.at_ns // 1000,
-            None if record.actor == usual else record.actor,
+            None if record.actor == event.emitter else record.actor,
             event.kind,
             event.v,
             record.cause,

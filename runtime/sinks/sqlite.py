@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyagent.events import Fact, Record
+from tinyagent.events import Record
 from tinyagent.runtime.stores import LogMeta
 from tinyagent.runtime.stores.locking import FileLock
 from tinyagent.runtime.stores.sqlite_tables import (
@@ -116,8 +116,7 @@ class SqliteSink:
         from tinyagent._alchemy import line
 
         event = record.event
-        usual = event.emitter if isinstance(event, Fact) else ""
-        actor = None if record.actor == usual else record.actor
+        actor = None if record.actor == event.emitter else record.actor
         ts_us, cause, log = record.at_ns // 1000, record.cause, self._log
         left, blobs = blobs_of(record.payload)
         built = line(log, 0, record.seq, ts_us, actor, event.kind, event.v, cause, left)

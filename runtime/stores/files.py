@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice, starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tinyagent.events import Record
 from tinyagent.runtime.bells import bell_here
@@ -38,7 +38,6 @@ from tinyagent.runtime.stores.snapshots import Snapshots
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader, LogWriter
 
-Wish = Literal["written", "durable", "room", "closed"]
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
 RECORDS_WARN = 1_000_000
@@ -196,8 +195,11 @@ class FileLog:
         Raises:
             LogError: the log failed, or was closed, before.
         """
-        level: Wish = "durable" if self.durability in ("group", "strict") else "written"
-        await self._reach(level, seq)
+        if self.durability != "interval":
+            await self.durable(seq)
+            return
+        while not self._writer.want_written(seq):
+            await self._progress(self._writer.want_written, seq)
 
     async def durable(self, seq: int) -> None:
         """Wait until records 1..*seq* survive a power cut. Asks for a sync at once.
@@ -205,34 +207,24 @@ class FileLog:
         Raises:
             LogError: the log failed, or was closed, before.
         """
-        await self._reach("durable", seq)
+        while not self._writer.want_durable(seq):
+            if self._writer.is_nearly_durable(seq):
+                await asyncio.sleep(0)  # everybody else goes on, and the loop does not rest
+            else:
+                await self._progress(self._writer.want_durable, seq)
 
     async def room(self) -> None:
         """Wait until at most ``queue_bytes_soft_max`` bytes wait for the disk."""
-        await self._reach("room", 0)
+        while not self._writer.want_room():
+            await self._progress(self._writer.want_room)
 
-    def _wants(self, level: Wish, seq: int) -> bool:
-        """Whether it is so already; if not, the thread will wake whoever waits once it is."""
-        match level:
-            case "written":
-                return self._writer.want_written(seq)
-            case "durable":
-                return self._writer.want_durable(seq)
-            case "room":
-                return self._writer.want_room()
-            case "closed":
-                return self._writer.is_closed
-
-    async def _reach(self, level: Wish, seq: int) -> None:
-        while not self._wants(level, seq):
-            if level == "durable" and self._writer.is_nearly_durable(seq):
-                await asyncio.sleep(0)  # everybody else goes on, and the loop does not rest
-                continue
-            woken = asyncio.get_running_loop().create_future()
-            self._writer.wait(bell_here(), woken)
-            # Asked again with that in place, so that an answer in between is not missed.
-            if not self._wants(level, seq):
-                await woken
+    async def _progress(self, is_reached: Callable[..., bool], *seq: int) -> None:
+        """Wait until the thread, which knows what is wanted, has got on."""
+        woken = asyncio.get_running_loop().create_future()
+        self._writer.wait(bell_here(), woken)
+        # Asked again with that in place, so that an answer in between is not missed.
+        if not is_reached(*seq):
+            await woken
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
         """Yield the records *first*..*last* in order, from the disk; of a fork the parent's too.
@@ -306,8 +298,10 @@ class FileLog:
             LogError: the log failed before; what is durable stays so.
         """
         self._followers.end()
-        if not self._writer.close(why, self._now_us()):
-            await self._reach("closed", 0)
+        is_closed = self._writer.close(why, self._now_us())
+        while not is_closed:
+            await self._progress(lambda: self._writer.is_closed)
+            is_closed = self._writer.is_closed
         if self.snapshots.is_writing:
             await asyncio.to_thread(self.snapshots.wait)
         failure = self._writer.failure()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tinyagent.actors import agent
-from tinyagent.events import KINDS, Fact, UnknownEvent, barrier, kinds as k
+from tinyagent.events import KINDS, Fact, UnknownEvent, kinds as k
 
 # Kinds are never renamed and never taken away: a name that is missing here may be added, and
 # that is all that may ever be done to this list.
@@ -76,7 +76,7 @@ def test_what_the_agent_decides_is_the_agents_and_nobody_elses() -> None:
 def test_how_safe_a_record_must_be_before_anything_hangs_on_it(
     event: Fact | UnknownEvent, level: str
 ) -> None:
-    assert barrier(event) == level
+    assert event.barrier == level
 
 
 def test_no_other_kind_holds_anything_up() -> None:
