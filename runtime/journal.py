@@ -66,6 +66,7 @@ class Journal:
         redactor: masks secrets in every event before it is written; None leaves them.
         shadow: given where only the log is masked: readers are then told the event as it was.
         machines: let those who decide step on what they were posted; see ``settle``.
+        is_settling: whoever appends settles next, so the machines need not do so soon.
         run: number of the record that began the run; 0 before the first.
     """
 
@@ -79,6 +80,7 @@ class Journal:
         self.shadow: Shadow | None = None
         self.run = 0
         self.machines: list[Callable[[], None]] = []
+        self.is_settling = False
 
     @property
     def past(self) -> Past:

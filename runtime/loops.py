@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from tinyagent.events import Event, Record
 from tinyagent.runtime.diagnostics import HANDLED, Handled
@@ -50,10 +50,15 @@ class Voice:
         Those who decide have taken their step by then.
         """
         event, live = item if isinstance(item, Live) else (item, None)
-        said = self.say(event, live)
-        self._journal.settle()
-        if not self._journal.has_reached(said):
-            await self._journal.reached(said)
+        journal = self._journal
+        journal.is_settling = True  # or the machines would step soon, and find nothing to do
+        try:
+            said = self.say(event, live)
+        finally:
+            journal.is_settling = False
+        journal.settle()
+        if not journal.has_reached(said):
+            await journal.reached(said)
 
 
 class Machine(Generic[S]):
@@ -126,7 +131,7 @@ async def drive(
         while (record := await _durable(mailbox, journal)) is not None:
             _step(machine, record, journal, before)
         return
-    stepping = _Stepping(lambda record: _step(machine, record, journal, before), mailbox)
+    stepping = _Stepping(machine, mailbox, journal, before)
     journal.machines.append(stepping.now)
     try:
         await mailbox.attend(stepping.soon)
@@ -147,12 +152,16 @@ def _step(
         journal.append(event, cause=record.seq, actor=machine.name)
 
 
-class _Stepping:
+class _Stepping(Generic[S]):
     """Takes all records of a mailbox that are there, now or in the loop's next pass."""
 
-    def __init__(self, step: Callable[[Record], None], mailbox: Mailbox) -> None:
-        self._step = step
+    def __init__(
+        self, machine: Machine[S], mailbox: Mailbox, journal: Journal, before: Callable[[], None]
+    ) -> None:
+        self._machine = machine
         self._mailbox = mailbox
+        self._journal = journal
+        self._before = before
         self._is_stepping = False
         self._handle: asyncio.Handle | None = None
         self._loop = asyncio.get_running_loop()
@@ -160,23 +169,26 @@ class _Stepping:
         self.failure: BaseException | None = None
 
     def soon(self) -> None:
-        if self._handle is None and not self._is_stepping:
+        if not (self._is_stepping or self._journal.is_settling or self._handle is not None):
             self._handle = self._loop.call_soon(self.now)
 
     def now(self) -> None:
         """Step until nothing is left; what is raised ends the loop, whoever made this call."""
         self._handle = None
-        if self._is_stepping or self.failure is not None:
+        if self._is_stepping or self.failure is not None or not self._mailbox:
             return
         self._is_stepping = True
         try:
-            while (record := self._mailbox.take()) is not None:
-                self._home.run(self._step, record)
+            self._home.run(self._step_on_all)
         except BaseException as error:
             self.failure = error
             self._mailbox.close()
         finally:
             self._is_stepping = False
+
+    def _step_on_all(self) -> None:
+        while (record := self._mailbox.take()) is not None:
+            _step(self._machine, record, self._journal, self._before)
 
     def end(self) -> None:
         """Step no more."""
@@ -187,42 +199,95 @@ class _Stepping:
 
 async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
     """Answer each request in a task of its own, begun as it is posted; fold all else at once."""
-    home = copy_context()  # not that of whoever happens to post
-    async with asyncio.TaskGroup() as answering:
+    answers = _Answers(worker, mailbox, journal)
 
-        def take(record: Record) -> None:
-            if worker.is_asked(record.event):
-                answering.create_task(
-                    _answer(worker, record, journal),
-                    name=f"{worker.name} answers {record.seq}",
-                    context=home.copy(),
-                )
-            else:
-                worker.fold(record)
+    def take(record: Record) -> None:
+        if worker.is_asked(record.event):
+            answers.begin(record)
+        else:
+            worker.fold(record)
 
-        def take_all() -> None:
-            while (record := mailbox.take()) is not None:
-                take(record)
+    def take_all() -> None:
+        while (record := mailbox.take()) is not None:
+            take(record)
 
+    try:
         if journal.log.durability == "strict":
             while (record := await _durable(mailbox, journal)) is not None:
                 take(record)
         else:
             await mailbox.attend(take_all)
-
-
-async def _answer(worker: Worker, record: Record, journal: Journal) -> None:
-    HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
-    voice = Voice(journal, worker.name, record)
-    answer = worker.answer(record, voice)
-    try:
-        # What was said already waits for the disk together with the request.
-        for asked in (voice.last, record):
-            if not journal.has_reached(asked):
-                await journal.reached(asked)
-        await answer
+        await answers.over()
     finally:
-        answer.close()  # it may never have begun
+        await answers.end()
+
+
+class _Answers:
+    """The answers of a worker that are under way, each in a task of its own.
+
+    What one raises ends them all, as in a ``TaskGroup``. But who ends well is forgotten in the
+    same pass of the loop.
+    """
+
+    def __init__(self, worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
+        self._worker = worker
+        self._mailbox = mailbox
+        self._journal = journal
+        self._home = copy_context()  # not that of whoever happens to post
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they began
+        self._raised: list[BaseException] = []
+
+    def begin(self, record: Record) -> None:
+        name = f"{self._worker.name} answers {record.seq}"
+        answer = self._answer(record)
+        self._tasks[self._loop.create_task(answer, name=name, context=self._home.copy())] = None
+
+    async def _answer(self, record: Record) -> None:
+        worker, journal = self._worker, self._journal
+        HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
+        voice = Voice(journal, worker.name, record)
+        answer = worker.answer(record, voice)
+        try:
+            # What was said already waits for the disk together with the request.
+            for asked in (voice.last, record) if voice.last is not record else (record,):
+                if not journal.has_reached(asked):
+                    await journal.reached(asked)
+            await answer
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self._raised.append(error)
+                self.stop()
+            raise
+        finally:
+            answer.close()  # it may never have begun
+        del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
+
+    def stop(self) -> None:
+        """Cancel all that are under way; no more are asked for."""
+        self._mailbox.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def over(self) -> None:
+        """Return when none is under way."""
+        while under_way := [task for task in self._tasks if not task.done()]:
+            await asyncio.wait(under_way)
+
+    async def end(self) -> None:
+        """Let none be under way.
+
+        Raises:
+            BaseExceptionGroup: what some of them raised, in that order.
+        """
+        self.stop()
+        await self.over()
+        for task in self._tasks:
+            if not task.cancelled():
+                task.exception()  # it is among what they raised
+        if self._raised:
+            told = f"unhandled errors in answers of {self._worker.name}"
+            raise BaseExceptionGroup(told, self._raised)
 
 
 async def _durable(mailbox: Mailbox, journal: Journal) -> Record | None:

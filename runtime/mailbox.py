@@ -59,12 +59,13 @@ class Mailbox:
         Raises:
             MailboxFullError: the reader is stuck.
         """
-        if len(self._items) >= self._capacity:
+        items = self._items
+        if len(items) >= self._capacity:
             raise MailboxFullError(self.name, self._capacity)
         if self._control and isinstance(record.event, Fact) and record.event.kind in self._control:
-            self._items.appendleft(record)
+            items.appendleft(record)
         else:
-            self._items.append(record)
+            items.append(record)
         if self._attendant is not None:
             self._attendant()
         elif self._waiter is not None:
@@ -72,7 +73,11 @@ class Mailbox:
 
     def take(self) -> Record | None:
         """Return the next record if there is one now."""
-        return self._items.popleft() if self._items else None
+        if not self._items:
+            return None
+        if self._room is not None:
+            self._make_room()
+        return self._items.popleft()
 
     async def attend(self, attendant: Callable[[], None]) -> None:
         """Call *attendant* now and after each post, until this is closed.
@@ -98,14 +103,12 @@ class Mailbox:
                 await self._waiter
             finally:
                 self._waiter = None
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        return self._items.popleft()
+        return self.take()
 
     async def room(self, behind_max: int) -> None:
         """Wait until the reader is at most *behind_max* records behind. For sources only."""
         while len(self._items) > behind_max and not self._closed:
-            if self._room is None or self._room.done():
+            if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
 
@@ -113,8 +116,12 @@ class Mailbox:
         """Let the reader end after what waits. Later records are still taken, for nobody."""
         self._closed = True
         self._wake()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.set_result(None)
 
     def _wake(self) -> None:
         # Woken once: what is posted until the reader runs finds nobody waiting.

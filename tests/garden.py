@@ -196,7 +196,7 @@ BUGS = {
         schedules,
     ),
     "lost_wakeup_in_room": Bug(
-        "runtime.mailbox:Mailbox.get", "self._room.set_result(None)", "pass", schedules
+        "runtime.mailbox:Mailbox.take", "self._make_room()", "pass", schedules
     ),
     "secret_over_delta_edge": Bug(
         "events.redaction:Redactor.split",

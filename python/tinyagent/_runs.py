@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinyagent._engine import Engine
     from tinyagent._played import Played
     from tinyagent._vocabulary import Event
+    from tinyagent.actors.session import Session
     from tinyagent.runtime.mailbox import Mailbox
 
     Output = TypeVar("Output", default=Any)
@@ -107,6 +108,9 @@ class Run(Generic[T, Output]):
     loses nothing.
     """
 
+    _session: Session  # of the run that has begun, as is its mailbox
+    _mailbox: Mailbox
+
     def __init__(
         self,
         begin: Callable[[], Awaitable[Played]],
@@ -119,7 +123,6 @@ class Run(Generic[T, Output]):
         self._engine = engine
         self._pick = pick
         self._below = below
-        self._mailbox: Mailbox | None = None
         self._playing: asyncio.Task[None] | None = None
         self._results: list[RunResult[Output]] = []
 
@@ -144,16 +147,17 @@ class Run(Generic[T, Output]):
         Raises:
             RuntimeError: the run cannot begin: see ``Agent.run``.
         """
-        if self._mailbox is None or self._playing is None:
+        if self._playing is None:
             await self._started()
             return await self.__anext__()
-        session = self._engine().binding.session
-        while (record := await self._mailbox.get()) is not None:
-            if isinstance(record.event, k.RunEnded):
-                await session.journal.reached(record)
-            return self._pick(record, session.conversation)
-        await self._playing
-        raise StopAsyncIteration
+        record = self._mailbox.take() or await self._mailbox.get()
+        if record is None:
+            await self._playing
+            raise StopAsyncIteration
+        session = self._session
+        if isinstance(record.event, k.RunEnded):
+            await session.journal.reached(record)
+        return self._pick(record, session.conversation)
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
@@ -189,17 +193,18 @@ class Run(Generic[T, Output]):
         played = await self._begin()
         binding = self._engine().binding
         binding.open()
-        mailbox = self._mailbox = binding.session.watch("run", below=self._below)
+        session = self._session = binding.session
+        mailbox = self._mailbox = session.watch("run", below=self._below)
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
             await played.begin()
         except BaseException:
-            binding.session.unwatch(mailbox)
+            session.unwatch(mailbox)
             raise
         playing = self._playing = asyncio.create_task(
             _play(played, self._results), name="tinyagent watched run"
         )
-        playing.add_done_callback(lambda _: binding.session.unwatch(mailbox))
+        playing.add_done_callback(lambda _: session.unwatch(mailbox))
         # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
         weakref.finalize(self, _abandon, playing, binding).atexit = False
 
