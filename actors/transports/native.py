@@ -13,7 +13,6 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -52,8 +51,8 @@ class NativeTransport:
         """Return an exchange that has not started yet."""
         return NativeExchange(self, request)
 
-    def send(self, request: HttpRequest) -> HttpExchange:
-        """Begin to send *request*.
+    def send(self, request: HttpRequest, heard: asyncio.Future[Any]) -> HttpExchange:
+        """Begin to send *request*; *heard* is to get the head of its answer.
 
         Raises:
             Failure: HTTP cannot carry it, or no decoder reads its answer.
@@ -72,7 +71,9 @@ class NativeTransport:
             self._pool = _pool()
         url = ascii_url(request.url)
         try:
-            return self._pool.open(request.api, url, headers, request.body, limits_s)
+            return self._pool.open(
+                request.api, url, headers, request.body, limits_s, bell_here(), heard
+            )
         except ValueError:
             raise Failure("invalid", f"unsupported api `{request.api}`") from None
 
@@ -98,8 +99,9 @@ class NativeExchange:
         """
         if self._is_closed:
             raise failures.cancelled()
-        self._sent = self._transport.send(self._request)
-        self._status, headers, error_body = await self._listen(self._sent, _taken)
+        heard = asyncio.get_running_loop().create_future()
+        self._sent = self._transport.send(self._request, heard)
+        self._status, headers, error_body = await self._until(heard, self._sent)
         if error_body is not None:
             api, secrets = self._request.api, failures.secrets_of(self._request.headers)
             fields = _joined(headers)
@@ -111,7 +113,7 @@ class NativeExchange:
         Raises:
             Failure: the connection broke or was silent for too long.
         """
-        return await self._unless_closed(_taken) or []
+        return await self._listen(None) or []
 
     async def play(self, hear: Hear) -> None:
         """Give *hear* all pieces of the answer as they arrive; return at its end.
@@ -119,7 +121,9 @@ class NativeExchange:
         Raises:
             Failure: as ``read``. Exception: what *hear* raised.
         """
-        while (room := await self._unless_closed(hear)) is not None:
+        # The bell of the loop calls; what is heard is heard in the context of this task.
+        run: Any = copy_context().run
+        while (room := await self._listen(partial(run, hear))) is not None:
             await room
 
     def finish(self) -> Answer:
@@ -134,47 +138,39 @@ class NativeExchange:
         if self._sent is not None:
             self._sent.close()
 
-    async def _unless_closed(self, hear: Callable[[list[Timed]], Any]) -> Any:
+    async def _listen(self, hear: Hear | None) -> Any:
+        """Give *hear* what comes until it returns something; return that, or None at the end.
+
+        Without *hear* the next pieces are returned.
+        """
         if self._is_closed or self._sent is None:
             return None
+        heard = asyncio.get_running_loop().create_future()
+        self._sent.listen(bell_here(), hear, heard)
         try:
-            return await self._listen(self._sent, hear)
+            return await self._until(heard, self._sent)
         except Failure:
             if self._is_closed:
                 return None
             raise
 
-    async def _listen(self, sent: HttpExchange, hear: Callable[[Any], Any]) -> Any:
-        """Give *hear* what comes until it returns something; return that, or None at the end.
-
-        It is called by the bell of the loop, in the context of this task.
-        """
-        from tinyagent._alchemy import HttpFault
-
-        heard = asyncio.get_running_loop().create_future()
-
-        def look() -> None:
-            try:
-                while not heard.done() and (news := sent.take()) is not None:
-                    said = hear(news) if news else None
-                    if said is not None or not news:
-                        heard.set_result(said)
-            except HttpFault as fault:
-                heard.set_exception(self._failure(fault))
-            except Exception as error:
-                heard.set_exception(error)
-
-        sent.listen(bell_here(), partial(copy_context().run, look))
+    async def _until(self, heard: asyncio.Future[Any], sent: HttpExchange) -> Any:
+        """Return what *heard* gets."""
         try:
-            look()
             return await heard
-        except asyncio.CancelledError:
-            self._is_closed = True
-            sent.close()
+        except Exception as error:
+            from tinyagent._alchemy import HttpFault
+
+            if isinstance(error, HttpFault):
+                raise self._failure(error) from None
+            raise
+        except BaseException as stop:
+            if isinstance(stop, asyncio.CancelledError):
+                self._is_closed = True
+                sent.close()
+            sent.unlisten()
             _drop(heard)
             raise
-        finally:
-            sent.unlisten()
 
     def _failure(self, fault: HttpFault) -> Failure:
         """Return *fault* in the words of every transport."""
@@ -201,10 +197,6 @@ def _drop(heard: asyncio.Future[Any]) -> None:
     has_said = heard.done() and not heard.cancelled() and heard.exception() is None
     if has_said and inspect.iscoroutine(said := heard.result()):
         said.close()
-
-
-def _taken(news: Any) -> Any:
-    return news
 
 
 def _joined(headers: list[tuple[str, str]]) -> dict[str, str]:

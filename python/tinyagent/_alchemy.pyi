@@ -1,5 +1,6 @@
 """The extension: the log's writer and scanner, the decoders of provider streams, and HTTP."""
 
+from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -470,11 +471,14 @@ class HttpPool:
         headers: list[tuple[str, str]],
         body: bytes,
         limits_s: tuple[float, float, float, float],
+        bell: LoopBell,
+        heard: Future[Any],
     ) -> HttpExchange:
         """Begin to POST *body*; never waits.
 
         *limits_s*: until connected, until the head of the answer, of silence in it, of an error
-        body. A faulty URL is told by the exchange.
+        body. A faulty URL is told by the exchange. *heard* gets the head, or a fault, as by
+        ``HttpExchange.listen``.
 
         Raises:
             ValueError: there is no decoder for *api*. OSError: the system gives no thread.
@@ -484,28 +488,25 @@ class HttpPool:
 class HttpExchange:
     """One request under way. Dropping it closes its connection."""
 
-    def take(
+    def listen(
         self,
-    ) -> tuple[int, list[tuple[str, str]], bytes | None] | list[tuple[int, str, Any, int]] | None:
-        """Return what has happened; None if nothing has. Never waits.
+        bell: LoopBell,
+        hear: Callable[[list[tuple[int, str, Any, int]]], object] | None,
+        heard: Future[Any],
+    ) -> None:
+        """Let *hear* be called with what comes, and *heard* have what ends that; never waits.
 
-        First the head: status, headers with names in lower case, and what there is of the body if
-        the status is not 2xx. Then lists of pieces with their gaps in microseconds; an empty list
-        at the end, again and again.
+        What is there already is heard at once, what comes later by *bell*, in its loop: lists of
+        pieces with their gaps in microseconds. It ends, once, with what *hear* returned if that is
+        not None, or raised; with None at the end of the answer; with an ``HttpFault`` if there is
+        no more. Without *hear* the next pieces end it.
 
-        Raises:
-            HttpFault: there is no more; again and again.
-        """
-
-    def listen(self, bell: LoopBell, call: Callable[[], object]) -> None:
-        """Let *call* be made by *bell* when there is something to take, instead of who listened.
-
-        It is not made again before ``take`` has found nothing more. What is there already is not
-        told.
+        First of all comes the head, which ends it too: status, headers with names in lower case,
+        and what there is of the body if the status is not 2xx.
         """
 
     def unlisten(self) -> None:
-        """Make no call any more, but one that was rung for already."""
+        """Let nothing be heard any more."""
 
     def finish(self) -> dict[str, Any]:
         """Say how the answer ended, as ``Decoder.finish`` without its pieces."""

@@ -2,7 +2,8 @@
 
 Counted, not timed: every method and attribute of the extension's classes is replaced by one that
 counts, and the loop's selector counts how often it came back with something. Only what is between
-the first and the last batch of an answer counts; how an answer begins and ends is a turn's cost.
+the second and the last batch of an answer counts: behind the first, which is waited for. How an
+answer begins and ends is a turn's cost.
 """
 
 from __future__ import annotations
@@ -37,12 +38,22 @@ def count_the_extension() -> None:
 def _counting(owner: str, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     def counted(*args: Any, **named: Any) -> Any:
         COUNTED[owner] += 1
-        found = call(*args, **named)
-        if name == "take" and isinstance(found, list) and found:
-            BATCHES.append((len(found), COUNTED.copy()))
-        return found
+        if name == "listen":
+            exchange, bell, hear, heard = args
+            return call(exchange, bell, _heard(hear), heard)
+        return call(*args, **named)
 
     return counted
+
+
+def _heard(hear: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *hear*, but each batch that it is given by the extension counts."""
+
+    def heard(pieces: list[Any]) -> Any:
+        BATCHES.append((len(pieces), COUNTED.copy()))
+        return hear(pieces)
+
+    return heard
 
 
 class Selector(selectors.DefaultSelector):
@@ -89,11 +100,11 @@ def _slope(paced: dict[str, int], fast: dict[str, int]) -> float:
 async def _counted(run: Callable[[str], Awaitable[object]], model: str) -> dict[str, int]:
     BATCHES.clear()
     await run(model)
-    (_, first), (_, last) = BATCHES[0], BATCHES[-1]
+    (_, first), (_, last) = BATCHES[1], BATCHES[-1]
     between = last - first
     return {
-        "batches": len(BATCHES) - 1,
-        "pieces": sum(pieces for pieces, _ in BATCHES[1:]),
+        "batches": len(BATCHES) - 2,
+        "pieces": sum(pieces for pieces, _ in BATCHES[2:]),
         "http": sum(between[owner] for owner in HTTP),
         "log": sum(between[owner] for owner in LOG),
         "wakes": between["wakes"],

@@ -218,6 +218,8 @@ impl Shared {
     }
 
     pub(crate) fn listen(&self, wake: Option<Wake>) {
-        lock(&self.inbox).wake = wake;
+        // What was there may hold anything: it goes when the lock is free.
+        let before = std::mem::replace(&mut lock(&self.inbox).wake, wake);
+        drop(before);
     }
 }

@@ -27,12 +27,15 @@ type Pair = (std::net::TcpStream, std::net::TcpStream);
 #[pyclass(module = "tinyagent._alchemy", frozen)]
 pub struct LoopBell(pub Arc<Bell>);
 
+/// Takes what has come, in the loop.
+pub type Look = Arc<dyn Fn(Python<'_>) -> PyResult<()> + Send + Sync>;
+
 /// Who is woken.
 pub enum Woken {
     /// Gets its result.
     Future(Py<PyAny>),
-    /// Is called.
-    Call(Arc<Py<PyAny>>),
+    /// Looks what there is.
+    Look(Look),
 }
 
 /// Where those of one loop wait to be woken there.
@@ -115,7 +118,7 @@ impl LoopBell {
 
 fn wake(py: Python<'_>, woken: &Woken) -> PyResult<()> {
     match woken {
-        Woken::Call(call) => drop(call.call0(py)?),
+        Woken::Look(look) => look(py)?,
         Woken::Future(future) => {
             // Done if it was cancelled.
             let done = future.call_method0(py, intern!(py, "done"))?;

@@ -1,17 +1,18 @@
 //! Requests over HTTP: translates `tinyagent-http`, decides nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyOSError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_decode::Api;
 use tinyagent_http::{Exchange, Limits, News, Request, Runtime, Settings, Timed};
 
-use crate::bell::{LoopBell, Woken};
+use crate::bell::{Look, LoopBell, Woken};
 use crate::decode;
 
 create_exception!(tinyagent._alchemy, HttpFault, PyException);
@@ -53,13 +54,17 @@ impl HttpPool {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one crossing begins a request")]
     fn open(
         &self,
+        py: Python<'_>,
         api: &str,
         url: String,
         headers: Vec<(String, String)>,
-        body: Vec<u8>,
+        body: &[u8],
         limits_s: (f64, f64, f64, f64),
+        bell: &LoopBell,
+        heard: Py<PyAny>,
     ) -> PyResult<HttpExchange> {
         let known = Api::named(api)
             .ok_or_else(|| PyValueError::new_err(format!("unsupported api `{api}`")))?;
@@ -69,7 +74,7 @@ impl HttpPool {
             api: known,
             url,
             headers,
-            body,
+            body: body.to_vec(),
             limits: Limits {
                 connect: limit(limits_s.0),
                 first_byte: limit(limits_s.1),
@@ -79,41 +84,45 @@ impl HttpPool {
         };
         let runtime = Runtime::current().map_err(|error| PyOSError::new_err(error.to_string()))?;
         let pool = runtime.pool(&self.settings);
-        Ok(HttpExchange {
-            inner: Exchange::open(runtime, pool, request),
-        })
+        let exchange = HttpExchange {
+            inner: Arc::new(Exchange::open(runtime, pool, request)),
+        };
+        exchange.listen(py, bell, None, heard)?;
+        Ok(exchange)
     }
 }
 
 /// One request under way. See `_alchemy.pyi`.
 #[pyclass(module = "tinyagent._alchemy", frozen)]
 struct HttpExchange {
-    inner: Exchange,
+    inner: Arc<Exchange>,
 }
 
 #[pymethods]
 impl HttpExchange {
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(match self.inner.take() {
-            News::None => None,
-            News::End => Some(PyList::empty(py).into_any()),
-            News::Pieces(pieces) => Some(timed(py, pieces)?.into_any()),
-            News::Head(head) => {
-                let error = head.error_body.map(|body| PyBytes::new(py, &body));
-                let head = (head.status, head.headers, error);
-                Some(head.into_pyobject(py)?.into_any())
-            }
-            News::Fault(fault) => {
-                let args = (fault.word(), fault.why().to_owned());
-                return Err(HttpFault::new_err(args));
-            }
-        })
-    }
-
-    fn listen(&self, bell: &LoopBell, call: Py<PyAny>) {
-        let (bell, call) = (bell.0.clone(), Arc::new(call));
-        let wake = move || bell.ring(Woken::Call(call.clone()));
+    fn listen(
+        &self,
+        py: Python<'_>,
+        bell: &LoopBell,
+        hear: Option<Py<PyAny>>,
+        heard: Py<PyAny>,
+    ) -> PyResult<()> {
+        let exchange = Arc::downgrade(&self.inner);
+        let (bell, ear) = (
+            bell.0.clone(),
+            Arc::new(Ear {
+                exchange,
+                hear,
+                heard,
+            }),
+        );
+        let look: Look = {
+            let ear = ear.clone();
+            Arc::new(move |py| ear.look(py))
+        };
+        let wake = move || bell.ring(Woken::Look(look.clone()));
         self.inner.listen(Some(Arc::new(wake)));
+        ear.look(py)
     }
 
     fn unlisten(&self) {
@@ -127,6 +136,65 @@ impl HttpExchange {
     fn close(&self) {
         self.inner.close();
     }
+}
+
+/// Who hears what an exchange says, until the future has something.
+struct Ear {
+    exchange: Weak<Exchange>,
+    hear: Option<Py<PyAny>>,
+    heard: Py<PyAny>,
+}
+
+impl Ear {
+    /// Lets all that has come be heard. With the last of it the bell is ready to ring again.
+    fn look(&self, py: Python<'_>) -> PyResult<()> {
+        let heard = self.heard.bind(py);
+        while !heard.call_method0(intern!(py, "done"))?.is_truthy()? {
+            let Some(exchange) = self.exchange.upgrade() else {
+                return Ok(());
+            };
+            let said = match exchange.take() {
+                News::None => return Ok(()),
+                News::End => Ok(py.None().into_bound(py)),
+                News::Head(head) => {
+                    let error = head.error_body.map(|body| PyBytes::new(py, &body));
+                    let head = (head.status, head.headers, error);
+                    Ok(head.into_pyobject(py)?.into_any())
+                }
+                News::Pieces(pieces) => match (timed(py, pieces)?, &self.hear) {
+                    (pieces, None) => Ok(pieces.into_any()),
+                    (pieces, Some(hear)) => match hear.bind(py).call1((pieces,)) {
+                        Ok(said) if said.is_none() => continue,
+                        said => said,
+                    },
+                },
+                News::Fault(fault) => {
+                    Err(HttpFault::new_err((fault.word(), fault.why().to_owned())))
+                }
+            };
+            exchange.listen(None);
+            settle(heard, said)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives *future* what was *said*, unless it was cancelled meanwhile. What is no `Exception` is the
+/// loop's to know.
+fn settle(future: &Bound<'_, PyAny>, said: PyResult<Bound<'_, PyAny>>) -> PyResult<()> {
+    let py = future.py();
+    let (method, said) = match said {
+        Ok(said) => (intern!(py, "set_result"), said),
+        Err(error) if error.is_instance_of::<PyException>(py) => (
+            intern!(py, "set_exception"),
+            error.into_value(py).into_bound(py).into_any(),
+        ),
+        Err(error) => return Err(error),
+    };
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(method, (said,))?;
+    }
+    Ok(())
 }
 
 fn timed(py: Python<'_>, pieces: Vec<Timed>) -> PyResult<Bound<'_, PyList>> {
