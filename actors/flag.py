@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Waker(Protocol):
+    """Who is told that a flag is set."""
+
+    def wake(self) -> None:
+        """Take note of it."""
+        ...
 
 
 class Flag:
     """Set once. For one event loop."""
 
-    __slots__ = ("_is_set", "_running")
+    __slots__ = ("_is_set", "_told")
 
     def __init__(self) -> None:
         self._is_set = False
         # In the order of their beginning: that of a set is another in every process.
-        self._running: dict[Running[Any], None] = {}
+        self._told: dict[Waker, None] = {}
 
     def is_set(self) -> bool:
         """Whether it is set."""
@@ -26,24 +34,29 @@ class Flag:
     def set(self) -> None:
         """Set it; whoever waits is woken."""
         self._is_set = True
-        for running in self._running:
-            running.wake()
+        for waker in list(self._told):
+            waker.wake()
+
+    def join(self, waker: Waker) -> None:
+        """Tell *waker* when it is set, after those who joined before."""
+        self._told[waker] = None
+
+    def leave(self, waker: Waker) -> None:
+        """Tell *waker* nothing more. Unknown ones are ignored."""
+        self._told.pop(waker, None)
 
     def begin(self, code: Awaitable[T], name: str | None = None) -> Running[T]:
         """Await *code* in a task of its own, called *name*."""
-        return Running(code, name, self._running)
+        return Running(code, name)
 
 
 class Running(Generic[T]):
     """What was begun under a flag. Attributes: task: runs it."""
 
-    __slots__ = ("_all", "_code", "_over", "task")
+    __slots__ = ("_code", "_over", "task")
 
-    def __init__(
-        self, code: Awaitable[T], name: str | None, others: dict[Running[Any], None]
-    ) -> None:
+    def __init__(self, code: Awaitable[T], name: str | None) -> None:
         loop = asyncio.get_running_loop()
-        self._all = others
         self._code = code
         self._over: asyncio.Future[None] | None = None
         self.task: asyncio.Task[T] = loop.create_task(self._run(), name=name)
@@ -72,10 +85,10 @@ class Running(Generic[T]):
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         timer = None if timeout_s is None else loop.call_later(timeout_s, self.wake)
-        self._all[self] = None
+        flag.join(self)
         try:
             await self._over
         finally:
-            self._all.pop(self, None)
+            flag.leave(self)
             if timer is not None:
                 timer.cancel()

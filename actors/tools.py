@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from tinyagent.actors.context import Contexts, Ctx, given
-from tinyagent.actors.flag import Flag, Running
+from tinyagent.actors.context import Contexts, given
+from tinyagent.actors.flag import Flag
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.reopening import Begun, Reopened
-from tinyagent.actors.waiting import Patience, Slots, ended_or
+from tinyagent.actors.runnable import (
+    Find as Find,
+    Invocation as Invocation,
+    OutcomeUnknownError as OutcomeUnknownError,
+    Progress as Progress,
+    Reconcile as Reconcile,
+    Reconciled as Reconciled,
+    Refused as Refused,
+    Returned as Returned,
+    Runnable as Runnable,
+    Unsettled as Unsettled,
+)
+from tinyagent.actors.waiting import Cut, Slots, Watch
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.runtime.errors import LiveEffectError
 from tinyagent.runtime.loops import Live, Voice
@@ -33,101 +45,26 @@ its task's."""
 CANCELLED = "Tool execution cancelled"
 DOUBT = f"{CANCELLED}. It may or may not have taken effect."
 PARALLEL_MAX = 64
-Progress = Callable[[k.Content, dict[str, Any] | None], None]
 
 
-class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a tool.
+class _Call:
+    """A call that runs.
 
     Attributes:
-        arguments: the tool's own copy. signal: set when the run is cancelled.
-        progress: says something while the tool runs; ignored after its end.
-        ctx: what the tool's own code may ask for.
+        ended: what its tool returned or raised. is_cut: somebody else tells what came of it.
+        is_over: it says nothing more.
     """
 
-    call_id: str
-    name: str
-    arguments: dict[str, Any]
-    attempt: int
-    signal: asyncio.Event
-    progress: Progress
-    ctx: Ctx[Any]
-
-
-class Reconciled(msgspec.Struct, frozen=True):
-    """What a tool says of an earlier run that was cut off."""
-
-    outcome: Literal["done", "not_done", "unknown"]
-    content: k.Content = ""
-
-
-class Returned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tool gave back. ``live``: the host's own object, for listeners in this process."""
-
-    content: k.Content
-    details: dict[str, Any] | None = None
-    terminate: bool = False
-    live: object = None
-
-
-class Refused(Exception):
-    """The call cannot be run; the text is for the model."""
-
-
-class Unsettled(Exception):
-    """The tool cannot end: what it began waits for somebody to say what came of a call."""
-
-
-class OutcomeUnknownError(Exception):
-    """Raised by a tool that was parted from what it had asked for: it may have taken effect."""
-
-
-Reconcile = Callable[[Invocation], Awaitable[Reconciled]]
-
-
-class Runnable(Protocol):
-    """A tool that can be run."""
-
-    @property
-    def effect(self) -> k.Effect:
-        """What running it may do to the world."""
-        ...
-
-    @property
-    def timeout_s(self) -> float | None:
-        """The longest that it may run, seconds."""
-        ...
-
-    @property
-    def idle_timeout_s(self) -> float | None:
-        """The longest that it may run without a word of progress, seconds."""
-        ...
-
-    @property
-    def alone(self) -> bool:
-        """Whether no other tool may run beside it."""
-        ...
-
-    def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
-        """Return checked arguments from the text that the model wrote.
-
-        Raises:
-            Refused: they do not fit.
-        """
-        ...
-
-    def run(self, invocation: Invocation) -> Awaitable[Returned]:
-        """Run it. What is raised is the tool's statement that it failed."""
-        ...
-
-    @property
-    def reconcile(self) -> Reconcile | None:
-        """Says what came of a run that was cut off; None if the tool cannot say."""
-        ...
-
-
-Find = Callable[[str], Runnable]
-"""Returns the tool of a name, or raises ``Refused``."""
+    def __init__(self, event: k.ToolRequested, tool: Runnable, voice: Voice, slots: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.event = event
+        self.tool = tool
+        self.voice = voice
+        self.slots = slots
+        self.task: asyncio.Task[Any] = task
+        self.ended: Returned | BaseException = Unsettled()
+        self.is_cut = self.is_over = False
 
 
 class Tools:
@@ -201,17 +138,21 @@ class Tools:
                 await self._end(voice, call_id, ended)
                 return
             event = msgspec.structs.replace(event, attempt=began.attempt + 1)
-        taken = await self._slots.take(alone=tool.alone)
+        call = _Call(event, tool, voice, await self._slots.take(alone=tool.alone))
         try:
             if not self._cancelled.is_set():
                 await voice.tell(k.ToolStarted(call_id, tool.effect, event.attempt))
             if self._cancelled.is_set():  # the barrier took its time, the tool has not begun
                 came: Event | Live = k.ToolFailed(call_id, Failure("cancelled", _not_run(began)))
             else:
-                came = await self._run(record, event, tool, arguments, voice)
+                await self._run(record, call, arguments)
+                if call.is_cut:
+                    return  # the rest is told by who cut it off
+                came = _outcome(event, tool, call.ended)
             await self._end(voice, call_id, came)
         finally:
-            self._slots.give(taken)
+            if not call.is_cut:
+                self._slots.give(call.slots)
 
     async def _end(self, voice: Voice, call_id: str, item: Event | Live) -> None:
         if self._children is not None:
@@ -241,7 +182,8 @@ class Tools:
             invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
             running = self._cancelled.begin(_reconciled(tool, invocation))
             task = running.task
-            if not await self._finished(running, Patience(tool.timeout_s, None, lambda: 0.0)):
+            await running.over(self._cancelled, tool.timeout_s)
+            if task.done() or not await self._stopped(task, "run"):
                 said = task.result()
         except asyncio.CancelledError:
             if task is None or not task.cancelled():
@@ -277,56 +219,62 @@ class Tools:
             ),
         )
 
-    async def _run(
-        self,
-        record: Record,
-        event: k.ToolRequested,
-        tool: Runnable,
-        arguments: dict[str, Any],
-        voice: Voice,
-    ) -> Event | Live:
-        is_over = False
-        now_s = asyncio.get_running_loop().time
-        heard_s = now_s()
+    async def _run(self, record: Record, call: _Call, arguments: dict[str, Any]) -> None:
+        """Run the tool to its end in this task, whoever tells what came of it."""
+        event, tool, voice = call.event, call.tool, call.voice
 
         def progress(content: k.Content, details: dict[str, Any] | None) -> None:
-            nonlocal heard_s
-            heard_s = now_s()
-            if not is_over:
+            watch.hear()
+            if not call.is_over:
                 voice.say(k.ToolProgressed(event.call_id, content, details))
+
+        def cut(why: Cut) -> None:
+            call.is_cut = True
+            voice.hand_over(partial(self._cut, call, why), f"tools cut off {event.call_id}")
 
         invocation = self._invocation(
             record, event.call_id, event.name, arguments, event.attempt, progress
         )
         if self._children is not None:
             self._children.begin(event.call_id)
-        named = f"tool {event.name}, call {event.call_id}"
-        running = self._cancelled.begin(_awaited(tool, invocation), named)
+        call.task.set_name(f"tool {event.name}, call {event.call_id}")
+        voice.is_away = True
+        with Watch(self._cancelled, tool.timeout_s, tool.idle_timeout_s, cut) as watch:
+            if self._conversation.open_calls > 1:
+                await asyncio.sleep(0)  # all start before one of them ends
+            call.ended = await _ended(tool, invocation)
+        if call.is_cut:
+            if isinstance(call.ended, BaseException):
+                raise call.ended
+            return
+        call.is_over, voice.is_away = True, False
+        if voice.is_over:
+            raise asyncio.CancelledError
+
+    async def _cut(self, call: _Call, why: Cut) -> None:
+        """Cut off a call, and tell what came of it in the place of its task."""
+        event, tool = call.event, call.tool
         try:
-            patience = Patience(tool.timeout_s, tool.idle_timeout_s, lambda: heard_s)
-            cut = await self._finished(running, patience, event.call_id)
+            cut = await self._stopped(call.task, why, event.call_id)
+            call.is_over = True
+            came = self._cut_off(event, tool, cut) if cut else _outcome(event, tool, call.ended)
+            await self._end(call.voice, event.call_id, came)
         except asyncio.CancelledError:
-            running.task.cancel()
+            call.task.cancel()
             raise
         finally:
-            is_over = True
-        if cut:
-            return self._cut_off(event, tool, cut)
-        return _outcome(event, tool, running.task)
+            call.is_over = True
+            self._slots.give(call.slots)
 
-    async def _finished(self, running: Running[Any], patience: Patience, call_id: str = "") -> str:
-        """Wait for what runs; return why it was cut off, or nothing if it ended by itself."""
-        task = running.task
-        why: str = await ended_or(running, self._cancelled, patience)
-        if task.done():
-            return ""
+    async def _stopped(self, task: asyncio.Task[Any], why: Cut, call_id: str = "") -> Cut | None:
+        """Let *task* end; return why it was cut off, None if it ended by itself."""
         if self._cancelled.is_set():
             why = "cancelled"
         if why == "cancelled":
             await self._stop_below(call_id)
             await asyncio.wait({task}, timeout=GRACE_S)
-            if task.done():
-                return ""
+        if task.done():
+            return None
         task.cancel()
         await self._stop_below(call_id)
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
@@ -370,31 +318,32 @@ async def _reconciled(tool: Runnable, invocation: Invocation) -> Reconciled:
         return await tool.reconcile(invocation)
 
 
-async def _awaited(tool: Runnable, invocation: Invocation) -> Returned:
-    with given(invocation.ctx):
-        return await tool.run(invocation)
+async def _ended(tool: Runnable, invocation: Invocation) -> Returned | BaseException:
+    """Run *tool* and return what it returned or raised."""
+    try:
+        with given(invocation.ctx):
+            return await tool.run(invocation)
+    except (Exception, asyncio.CancelledError) as error:
+        return error
 
 
 def _outcome(
-    event: k.ToolRequested, tool: Runnable, task: asyncio.Future[Returned]
+    event: k.ToolRequested, tool: Runnable, ended: Returned | BaseException
 ) -> Event | Live:
     call_id = event.call_id
-    if task.cancelled():
+    if isinstance(ended, Returned):
+        finished = k.ToolFinished(call_id, ended.content, ended.details, ended.terminate)
+        return Live(finished, ended.live)
+    if isinstance(ended, asyncio.CancelledError):
         return k.ToolFailed(call_id, Failure("host", CANCELLED))
-    error = task.exception()
-    if error is None:
-        given = task.result()
-        finished = k.ToolFinished(call_id, given.content, given.details, given.terminate)
-        return Live(finished, given.live)
-    if isinstance(error, Unsettled):
+    if isinstance(ended, Unsettled):
         return _doubt(call_id, "stopped", event.attempt)
-    if isinstance(error, OutcomeUnknownError):
+    if isinstance(ended, OutcomeUnknownError):
         if tool.effect == "write":
             asks = tool.reconcile is not None
-            return k.ToolInDoubt(call_id, "stopped", event.attempt, str(error), asks)
-        return k.ToolFailed(call_id, Failure("interrupted", str(error)))
-    is_its_own = isinstance(error, Exception | asyncio.CancelledError)
-    if not is_its_own or isinstance(error, LiveEffectError):
-        raise error
-    kind: k.FailureKind = "invalid" if isinstance(error, Refused) else "host"
-    return k.ToolFailed(call_id, Failure(kind, str(error) or type(error).__name__))
+            return k.ToolInDoubt(call_id, "stopped", event.attempt, str(ended), asks)
+        return k.ToolFailed(call_id, Failure("interrupted", str(ended)))
+    if isinstance(ended, LiveEffectError):
+        raise ended
+    kind: k.FailureKind = "invalid" if isinstance(ended, Refused) else "host"
+    return k.ToolFailed(call_id, Failure(kind, str(ended) or type(ended).__name__))

@@ -5,45 +5,70 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal
+from math import inf
+from typing import Literal
 
-import msgspec
+from tinyagent.actors.flag import Flag
 
-from tinyagent.actors.flag import Flag, Running
+Cut = Literal["cancelled", "run", "silence"]
+"""Why something is cut off: by its flag; it takes too long; it says nothing for too long."""
 
 
-class Patience(msgspec.Struct, frozen=True):
-    """How long one run of a tool may take.
+class Watch:
+    """Says when what runs in its block is to be cut off: once, and not after its end.
 
-    Attributes:
-        run_s: altogether. silence_s: without a word of progress. None is for ever.
-        heard_s: returns when it was heard last, by the clock of the loop.
+    Args:
+        run_s: how long it may run. silence_s: how long without a word. None is for ever.
+        cut: told why.
     """
 
-    run_s: float | None
-    silence_s: float | None
-    heard_s: Callable[[], float]
+    __slots__ = ("_cut", "_end_s", "_flag", "_heard_s", "_loop", "_silence_s", "_timer")
 
+    def __init__(
+        self,
+        flag: Flag,
+        run_s: float | None,
+        silence_s: float | None,
+        cut: Callable[[Cut], None],
+    ) -> None:
+        self._flag = flag
+        self._cut = cut
+        self._loop = asyncio.get_running_loop()
+        self._end_s = inf if run_s is None else self._loop.time() + run_s
+        self._silence_s = inf if silence_s is None else silence_s
+        self._timer: asyncio.TimerHandle | None = None
 
-Impatience = Literal["", "run", "silence"]
+    def __enter__(self) -> Watch:
+        self._flag.join(self)
+        if self._end_s < inf or self._silence_s < inf:
+            self.hear()
+            self._wait()
+        return self
 
+    def __exit__(self, *raised: object) -> None:
+        self._flag.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
-async def ended_or(running: Running[Any], cancelled: Flag, patience: Patience) -> Impatience:
-    """Wait until *running* is over or *cancelled* is set; return which patience ran out."""
-    now_s = asyncio.get_running_loop().time
-    run_s, silence_s = patience.run_s, patience.silence_s
-    end_s = None if run_s is None else now_s() + run_s
-    while True:
-        quiet_s = None if silence_s is None else patience.heard_s() + silence_s
-        first_s = min((at_s for at_s in (end_s, quiet_s) if at_s is not None), default=None)
-        left_s = None if first_s is None else max(first_s - now_s(), 0)
-        await running.over(cancelled, left_s)
-        if running.task.done() or cancelled.is_set():
-            return ""
-        if end_s is not None and end_s <= now_s():
-            return "run"
-        if silence_s is not None and patience.heard_s() + silence_s <= now_s():
-            return "silence"
+    def hear(self) -> None:
+        """Something was said."""
+        self._heard_s = self._loop.time()
+
+    def wake(self) -> None:
+        """The flag is set."""
+        self._over("cancelled")
+
+    def _wait(self) -> None:
+        now_s = self._loop.time()
+        quiet_s = self._heard_s + self._silence_s
+        if self._end_s <= now_s or quiet_s <= now_s:
+            self._over("run" if self._end_s <= now_s else "silence")
+        else:
+            self._timer = self._loop.call_at(min(self._end_s, quiet_s), self._wait)
+
+    def _over(self, why: Cut) -> None:
+        self.__exit__()
+        self._cut(why)
 
 
 class Slots:

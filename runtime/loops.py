@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from functools import partial
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tinyagent.events import Event, Record
+from tinyagent.runtime.answering import Answer, Answers
 from tinyagent.runtime.diagnostics import HANDLED, Handled
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.mailbox import Mailbox
@@ -28,19 +30,39 @@ class Live(NamedTuple):
 
 
 class Voice:
-    """Says what comes of one request, for the worker that answers it."""
+    """Says what comes of one request, for the worker that answers it.
 
-    __slots__ = ("_journal", "_name", "_seq", "last")
+    Attributes:
+        seq: number of the request. last: the request, or what was said last.
+        is_away: code of somebody else is awaited; who ends the session does not wait for that.
+    """
 
-    def __init__(self, journal: Journal, name: str, request: Record) -> None:
+    __slots__ = ("_answers", "_journal", "_name", "is_away", "last", "seq")
+
+    def __init__(self, journal: Journal, name: str, request: Record, answers: Answers) -> None:
         self._journal = journal
         self._name = name
-        self._seq = request.seq
+        self._answers = answers
+        self.seq = request.seq
         self.last = request
+        self.is_away = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session is being ended: nothing more is to be said."""
+        return self._answers.is_over
+
+    def hand_over(self, answer: Answer, name: str) -> None:
+        """Let *answer* say the rest, in a task called *name*.
+
+        Nobody waits any more for the task that has answered so far, nor hears what it raises.
+        """
+        self.is_away = False
+        self._answers.hand_over(self, answer, name)
 
     def say(self, event: Event, live: object = None) -> Record:
         """Append *event* at once, out of turn; return its record, which nobody has waited for."""
-        record = self._journal.append(event, cause=self._seq, actor=self._name, live=live)
+        record = self._journal.append(event, cause=self.seq, actor=self._name, live=live)
         self.last = record
         return record
 
@@ -199,11 +221,13 @@ class _Stepping(Generic[S]):
 
 async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
     """Answer each request in a task of its own, begun as it is posted; fold all else at once."""
-    answers = _Answers(worker, mailbox, journal)
+    answers = Answers(worker, mailbox)
 
     def take(record: Record) -> None:
         if worker.is_asked(record.event):
-            answers.begin(record)
+            voice = Voice(journal, worker.name, record, answers)
+            named = f"{worker.name} answers {record.seq}"
+            answers.begin(voice, partial(_answer, worker, record, voice, journal), named)
         else:
             worker.fold(record)
 
@@ -222,72 +246,17 @@ async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
         await answers.end()
 
 
-class _Answers:
-    """The answers of a worker that are under way, each in a task of its own.
-
-    What one raises ends them all, as in a ``TaskGroup``. But who ends well is forgotten in the
-    same pass of the loop.
-    """
-
-    def __init__(self, worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
-        self._worker = worker
-        self._mailbox = mailbox
-        self._journal = journal
-        self._home = copy_context()  # not that of whoever happens to post
-        self._loop = asyncio.get_running_loop()
-        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they began
-        self._raised: list[BaseException] = []
-
-    def begin(self, record: Record) -> None:
-        name = f"{self._worker.name} answers {record.seq}"
-        answer = self._answer(record)
-        self._tasks[self._loop.create_task(answer, name=name, context=self._home.copy())] = None
-
-    async def _answer(self, record: Record) -> None:
-        worker, journal = self._worker, self._journal
-        HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
-        voice = Voice(journal, worker.name, record)
-        answer = worker.answer(record, voice)
-        try:
-            # What was said already waits for the disk together with the request.
-            for asked in (voice.last, record) if voice.last is not record else (record,):
-                if not journal.has_reached(asked):
-                    await journal.reached(asked)
-            await answer
-        except BaseException as error:
-            if not isinstance(error, asyncio.CancelledError):
-                self._raised.append(error)
-                self.stop()
-            raise
-        finally:
-            answer.close()  # it may never have begun
-        del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
-
-    def stop(self) -> None:
-        """Cancel all that are under way; no more are asked for."""
-        self._mailbox.close()
-        for task in self._tasks:
-            task.cancel()
-
-    async def over(self) -> None:
-        """Return when none is under way."""
-        while under_way := [task for task in self._tasks if not task.done()]:
-            await asyncio.wait(under_way)
-
-    async def end(self) -> None:
-        """Let none be under way.
-
-        Raises:
-            BaseExceptionGroup: what some of them raised, in that order.
-        """
-        self.stop()
-        await self.over()
-        for task in self._tasks:
-            if not task.cancelled():
-                task.exception()  # it is among what they raised
-        if self._raised:
-            told = f"unhandled errors in answers of {self._worker.name}"
-            raise BaseExceptionGroup(told, self._raised)
+async def _answer(worker: Worker, record: Record, voice: Voice, journal: Journal) -> None:
+    HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
+    answer = worker.answer(record, voice)
+    try:
+        # What was said already waits for the disk together with the request.
+        for asked in (voice.last, record) if voice.last is not record else (record,):
+            if not journal.has_reached(asked):
+                await journal.reached(asked)
+        await answer
+    finally:
+        answer.close()  # it may never have begun
 
 
 async def _durable(mailbox: Mailbox, journal: Journal) -> Record | None:
