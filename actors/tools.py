@@ -240,7 +240,7 @@ class Tools:
         call.task.set_name(f"tool {event.name}, call {event.call_id}")
         voice.is_away = True
         with Watch(self._cancelled, tool.timeout_s, tool.idle_timeout_s, cut) as watch:
-            if self._conversation.open_calls > 1:
+            if not voice.is_alone:
                 await asyncio.sleep(0)  # all start before one of them ends
             call.ended = await _ended(tool, invocation)
         if call.is_cut:

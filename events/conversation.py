@@ -80,11 +80,6 @@ class Conversation:
         self._is_open = False
         self._inserted: list[Message] = []
 
-    @property
-    def open_calls(self) -> int:
-        """How many calls of the last answer have not ended."""
-        return self._missing
-
     def view(self) -> View:
         """Return the conversation as of the last record folded."""
         self._viewed = len(self.messages)

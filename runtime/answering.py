@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import FIRST_COMPLETED
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,9 @@ class Answers:
         self._raised: list[BaseException] = []
         self._is_stopped = False
         self._handed_over: asyncio.Future[None] = self._loop.create_future()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     @property
     def is_over(self) -> bool:
@@ -75,7 +77,7 @@ class Answers:
         while under_way := [task for task in self._tasks.values() if not task.done()]:
             if self._handed_over.done():
                 self._handed_over = self._loop.create_future()
-            await asyncio.wait([*under_way, self._handed_over], return_when=FIRST_COMPLETED)
+            await asyncio.wait([*under_way, self._handed_over], return_when=asyncio.FIRST_COMPLETED)
 
     async def end(self) -> None:
         """Cancel what is under way, and wait for its end.

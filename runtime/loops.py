@@ -52,6 +52,11 @@ class Voice:
         """Whether the session is being ended: nothing more is to be said."""
         return self._answers.is_over
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the worker answers nothing else now."""
+        return len(self._answers) == 1
+
     def hand_over(self, answer: Answer, name: str) -> None:
         """Let *answer* say the rest, in a task called *name*.
 

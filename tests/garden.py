@@ -158,8 +158,8 @@ async def _waited(said: Any) -> None:
 BUGS = {
     "barrier_skipped_for_write": Bug(
         "runtime.loops:Voice.tell",
-        "if not self._journal.has_reached(said):",
-        'if said.event.kind != "tool.started" and not self._journal.has_reached(said):',
+        "if not journal.has_reached(said):",
+        'if said.event.kind != "tool.started" and not journal.has_reached(said):',
         passes(test_a_worker_is_asked_for_more_only_when_what_hangs_on_it_is_safe),
     ),
     "write_tool_rerun": Bug(
