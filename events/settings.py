@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -47,12 +49,28 @@ def changed(settings: Settings, changes: dict[str, Any]) -> Settings:
 
 def restored_tool(tool: k.ToolSpec) -> k.ToolSpec:
     """Return *tool* with its schema as the user wrote it."""
+    if b'"$esc"' not in msgspec.json.encode(tool.schema):
+        return tool
     return msgspec.structs.replace(tool, schema=restored(tool.schema))
 
 
 def logged_tool(tool: k.ToolSpec) -> k.ToolSpec:
-    """Return *tool* with its schema as a log holds it."""
-    return msgspec.structs.replace(tool, schema=plain(tool.schema))
+    """Return *tool* with its schema as a log holds it; the same object for equal schemas."""
+    try:
+        schema = _logged(marshal.dumps(tool.schema, _WITHOUT_REFERENCES))
+    except ValueError:  # it holds objects that are no JSON, or look like it
+        schema = plain(tool.schema)
+    return msgspec.structs.replace(tool, schema=schema)
+
+
+@lru_cache(maxsize=256)
+def _logged(schema: bytes) -> Any:
+    """Return the marshalled *schema* as a log holds it. Every agent of a process has the same."""
+    return plain(marshal.loads(schema))
+
+
+_WITHOUT_REFERENCES = 2
+"""A version of marshal in which equal values of equal types are equal bytes."""
 
 
 _SETTING_TYPES: dict[str, Any] = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 # Free for every file: modules without effects.
 FREE = (
     "__future__ abc base64 binascii bisect collections contextlib copy dataclasses datetime decimal"
-    " difflib enum fractions functools hashlib heapq html inspect itertools json keyword math"
-    " msgspec numbers operator re string struct textwrap traceback types typing"
+    " difflib enum fractions functools hashlib heapq html inspect itertools json keyword marshal"
+    " math msgspec numbers operator re string struct textwrap traceback types typing"
     " typing_extensions unicodedata urllib.parse warnings weakref"
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.

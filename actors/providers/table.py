@@ -326,7 +326,8 @@ def row(model: Mapping[str, Any], rows: tuple[Row, ...], default: Row) -> Row:
     """
     host = host_of(model)
     for each in rows:
-        if any(host == end or host.endswith(f".{end}") for end in each.hosts):
+        ends = each.hosts
+        if host.endswith(ends) and any(host == end or host.endswith(f".{end}") for end in ends):
             return each
     name = str(model.get("provider") or "").strip().lower()
     return next((each for each in rows if name in each.names), default)

@@ -21,12 +21,15 @@ def stream_fn_of(setup: Setup) -> Callable[..., Any] | None:
 
 def is_hosted(setup: Setup) -> bool:
     """Whether a function is called instead of a provider of ours: the host's, or its binding's."""
-    stream_fn = stream_fn_of(setup)
-    if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
-        return True
-    from tinyagent.alchemy_provider import is_answered_by_user
+    if setup.is_hosted is None:
+        stream_fn = stream_fn_of(setup)
+        if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
+            setup.is_hosted = True
+        else:
+            from tinyagent.alchemy_provider import is_answered_by_user
 
-    return is_answered_by_user(setup.model, stream_fn)
+            setup.is_hosted = is_answered_by_user(setup.model, stream_fn)
+    return setup.is_hosted
 
 
 def model_of(setup: Setup) -> dict[str, Any]:

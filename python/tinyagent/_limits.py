@@ -44,7 +44,8 @@ def logged_limits(
     Raises:
         ValueError: money is limited and one of *models* has no price.
     """
-    out: dict[str, Any] = limits.model_dump(exclude_none=True) if limits is not None else {}
+    given = msgspec.structs.asdict(limits) if limits is not None else {}
+    out = {name: value for name, value in given.items() if value is not None}
     table = {
         name: {kind: usd for kind, usd in msgspec.structs.asdict(price).items() if usd is not None}
         for name, price in (prices or {}).items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from tinyagent.actors.providers.table import KEY_VARIABLES, KNOWN
 from tinyagent.events import Redact, Redactor
@@ -46,8 +47,19 @@ def register(redactor: Redactor, label: str, value: str | None) -> None:
 
 
 def _provider_keys() -> Iterator[tuple[str, str]]:
-    variables = {name: known.keys for name, known in KNOWN.items()} | KEY_VARIABLES
-    for provider, names in variables.items():
+    there = set(os.environ)  # to ask for each that is not there costs more
+    for name, provider in _variables().items():
+        if name in there and os.environ[name]:
+            yield provider, os.environ[name]
+
+
+@cache
+def _variables() -> dict[str, str]:
+    """Return each variable that may hold a key, and whose key it is: the first that names it."""
+    found: dict[str, str] = {}
+    for provider, names in (
+        {name: known.keys for name, known in KNOWN.items()} | KEY_VARIABLES
+    ).items():
         for name in names:
-            if os.environ.get(name):
-                yield provider, os.environ[name]
+            found.setdefault(name, provider)
+    return found

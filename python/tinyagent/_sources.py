@@ -25,7 +25,10 @@ from tinyagent.runtime.clock import Clock
 
 
 class Setup(msgspec.Struct, kw_only=True):
-    """What a host has configured. A run keeps what it was when the run began."""
+    """What a host has configured. A run keeps what it was when the run began.
+
+    ``is_hosted``: whether a function answers; not known before ``_configured.is_hosted``.
+    """
 
     model: Model
     fallback: tuple[Model, ...] = ()
@@ -37,6 +40,7 @@ class Setup(msgspec.Struct, kw_only=True):
     tool_timeout_s: float | None = None
     tools_parallel_max: int = PARALLEL_MAX
     polls: tuple[str, ...] = ()
+    is_hosted: bool | None = None
 
 
 class Sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -109,9 +110,10 @@ def _resolver(model: Model, stream_fn: object) -> Any:
     resolve = getattr(type(model), "__tinyagent_provider__", None)
     resolve = resolve or getattr(stream_fn, "__tinyagent_provider__", None)
     if resolve is None:
-        from tinyagent.rust_binding_provider import RustBindingModel
-
-        resolve = resolve_rust if isinstance(model, RustBindingModel) else resolve_alchemy
+        # Where nobody has imported that module there is no model of it.
+        rust = sys.modules.get("tinyagent.rust_binding_provider")
+        is_rust = rust is not None and isinstance(model, rust.RustBindingModel)
+        resolve = resolve_rust if is_rust else resolve_alchemy
     return resolve
 
 

@@ -31,7 +31,6 @@ class Vitals:
         self.mailboxes = mailboxes
         self.sinks = sinks
         self._log = log
-        self._timed = log if isinstance(log, Timed) else None
 
     @property
     def durable_lag(self) -> int | None:
@@ -41,7 +40,7 @@ class Vitals:
 
     def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
         """Return how long the disk took, as ``FileLog.timings``; nothing of other logs."""
-        return (0, []) if self._timed is None else self._timed.timings(since)
+        return self._log.timings(since) if isinstance(self._log, Timed) else (0, [])
 
 
 @runtime_checkable
