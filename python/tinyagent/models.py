@@ -2,7 +2,8 @@
 
 The table of providers (``actors/providers/table.py``) says which protocol each of them speaks,
 where, and which environment variable holds the key. A model by name never asks anybody else: its
-key goes to its provider, or to the ``base_url`` that was given.
+key goes to its provider, or to the ``base_url`` that was given. The environment is asked once in a
+run: a key that changes there is sent from the next run on (``get_api_key`` is asked every time).
 """
 
 from __future__ import annotations

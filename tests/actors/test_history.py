@@ -11,7 +11,7 @@ from tinyagent.actors.providers import provider_for
 from tinyagent.actors.providers.content import Mark
 from tinyagent.actors.providers.history import History
 from tinyagent.events.messages import Assistant, Block, Custom, Message, Result, User
-from tinyagent.events.settings import Settings
+from tinyagent.events.settings import Settings, changed
 
 APIS = {
     "openai-completions": "openrouter",
@@ -49,17 +49,20 @@ def any_message(chance: Random, seq: int) -> Message:
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("caching", [False, True])
-def test_however_a_conversation_grew_or_was_edited_the_body_is_the_same(
+def test_however_a_conversation_grew_or_was_edited_and_whoever_is_asked_the_body_is_the_same(
     api: str, caching: bool
 ) -> None:
     for seed in range(40):
         chance = Random(seed)
         kept, said = provider_for(api), settings(api, prompt_caching=caching)
+        other = changed(said, {"model": {**said.model, "provider": "mistral", "id": "claude-y"}})
         messages: list[Message] = []
         for seq in range(1, 40):
             messages = [*messages, any_message(chance, seq)]
             if chance.random() < 0.1:  # somebody edits it
                 del messages[chance.randrange(len(messages))]
+            if chance.random() < 0.1:  # somebody asks another model
+                said, other = other, said
             if chance.random() < 0.6:
                 found = kept.body(said, messages)
                 assert found == provider_for(api).body(said, list(messages)), (seed, seq)
