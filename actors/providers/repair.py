@@ -105,11 +105,7 @@ class Repair:
         ids = [block.id for block in first.blocks if block.op == "call"]
         end = at + 1 + len(ids)
         found = [each.call_id for each in messages[at + 1 : end] if isinstance(each, Result)]
-        if found != ids or not self._take_ids(ids):
-            return 0
-        for call_id in ids if self._waiting else ():
-            self._waiting.pop(call_id, None)
-        return end
+        return end if found == ids and self._take_ids(ids) else 0
 
     def _take_ids(self, ids: Sequence[str]) -> bool:
         """Let no later call have one of *ids*; False if one is empty or not unique."""
