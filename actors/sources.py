@@ -121,7 +121,7 @@ class ProviderSource:
         """Return the request but for its body: all that is kept from one to the next."""
         assert self._provider is not None
         self._report_headers(granted.headers)
-        if granted.url:
+        if granted.url and granted.url != settings.model.get("base_url"):
             model = {**settings.model, "base_url": granted.url}
             settings = msgspec.structs.replace(settings, model=model)
         return self._provider.request(settings, b"", key=granted.key, headers=granted.headers)

@@ -99,8 +99,9 @@ class ChatCompletions:
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
     ) -> HttpRequest:
         """Return the request that carries *body*. ``model.base_url`` is the whole URL."""
-        model = settings.model
-        own = bearer(model, key, self.row(model).key_header)
+        model, frame = settings.model, self._frame
+        row = frame.row if frame is not None and frame.settings is settings else self.row(model)
+        own = bearer(model, key, row.key_header)
         url = str(model.get("base_url") or "")
         return request_of(self.api, url, settings, body, own=own, headers=headers)
 

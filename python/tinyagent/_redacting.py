@@ -47,10 +47,10 @@ def register(redactor: Redactor, label: str, value: str | None) -> None:
 
 
 def _provider_keys() -> Iterator[tuple[str, str]]:
-    there = set(os.environ)  # to ask for each that is not there costs more
-    for name, provider in _variables().items():
-        if name in there and os.environ[name]:
-            yield provider, os.environ[name]
+    variables = _variables()
+    there = variables.keys() & os.environ  # to ask for each that is not there costs more
+    for name in filter(there.__contains__, variables):
+        yield variables[name], os.environ[name]
 
 
 @cache

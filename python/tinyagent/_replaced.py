@@ -6,8 +6,8 @@ it pushes itself, progress and events of the application's own are passed on at 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, get_args
 
 from tinyagent._bodies import content_of, details_of
@@ -26,7 +26,8 @@ _KNOWN = get_args(AgentEvent)
 
 def replaced_execution() -> Callable[..., Any] | None:
     """Return what the host has put there, if it did."""
-    put = vars(import_module("tinyagent.agent_loop")).get("execute_tool_calls")
+    loop = sys.modules.get("tinyagent.agent_loop")  # whoever put it there has imported it
+    put = vars(loop).get("execute_tool_calls") if loop is not None else None
     if put is None or getattr(put, "__module__", "") == "tinyagent.agent_tool_execution":
         return None
     return put  # type: ignore[no-any-return] # whatever the host put there
