@@ -324,8 +324,12 @@ class Children:
 
         If that *is_in_doubt*, what waits for a person goes on waiting.
         """
+        begun = self._of_call.get(call_id, ())
+        if not begun:
+            self._left.add(call_id)
+            return
         await self.stop(call_id)
-        for child in self._of_call.get(call_id, ()):
+        for child in begun:
             if not (child.outcome or (child.waits and is_in_doubt)):
                 await self._close(child)
 

@@ -171,13 +171,11 @@ class Binding:
     def _changes(self) -> dict[str, Any]:
         """Return what is not as it was recorded: in a run the tools only, between runs all."""
         changes: dict[str, Any] = {}
-        settings = self.session.conversation.settings
-        tools = tuple(self._tools() or ())
-        known = self._known_tools
-        is_same = len(tools) == len(known) and all(map(operator.is_, tools, known))
-        if self.session.is_running and is_same:
-            return changes
-        specs = self._specs()
+        if self.session.is_running:
+            tools, known = self._tools() or (), self._known_tools
+            if len(tools) == len(known) and all(map(operator.is_, tools, known)):
+                return changes
+        settings, specs = self.session.conversation.settings, self._specs()
         if tuple(specs) != settings.tools:
             changes["tools"] = msgspec.to_builtins([logged_tool(spec) for spec in specs])
         if self.session.is_running:

@@ -30,7 +30,7 @@ _STOPS: dict[str, Any] = {
     "length": "length",
     "filtered": "error",
 }
-_TEXT_ENDS = (k.ModelFinished.kind, k.ModelFailed.kind)
+_ENDS = (k.ModelFinished, k.ModelFailed)
 
 
 class Bodies:
@@ -62,18 +62,19 @@ class Bodies:
 
     def post(self, record: Record) -> None:
         """Keep the object that travels with *record*."""
-        if record.live is not None:
-            about = record.cause if record.event.kind in _TEXT_ENDS else record.seq
-            self._given[about] = record.live
-            self._seqs[id(record.live)] = about
-        if isinstance(record.event, k.UserSaid):
-            self._said[record.seq] = said_in(record, record.event)
-        elif isinstance(record.event, k.OutputRejected):
-            self._said[record.seq] = self._conversation.messages[-1]
-        elif record.event.kind in _TEXT_ENDS:
+        event, live, about = record.event, record.live, record.seq
+        if isinstance(event, _ENDS):
             answer = self._conversation.closings.answer  # what was put in meanwhile is behind it
             assert answer is not None
             self._answers[answer.seq] = answer
+            about = record.cause
+        elif isinstance(event, k.UserSaid):
+            self._said[about] = said_in(record, event)
+        elif isinstance(event, k.OutputRejected):
+            self._said[about] = self._conversation.messages[-1]
+        if live is not None:
+            self._given[about] = live
+            self._seqs[id(live)] = about
 
     def keep(self, queued: Mapping[int, Message]) -> None:
         """Keep what was said before this process and is still to be delivered."""
