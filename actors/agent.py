@@ -111,25 +111,21 @@ def _poll(state: State, where: str) -> tuple[State, Decided]:
 
 
 def _polled(state: State, where: str) -> tuple[State, Decided]:
-    taken, left = _take(state.steering, state.modes[0])
+    taken, left = _take(state.steering, state.modes[0]) if state.steering else ((), ())
     state = _set(state, poll=where, pending=taken, steering=left)
-    match where:
-        case "batch":
-            return _end_turn(state, "")
-        case "start":
-            return _think(state)
-        case _ if taken:
-            return _think(state)
-        case _ if FOLLOW_UP in state.hooks:
-            return _ask(state, FOLLOW_UP)
-        case _:
-            return _followed(state)
+    if where == "batch":
+        return _end_turn(state, "")
+    if where == "start" or taken:
+        return _think(state)
+    if FOLLOW_UP in state.hooks:
+        return _ask(state, FOLLOW_UP)
+    return _followed(state)
 
 
 def _followed(state: State) -> tuple[State, Decided]:
-    taken, left = _take(state.follow_ups, state.modes[1])
-    if not taken:
+    if not state.follow_ups:
         return _end_run(state, "answered")
+    taken, left = _take(state.follow_ups, state.modes[1])
     return _think(_set(state, pending=taken, follow_ups=left))
 
 
@@ -167,10 +163,12 @@ def _think(state: State, answered: str = "") -> tuple[State, Decided]:
 
 
 def _answered(state: State, event: k.ModelFinished, seq: int) -> tuple[State, Decided]:
-    state, refused = limits.counted(compaction.measured(state, event.usage), event)
-    if not event.calls and output.is_wanted(state):
-        return _ask(state, OUTPUT)
+    if state.compaction:
+        state = compaction.measured(state, event.usage)
+    state, refused = limits.counted(state, event)
     if not event.calls:
+        if output.is_wanted(state):
+            return _ask(state, OUTPUT)
         return _end_turn(state, "cancelled" if state.cancelled else "")
     if BATCH in state.hooks and not state.cancelled and not refused:
         calls = {ref.id: CallState(ref.id, ref.name) for ref in event.calls}

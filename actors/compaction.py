@@ -25,7 +25,7 @@ def configured(state: State, options: Mapping[str, Any]) -> State:
 
 def measured(state: State, usage: Mapping[str, Any] | None) -> State:
     """Return *state* after an answer with *usage*: so long is the context by now."""
-    if not state.compaction or not usage:
+    if not usage:
         return state
     tokens = usage.get("input", 0) + usage.get("output", 0)
     if (state.instead or state.model).get("api") in APART:

@@ -7,6 +7,7 @@ in the log is *open*.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -67,9 +68,9 @@ def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
     found.too_new = next(needed, None)
     if found.too_new is not None:
         return found
-    recorded: dict[int, list[Event]] = {}
+    recorded = defaultdict[int, list[Event]](list)
     for record in past.of(machine.decisions):
-        recorded.setdefault(record.cause, []).append(record.event)
+        recorded[record.cause].append(record.event)
     was_idle = machine.state.phase == "idle"
     for record in past.of(machine.inputs):
         try:
@@ -81,7 +82,7 @@ def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
         if was_idle and (decided or not is_idle):
             found.began = record.seq  # not by configuration that came behind an unwritten end
         was_idle = is_idle
-        kept = recorded.get(record.seq, [])
+        kept = recorded[record.seq]
         if kept == list(decided):
             continue
         if len(kept) > len(decided) or not all(map(is_same_event, kept, decided)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -118,8 +117,6 @@ _DERIVED = (
     "output_retries_max",
     "compaction",
 )
-_DIGESTED = tuple(name for name in State.__struct_fields__ if name not in _DERIVED)
-_digested_of = attrgetter(*_DIGESTED)
 _LATER = {
     "waiting": 0,
     "guarded": False,
@@ -134,7 +131,9 @@ _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 
 def digest_of(state: State) -> str:
     """Return the digest of *state* that turns and runs end with."""
-    told = dict(zip(_DIGESTED, _digested_of(state), strict=True))
+    told = msgspec.structs.asdict(state)
+    for name in _DERIVED:
+        del told[name]
     for name, default in _LATER.items():
         if told[name] == default:
             del told[name]

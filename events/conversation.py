@@ -193,10 +193,10 @@ class Conversation:
             return
         refs = {ref.id: ref for ref in event.calls}
         for block in calls:
-            if block.id in refs:
-                is_bad = refs[block.id].args == "bad"
-                self.calls[block.id] = Call(block.id, block.name, block.text, is_bad)
-                self._batch[block.id] = None
+            ref = refs.get(block.id)
+            if ref is not None:
+                self.calls[ref.id] = Call(ref.id, block.name, block.text, ref.args == "bad")
+                self._batch[ref.id] = None
         self._missing = len(self._batch)
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
