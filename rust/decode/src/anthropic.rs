@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::answer::{Reason, Usage};
 use crate::decoder::Protocol;
-use crate::json::{self, count, is_something, text};
+use crate::json::{self, count, is_something, text, Node};
 use crate::sheet::{End, Sheet};
 use crate::usage;
 
@@ -29,7 +29,7 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    fn start(&mut self, index: i64, block: &Value, sheet: &mut Sheet) {
+    fn start(&mut self, index: i64, block: &Node, sheet: &mut Sheet) {
         let Some(raw) = block.as_object() else {
             return;
         };
@@ -38,7 +38,10 @@ impl Messages {
         sheet.end_block();
         let mut open = Open {
             index,
-            raw: raw.clone(),
+            raw: raw
+                .iter()
+                .map(|(key, value)| (key.to_string(), Value::from(value)))
+                .collect(),
             block: None,
             input: String::new(),
             signature: text(block, "signature").to_owned(),
@@ -48,8 +51,9 @@ impl Messages {
             "text" => {
                 sheet.text(text(block, "text"));
                 open.block = sheet.open();
-                let listed = block.get("citations").and_then(Value::as_array);
-                open.citations.extend(listed.into_iter().flatten().cloned());
+                let listed = block.get("citations").and_then(Node::as_array);
+                open.citations
+                    .extend(listed.into_iter().flatten().map(Value::from));
             }
             "thinking" => {
                 sheet.think(text(block, "thinking"), "");
@@ -63,7 +67,7 @@ impl Messages {
         self.open.push(open);
     }
 
-    fn delta(&mut self, index: i64, delta: &Value, sheet: &mut Sheet) {
+    fn delta(&mut self, index: i64, delta: &Node, sheet: &mut Sheet) {
         // Without a start (a gateway dropped it) text is still text.
         let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) else {
             sheet.text(text(delta, "text"));
@@ -81,7 +85,9 @@ impl Messages {
                 open.block = sheet.open();
             }
             "signature_delta" => open.signature = text(delta, "signature").to_owned(),
-            "citations_delta" => open.citations.extend(delta.get("citation").cloned()),
+            "citations_delta" => open
+                .citations
+                .extend(delta.get("citation").map(Value::from)),
             "input_json_delta" => {
                 let fragment = text(delta, "partial_json");
                 match open.block {
@@ -120,7 +126,7 @@ impl Messages {
             }
             _ => {
                 if let Some(input) = json::parse(&open.input) {
-                    open.raw.insert("input".to_owned(), input);
+                    open.raw.insert("input".to_owned(), Value::from(&input));
                 }
                 sheet.keep(None, Value::Object(open.raw));
             }
@@ -128,24 +134,24 @@ impl Messages {
     }
 
     /// Later usage overwrites, but null and absent leave what is known.
-    fn take_usage(&mut self, holder: &Value, sheet: &mut Sheet) {
-        let Some(raw) = holder.get("usage").and_then(Value::as_object) else {
+    fn take_usage(&mut self, holder: &Node, sheet: &mut Sheet) {
+        let Some(raw) = holder.get("usage").and_then(Node::as_object) else {
             return;
         };
         for (key, value) in raw {
-            if !value.is_null() || !self.usage.contains_key(key) {
-                self.usage.insert(key.clone(), value.clone());
+            if !value.is_null() || !self.usage.contains_key(key.as_ref()) {
+                self.usage.insert(key.to_string(), Value::from(value));
             }
         }
         let raw = Value::Object(self.usage.clone());
-        sheet.usage = Some(normalised(&raw));
-        sheet.usage_raw = Some(raw);
+        sheet.usage_raw = Some(raw.clone());
+        sheet.usage = Some(normalised(&raw.into()));
     }
 
-    fn message(&mut self, message: &Value, sheet: &mut Sheet) {
+    fn message(&mut self, message: &Node, sheet: &mut Sheet) {
         sheet.take_response(text(message, "id"));
         self.take_usage(message, sheet);
-        let blocks = message.get("content").and_then(Value::as_array);
+        let blocks = message.get("content").and_then(Node::as_array);
         for (index, block) in (0i64..).zip(blocks.into_iter().flatten()) {
             self.start(index, block, sheet);
             self.stop(index, sheet);
@@ -161,35 +167,32 @@ fn stop_call(open: &Open, sheet: &mut Sheet) {
     let is_empty = sheet
         .call(block)
         .is_some_and(|call| call.arguments.is_empty());
-    if let Some(input) = open
-        .raw
-        .get("input")
-        .filter(|it| is_empty && is_something(it))
-    {
+    let raw = |key| open.raw.get(key).cloned().map(Node::from);
+    if let Some(input) = raw("input").filter(|it| is_empty && is_something(it)) {
         sheet.args(block, &input.to_string());
     }
     // Who else than the model itself made the call.
-    let caller = open.raw.get("caller").filter(|it| is_something(it));
+    let caller = raw("caller").filter(is_something);
     if let Some(caller) = caller.filter(|it| text(it, "type") != "direct") {
-        let kept = [("caller".to_owned(), caller.clone())];
+        let kept = [("caller".to_owned(), Value::from(&caller))];
         sheet.keep(Some(block), Value::Object(kept.into_iter().collect()));
     }
 }
 
 /// Adds a delta of a kind that is not known (`compaction_delta`): strings grow, the rest replaces.
-fn merge(raw: &mut Map<String, Value>, delta: &Value) {
+fn merge(raw: &mut Map<String, Value>, delta: &Node) {
     for (key, value) in delta.as_object().into_iter().flatten() {
-        match (raw.get_mut(key), value) {
+        match (raw.get_mut(key.as_ref()), value) {
             _ if key == "type" => {}
-            (Some(Value::String(text)), Value::String(more)) => text.push_str(more),
+            (Some(Value::String(text)), Node::String(more)) => text.push_str(more),
             _ => {
-                raw.insert(key.clone(), value.clone());
+                raw.insert(key.to_string(), Value::from(value));
             }
         }
     }
 }
 
-fn normalised(raw: &Value) -> Usage {
+fn normalised(raw: &Node) -> Usage {
     let input = count(raw, "input_tokens").unwrap_or(0);
     let output = count(raw, "output_tokens").unwrap_or(0);
     Usage {
@@ -204,7 +207,7 @@ fn normalised(raw: &Value) -> Usage {
 }
 
 impl Protocol for Messages {
-    fn take(&mut self, payload: &Value, sheet: &mut Sheet) {
+    fn take(&mut self, payload: &Node, sheet: &mut Sheet) {
         let index = json::integer(payload, "index").unwrap_or(0);
         match text(payload, "type") {
             "message_start" => self.message(&payload["message"], sheet),
@@ -246,7 +249,7 @@ impl Protocol for Messages {
         }
     }
 
-    fn knows(&self, payload: &Value) -> bool {
+    fn knows(&self, payload: &Node) -> bool {
         let kind = text(payload, "type");
         kind.starts_with("message") || kind.starts_with("content_block") || kind == "ping"
     }

@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use crate::json;
+use crate::json::{self, Node};
 use crate::sheet::Sheet;
 
 /// Fields of a tool call that its provider wants back (Gemini's thought signature).
@@ -34,11 +34,11 @@ struct Fragment<'v> {
     index: Option<i64>,
     id: &'v str,
     name: &'v str,
-    arguments: Option<&'v Value>,
+    arguments: Option<&'v Node<'v>>,
 }
 
 impl<'v> Fragment<'v> {
-    fn of(delta: &'v Value) -> Self {
+    fn of(delta: &'v Node<'v>) -> Self {
         // `{"name","arguments"}` without `function` is the form before tools (`function_call`).
         let function = delta
             .get("function")
@@ -59,7 +59,7 @@ impl<'v> Fragment<'v> {
 
 impl Calls {
     /// Takes one entry of `tool_calls`.
-    pub fn take(&mut self, delta: &Value, sheet: &mut Sheet) {
+    pub fn take(&mut self, delta: &Node, sheet: &mut Sheet) {
         let fragment = Fragment::of(delta);
         let block = match self.find(&fragment, sheet) {
             Some(block) => {
@@ -76,7 +76,7 @@ impl Calls {
             }
         };
         match fragment.arguments {
-            Some(Value::String(text)) => sheet.args(block, text),
+            Some(Node::String(text)) => sheet.args(block, text),
             // MiniMax's coding plan sends an object, and may send it again.
             Some(value) if !is_complete(sheet, block) => sheet.args(block, &value.to_string()),
             _ => {}
@@ -84,14 +84,14 @@ impl Calls {
         if let Some(call) = sheet.call_mut(block) {
             for field in KEPT {
                 if let Some(value) = delta.get(field).filter(|it| json::is_something(it)) {
-                    call.kept.insert(field.to_owned(), value.clone());
+                    call.kept.insert(field.to_owned(), Value::from(value));
                 }
             }
         }
     }
 
     /// Whether *delta* goes on with a call that is open.
-    pub fn continues(&self, delta: &Value, sheet: &Sheet) -> bool {
+    pub fn continues(&self, delta: &Node, sheet: &Sheet) -> bool {
         self.find(&Fragment::of(delta), sheet).is_some()
     }
 

@@ -1,12 +1,10 @@
 //! The one interface to all protocols: feed bytes, finish.
 
-use serde_json::Value;
-
 use crate::answer::{Answer, Failure, Kind, Piece};
 use crate::anthropic::Messages;
 use crate::errors;
 use crate::gemini::Gemini;
-use crate::json;
+use crate::json::{self, Node};
 use crate::openai::Chat;
 use crate::repeat::Repeat;
 use crate::responses::Responses;
@@ -55,7 +53,7 @@ impl Api {
 /// What a protocol knows: how a payload changes the answer.
 pub(crate) trait Protocol: Send + Sync {
     /// Takes a payload that is an object. Errors that any protocol may send are already taken.
-    fn take(&mut self, payload: &Value, sheet: &mut Sheet);
+    fn take(&mut self, payload: &Node, sheet: &mut Sheet);
 
     /// The stream is at its end: gives out what was held back.
     fn close(&mut self, sheet: &mut Sheet);
@@ -69,7 +67,7 @@ pub(crate) trait Protocol: Send + Sync {
     }
 
     /// Whether *payload* looks like one of this protocol's.
-    fn knows(&self, payload: &Value) -> bool;
+    fn knows(&self, payload: &Node) -> bool;
 
     /// Whether nothing of the answer can follow what was taken.
     fn is_over(&self) -> bool {
@@ -215,7 +213,7 @@ impl Decoder {
                 "" => self.fail_interrupted("the answer is empty: the connection was closed"),
                 _ if self.framer.is_stream() => {}
                 text => {
-                    let said = errors::told(None, &Value::String(text.to_owned()));
+                    let said = errors::told(None, &Node::String(text.into()));
                     let message = format!("the answer is not a model's: {}", said.message);
                     self.sheet.fail(Failure::new(Kind::Network, message));
                 }
@@ -243,7 +241,7 @@ impl Decoder {
             self.payload(&event.name, &payload);
         } else if event.name == "error" && !(self.unterminated && data.starts_with('{')) {
             self.sheet
-                .fail(errors::told(None, &Value::String(data.to_owned())));
+                .fail(errors::told(None, &Node::String(data.into())));
             self.stop();
         } else if data.starts_with(['{', '[']) {
             self.events += 1;
@@ -253,8 +251,8 @@ impl Decoder {
         // Anything else is a gateway's way of saying that it lives (`data: ping`).
     }
 
-    fn payload(&mut self, name: &str, payload: &Value) {
-        if let Value::Array(items) = payload {
+    fn payload(&mut self, name: &str, payload: &Node) {
+        if let Node::Array(items) = payload {
             // Gemini without `alt=sse` sends one array.
             items.iter().for_each(|item| self.payload(name, item));
             return;

@@ -2,12 +2,10 @@
 //!
 //! No clock: dates are compared with the answer's own `date` header.
 
-use serde_json::Value;
-
-use crate::json;
+use crate::json::{self, Node};
 
 /// Seconds to wait, from headers (names in any case) or the body; None if nobody said.
-pub(crate) fn retry_after_s(headers: &[(String, String)], error: &Value) -> Option<f64> {
+pub(crate) fn retry_after_s(headers: &[(String, String)], error: &Node) -> Option<f64> {
     let header = |name: &str| {
         headers
             .iter()
@@ -37,7 +35,7 @@ pub(crate) fn retry_after_s(headers: &[(String, String)], error: &Value) -> Opti
 }
 
 /// Gemini: `error.details[].retryDelay`, as in "48s".
-fn retry_info_s(error: &Value) -> Option<f64> {
+fn retry_info_s(error: &Node) -> Option<f64> {
     let details = error.get("details")?.as_array()?;
     let delay = details
         .iter()
@@ -47,7 +45,7 @@ fn retry_info_s(error: &Value) -> Option<f64> {
 }
 
 /// OpenRouter: `error.metadata.headers.X-RateLimit-Reset`, in milliseconds since 1970.
-fn reset_s(error: &Value) -> Option<f64> {
+fn reset_s(error: &Node) -> Option<f64> {
     let headers = error.get("metadata")?.get("headers")?;
     Some(json::integer(headers, "X-RateLimit-Reset")? as f64 / 1000.0)
 }
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn delay(headers: &[(&str, &str)], error: &Value) -> Option<f64> {
+    fn delay(headers: &[(&str, &str)], error: &Node) -> Option<f64> {
         let own: Vec<_> = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -116,7 +114,7 @@ mod tests {
 
     #[test]
     fn each_place_where_a_delay_may_be() {
-        let none = Value::Null;
+        let none = Node::Null;
         assert_eq!(
             delay(&[("Retry-After", "7"), ("retry-after-ms", "0")], &none),
             Some(7.0)
@@ -128,9 +126,9 @@ mod tests {
         ];
         assert_eq!(delay(&dates, &none), Some(3.0));
         assert_eq!(delay(&dates[..1], &none), None);
-        let google = json!({"details": [{"@type": "x"}, {"retryDelay": "48.5s"}]});
+        let google = json!({"details": [{"@type": "x"}, {"retryDelay": "48.5s"}]}).into();
         assert_eq!(delay(&[], &google), Some(48.5));
-        let router = json!({"metadata": {"headers": {"X-RateLimit-Reset": "784111787000"}}});
+        let router = json!({"metadata": {"headers": {"X-RateLimit-Reset": "784111787000"}}}).into();
         assert_eq!(delay(&dates[1..], &router), Some(10.0));
         assert_eq!(delay(&[("retry-after", "-3")], &none), Some(0.0));
     }

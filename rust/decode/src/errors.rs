@@ -3,11 +3,9 @@
 //! Providers agree on nothing but the status, and inside a stream there is none. So: the words of
 //! the error first (type, code, status), then a status, which may also stand in the error.
 
-use serde_json::Value;
-
 use crate::answer::{Failure, Kind};
 use crate::delay::retry_after_s;
-use crate::json::{integer, is_something, parse, text};
+use crate::json::{integer, is_something, parse, text, Node};
 use crate::overflow::is_overflow;
 use crate::wording::message;
 
@@ -30,10 +28,10 @@ pub fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> HttpE
     let body = String::from_utf8_lossy(body);
     let body = body.trim();
     let parsed = parse(body).filter(is_something);
-    let parsed = parsed.unwrap_or_else(|| Value::String(body.to_owned()));
+    let parsed = parsed.unwrap_or_else(|| Node::String(body.into()));
     // Gemini without `alt=sse`: the error is in a list.
     let parsed = match &parsed {
-        Value::Array(items) if items.len() == 1 => &items[0],
+        Node::Array(items) if items.len() == 1 => &items[0],
         other => other,
     };
     let mut failure = told(Some(status), parsed);
@@ -67,9 +65,9 @@ pub fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> HttpE
 ///
 /// *name* is the event's. *is_known*: the payload looks like part of an answer, so that stray
 /// fields do not make it an error.
-pub(crate) fn in_band(name: &str, payload: &Value, is_known: bool) -> Option<Failure> {
-    let has = |holder: &&Value, key: &str| holder.get(key).is_some_and(is_something);
-    let code = |base: &&Value| integer(base, "status_code").is_some_and(|code| code != 0);
+pub(crate) fn in_band(name: &str, payload: &Node, is_known: bool) -> Option<Failure> {
+    let has = |holder: &&Node, key: &str| holder.get(key).is_some_and(is_something);
+    let code = |base: &&Node| integer(base, "status_code").is_some_and(|code| code != 0);
     let holder = Some(payload)
         .filter(|it| has(it, "error"))
         .or_else(|| payload.get("x_groq").filter(|it| has(it, "error")))
@@ -83,7 +81,7 @@ pub(crate) fn in_band(name: &str, payload: &Value, is_known: bool) -> Option<Fai
 }
 
 /// The failure that *error* describes: a body, the `error` in it, or text that is not JSON.
-pub(crate) fn told(status: Option<u16>, error: &Value) -> Failure {
+pub(crate) fn told(status: Option<u16>, error: &Node) -> Failure {
     let inner = inner(error);
     let said = message(error);
     let mut words = words(inner);
@@ -101,7 +99,7 @@ pub(crate) fn told(status: Option<u16>, error: &Value) -> Failure {
     }
 }
 
-fn inner(error: &Value) -> &Value {
+fn inner<'v>(error: &'v Node<'v>) -> &'v Node<'v> {
     match error.get("error") {
         Some(inner) if inner.is_object() => inner,
         _ => error
@@ -112,10 +110,10 @@ fn inner(error: &Value) -> &Value {
 }
 
 /// The words by which an error says what it is.
-fn words(error: &Value) -> Vec<&str> {
+fn words<'v>(error: &'v Node) -> Vec<&'v str> {
     let own = ["type", "code", "status"].map(|key| text(error, key));
     let details = error.get("details");
-    let listed = details.and_then(Value::as_array);
+    let listed = details.and_then(Node::as_array);
     let reasons = listed.into_iter().flatten().map(|it| text(it, "reason"));
     let spend = details.map(|it| text(it, "error_code"));
     own.into_iter()
@@ -136,7 +134,7 @@ fn has_no_money(words: &[&str]) -> bool {
     .any(|word| words.contains(word))
 }
 
-fn kind(status: Option<u16>, error: &Value, words: &[&str], said: &str) -> Kind {
+fn kind(status: Option<u16>, error: &Node, words: &[&str], said: &str) -> Kind {
     if has_no_money(words) {
         return Kind::Refused;
     }

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use crate::answer::{Kind, Reason, Usage};
 use crate::decoder::Protocol;
-use crate::json::{count, integer, is_something, text};
+use crate::json::{count, integer, is_something, text, Node};
 use crate::paths;
 use crate::sheet::{End, Sheet};
 
@@ -23,48 +23,48 @@ pub(crate) struct Gemini {
 }
 
 impl Gemini {
-    fn part(&mut self, part: &Value, sheet: &mut Sheet) {
+    fn part(&mut self, part: &Node, sheet: &mut Sheet) {
         let signature = part.get(SIGNATURE).filter(|it| is_something(it));
         if let Some(call) = part.get("functionCall").filter(|it| it.is_object()) {
             self.call(call, signature, sheet);
-        } else if let Some(words) = part.get("text").and_then(Value::as_str) {
-            match part.get("thought") == Some(&Value::Bool(true)) {
+        } else if let Some(words) = part.get("text").and_then(Node::as_str) {
+            match part.get("thought") == Some(&Node::Bool(true)) {
                 true => sheet.think(words, ""),
                 false => sheet.text(words),
             }
             // A signature closes its block: it must come back with this text, and no other.
             match (signature, sheet.open()) {
                 (Some(signature), Some(block)) if !words.is_empty() => {
-                    sheet.keep(Some(block), json!({SIGNATURE: signature}));
+                    sheet.keep(Some(block), json!({SIGNATURE: Value::from(signature)}));
                     sheet.end_block();
                 }
-                (Some(_), _) => sheet.keep(None, part.clone()),
+                (Some(_), _) => sheet.keep(None, Value::from(part)),
                 _ => {}
             }
         } else if is_something(part) {
             // Code that was run, files, and what else there may be.
-            sheet.keep(None, part.clone());
+            sheet.keep(None, Value::from(part));
         }
     }
 
-    fn call(&mut self, call: &Value, signature: Option<&Value>, sheet: &mut Sheet) {
+    fn call(&mut self, call: &Node, signature: Option<&Node>, sheet: &mut Sheet) {
         let name = text(call, "name");
-        let goes_on = call.get("willContinue") == Some(&Value::Bool(true));
+        let goes_on = call.get("willContinue") == Some(&Node::Bool(true));
         if !name.is_empty() {
             self.end_running(sheet);
             self.has_calls = true;
             let block = sheet.open_call(text(call, "id"), name);
             if let Some(signature) = signature {
-                sheet.keep(Some(block), json!({SIGNATURE: signature}));
+                sheet.keep(Some(block), json!({SIGNATURE: Value::from(signature)}));
             }
             let arguments = call.get("args").filter(|it| it.is_object());
             self.running = Some(Running {
                 block,
-                arguments: arguments.cloned().unwrap_or_else(|| json!({})),
+                arguments: arguments.map_or_else(|| json!({}), Value::from),
             });
         }
         if let Some(running) = &mut self.running {
-            let values = call.get("partialArgs").and_then(Value::as_array);
+            let values = call.get("partialArgs").and_then(Node::as_array);
             for value in values.into_iter().flatten() {
                 paths::set(&mut running.arguments, value);
             }
@@ -81,7 +81,7 @@ impl Gemini {
     }
 }
 
-fn normalised(raw: &Value) -> Usage {
+fn normalised(raw: &Node) -> Usage {
     let of = |key| count(raw, key).unwrap_or(0);
     let input = of("promptTokenCount") + of("toolUsePromptTokenCount");
     let output = of("candidatesTokenCount") + of("thoughtsTokenCount");
@@ -97,14 +97,14 @@ fn normalised(raw: &Value) -> Usage {
 }
 
 impl Protocol for Gemini {
-    fn take(&mut self, payload: &Value, sheet: &mut Sheet) {
+    fn take(&mut self, payload: &Node, sheet: &mut Sheet) {
         sheet.take_response(text(payload, "responseId"));
-        let candidates = payload.get("candidates").and_then(Value::as_array);
+        let candidates = payload.get("candidates").and_then(Node::as_array);
         for candidate in candidates.into_iter().flatten() {
             if integer(candidate, "index").unwrap_or(0) != 0 {
                 continue;
             }
-            let parts = candidate["content"].get("parts").and_then(Value::as_array);
+            let parts = candidate["content"].get("parts").and_then(Node::as_array);
             for part in parts.into_iter().flatten() {
                 self.part(part, sheet);
             }
@@ -120,7 +120,7 @@ impl Protocol for Gemini {
         sheet.end(text(&payload["promptFeedback"], "blockReason"));
         if let Some(raw) = payload.get("usageMetadata").filter(|it| is_something(it)) {
             sheet.usage = Some(normalised(raw));
-            sheet.usage_raw = Some(raw.clone());
+            sheet.usage_raw = Some(Value::from(raw));
         }
     }
 
@@ -150,7 +150,7 @@ impl Protocol for Gemini {
         }
     }
 
-    fn knows(&self, payload: &Value) -> bool {
+    fn knows(&self, payload: &Node) -> bool {
         ["candidates", "promptFeedback", "usageMetadata"]
             .iter()
             .any(|key| payload.get(key).is_some())

@@ -2,57 +2,189 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Index;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Deserializer, Map, Value};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+
+/// A JSON value that is looked at once: it borrows its strings where it can, and finds a field by
+/// going through all, which for the few fields of a chunk is a tenth of the work of a map.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Node<'t> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(Cow<'t, str>),
+    Array(Vec<Node<'t>>),
+    /// In order. Of fields with the same name the last counts.
+    Object(Vec<(Cow<'t, str>, Node<'t>)>),
+}
+
+impl<'t> Node<'t> {
+    pub fn get(&self, key: &str) -> Option<&Node<'t>> {
+        let found = self.as_object()?.iter().rfind(|(name, _)| name == key)?;
+        Some(&found.1)
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Node::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Node::Number(number) => number.as_f64(),
+            _ => None,
+        }
+    }
+
+    pub fn as_array(&self) -> Option<&[Node<'t>]> {
+        match self {
+            Node::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub fn as_object(&self) -> Option<&[(Cow<'t, str>, Node<'t>)]> {
+        match self {
+            Node::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    pub fn is_object(&self) -> bool {
+        self.as_object().is_some()
+    }
+
+    pub fn is_null(&self) -> bool {
+        *self == Node::Null
+    }
+}
+
+/// Null if there is none.
+impl<'t> Index<&str> for Node<'t> {
+    type Output = Node<'t>;
+
+    fn index(&self, key: &str) -> &Node<'t> {
+        self.get(key).unwrap_or(&Node::Null)
+    }
+}
+
+/// What is kept.
+impl From<&Node<'_>> for Value {
+    fn from(node: &Node) -> Value {
+        match node {
+            Node::Null => Value::Null,
+            Node::Bool(yes) => Value::Bool(*yes),
+            Node::Number(number) => Value::Number(number.clone()),
+            Node::String(text) => Value::String(text.to_string()),
+            Node::Array(items) => items.iter().map(Value::from).collect(),
+            Node::Object(fields) => {
+                let own = |(key, value): &(Cow<str>, Node)| (key.to_string(), Value::from(value));
+                Value::Object(fields.iter().map(own).collect())
+            }
+        }
+    }
+}
+
+impl From<Value> for Node<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Node::Null,
+            Value::Bool(yes) => Node::Bool(yes),
+            Value::Number(number) => Node::Number(number),
+            Value::String(text) => Node::String(Cow::Owned(text)),
+            Value::Array(items) => Node::Array(items.into_iter().map(Node::from).collect()),
+            Value::Object(fields) => {
+                let own = |(key, value)| (Cow::Owned(key), Node::from(value));
+                Node::Object(fields.into_iter().map(own).collect())
+            }
+        }
+    }
+}
+
+/// As JSON.
+impl fmt::Display for Node<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Value::from(self).fmt(formatter)
+    }
+}
+
+impl<'t> Deserialize<'t> for Node<'t> {
+    fn deserialize<D: Deserializer<'t>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'t> Visitor<'t> for Reader {
+    type Value = Node<'t>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node<'t>, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> Result<Node<'t>, E> {
+        Ok(Node::Bool(yes))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Node<'t>, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Node<'t>, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Node<'t>, E> {
+        Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'t str) -> Result<Node<'t>, E> {
+        Ok(Node::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node<'t>, E> {
+        Ok(Node::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut access: A) -> Result<Node<'t>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut access: A) -> Result<Node<'t>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(key) = access.next_key()? {
+            let Node::String(key) = key else {
+                return Err(de::Error::custom("a name that is no string"));
+            };
+            fields.push((key, access.next_value()?));
+        }
+        Ok(Node::Object(fields))
+    }
+}
 
 /// Parses one JSON value, with half surrogate pairs (`"\ud83d"`, which models and gateways that cut
 /// text by UTF-16 units do send) read as U+FFFD instead of failing.
-pub(crate) fn parse(text: &str) -> Option<Value> {
-    match quick(text) {
-        Ok(value) => Some(value),
-        Err(_) if text.contains("\\u") => quick(&mend_surrogates(text)).ok(),
-        Err(_) => None,
-    }
-}
-
-/// What every chunk of a chat completion repeats, and no decoder reads: half of the work of
-/// parsing a chunk that carries one word.
-const CHUNK: &str = "chat.completion.chunk";
-const REPEATED: [&str; 4] = ["created", "model", "service_tier", "system_fingerprint"];
-
-fn quick(text: &str) -> serde_json::Result<Value> {
-    if !text.starts_with('{') {
-        return serde_json::from_str(text);
-    }
-    let mut reader = Deserializer::from_str(text);
-    let fields = reader.deserialize_map(Fields)?;
-    reader.end().map(|()| Value::Object(fields))
-}
-
-/// An object, without what a chunk repeats.
-struct Fields;
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Map::with_capacity(8);
-        let mut is_chunk = false;
-        while let Some(key) = access.next_key::<Cow<'de, str>>()? {
-            if is_chunk && REPEATED.contains(&key.as_ref()) {
-                access.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let value: Value = access.next_value()?;
-            is_chunk |= key == "object" && value == CHUNK;
-            fields.insert(key.into_owned(), value);
+pub(crate) fn parse(text: &str) -> Option<Node<'_>> {
+    match serde_json::from_str(text) {
+        Ok(node) => Some(node),
+        Err(_) if text.contains("\\u") => {
+            let value: Value = serde_json::from_str(&mend_surrogates(text)).ok()?;
+            Some(value.into())
         }
-        Ok(fields)
+        Err(_) => None,
     }
 }
 
@@ -86,15 +218,15 @@ fn unit(text: &str) -> Option<u32> {
 }
 
 /// The string under *key*, or "".
-pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or("")
+pub(crate) fn text<'v>(value: &'v Node, key: &str) -> &'v str {
+    value.get(key).and_then(Node::as_str).unwrap_or("")
 }
 
 /// A larger count is nonsense, and sums of counts must not overflow: 2^53.
 const COUNT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The number under *key* as a count: floats are rounded, everything else is None.
-pub(crate) fn count(value: &Value, key: &str) -> Option<u64> {
+pub(crate) fn count(value: &Node, key: &str) -> Option<u64> {
     let number = value.get(key)?.as_f64()?;
     (0.0..=COUNT_MAX)
         .contains(&number)
@@ -102,24 +234,24 @@ pub(crate) fn count(value: &Value, key: &str) -> Option<u64> {
 }
 
 /// The integer under *key*, also when it came as a float or as digits.
-pub(crate) fn integer(value: &Value, key: &str) -> Option<i64> {
+pub(crate) fn integer(value: &Node, key: &str) -> Option<i64> {
     match value.get(key)? {
-        Value::Number(number) => number
+        Node::Number(number) => number
             .as_i64()
             .or_else(|| number.as_f64().map(|float| float as i64)),
-        Value::String(digits) => digits.trim().parse().ok(),
+        Node::String(digits) => digits.trim().parse().ok(),
         _ => None,
     }
 }
 
 /// Whether there is something in it: not null, false, "", {} or [].
-pub(crate) fn is_something(value: &Value) -> bool {
+pub(crate) fn is_something(value: &Node) -> bool {
     match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
+        Node::Null | Node::Bool(false) => false,
+        Node::String(text) => !text.is_empty(),
+        Node::Array(items) => !items.is_empty(),
+        Node::Object(fields) => !fields.is_empty(),
+        Node::Bool(true) | Node::Number(_) => true,
     }
 }
 
@@ -142,16 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn what_every_chunk_repeats_is_left_out_of_chunks_only() {
-        let chunk = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m",
-            "choices":[{"model":"kept"}],"usage":null,"id":"d"}"#;
-        let read = parse(chunk).expect("is JSON").to_string();
-        assert_eq!(
-            read,
-            r#"{"id":"d","object":"chat.completion.chunk","choices":[{"model":"kept"}],"usage":null}"#
-        );
-        let other = r#"{"created":1,"object":"error","model":"m"}"#;
-        assert_eq!(parse(other).expect("is JSON").to_string(), other);
+    fn of_fields_with_the_same_name_the_last_counts_in_the_place_of_the_first() {
+        let read = parse(r#"{"a":1,"b":[null,true,-2,0.5,"x\n"],"a":{"c":"d"}}"#).expect("is JSON");
+        assert_eq!(read["a"]["c"].as_str(), Some("d"));
+        assert_eq!(read["a"]["none"]["at all"], Node::Null);
+        let told = r#"{"a":{"c":"d"},"b":[null,true,-2,0.5,"x\n"]}"#;
+        assert_eq!(read.to_string(), told);
+        assert_eq!(Node::from(Value::from(&read)).to_string(), told);
     }
 
     #[test]

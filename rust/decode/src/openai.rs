@@ -9,7 +9,7 @@ use crate::answer::{Kind, Reason};
 use crate::calls::Calls;
 use crate::decoder::Protocol;
 use crate::errors;
-use crate::json;
+use crate::json::{self, Node};
 use crate::reasoning::{Kept, Snapshots};
 use crate::sheet::{End, Sheet};
 use crate::tags::Tags;
@@ -49,7 +49,7 @@ impl Chat {
         }
     }
 
-    fn choice(&mut self, choice: &Value, sheet: &mut Sheet) {
+    fn choice(&mut self, choice: &Node, sheet: &mut Sheet) {
         take_usage(choice, sheet);
         if let Some(error) = choice.get("error").filter(|it| json::is_something(it)) {
             sheet.fail(errors::told(None, error));
@@ -58,7 +58,7 @@ impl Chat {
         let delta = match (choice.get("delta"), choice.get("message")) {
             (None, Some(message)) if !sheet.has_content() => message,
             (Some(delta), _) => delta,
-            _ => &Value::Null,
+            _ => &Node::Null,
         };
         if delta.is_object() {
             self.kept.take(delta);
@@ -71,7 +71,7 @@ impl Chat {
         sheet.end(json::text(choice, "finish_reason"));
     }
 
-    fn delta(&mut self, delta: &Value, calls: &[&Value], sheet: &mut Sheet) {
+    fn delta(&mut self, delta: &Node, calls: &[&Node], sheet: &mut Sheet) {
         content(&delta["content"], sheet);
         sheet.refuse(json::text(delta, "refusal"));
         if let Some((field, text)) = reasoning(delta) {
@@ -83,7 +83,7 @@ impl Chat {
     }
 
     /// MiniMax: reasoning first, then a call that is running, then the text, then new calls.
-    fn minimax_delta(&mut self, delta: &Value, calls: &[&Value], sheet: &mut Sheet) {
+    fn minimax_delta(&mut self, delta: &Node, calls: &[&Node], sheet: &mut Sheet) {
         let Some(minimax) = &mut self.minimax else {
             return;
         };
@@ -106,7 +106,7 @@ impl Chat {
         }
         sheet.refuse(json::text(delta, "refusal"));
         match &delta["content"] {
-            Value::String(text) => minimax.tags.feed(text, |part, inside| {
+            Node::String(text) => minimax.tags.feed(text, |part, inside| {
                 tagged(sheet, part, inside);
             }),
             other => content(other, sheet),
@@ -118,9 +118,9 @@ impl Chat {
 }
 
 impl Protocol for Chat {
-    fn take(&mut self, payload: &Value, sheet: &mut Sheet) {
+    fn take(&mut self, payload: &Node, sheet: &mut Sheet) {
         sheet.take_response(json::text(payload, "id"));
-        let choices = payload.get("choices").and_then(Value::as_array);
+        let choices = payload.get("choices").and_then(Node::as_array);
         for choice in choices.into_iter().flatten() {
             if json::integer(choice, "index").unwrap_or(0) == 0 {
                 self.choice(choice, sheet);
@@ -169,16 +169,16 @@ impl Protocol for Chat {
         true
     }
 
-    fn knows(&self, payload: &Value) -> bool {
+    fn knows(&self, payload: &Node) -> bool {
         payload.get("choices").is_some()
     }
 }
 
-fn take_usage(holder: &Value, sheet: &mut Sheet) {
+fn take_usage(holder: &Node, sheet: &mut Sheet) {
     if let Some(raw) = holder.get("usage").filter(|it| it.is_object()) {
         if json::is_something(raw) {
             sheet.usage = Some(usage::chat(raw));
-            sheet.usage_raw = Some(raw.clone());
+            sheet.usage_raw = Some(Value::from(raw));
         }
     }
 }
@@ -191,29 +191,29 @@ fn tagged(sheet: &mut Sheet, part: &str, inside: bool) {
 }
 
 /// Takes `content`: a string, or a list of parts (Mistral switches within one stream).
-fn content(content: &Value, sheet: &mut Sheet) {
+fn content(content: &Node, sheet: &mut Sheet) {
     match content {
-        Value::String(text) => sheet.text(text),
-        Value::Array(parts) => {
+        Node::String(text) => sheet.text(text),
+        Node::Array(parts) => {
             for part in parts {
                 match (json::text(part, "type"), part) {
-                    (_, Value::String(text)) => sheet.text(text),
+                    (_, Node::String(text)) => sheet.text(text),
                     ("thinking", _) => thinking_part(&part["thinking"], sheet),
                     ("refusal", _) => sheet.refuse(json::text(part, "refusal")),
                     _ => sheet.text(json::text(part, "text")),
                 }
             }
         }
-        Value::Object(_) => sheet.text(json::text(content, "text")),
+        Node::Object(_) => sheet.text(json::text(content, "text")),
         _ => {}
     }
 }
 
-fn thinking_part(thinking: &Value, sheet: &mut Sheet) {
+fn thinking_part(thinking: &Node, sheet: &mut Sheet) {
     const SIGN: &str = "content[].thinking";
     match thinking {
-        Value::String(text) => sheet.think(text, SIGN),
-        Value::Array(parts) => {
+        Node::String(text) => sheet.think(text, SIGN),
+        Node::Array(parts) => {
             for part in parts {
                 sheet.think(json::text(part, "text"), SIGN);
             }
@@ -222,22 +222,22 @@ fn thinking_part(thinking: &Value, sheet: &mut Sheet) {
     }
 }
 
-fn reasoning(delta: &Value) -> Option<(&'static str, &str)> {
+fn reasoning<'v>(delta: &'v Node) -> Option<(&'static str, &'v str)> {
     REASONING
         .into_iter()
         .map(|field| (field, json::text(delta, field)))
         .find(|(_, text)| !text.is_empty())
 }
 
-fn details_text(delta: &Value) -> String {
-    let entries = delta.get("reasoning_details").and_then(Value::as_array);
+fn details_text(delta: &Node) -> String {
+    let entries = delta.get("reasoning_details").and_then(Node::as_array);
     let texts = entries.into_iter().flatten();
     texts.map(|entry| json::text(entry, "text")).collect()
 }
 
 /// The entries of `tool_calls`, and the single `function_call` of the time before them.
-fn calls_of(delta: &Value) -> Vec<&Value> {
-    let many = delta.get("tool_calls").and_then(Value::as_array);
+fn calls_of<'v>(delta: &'v Node<'v>) -> Vec<&'v Node<'v>> {
+    let many = delta.get("tool_calls").and_then(Node::as_array);
     let one = delta.get("function_call");
     let all = many.into_iter().flatten().chain(one);
     all.filter(|call| call.is_object()).collect()

@@ -12,8 +12,8 @@ const DEPTH_MAX: usize = 128;
 /// An unfinished string ends where the text ends. An unfinished number, literal, escape or key is
 /// left out, because it may still become another one. Time is linear in the text.
 pub fn parse(text: &str) -> Option<Value> {
-    if let Some(value) = json::parse(text) {
-        return Some(value);
+    if let Some(whole) = json::parse(text) {
+        return Some(Value::from(&whole));
     }
     let cut = cut(text)?;
     let mut whole = String::with_capacity(cut.end + cut.closers.len() + 1);
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Option<Value> {
         whole.push('"');
     }
     whole.extend(cut.closers.iter().rev());
-    json::parse(&whole)
+    json::parse(&whole).as_ref().map(Value::from)
 }
 
 /// Where the text can be cut so that closing what is open makes it valid.

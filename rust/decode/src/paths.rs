@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::text;
+use crate::json::{text, Node};
 
 /// Values come in order. An index further beyond the end of its list, or a longer path, is not
 /// a tool's arguments but an attack: a few bytes of it would take any amount of memory.
@@ -15,7 +15,7 @@ enum Step<'p> {
 }
 
 /// Puts *partial*'s value at its path. A string goes on where an earlier one ended.
-pub(crate) fn set(root: &mut Value, partial: &Value) {
+pub(crate) fn set(root: &mut Value, partial: &Node) {
     let Some(steps) = steps(text(partial, "jsonPath")) else {
         return;
     };
@@ -49,13 +49,13 @@ pub(crate) fn set(root: &mut Value, partial: &Value) {
         };
     }
     match (place, partial.get("stringValue")) {
-        (Value::String(text), Some(Value::String(more))) => text.push_str(more),
-        (place, Some(value)) => *place = value.clone(),
+        (Value::String(text), Some(Node::String(more))) => text.push_str(more),
+        (place, Some(value)) => *place = Value::from(value),
         (place, None) => {
             let value = ["numberValue", "boolValue"]
                 .iter()
                 .find_map(|key| partial.get(key));
-            *place = value.cloned().unwrap_or(Value::Null);
+            *place = value.map_or(Value::Null, Value::from);
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
             json!({"jsonPath": "$.g[999999999]", "numberValue": 1}),
             json!({"jsonPath": "g", "numberValue": 1}),
         ] {
-            set(&mut root, &partial);
+            set(&mut root, &partial.into());
         }
         assert_eq!(
             root,
@@ -120,11 +120,14 @@ mod tests {
         for path in ["[99999]".repeat(9), "[0]".repeat(129), ".k".repeat(100_000)] {
             set(
                 &mut root,
-                &json!({"jsonPath": format!("${path}"), "numberValue": 1}),
+                &json!({"jsonPath": format!("${path}"), "numberValue": 1}).into(),
             );
         }
         assert_eq!(root, json!([]));
-        set(&mut root, &json!({"jsonPath": "$[16]", "numberValue": 1}));
+        set(
+            &mut root,
+            &json!({"jsonPath": "$[16]", "numberValue": 1}).into(),
+        );
         assert_eq!(root.as_array().map(Vec::len), Some(17));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json;
+use crate::json::{self, Node};
 
 /// Deltas that concatenate; every other field of a detail is a whole value and replaces.
 const GROWING: [&str; 3] = ["text", "summary", "data"];
@@ -28,36 +28,39 @@ impl Kept {
         }
     }
 
-    pub fn take(&mut self, delta: &Value) {
-        if let Some(Value::Array(entries)) = delta.get("reasoning_details") {
+    pub fn take(&mut self, delta: &Node) {
+        if let Some(Node::Array(entries)) = delta.get("reasoning_details") {
             for entry in entries.iter().filter(|entry| entry.is_object()) {
                 self.merge(entry);
             }
         }
         for field in WHOLE {
             if let Some(value) = delta.get(field).filter(|it| json::is_something(it)) {
-                self.fields.insert(field.to_owned(), value.clone());
+                self.fields.insert(field.to_owned(), Value::from(value));
             }
         }
     }
 
     /// Entries merge by index and type. Those without an index (Gemini behind OpenRouter) are whole.
-    fn merge(&mut self, entry: &Value) {
-        let index = entry.get("index").filter(|index| index.is_number());
+    fn merge(&mut self, entry: &Node) {
+        let of = |key| entry.get(key).map(Value::from);
+        let (index, kind) = (of("index").filter(Value::is_number), of("type"));
         let same = |known: &&mut Value| {
-            index.is_some() && known.get("index") == index && known.get("type") == entry.get("type")
+            index.is_some()
+                && known.get("index") == index.as_ref()
+                && known.get("type") == kind.as_ref()
         };
         let Some(known) = self.details.iter_mut().rfind(same) else {
-            self.details.push(entry.clone());
+            self.details.push(Value::from(entry));
             return;
         };
         let (Some(known), Some(fields)) = (known.as_object_mut(), entry.as_object()) else {
             return;
         };
         for (field, value) in fields {
-            match (known.get_mut(field), value) {
-                (Some(_), Value::Null) => {}
-                (Some(Value::String(text)), Value::String(more)) if is_growing(field) => {
+            match (known.get_mut(field.as_ref()), value) {
+                (Some(_), Node::Null) => {}
+                (Some(Value::String(text)), Node::String(more)) if is_growing(field) => {
                     let new = match &mut self.snapshots {
                         Some(snapshots) => snapshots.suffix(text, more),
                         None => more,
@@ -65,7 +68,7 @@ impl Kept {
                     text.push_str(new);
                 }
                 _ => {
-                    known.insert(field.clone(), value.clone());
+                    known.insert(field.to_string(), Value::from(value));
                 }
             }
         }
@@ -118,16 +121,16 @@ mod tests {
     #[test]
     fn details_grow_by_index_and_type_and_stay_apart_without_an_index() {
         let mut kept = Kept::default();
-        kept.take(&json!({"reasoning_details": [
+        kept.take(&Node::from(json!({"reasoning_details": [
             {"type": "reasoning.text", "index": 0, "text": "a", "signature": null, "format": "f"},
             {"type": "reasoning.text", "text": "alone"},
-        ]}));
-        kept.take(&json!({"reasoning_details": [
+        ]})));
+        kept.take(&Node::from(json!({"reasoning_details": [
             {"type": "reasoning.text", "index": 0, "text": "b"},
             {"type": "reasoning.encrypted", "index": 0, "data": "x"},
             {"type": "reasoning.text", "text": "too"},
             {"type": "reasoning.text", "index": 0, "signature": "s", "format": null},
-        ]}));
+        ]})));
         let expected = json!({"reasoning_details": [
             {"type": "reasoning.text", "index": 0, "text": "ab", "signature": "s", "format": "f"},
             {"type": "reasoning.text", "text": "alone"},

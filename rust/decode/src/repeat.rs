@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::json::{self, Node};
+
 /// What a chunk of a chat completion may have beside its choice, without a meaning for the answer.
 const BESIDE: [&str; 8] = [
     "id",
@@ -38,12 +40,12 @@ impl Repeat {
     }
 
     /// Looks at a *chunk* that had to be parsed, to *payload*.
-    pub fn learn(&mut self, chunk: &str, payload: &Value) {
+    pub fn learn(&mut self, chunk: &str, payload: &Node) {
         self.0 = around(chunk, payload);
     }
 }
 
-fn around(chunk: &str, payload: &Value) -> Option<(String, String)> {
+fn around(chunk: &str, payload: &Node) -> Option<(String, String)> {
     let text = Value::from(only_text(payload)?).to_string();
     let at = chunk.find(KEY).filter(|at| chunk.rfind(KEY) == Some(*at))?;
     let value = chunk[at + KEY.len()..]
@@ -56,22 +58,22 @@ fn around(chunk: &str, payload: &Value) -> Option<(String, String)> {
 }
 
 /// The text that *payload* adds to the answer, if it does nothing else.
-fn only_text(payload: &Value) -> Option<&str> {
-    let [choice] = payload.get("choices")?.as_array()?.as_slice() else {
+fn only_text<'v>(payload: &'v Node) -> Option<&'v str> {
+    let [choice] = payload.get("choices")?.as_array()? else {
         return None;
     };
     let delta = choice.get("delta")?;
     let is_plain = says_only(payload, &BESIDE)
         && says_only(choice, &["index", "delta"])
         && says_only(delta, &["role", "content"])
-        && choice.get("index").is_none_or(|index| index == 0);
+        && json::integer(choice, "index").unwrap_or(0) == 0;
     delta.get("content")?.as_str().filter(|_| is_plain)
 }
 
 /// Whether everything in *object* but *names* is null.
-fn says_only(object: &Value, names: &[&str]) -> bool {
+fn says_only(object: &Node, names: &[&str]) -> bool {
     object.as_object().is_some_and(|fields| {
         let mut fields = fields.iter();
-        fields.all(|(name, value)| value.is_null() || names.contains(&name.as_str()))
+        fields.all(|(name, value)| value.is_null() || names.contains(&name.as_ref()))
     })
 }

@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 use crate::answer::{Kind, Reason, Usage};
 use crate::decoder::Protocol;
 use crate::errors;
-use crate::json::{count, integer, is_something, text};
+use crate::json::{count, integer, is_something, text, Node};
 use crate::sheet::{End, Sheet};
 use crate::usage;
 
@@ -34,9 +34,9 @@ pub(crate) struct Responses {
 }
 
 impl Responses {
-    fn item(&mut self, payload: &Value) -> &mut Item {
+    fn item(&mut self, index: Option<i64>) -> &mut Item {
         let last = self.items.last().map_or(0, |item| item.index);
-        let index = integer(payload, "output_index").unwrap_or(last);
+        let index = index.unwrap_or(last);
         let at = match self.items.iter().position(|item| item.index == index) {
             Some(at) => at,
             None => {
@@ -55,15 +55,15 @@ impl Responses {
         &mut self.items[at]
     }
 
-    fn end(&mut self, response: &Value, sheet: &mut Sheet) {
+    fn end(&mut self, response: &Node, sheet: &mut Sheet) {
         sheet.take_response(text(response, "id"));
         if let Some(raw) = response.get("usage").filter(|it| is_something(it)) {
             sheet.usage = Some(normalised(raw));
-            sheet.usage_raw = Some(raw.clone());
+            sheet.usage_raw = Some(Value::from(raw));
         }
-        let output = response.get("output").and_then(Value::as_array);
+        let output = response.get("output").and_then(Node::as_array);
         for (index, item) in (0i64..).zip(output.into_iter().flatten()) {
-            self.item(&json!({"output_index": index})).done(item, sheet);
+            self.item(Some(index)).done(item, sheet);
         }
         let status = text(response, "status");
         match text(&response["incomplete_details"], "reason") {
@@ -79,7 +79,7 @@ impl Responses {
 
 impl Item {
     /// A part of the item goes on, or the next begins: each part is a block.
-    fn at(&mut self, kind: &'static str, part: &str, payload: &Value, sheet: &mut Sheet) {
+    fn at(&mut self, kind: &'static str, part: &str, payload: &Node, sheet: &mut Sheet) {
         let part = (kind, integer(payload, part).unwrap_or(0));
         if self.part != part || sheet.open() != self.block {
             sheet.end_block();
@@ -107,7 +107,7 @@ impl Item {
         }
     }
 
-    fn open_call(&mut self, item: &Value, sheet: &mut Sheet) -> u32 {
+    fn open_call(&mut self, item: &Node, sheet: &mut Sheet) -> u32 {
         let id = match text(item, "call_id") {
             "" => text(item, "id"),
             id => id,
@@ -133,14 +133,14 @@ impl Item {
         }
     }
 
-    fn added(&mut self, item: &Value, sheet: &mut Sheet) {
+    fn added(&mut self, item: &Node, sheet: &mut Sheet) {
         sheet.end_block();
         if text(item, "type") == "function_call" {
             self.open_call(item, sheet);
         }
     }
 
-    fn done(&mut self, item: &Value, sheet: &mut Sheet) {
+    fn done(&mut self, item: &Node, sheet: &mut Sheet) {
         if std::mem::replace(&mut self.is_done, true) {
             return;
         }
@@ -151,8 +151,8 @@ impl Item {
                 // What goes back beside `call_id`: the item's own id, and who made the call.
                 let kept: Map<String, Value> = ["id", "caller"]
                     .into_iter()
-                    .filter_map(|key| Some((key.to_owned(), item.get(key)?.clone())))
-                    .filter(|(_, value)| is_something(value))
+                    .filter_map(|key| Some((key, item.get(key).filter(|it| is_something(it))?)))
+                    .map(|(key, value)| (key.to_owned(), Value::from(value)))
                     .collect();
                 if !kept.is_empty() {
                     sheet.keep(Some(block), Value::Object(kept));
@@ -165,16 +165,16 @@ impl Item {
                     self.think(rest, sheet);
                 }
                 sheet.end_block();
-                sheet.keep(self.block, item.clone());
+                sheet.keep(self.block, Value::from(item));
             }
             // Items of tools that the provider runs itself: they go back as they are.
-            _ => sheet.keep(None, item.clone()),
+            _ => sheet.keep(None, Value::from(item)),
         }
         sheet.end_block();
     }
 
-    fn message_done(&mut self, item: &Value, sheet: &mut Sheet) {
-        let listed = item.get("content").and_then(Value::as_array);
+    fn message_done(&mut self, item: &Node, sheet: &mut Sheet) {
+        let listed = item.get("content").and_then(Node::as_array);
         if self.said.is_empty() {
             for part in listed.into_iter().flatten() {
                 sheet.end_block();
@@ -190,14 +190,14 @@ impl Item {
         if let (Some(block), Some(phase)) =
             (self.block, item.get("phase").filter(|it| is_something(it)))
         {
-            sheet.keep(Some(block), json!({"phase": phase}));
+            sheet.keep(Some(block), json!({"phase": Value::from(phase)}));
         }
     }
 }
 
 /// The texts of the parts under *key*, joined.
-fn parts(item: &Value, key: &str) -> String {
-    let listed = item.get(key).and_then(Value::as_array);
+fn parts(item: &Node, key: &str) -> String {
+    let listed = item.get(key).and_then(Node::as_array);
     listed
         .into_iter()
         .flatten()
@@ -205,7 +205,7 @@ fn parts(item: &Value, key: &str) -> String {
         .collect()
 }
 
-fn normalised(raw: &Value) -> Usage {
+fn normalised(raw: &Node) -> Usage {
     let input = count(raw, "input_tokens").unwrap_or(0);
     let output = count(raw, "output_tokens").unwrap_or(0);
     let details = &raw["input_tokens_details"];
@@ -221,41 +221,42 @@ fn normalised(raw: &Value) -> Usage {
 }
 
 impl Protocol for Responses {
-    fn take(&mut self, payload: &Value, sheet: &mut Sheet) {
+    fn take(&mut self, payload: &Node, sheet: &mut Sheet) {
         let delta = text(payload, "delta");
+        let index = integer(payload, "output_index");
         match text(payload, "type") {
             "response.created" | "response.in_progress" => {
                 sheet.take_response(text(&payload["response"], "id"));
             }
-            "response.output_item.added" => self.item(payload).added(&payload["item"], sheet),
-            "response.output_item.done" => self.item(payload).done(&payload["item"], sheet),
+            "response.output_item.added" => self.item(index).added(&payload["item"], sheet),
+            "response.output_item.done" => self.item(index).done(&payload["item"], sheet),
             "response.output_text.delta" => {
-                let item = self.item(payload);
+                let item = self.item(index);
                 item.at("text", "content_index", payload, sheet);
                 item.say(delta, sheet);
             }
             "response.refusal.delta" => {
-                let item = self.item(payload);
+                let item = self.item(index);
                 item.at("refusal", "content_index", payload, sheet);
                 item.refuse(delta, sheet);
             }
             "response.reasoning_summary_text.delta" => {
-                let item = self.item(payload);
+                let item = self.item(index);
                 item.at("summary", "summary_index", payload, sheet);
                 item.think(delta, sheet);
             }
             "response.reasoning_text.delta" => {
-                let item = self.item(payload);
+                let item = self.item(index);
                 item.at("reasoning", "content_index", payload, sheet);
                 item.think(delta, sheet);
             }
             "response.function_call_arguments.delta" => {
-                let item = self.item(payload);
-                let block = item.open_call(&Value::Null, sheet);
+                let item = self.item(index);
+                let block = item.open_call(&Node::Null, sheet);
                 sheet.args(block, delta);
             }
             "response.function_call_arguments.done" => {
-                self.item(payload)
+                self.item(index)
                     .complete_call(text(payload, "arguments"), sheet);
             }
             "response.completed"
@@ -285,7 +286,7 @@ impl Protocol for Responses {
         }
     }
 
-    fn knows(&self, payload: &Value) -> bool {
+    fn knows(&self, payload: &Node) -> bool {
         text(payload, "type").starts_with("response.") || text(payload, "object") == "response"
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Data, Failure, Kind, Op, Piece, Reason, Usage};
-use crate::json;
+use crate::json::{self, Node};
 
 /// What a protocol says about a word that ended an answer.
 pub(crate) enum End {
@@ -297,7 +297,7 @@ impl Sheet {
         self.calls()
             .filter(|(_, call)| match call.arguments.trim() {
                 "" | "null" => !whole,
-                text => !matches!(json::parse(text), Some(Value::Object(_))),
+                text => !matches!(json::parse(text), Some(Node::Object(_))),
             })
             .map(|(block, _)| block)
             .collect()

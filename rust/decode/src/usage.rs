@@ -4,13 +4,11 @@
 //! (`prompt_cache_hit_tokens`), Moonshot, Together and LongCat (`cached_tokens`), Mistral
 //! (`num_cached_tokens`), Databricks (`cache_read_input_tokens`).
 
-use serde_json::Value;
-
 use crate::answer::{Cost, Usage};
-use crate::json::count;
+use crate::json::{count, Node};
 
 /// Reads a usage object. Missing numbers are 0, missing prices unknown.
-pub(crate) fn chat(raw: &Value) -> Usage {
+pub(crate) fn chat(raw: &Node) -> Usage {
     let prompt = &raw["prompt_tokens_details"];
     let first = |found: &[Option<u64>]| found.iter().find_map(|it| *it);
     let input = count(raw, "prompt_tokens").unwrap_or(0);
@@ -41,8 +39,8 @@ pub(crate) fn chat(raw: &Value) -> Usage {
 }
 
 /// Reads prices as OpenRouter, Vercel and Perplexity send them.
-pub(crate) fn cost(raw: &Value) -> Option<Cost> {
-    let money = |value: &Value| value.as_f64().filter(|amount| amount.is_finite());
+pub(crate) fn cost(raw: &Node) -> Option<Cost> {
+    let money = |value: &Node| value.as_f64().filter(|amount| amount.is_finite());
     let details = &raw["cost_details"];
     let input = money(&details["upstream_inference_prompt_cost"]);
     let output = money(&details["upstream_inference_completions_cost"]);
@@ -69,10 +67,10 @@ mod tests {
 
     #[test]
     fn odd_numbers_are_tolerated_and_unknown_prices_stay_unknown() {
-        let usage = chat(
-            &json!({"prompt_tokens": 10.0, "completion_tokens": null, "total_tokens": "x",
+        let usage = chat(&Node::from(
+            json!({"prompt_tokens": 10.0, "completion_tokens": null, "total_tokens": "x",
             "prompt_tokens_details": null, "cost": null}),
-        );
+        ));
         assert_eq!((usage.input, usage.output, usage.total), (10, 0, 10));
         assert_eq!((usage.cost, usage.reasoning), (None, None));
     }
@@ -80,7 +78,7 @@ mod tests {
     #[test]
     fn a_count_beyond_what_can_be_is_unknown_and_no_sum_overflows() {
         let huge = json!({"prompt_tokens": u64::MAX, "completion_tokens": 1u64 << 53});
-        let usage = chat(&huge);
+        let usage = chat(&Node::from(huge));
         assert_eq!(usage.input, 0);
         assert_eq!((usage.output, usage.total), (1 << 53, 1 << 53));
     }
@@ -89,13 +87,13 @@ mod tests {
     fn the_upstream_price_comes_before_the_price_of_the_router() {
         let raw = json!({"cost": 0.5, "cost_details": {"upstream_inference_cost": null,
             "upstream_inference_prompt_cost": 0.1, "upstream_inference_completions_cost": 0.2}});
-        let found = cost(&raw).expect("there is one");
+        let found = cost(&Node::from(raw)).expect("there is one");
         assert_eq!(
             (found.input, found.output, found.total),
             (Some(0.1), Some(0.2), Some(0.5))
         );
         assert_eq!(
-            cost(&json!({"cost": {"total_cost": 0.7}})).and_then(|it| it.total),
+            cost(&Node::from(json!({"cost": {"total_cost": 0.7}}))).and_then(|it| it.total),
             Some(0.7)
         );
     }

@@ -1,22 +1,20 @@
 //! What an error says: found in whatever shape it has, readable, without secrets.
 
-use serde_json::Value;
-
-use crate::json::{is_something, text};
+use crate::json::{is_something, parse, text, Node};
 
 /// So much of a message is told.
 const MESSAGE_CHARS_MAX: usize = 4_096;
 
 /// What the people at the other end wrote. *error* is a body, or the `error` in it.
-pub(crate) fn message(error: &Value) -> String {
+pub(crate) fn message(error: &Node) -> String {
     let said = match error {
-        Value::String(page) => page_text(page),
+        Node::String(page) => page_text(page),
         _ => find(error).unwrap_or_else(|| error.to_string()),
     };
     redact(&shorten(said.trim()))
 }
 
-fn find(error: &Value) -> Option<String> {
+fn find(error: &Node) -> Option<String> {
     let own = [
         "message",
         "status_msg",
@@ -36,7 +34,7 @@ fn find(error: &Value) -> Option<String> {
         });
     }
     own.or_else(|| match error.get("error") {
-        Some(Value::String(said)) if !said.is_empty() => Some(said.clone()),
+        Some(Node::String(said)) if !said.is_empty() => Some(said.to_string()),
         Some(inner) if inner.is_object() => find(inner),
         _ => None,
     })
@@ -44,12 +42,12 @@ fn find(error: &Value) -> Option<String> {
     .or_else(|| faults(error.get("detail")?))
 }
 
-fn upstream(error: &Value) -> Option<String> {
+fn upstream(error: &Node) -> Option<String> {
     match error.get("metadata")?.get("raw")? {
-        Value::String(raw) if !raw.trim().is_empty() => {
-            let inner = crate::json::parse(raw);
-            let found = inner.filter(Value::is_object).and_then(|it| find(&it));
-            Some(found.unwrap_or_else(|| raw.clone()))
+        Node::String(raw) if !raw.trim().is_empty() => {
+            let inner = parse(raw);
+            let found = inner.filter(Node::is_object).and_then(|it| find(&it));
+            Some(found.unwrap_or_else(|| raw.to_string()))
         }
         raw if raw.is_object() => find(raw),
         _ => None,
@@ -57,9 +55,9 @@ fn upstream(error: &Value) -> Option<String> {
 }
 
 /// FastAPI's `detail`: a list of `{loc, msg}`.
-fn faults(detail: &Value) -> Option<String> {
-    let one = |fault: &Value| {
-        let steps = fault.get("loc").and_then(Value::as_array);
+fn faults(detail: &Node) -> Option<String> {
+    let one = |fault: &Node| {
+        let steps = fault.get("loc").and_then(Node::as_array);
         let place: Vec<String> = steps
             .into_iter()
             .flatten()
@@ -75,7 +73,7 @@ fn faults(detail: &Value) -> Option<String> {
         }
     };
     match detail {
-        Value::Array(all) if !all.is_empty() => {
+        Node::Array(all) if !all.is_empty() => {
             Some(all.iter().map(one).collect::<Vec<_>>().join("; "))
         }
         other if is_something(other) => Some(other.to_string()),
@@ -213,13 +211,13 @@ mod tests {
             ),
         ];
         for (error, expected) in cases {
-            assert_eq!(message(&error), expected);
+            assert_eq!(message(&error.into()), expected);
         }
     }
 
     #[test]
     fn a_long_message_is_cut() {
-        let told = message(&json!("é".repeat(5000)));
+        let told = message(&json!("é".repeat(5000)).into());
         assert_eq!(told.chars().count(), MESSAGE_CHARS_MAX);
         assert!(told.ends_with('…'));
     }
