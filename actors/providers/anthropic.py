@@ -23,8 +23,8 @@ from tinyagent.actors.providers.content import (
     text_of,
 )
 from tinyagent.actors.providers.encoding import (
+    Head,
     bearer,
-    begun,
     dump,
     extended,
     output_of,
@@ -70,6 +70,7 @@ class Messages:
 
     def __init__(self) -> None:
         self._history: History[_Encoded] = History()
+        self._head = Head("messages", _head)
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
@@ -86,8 +87,7 @@ class Messages:
             style=(dialect.style, automatic),
             mark=partial(mark_of, automatic=automatic),
         )
-        head = begun(_head(settings, marked=bool(self._history.marks)), "messages")
-        return Parts(head, "messages", turns)
+        return Parts(self._head.of(settings, bool(self._history.marks)), "messages", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -107,7 +107,7 @@ def _row(model: Mapping[str, Any]) -> MessagesRow:
     return table.row(model, table.MESSAGES, table.MESSAGES_DEFAULT)
 
 
-def _head(settings: Settings, *, marked: bool) -> dict[str, Any]:
+def _head(settings: Settings, marked: bool) -> dict[str, Any]:
     """Return all of the body but the messages."""
     model, options = settings.model, settings.options
     limit = int(options.get("max_tokens") or model.get("max_tokens") or table.MODEL_MAX_TOKENS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -114,6 +114,32 @@ def begun(head: dict[str, Any], name: str) -> bytes:
     """Return *head* as JSON that goes on with the items of one more field, the list *name*."""
     # The field's value is encoded as `[]` at the end of the object, and opened again.
     return dump({**head, name: ()})[:-2]
+
+
+class Head:
+    """The body as far as the messages, its field *name*, as long as it is asked of the same.
+
+    Args:
+        make: returns all other fields, for the settings and whatever else it is asked of.
+    """
+
+    def __init__(self, name: str, make: Callable[..., dict[str, Any]]) -> None:
+        self._name = name
+        self._make = make
+        self._settings: Settings | None = None
+        self._more: tuple[object, ...] = ()
+        self._json = b""
+
+    def of(self, settings: Settings, *more: object) -> bytes:
+        """Return it; *settings* are the same if they are the same object.
+
+        Raises:
+            ValueError: what they ask for cannot be asked.
+        """
+        if self._settings is not settings or self._more != more:
+            self._json = begun(self._make(settings, *more), self._name)
+            self._settings, self._more = settings, more
+        return self._json
 
 
 def request_of(

@@ -26,8 +26,8 @@ from tinyagent.actors.providers.content import (
     texts_of,
 )
 from tinyagent.actors.providers.encoding import (
+    Head,
     bearer,
-    begun,
     dump,
     extended,
     output_of,
@@ -67,6 +67,7 @@ class GenerateContent:
 
     def __init__(self) -> None:
         self._history: History[_Encoded] = History()
+        self._head = Head("contents", _head)
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
@@ -76,7 +77,7 @@ class GenerateContent:
         """Return the same in parts."""
         dialect = _Dialect(settings.model)
         turns = self._history.turns(messages, dialect.message, _joined, style=dialect.style)
-        return Parts(begun(_head(settings), "contents"), "contents", turns)
+        return Parts(self._head.of(settings), "contents", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]

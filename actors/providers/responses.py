@@ -23,8 +23,8 @@ from tinyagent.actors.providers.content import (
     texts_of,
 )
 from tinyagent.actors.providers.encoding import (
+    Head,
     bearer,
-    begun,
     cache_key,
     dump,
     extended,
@@ -52,6 +52,7 @@ class Responses:
 
     def __init__(self) -> None:
         self._history: History[bytes] = History()
+        self._head = Head("input", _head)
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""
@@ -65,11 +66,10 @@ class Responses:
         def encode(message: Message, mark: Mark) -> bytes:
             return b",".join(dump(item) for item in _items(message, model))
 
-        row = _row(model)
         turns = self._history.turns(messages, encode, _joined, style=style)
-        if settings.system.strip() and "instructions" in row.without:
+        if settings.system.strip() and "instructions" in _row(model).without:
             turns.insert(0, dump({"role": "system", "content": settings.system}))
-        return Parts(begun(_head(row, settings), "input"), "input", turns)
+        return Parts(self._head.of(settings), "input", turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -90,9 +90,10 @@ def _row(model: Mapping[str, Any]) -> ChatRow:
     return table.row(model, table.CHAT, table.CHAT_DEFAULT)
 
 
-def _head(row: ChatRow, settings: Settings) -> dict[str, Any]:
+def _head(settings: Settings) -> dict[str, Any]:
     """Return all of the body but the input."""
     model, options = settings.model, settings.options
+    row = _row(model)
     level = table.level_of(model, options)
     head: dict[str, Any] = {"model": model.get("id") or "", "stream": True, "store": False}
     if level != "off" or table.REASONS.search(str(model.get("id") or "")):

@@ -28,7 +28,7 @@ from tinyagent.actors import state as machine
 from tinyagent.actors.hooks import Asked
 from tinyagent.actors.session import Session
 from tinyagent.actors.streamer import KeyOf
-from tinyagent.actors.tools import Find
+from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
 from tinyagent.actors.understudy import cast
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
@@ -75,6 +75,7 @@ class Binding:
         relived: Callable[[AgentEvent], None] = lambda event: None,
         is_batch: bool = False,
         rest: Rest | None = None,
+        tools_parallel_max: int = PARALLEL_MAX,
     ) -> None:
         self._read_setup = setup
         self._tools = tools
@@ -84,7 +85,6 @@ class Binding:
         self.forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
         self._runs_hosts_batch = find is None and not is_batch
-        self.setup = setup()
         self._known_tools: tuple[AgentTool, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -98,7 +98,7 @@ class Binding:
             hooks=self._questions(),
             configure=self.configuration,
             changes=self._changes,
-            tools_parallel_max=self.setup.tools_parallel_max,
+            tools_parallel_max=tools_parallel_max,
             signal=signal,
             sinks=sinks,
             face=self,
@@ -175,12 +175,12 @@ class Binding:
             tools, known = self._tools() or (), self._known_tools
             if len(tools) == len(known) and all(map(operator.is_, tools, known)):
                 return changes
+        setup = self.setup if self.session.is_running else self._read()
         settings, specs = self.session.conversation.settings, self._specs()
         if tuple(specs) != settings.tools:
             changes["tools"] = msgspec.to_builtins([logged_tool(spec) for spec in specs])
         if self.session.is_running:
             return changes
-        setup = self._read()
         for name, value, recorded in (
             ("model", model_of(setup), settings.model),
             ("system", setup.system, settings.system),

@@ -77,7 +77,6 @@ class Engine:
         self._agent = agent
         self._keeper = keeper
         self._is_watched = rest.is_watched if rest is not None else False
-        self._made = False
         log = rest.log if rest is not None else agent.options.log
         self._servers = Servers(lambda: agent.state.tools, log)
         self.binding = Binding(
@@ -92,8 +91,8 @@ class Engine:
             recalled=keeper.recall,
             relived=keeper.take,
             rest=rest,
+            tools_parallel_max=agent.options.tools_parallel_max,
         )
-        self._made = True
         self.expect()
         self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
@@ -333,7 +332,7 @@ class Engine:
         thinking = thinking_of(agent.state.thinking_level, model)
         if thinking is not None:
             sent["reasoning"] = thinking
-        form = self.binding.outputs.form if self._made else None
+        form = self.binding.outputs.form
         if form is not None:
             sent |= form.options(options.output_retries_max)
         fallback = tuple(model_of(each) for each in options.fallback)
@@ -347,7 +346,6 @@ class Engine:
             options=sent,
             limits=logged_limits(options.limits, options.prices),
             tool_timeout_s=options.tool_timeout_s,
-            tools_parallel_max=options.tools_parallel_max,
             polls=POLLS if self._is_watched else (),
         )
 

@@ -17,7 +17,6 @@ from tinyagent._resolve import debugs
 from tinyagent._returned import Report
 from tinyagent.actors.sources import Granted, ProviderSource
 from tinyagent.actors.streamer import Attempt
-from tinyagent.actors.tools import PARALLEL_MAX
 from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import Model, SimpleStreamOptions
 from tinyagent.events import Settings, View, kinds as k
@@ -38,7 +37,6 @@ class Setup(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     tool_timeout_s: float | None = None
-    tools_parallel_max: int = PARALLEL_MAX
     polls: tuple[str, ...] = ()
     is_hosted: bool | None = None
 
