@@ -6,7 +6,7 @@ the only decoders). It knows nothing of conversations, retries or logs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -129,7 +129,7 @@ class Player(Exchange, Protocol):
         ...
 
 
-def played(exchange: Exchange, hear: Hear) -> Awaitable[None]:
+def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
     """Give *hear* all pieces of the answer as they arrive; it is waited for until their end.
 
     Raises:
