@@ -111,11 +111,12 @@ def _poll(state: State, where: str) -> tuple[State, Decided]:
 
 
 def _polled(state: State, where: str) -> tuple[State, Decided]:
-    taken, left = _take(state.steering, state.modes[0]) if state.steering else ((), ())
-    state = _set(state, poll=where, pending=taken, steering=left)
+    if state.steering or state.pending or state.poll != where:
+        taken, left = _take(state.steering, state.modes[0])
+        state = _set(state, poll=where, pending=taken, steering=left)
     if where == "batch":
         return _end_turn(state, "")
-    if where == "start" or taken:
+    if where == "start" or state.pending:
         return _think(state)
     if FOLLOW_UP in state.hooks:
         return _ask(state, FOLLOW_UP)
@@ -328,18 +329,21 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
     """Go idle. Messages that were chosen but not delivered go back to the front of their queue."""
     if outcome == "cancelled" and state.over == limits.SECONDS:
         outcome = "over_budget"
+    is_paused = outcome == "paused"
+    calls, left, waiting = (state.calls, state.left, state.waiting) if is_paused else ({}, 0, 0)
     state = _set(
         state,
-        phase="paused" if outcome == "paused" else "idle",
+        phase="paused" if is_paused else "idle",
         asking="",
         poll="",
         steering=state.pending + state.steering,
         pending=(),
         cancelled=False,
         over=because[0].limit if because else state.over if outcome == "over_budget" else "",
+        calls=calls,
+        left=left,
+        waiting=waiting,
     )
-    if outcome != "paused":
-        state = _set(state, calls={}, left=0, waiting=0)
     return state, (*because, k.RunEnded(outcome, digest_of(state)))
 
 
