@@ -264,10 +264,10 @@ class Session:
 
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""
-        changes = self._changes()
-        redactor, now = self.journal.redactor, self.conversation.settings
-        if changes and (new := recorded(redactor, now, changes)):
-            self._own(self.journal.append(k.ConfigChanged(new)))
+        if changes := self._changes():
+            redactor, now = self.journal.redactor, self.conversation.settings
+            if new := recorded(redactor, now, changes):
+                self._own(self.journal.append(k.ConfigChanged(new)))
 
     def report(self, name: str, message: str) -> None:
         """Record something that a person may want to know."""

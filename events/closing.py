@@ -69,14 +69,6 @@ class Closings:
     def evolve(self, record: k.Record, messages: Sequence[Message], model: dict[str, Any]) -> None:
         """Take in what went wrong in a run, or its end."""
         match record.event:
-            case k.HostFailed(failure=failure):
-                self._failure = failure
-            case k.BudgetExceeded() as event:
-                self._failure = k.Failure("limit", limit_text(event))
-            case k.OutputRejected(faults=faults):
-                self._failure = k.Failure(
-                    "invalid", f"the answer was rejected: {'; '.join(faults)}"
-                )
             case k.RunEnded(outcome=outcome):
                 self.is_in_run = False
                 tail = messages[-1] if messages else None
@@ -86,6 +78,14 @@ class Closings:
                     at_ms = record.at_ns // 1_000_000
                     is_cut = outcome == "cancelled"
                     self.made[record.seq] = Closing(why, is_cut, model, after, at_ms)
+            case k.HostFailed(failure=failure):
+                self._failure = failure
+            case k.BudgetExceeded() as event:
+                self._failure = k.Failure("limit", limit_text(event))
+            case k.OutputRejected(faults=faults):
+                self._failure = k.Failure(
+                    "invalid", f"the answer was rejected: {'; '.join(faults)}"
+                )
             case k.ContextEdited(ops=ops):
                 for op in ops:
                     match op:

@@ -125,12 +125,12 @@ def find_tool(
     Raises:
         Refused: there is none, or it cannot be run.
     """
-    tool = next((tool for tool in tools or () if tool.name == name), None)
-    if tool is None:
-        raise Refused(f"Tool {name} not found")
-    if tool.execute is None:
-        raise Refused(f"Tool {name} has no execute function")
-    return HostTool(tool, timeout_s, host)
+    for tool in tools or ():
+        if tool.name == name:
+            if tool.execute is None:
+                raise Refused(f"Tool {name} has no execute function")
+            return HostTool(tool, timeout_s, host)
+    raise Refused(f"Tool {name} not found")
 
 
 def parsed_arguments(name: str, text: str) -> dict[str, Any]:
