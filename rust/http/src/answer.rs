@@ -1,12 +1,15 @@
 //! One exchange from inside: sends, reads, decodes.
 
+use std::future::poll_fn;
+use std::pin::{pin, Pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::http::response::Parts;
-use tokio::time::{sleep_until, timeout, Instant};
+use tokio::time::{sleep, timeout, Instant, Sleep};
 
 use crate::exchange::Head;
 use crate::inbox::Shared;
@@ -18,8 +21,7 @@ use crate::request::{send, told, Fault, Limits, Request};
 const ERROR_BODY_BYTES_MAX: usize = 65_536;
 
 /// How long a complete answer waits for its last, empty chunk, so that the connection can be used
-/// again; some gateways never send it. What has gathered goes out before the longer wait.
-const DRAIN_SOON: Duration = Duration::from_millis(1);
+/// again; some gateways never send it.
 const DRAIN: Duration = Duration::from_millis(50);
 
 /// Runs one exchange to its end. Dropping this closes the connection, or the stream on it.
@@ -112,10 +114,15 @@ impl Body {
         Ok(None)
     }
 
-    /// Whether the answer ended within *limit*.
-    async fn ends_within(&mut self, limit: Duration) -> bool {
-        let rest = async { while let Some(Ok(_)) = self.incoming.frame().await {} };
-        timeout(limit, rest).await.is_ok()
+    /// Reads on to the end, for a while.
+    async fn drain(&mut self) {
+        let mut rest = pin!(async { while let Some(Ok(_)) = self.incoming.frame().await {} });
+        // Mostly the end is there, and the connection's task needs but a turn to say so.
+        tokio::select! {
+            biased;
+            () = &mut rest => {}
+            () = others_turn() => drop(timeout(DRAIN, rest).await),
+        }
     }
 }
 
@@ -136,13 +143,14 @@ async fn error_body(mut body: Body, limit: Duration) -> Vec<u8> {
 
 async fn receive(
     mut body: Body,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     limits: Limits,
     clock: &mut Clock,
 ) -> Result<(), Fault> {
     let mut is_done = false;
+    let mut alarm = pin!(sleep(limits.read));
     let broken = loop {
-        match next(&mut body, shared, limits).await {
+        match next(&mut body, shared, &mut alarm, limits.read).await {
             Ok(Some(data)) => is_done = shared.feed(&data, || clock.gap_us()),
             Ok(None) => break None,
             Err(fault) => break Some(fault),
@@ -152,38 +160,47 @@ async fn receive(
         }
     };
     let end = shared.close(broken, || clock.gap_us());
-    if is_done && !body.ends_within(DRAIN_SOON).await {
-        shared.flush();
-        body.ends_within(DRAIN).await;
+    if is_done {
+        body.drain().await;
     }
     drop(body);
     // The connection goes back to its pool before anybody can ask for the next.
-    tokio::task::yield_now().await;
+    others_turn().await;
     end
 }
 
-/// The next bytes; meanwhile makes due what has gathered, when it is time.
-async fn next(body: &mut Body, shared: &Shared, limits: Limits) -> Result<Option<Bytes>, Fault> {
+/// The next bytes.
+async fn next(
+    body: &mut Body,
+    shared: &Shared,
+    alarm: &mut Pin<&mut Sleep>,
+    limit: Duration,
+) -> Result<Option<Bytes>, Fault> {
     shared.wait_room().await;
-    let silent_at = Instant::now().checked_add(limits.read);
+    let since = Instant::now();
     loop {
-        let due_at = shared.due_at();
-        let alarm = due_at.into_iter().chain(silent_at).min();
-        let ring = async {
-            match alarm {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             data = body.next() => return data.map_err(Fault::BrokeOff),
-            () = ring => {
-                if silent_at.is_some_and(|at| at <= Instant::now()) {
-                    return Err(Fault::FellSilent);
-                }
-                shared.flush();
-            }
+            () = alarm.as_mut() => {}
+        }
+        // It was set for an earlier wait: one alarm serves all, and is set again when it rings.
+        match limit.saturating_sub(since.elapsed()) {
+            Duration::ZERO => return Err(Fault::FellSilent),
+            rest => alarm.set(sleep(rest)),
         }
     }
+}
+
+/// Lets the tasks that can go on go on.
+async fn others_turn() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -1,31 +1,17 @@
 //! What lies between the runtime's thread and whoever reads the answer.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tinyagent_decode::{Answer, Decoder, Kind, Piece};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
+use crate::beat::Beat;
 use crate::exchange::{Head, News, Timed, Wake};
 use crate::request::Fault;
 
 /// An unread answer may grow to this before the network is left waiting.
 const PIECES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 8 << 20;
-
-/// What comes behind the first pieces is handed out at the next beat, that of all answers together:
-/// so readers are woken once for all that came, and soon enough that a person sees a text move.
-const BEAT: Duration = Duration::from_millis(10);
-
-/// The next beat after *now*, the same for the whole process.
-fn next_beat(now: Instant) -> Instant {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    let beat = BEAT.as_micros();
-    let since = now.duration_since(*FIRST.get_or_init(|| now)).as_micros();
-    let left = u64::try_from(beat - since % beat).unwrap_or_default();
-    now + Duration::from_micros(left)
-}
 
 #[derive(Default)]
 struct Inbox {
@@ -34,8 +20,8 @@ struct Inbox {
     bytes: usize,
     /// Pieces were due before.
     has_begun: bool,
-    /// When what has gathered is due.
-    due_at: Option<Instant>,
+    /// What has gathered is due at the next beat.
+    gathers: bool,
     is_due: bool,
     /// Set once: how the exchange ended.
     end: Option<Result<(), Fault>>,
@@ -49,15 +35,8 @@ impl Inbox {
         self.is_due || self.end.is_some()
     }
 
-    /// Something gathers: the head of an answer waits for the pieces that may come with it.
-    fn gather(&mut self) {
-        if !self.is_due {
-            self.due_at.get_or_insert_with(|| next_beat(Instant::now()));
-        }
-    }
-
     fn make_due(&mut self) {
-        (self.is_due, self.due_at) = (true, None);
+        (self.is_due, self.gathers) = (true, false);
         self.has_begun |= !self.pieces.is_empty();
     }
 
@@ -70,6 +49,7 @@ pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
     decoder: Mutex<Decoder>,
     room: Notify,
+    beat: Arc<Beat>,
 }
 
 /// A panic under one of the locks leaves nothing half done that a reader could mistake.
@@ -78,26 +58,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(decoder: Decoder) -> Self {
+    pub(crate) fn new(decoder: Decoder, beat: Arc<Beat>) -> Self {
         Shared {
             inbox: Mutex::default(),
             decoder: Mutex::new(decoder),
             room: Notify::new(),
+            beat,
         }
     }
 
     // The runtime's side
 
-    pub(crate) fn set_head(&self, head: Head) {
-        self.change(|inbox| {
-            inbox.head = Some(head);
-            inbox.gather();
-        });
+    /// The head waits for the pieces that may come with it.
+    pub(crate) fn set_head(self: &Arc<Self>, head: Head) {
+        lock(&self.inbox).head = Some(head);
+        self.gather();
+    }
+
+    /// What is there is due at the next beat.
+    fn gather(self: &Arc<Self>) {
+        let mut inbox = lock(&self.inbox);
+        if !inbox.is_due && !std::mem::replace(&mut inbox.gathers, true) {
+            drop(inbox);
+            self.beat.flush_next(self.clone());
+        }
     }
 
     /// Decodes *bytes*; tells whether nothing more needs to be read. *gap_us* is that of the
     /// first piece, if there is one: then it is used up.
-    pub(crate) fn feed(&self, bytes: &[u8], gap_us: impl FnOnce() -> u64) -> bool {
+    pub(crate) fn feed(self: &Arc<Self>, bytes: &[u8], gap_us: impl FnOnce() -> u64) -> bool {
         let mut decoder = lock(&self.decoder);
         let pieces = decoder.feed(bytes);
         let is_done = decoder.is_done();
@@ -109,7 +98,7 @@ impl Shared {
     /// The bytes are at their end. A break matters only if it is why the answer is incomplete:
     /// one after the finish reason cost the usage at most, and a provider's own error says more.
     pub(crate) fn close(
-        &self,
+        self: &Arc<Self>,
         broken: Option<Fault>,
         gap_us: impl FnOnce() -> u64,
     ) -> Result<(), Fault> {
@@ -124,7 +113,7 @@ impl Shared {
         }
     }
 
-    fn put(&self, pieces: Vec<Piece>, bytes: usize, gap_us: impl FnOnce() -> u64) {
+    fn put(self: &Arc<Self>, pieces: Vec<Piece>, bytes: usize, gap_us: impl FnOnce() -> u64) {
         if pieces.is_empty() {
             return;
         }
@@ -136,22 +125,17 @@ impl Shared {
         self.change(|inbox| {
             inbox.pieces.extend(timed);
             inbox.bytes += bytes;
-            match inbox.has_begun && !inbox.is_full() {
-                true => inbox.gather(),
-                false => inbox.make_due(),
+            if !inbox.has_begun || inbox.is_full() {
+                inbox.make_due();
             }
         });
-    }
-
-    /// When what has gathered is due; None if nothing has, or it is due already.
-    pub(crate) fn due_at(&self) -> Option<Instant> {
-        lock(&self.inbox).due_at
+        self.gather();
     }
 
     /// Makes what has gathered due.
     pub(crate) fn flush(&self) {
         self.change(|inbox| {
-            if inbox.due_at.is_some() {
+            if inbox.gathers {
                 inbox.make_due();
             }
         });
@@ -198,7 +182,7 @@ impl Shared {
                 return News::Head(head);
             }
             if !inbox.pieces.is_empty() {
-                (inbox.is_due, inbox.due_at, inbox.bytes) = (false, None, 0);
+                (inbox.is_due, inbox.gathers, inbox.bytes) = (false, false, 0);
                 let pieces = std::mem::take(&mut inbox.pieces);
                 drop(inbox);
                 self.room.notify_one();

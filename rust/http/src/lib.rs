@@ -11,11 +11,12 @@
 //! - `connect`: from a URL to a connection: names, proxies, TLS; `tls`: who is trusted.
 //! - [`request`]: [`Request`], its limits, how it is sent; [`Fault`], why there is no answer.
 //! - [`exchange`]: [`Exchange`]: one request and its answer, from outside; cancelling it.
-//! - `answer`: the same from inside: reads, decodes, and decides when a batch is due.
-//! - `inbox`: what lies between the two, under one lock.
+//! - `answer`: the same from inside: reads and decodes.
+//! - `inbox`: what lies between the two, under one lock; `beat`: when it is handed out.
 //! - `inflate`: answers that came compressed although nobody asked for it.
 
 mod answer;
+mod beat;
 mod connect;
 pub mod exchange;
 mod inbox;

@@ -4,18 +4,25 @@ use std::collections::HashMap;
 use std::io;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Handle};
+
+use crate::beat::Beat;
 use crate::pool::{Pool, Settings};
 
 /// Name lookups block; so many may hang at a silent name server before others wait for them.
 const LOOKUPS_MAX: usize = 32;
 const LOOKUP_THREAD_IDLE: Duration = Duration::from_secs(5);
 
-/// One tokio runtime with one working thread, and the pools that live on it.
+const NAME: &str = "tinyagent-http";
+
+/// One thread that runs everything, and the pools that live on it.
 pub struct Runtime {
     pid: u32,
-    tokio: tokio::runtime::Runtime,
+    tokio: Handle,
+    beat: Arc<Beat>,
     pools: Mutex<HashMap<Settings, Arc<Pool>>>,
 }
 
@@ -45,19 +52,24 @@ impl Runtime {
     }
 
     fn start() -> io::Result<Self> {
-        let tokio = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+        let tokio = Builder::new_current_thread()
             .max_blocking_threads(LOOKUPS_MAX)
             .thread_keep_alive(LOOKUP_THREAD_IDLE)
-            .thread_name("tinyagent-http")
+            .thread_name(NAME)
             .enable_io()
             .enable_time()
             .build()?;
-        Ok(Runtime {
+        let runtime = Runtime {
             pid: process::id(),
-            tokio,
+            tokio: tokio.handle().clone(),
+            beat: Arc::default(),
             pools: Mutex::default(),
-        })
+        };
+        let beat = runtime.beat();
+        thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || tokio.block_on(beat.run()))?;
+        Ok(runtime)
     }
 
     /// Whether this is the process that the runtime was made in.
@@ -74,7 +86,11 @@ impl Runtime {
             .clone()
     }
 
-    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
-        self.tokio.handle()
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.tokio
+    }
+
+    pub(crate) fn beat(&self) -> Arc<Beat> {
+        self.beat.clone()
     }
 }
