@@ -94,6 +94,12 @@ def test_importing_the_face_loads_nothing_heavy(face: str) -> None:
     assert set(HEAVY.split()) & set(loaded) == set()
 
 
+def test_naming_a_model_loads_nothing_that_asks_it() -> None:
+    loaded = fresh("import sys; import tinyagent.alchemy_provider; print(*sys.modules)").split()
+    sends = "asyncio tinyagent.events tinyagent.actors.transports tinyagent.runtime.loops"
+    assert {*HEAVY.split(), *sends.split()} & set(loaded) == set()
+
+
 @pytest.mark.parametrize(
     "order",
     [

@@ -9,6 +9,7 @@ pieces, exists once, in ``rust/decode``.
 ``responses``         OpenAI's responses
 ``gemini``            generateContent
 ``table``             what differs between those who speak one protocol, as data
+``endpoints``         where the compatible face finds them, and their keys
 ``repair``            what a history needs before any provider takes it
 ``content``           what messages hold, whatever the protocol
 ``encoding``          JSON as providers take it, and the request around a body
@@ -25,12 +26,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from tinyagent.actors.transports import HttpRequest
-from tinyagent.events.messages import Message
-from tinyagent.events.settings import Settings
-
 if TYPE_CHECKING:
     from tinyagent.actors.providers.history import Parts
+    from tinyagent.actors.transports import HttpRequest
+    from tinyagent.events.messages import Message
+    from tinyagent.events.settings import Settings
 
 
 class Provider(Protocol):

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from tinyagent.actors.providers.table import KEY_VARIABLES, KNOWN
+from tinyagent.actors.providers.endpoints import KEY_VARIABLES
+from tinyagent.actors.providers.table import KNOWN
 from tinyagent.events import Redact, Redactor
 from tinyagent.events.redaction import VALUE_CHARS_MIN
 

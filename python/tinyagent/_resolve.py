@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinyagent.actors.providers.table import DEFAULT_BASE_URLS, KEY_VARIABLES
-from tinyagent.actors.sources import Granted
-from tinyagent.actors.transports import Failure
-from tinyagent.actors.transports.failures import public_url
+from tinyagent.actors.providers.endpoints import DEFAULT_BASE_URLS, KEY_VARIABLES
 from tinyagent.agent_types import Model, ThinkingLevel
-from tinyagent.events import Settings
 from tinyagent.provider_contracts import ProviderMetadataModel
+
+if TYPE_CHECKING:
+    from tinyagent.actors.sources import Granted
+    from tinyagent.events import Settings
 
 OPENAI_URL = DEFAULT_BASE_URLS["openai"]
 CONTEXT_WINDOW, MAX_TOKENS = 128_000, 4096
@@ -106,6 +106,11 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
     Raises:
         Failure: the provider needs a key and there is none for this URL.
     """
+    # What a request needs is imported for one: to name a model takes none of it.
+    from tinyagent.actors.sources import Granted
+    from tinyagent.actors.transports import Failure
+    from tinyagent.actors.transports.failures import public_url
+
     own: Callable[[Settings, str | None], Granted] | None = getattr(
         model, "__tinyagent_access__", None
     )

@@ -6,16 +6,14 @@ import importlib
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tinyagent._direct import DirectResponse as DirectResponse
 from tinyagent._resolve import (
     CONTEXT_WINDOW,
     MAX_TOKENS,
     resolve_alchemy,
     resolve_rust,
 )
-from tinyagent.actors.transports import Transport
 from tinyagent.agent_types import (
     AgentTool as AgentTool,
     Context as Context,
@@ -32,6 +30,9 @@ from tinyagent.provider_contracts import (
     ReasoningMode as ReasoningMode,
     resolve_model_metadata as resolve_model_metadata,
 )
+
+if TYPE_CHECKING:
+    from tinyagent.actors.transports import Transport
 
 DEFAULT_OPENAI_COMPAT_CHAT_COMPLETIONS_URL = "https://api.openai.com/v1/chat/completions"
 
@@ -82,6 +83,8 @@ async def stream_alchemy_openai_completions(
     if binding is not None:
         handle = binding.openai_completions_stream(*_payloads(model, described, context, options))
         return AlchemyStreamResponse(handle)
+    from tinyagent._direct import DirectResponse
+
     return DirectResponse(model, described, context, options)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from tinyagent.agent_types import AssistantMessage, AssistantMessageEvent, JsonObject, Model
 from tinyagent.agent_types._structure import reject
+
+if TYPE_CHECKING:
+    import asyncio
 
 ReasoningEffort: TypeAlias = Literal["minimal", "low", "medium", "high", "xhigh"]
 ReasoningMode: TypeAlias = bool | ReasoningEffort
@@ -155,6 +155,8 @@ class BindingStreamResponseBase:
             RuntimeError: the handle gave something that is no event.
             ValidationError: it gave a dict that is none.
         """
+        import asyncio
+
         if self._reading is None:
             self._reading = asyncio.ensure_future(in_thread(self._handle.next_event))
             # So that nobody complains if it fails when nobody reads any more.
@@ -195,6 +197,10 @@ class BindingStreamResponseBase:
 
 async def in_thread(call: Callable[[], T]) -> T:
     """Return what *call* gives, called in a daemon thread."""
+    import asyncio
+    import contextlib
+    import threading
+
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tinyagent._resolve import resolve_rust
-from tinyagent.actors.providers.table import DEFAULT_BASE_URLS as DEFAULT_BASE_URLS
+from tinyagent.actors.providers.endpoints import DEFAULT_BASE_URLS as DEFAULT_BASE_URLS
 from tinyagent.agent_types import (
     AgentTool as AgentTool,
     Context as Context,
@@ -17,7 +17,6 @@ from tinyagent.agent_types import (
     dump_model_dumpable as dump_model_dumpable,
 )
 from tinyagent.agent_types._structure import Structure, reject
-from tinyagent.alchemy_provider import DirectResponse
 from tinyagent.provider_contracts import (
     BindingStreamHandle as BindingStreamHandle,
     BindingStreamResponseBase as BindingStreamResponseBase,
@@ -109,6 +108,8 @@ async def stream_rust_binding(
         ValueError: the model names no provider, id, known endpoint or known api.
     """
     described: dict[str, Any] = resolve_rust(model)
+    from tinyagent._direct import DirectResponse
+
     return DirectResponse(model, described, context, options)
 
 

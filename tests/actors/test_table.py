@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent.actors.providers import provider_for, table
+from tinyagent.actors.providers import endpoints, provider_for, table
 from tinyagent.events.fact import ToolSpec
 from tinyagent.events.settings import Settings
 
@@ -184,7 +184,7 @@ def test_names_and_hosts_are_in_one_row_each() -> None:
 
 
 def test_the_compatible_face_knows_six_urls_and_their_keys() -> None:
-    assert list(table.DEFAULT_BASE_URLS) == [
+    assert list(endpoints.DEFAULT_BASE_URLS) == [
         "openai",
         "openrouter",
         "chutes",
@@ -192,9 +192,9 @@ def test_the_compatible_face_knows_six_urls_and_their_keys() -> None:
         "minimax-cn",
         "kimi",
     ]
-    for name, url in table.DEFAULT_BASE_URLS.items():
+    for name, url in endpoints.DEFAULT_BASE_URLS.items():
         assert table.KNOWN[name].url == url
-        assert table.KNOWN[name].keys == table.KEY_VARIABLES[name]
+        assert table.KNOWN[name].keys == endpoints.KEY_VARIABLES[name]
 
 
 @pytest.mark.parametrize(
