@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,8 +19,7 @@ from tinyagent.events.upcast import upcast
 
 _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
-READINGS: dict[str, tuple[int, str, Callable[[bytes], Fact]]] = {}
-"""Version, usual emitter, and what reads a payload, of each kind that was met so far."""
+_READINGS: dict[str, tuple[int, Callable[[bytes], Fact]]] = {}
 _INTEGER_MAX = 2**53
 _REDACTED = b'{"$redacted":'
 
@@ -41,25 +41,39 @@ def decode(kind: str, v: int, payload: bytes) -> Event:
     Raises:
         msgspec.ValidationError: a known kind whose payload does not fit it.
     """
-    reading = READINGS.get(kind) or _reading(kind)
+    reading = _READINGS.get(kind) or _reading(kind)
     if reading is None or v > reading[0] or payload.startswith(_REDACTED):
         return UnknownEvent(kind, v, payload)
     if v < reading[0]:
         payload = upcast(kind, v, reading[0], payload)
     try:
-        return reading[2](payload)
+        return reading[1](payload)
     except msgspec.ValidationError:
         if _REDACTED in payload:
             return UnknownEvent(kind, v, payload)
         raise
 
 
-def _reading(kind: str) -> tuple[int, str, Callable[[bytes], Fact]] | None:
+def _reading(kind: str) -> tuple[int, Callable[[bytes], Fact]] | None:
     cls = KINDS.get(kind)
     if cls is None:
         return None
-    READINGS[kind] = cls.v, cls.emitter, msgspec.json.Decoder(cls).decode
-    return READINGS[kind]
+    _READINGS[kind] = cls.v, msgspec.json.Decoder(cls).decode
+    return _READINGS[kind]
+
+
+@cache
+def readings(kind: str) -> tuple[int, str, Callable[[bytes], list[Fact]]] | None:
+    """Return the version of *kind*, its usual emitter, and what reads an array of its payloads.
+
+    None for a kind that this release does not know. What is of another version, or redacted, is
+    for ``decode``.
+    """
+    cls = KINDS.get(kind)
+    if cls is None:
+        return None
+    decoder: msgspec.json.Decoder[list[Fact]] = msgspec.json.Decoder(list[cls])  # type: ignore[valid-type]
+    return cls.v, cls.emitter, decoder.decode
 
 
 def record_of(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from tinyagent.events import Record, UnknownEvent
-from tinyagent.events.codec import READINGS
+from tinyagent.events.codec import readings
 from tinyagent.runtime.ancestry import beside
-from tinyagent.runtime.chain import chain_head, lost_first, lost_from
+from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
 
@@ -129,8 +129,7 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
         with suppress(msgspec.ValidationError):  # perhaps of a value that is lost
             records = own_records(reader)
             if not reader.lost:
-                marks = (r for r in records if r.event.kind == "log.lost")
-                gone = tuple(LostRecords(lost_first(r.payload), r.seq) for r in marks)
+                gone = tuple(starmap(LostRecords, reader.gaps))
                 return _meta(reader), records, _damage(reader, str(where), (), gone)
     found = read_log(where)
     return found.meta, decoded(found.records, found.damage), found.damage
@@ -139,7 +138,7 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
 def own_records(reader: LogReader, first: int = 1) -> list[Record]:
     """Return the records from number *first* on that lie in the log's own files."""
     records: list[Record] = []
-    while batch := reader.events(first, BATCH_RECORDS, READINGS, Record, _as_stored):
+    while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored):
         records += batch
         first = batch[-1].seq + 1
     return records

@@ -201,6 +201,7 @@ class LogWriter:
         queue_bytes_soft_max: int | None = None,
         queue_bytes_hard_max: int | None = None,
         interval_ms: int | None = None,
+        since: int = 0,
     ) -> None: ...
     @property
     def log(self) -> str: ...
@@ -224,6 +225,12 @@ class LogWriter:
         """``(count, copied, segment)`` of the last failed fsync of this opening."""
     def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
         """What ``FileLog.timings`` tells."""
+    def take_reader(self) -> LogReader | None:
+        """What reads the records that were looked at when it was opened, once.
+
+        All but those before *since* that a seal vouches for. None if there were none, or too many
+        to be kept.
+        """
     @property
     def seq(self) -> int: ...
     @property
@@ -295,7 +302,7 @@ class LogReader:
     def epoch(self) -> int: ...
     @property
     def first(self) -> int:
-        """Its first record; 0 if there is none."""
+        """Its first record, of those that were looked at; 0 if there is none."""
     @property
     def last(self) -> int:
         """Its last record; 0 if there is none."""
@@ -319,16 +326,20 @@ class LogReader:
         self,
         first: int,
         count: int,
-        readings: dict[str, tuple[int, str, Callable[[bytes], E]]],
+        reading_of: Callable[[str], tuple[int, str, Callable[[bytes], list[E]]] | None],
         record: Callable[[int, int, int, str, E, bytes], R],
         other: Callable[..., R],
     ) -> list[R]:
         """The same as what *record* makes of ``(seq, at_ns, cause, actor, event, payload)``.
 
-        *readings* are version, usual emitter, and what reads a payload, by kind. *other* is given
-        the fields as of ``batch`` where the kind is not among them, or has another version, a value
-        is wrapped (``{"$...":``), or the payload is refused.
+        Fewer than *count* if they are large. *reading_of* tells of a kind its version, its usual
+        emitter, and what reads a JSON array of payloads; None if it is not known. *other* is given
+        the fields as of ``batch`` where that is so, where the version is another one, a value is
+        wrapped (``{"$...":``), or a payload of that kind is refused.
         """
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """First and last of the records that were lost, and are marked so by a repair."""
     @property
     def lost(self) -> list[tuple[int, str]]:
         """Number and digest of each value that was missing in what was read so far; it stays a

@@ -33,7 +33,7 @@ from tinyagent.runtime.stores import (
 )
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers
 from tinyagent.runtime.stores.memory import is_same
-from tinyagent.runtime.stores.snapshots import Snapshots
+from tinyagent.runtime.stores.snapshots import Snapshots, newest
 
 if TYPE_CHECKING:
     from tinyagent._alchemy import LogReader, LogWriter
@@ -103,6 +103,7 @@ class FileLog:
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
             interval_ms=interval_ms,
+            since=newest(self._path),
         )
         self.meta = LogMeta(
             log=writer.log,
@@ -117,6 +118,7 @@ class FileLog:
         self._recovered = _recovered(writer)
         self._takeovers = 0
         self._seq = writer.seq  # asked for with each record: kept here, across no boundary
+        self._opened = writer.take_reader()
         _warn_if_long(self.where, self._seq)
         self._append = writer.append
         self._followers = Followers()
@@ -235,7 +237,7 @@ class FileLog:
             CorruptLogError: acknowledged records are damaged. LogNotFoundError: a fork's parent is
             not beside it.
         """
-        reader, fork = self._reader(), self._shares
+        reader, fork = self._reader(first), self._shares
         if fork is not None and first <= fork.at < reader.base:
             shared = read_shared(self._path, fork)
             yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
@@ -255,15 +257,18 @@ class FileLog:
         Raises:
             LogError: as ``read``.
         """
-        reader, fork, shared = self._reader(), self._shares, list[Record]()
+        reader, fork, shared = self._reader(first), self._shares, list[Record]()
         if fork is not None and first <= fork.at < reader.base:
             shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
             first = fork.at + 1
         return [*shared, *own_records(reader, first)]
 
-    def _reader(self) -> LogReader:
+    def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader
 
+        opened, self._opened = self._opened, None
+        if opened is not None and 0 < opened.first <= first and opened.last == self._seq:
+            return opened  # nothing has come since: what was read then need not be read again
         self._writer.block_written(READ_WAIT_S)
         return LogReader(self._path)
 
@@ -279,7 +284,7 @@ class FileLog:
         def read(first: int, count: int) -> list[Stored]:
             nonlocal reader, shared
             if reader is None or reader.last < first:
-                reader = self._reader()
+                reader = self._reader(first)
             if fork is not None and first <= fork.at < reader.base:
                 shared = shared or read_shared(self._path, fork)
                 rest = (record for record in shared if record.seq >= first)

@@ -25,6 +25,7 @@ KEPT = 2
 """So many are kept: one more, should the newest turn out not to fit."""
 BYTES_MAX = 64 << 20
 """A larger one is not written."""
+SEQ_MAX = (1 << 53) - 1
 _TAIL_BYTES = len(',"x":"00000000"}\n')
 
 
@@ -59,7 +60,7 @@ class Snapshots:
 
     def paths(self) -> list[Path]:
         """Return their files, the newest first."""
-        return sorted(self._folder.glob("[0-9]" * 20 + ".json"), reverse=True)
+        return _paths(self._folder)
 
     def read(self, code: str) -> Iterator[Snapshot]:
         """Yield those that *code* made of this log and that are whole, the newest first."""
@@ -137,6 +138,18 @@ class Snapshots:
 
 class SnapshotError(Exception):
     """A snapshot cannot be used; the text says why. Nobody needs it."""
+
+
+def newest(place: str | Path) -> int:
+    """Return the record that the newest in the folder *place* was made behind; 0 if none is there.
+
+    As its name says; whether that is true is found out by who reads it.
+    """
+    return next((min(int(path.stem), SEQ_MAX) for path in _paths(Path(place) / FOLDER)), 0)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]" * 20 + ".json"), reverse=True)
 
 
 def snapshots_of(log: Log) -> Snapshots | None:

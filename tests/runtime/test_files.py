@@ -236,6 +236,21 @@ async def test_values_of_any_size_come_back(tmp_path: Path, size: int) -> None:
     assert len(files_in(tmp_path, "blobs/*/*")) == (1 if size > 65_536 else 0)
 
 
+async def test_what_opening_has_read_is_read_once_more_only_when_more_has_come(
+    tmp_path: Path,
+) -> None:
+    first = FileLog(tmp_path / "log", now_us=now_us)
+    first.append(1, now_us(), None, "user.said", 1, 0, b'{"content":"a"}')
+    await first.close()
+    log = FileLog(tmp_path / "log", now_us=now_us)
+    before = (tmp_path / "log" / "00000001.jsonl").rename(tmp_path / "aside")
+    assert [record.payload for record in log.read()] == [b'{"content":"a"}']
+    before.rename(tmp_path / "log" / "00000001.jsonl")
+    log.append(2, now_us(), None, "user.said", 1, 0, b'{"content":"b"}')
+    assert [record.seq for record in log.read()] == [1, 2]
+    await log.close()
+
+
 async def test_a_long_log_is_split_and_read_as_one(tmp_path: Path) -> None:
     log = FileLog(tmp_path, now_us=now_us, segment_bytes_max=2_000)
     for _ in range(20):

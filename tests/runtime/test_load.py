@@ -291,17 +291,34 @@ def test_records_are_the_same_whichever_way_they_are_read(tmp_path: Path) -> Non
     assert records[-1].event == k.UserSaid('{"$enc": quoted')
 
 
-def test_a_payload_that_does_not_fit_its_kind_is_refused_as_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("payload", [b'{"n":"many"}', b'{"n":2},{"n":3}', b"{}", b'{"n":2}}'])
+def test_a_payload_that_does_not_fit_its_kind_is_refused_as_ever(
+    tmp_path: Path, payload: bytes
+) -> None:
     lines = [
         header_line(ID, seg=1, epoch=1, first=1, tail=0, at_us=now_us(), by="t"),
-        line(ID, 0, 1, now_us(), None, "model.requested", 1, 0, b'{"n":"many"}'),
-        seal_line(ID, seg=1, last=1, d=1, why="pack", at_us=now_us()),
+        line(ID, 0, 1, now_us(), None, "model.requested", 1, 0, b'{"n":1}'),
+        line(ID, 0, 2, now_us(), None, "user.said", 1, 0, b'{"content":"x"}'),
+        line(ID, 0, 3, now_us(), None, "model.requested", 1, 0, payload),
+        seal_line(ID, seg=1, last=3, d=3, why="pack", at_us=now_us()),
     ]
     (tmp_path / "misfit.jsonl").write_bytes(b"".join(lines))
-    with pytest.raises(msgspec.ValidationError) as slow:
-        decode("model.requested", 1, b'{"n":"many"}')
-    with pytest.raises(msgspec.ValidationError, match=re.escape(str(slow.value))):
+    with pytest.raises(msgspec.DecodeError) as slow:
+        decode("model.requested", 1, payload)
+    with pytest.raises(slow.type, match=re.escape(str(slow.value))):
         read_records(tmp_path / "misfit.jsonl")
+
+
+async def test_large_records_are_read_however_many_there_are(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us)
+    fill(log, 60, size=60_000)
+    records = records_of(log)
+    assert [(r.seq, r.cause, len(r.payload)) for r in records[-2:]] == [
+        (59, 58, 60_017),
+        (60, 59, 60_017),
+    ]
+    assert records == [as_record(stored) for stored in log.read()]
+    await log.close()
 
 
 async def test_an_open_log_gives_its_records_with_events_from_any_number_on(tmp_path: Path) -> None:

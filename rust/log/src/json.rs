@@ -16,16 +16,18 @@ pub(crate) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Reads a decimal number from the front: it and what follows. No sign, no leading zero.
+#[inline]
 pub(crate) fn take_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let end = bytes.iter().position(|b| !b.is_ascii_digit());
-    let (digits, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-    if digits.is_empty() || digits.len() > 19 || (digits[0] == b'0' && digits.len() > 1) {
-        return None;
+    let (mut value, mut end) = (0_u64, 0);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
+        if end == 19 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit - b'0');
+        end += 1;
     }
-    let value = digits
-        .iter()
-        .fold(0, |value: u64, b| value * 10 + u64::from(b - b'0'));
-    Some((value, rest))
+    let is_padded = end > 1 && bytes[0] == b'0';
+    (end > 0 && !is_padded).then(|| (value, &bytes[end..]))
 }
 
 /// Appends *text* as a JSON string, escaping only what must be, as msgspec does.

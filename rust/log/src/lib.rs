@@ -53,6 +53,7 @@ pub mod record;
 pub mod recover;
 pub mod salvage;
 pub mod scan;
+mod sealed;
 mod segments;
 mod shared;
 pub mod sign;

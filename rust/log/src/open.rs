@@ -73,6 +73,17 @@ pub struct Recovered {
 /// # Errors: `Owned`, `Corrupt` (nothing was changed but for one empty file), `Version`,
 /// `Failed`, `Invalid` if the log has another id than the one asked for.
 pub fn open(vfs: Arc<dyn Vfs>, options: &OpenOptions) -> Result<(Writer, Recovered), Failure> {
+    open_since(vfs, options, 0).map(|(writer, recovered, _)| (writer, recovered))
+}
+
+/// The same, and what was read. Records before *since* that a seal vouches for are not.
+///
+/// # Errors: as `open`.
+pub fn open_since(
+    vfs: Arc<dyn Vfs>,
+    options: &OpenOptions,
+    since: u64,
+) -> Result<(Writer, Recovered, Option<Reader>), Failure> {
     let failed = |doing: &'static str| {
         let path = vfs.path("");
         move |error: io::Error| Failure::io(doing, &path, &error, 0)
@@ -83,8 +94,8 @@ pub fn open(vfs: Arc<dyn Vfs>, options: &OpenOptions) -> Result<(Writer, Recover
     };
     let epoch_before = read_holder(vfs.as_ref()).map_or(0, |holder| holder.epoch);
     let (ordinal, file) = fence(vfs.as_ref()).map_err(failed("creating the next segment"))?;
-    let found = Reader::folder(vfs.clone(), ordinal);
-    let reader = match found.map_err(|failure| overtaken(vfs.as_ref(), ordinal, failure))? {
+    let found = Reader::folder_since(vfs.clone(), ordinal, since);
+    let mut reader = match found.map_err(|failure| overtaken(vfs.as_ref(), ordinal, failure))? {
         Found::Log(reader) => Some(*reader),
         Found::Nothing => None,
     };
@@ -101,10 +112,11 @@ pub fn open(vfs: Arc<dyn Vfs>, options: &OpenOptions) -> Result<(Writer, Recover
         file,
         header,
     };
-    match reader {
-        Some(reader) => opening.take_over(reader, options),
-        None => opening.start(options),
-    }
+    let (writer, recovered) = match &mut reader {
+        Some(reader) => opening.take_over(reader, options)?,
+        None => opening.start(options)?,
+    };
+    Ok((writer, recovered, reader))
 }
 
 pub(crate) fn owned(vfs: &dyn Vfs) -> Failure {
@@ -238,11 +250,11 @@ impl Opening {
 
     fn take_over(
         mut self,
-        mut reader: Reader,
+        reader: &mut Reader,
         options: &OpenOptions,
     ) -> Result<(Writer, Recovered), Failure> {
-        let mut recovered = self.judge(&reader)?;
-        self.check_losses(&reader, options)?;
+        let mut recovered = self.judge(reader)?;
+        self.check_losses(reader, options)?;
         let last = reader.analysis.next - 1;
         let first = match planted("cached_lines_trusted_at_open") {
             true => last + 1,
@@ -267,10 +279,10 @@ impl Opening {
             let path = self.vfs.path("blobs");
             Failure::io("syncing the folders of blobs", &path, &error, first - 1)
         })?;
-        let heads = integrity::check(&mut reader)?;
+        let heads = integrity::check(reader)?;
         let heads = heads.map(|(durable, written)| Heads { durable, written });
         let writer = self.begin(&copies, heads, options)?;
-        tidy(&writer, &reader, first);
+        tidy(&writer, reader, first);
         Ok((writer, recovered))
     }
 

@@ -12,13 +12,14 @@ use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::lock::{read_hint, Hint, LOCK};
 use crate::marks::Header;
-use crate::record::is_sound;
+use crate::record::{crc_detail, is_sound};
 use crate::recover::{analyze, Analysis, Damage, FileScan};
-use crate::scan::{find_id, scan, Item};
+use crate::scan::{find_id, Item};
+use crate::sealed::scan_since;
 use crate::vfs::{segment_files, segment_name, Vfs};
 
 /// Segments up to this many bytes together are kept in memory after the scan.
-const KEEP_BYTES_MAX: usize = 64 << 20;
+pub const KEEP_BYTES_MAX: usize = 64 << 20;
 
 type Bytes = Arc<Vec<u8>>;
 
@@ -63,20 +64,29 @@ impl Reader {
     ///
     /// # Errors: `NotFound`, `Version`, `Corrupt`, `Failed`.
     pub fn folder(vfs: Arc<dyn Vfs>, below: u64) -> Result<Found, Failure> {
+        Reader::folder_since(vfs, below, 0)
+    }
+
+    /// The same; records before *since* that a seal vouches for are not looked at, nor read.
+    pub(crate) fn folder_since(
+        vfs: Arc<dyn Vfs>,
+        below: u64,
+        since: u64,
+    ) -> Result<Found, Failure> {
         // Another process may be writing: what was read first must not promise more than what is
         // read later holds. Hence the hint first, then the segments from the newest back. One
         // thing still looks like damage, a segment that is moved while we look: so look again.
-        let first = Reader::folder_once(vfs.clone(), below);
+        let first = Reader::folder_once(vfs.clone(), below, since);
         if matches!(first, Err(Failure::Corrupt(..))) {
-            return Reader::folder_once(vfs, below);
+            return Reader::folder_once(vfs, below, 0);
         }
         first
     }
 
-    fn folder_once(vfs: Arc<dyn Vfs>, below: u64) -> Result<Found, Failure> {
+    fn folder_once(vfs: Arc<dyn Vfs>, below: u64, since: u64) -> Result<Found, Failure> {
         let lock = vfs.read(LOCK).unwrap_or_default();
         let named = read_segments(vfs.as_ref(), below)?;
-        Reader::judge(vfs, "blobs", named, &lock)
+        Reader::judge(vfs, "blobs", named, &lock, since)
     }
 
     /// Scans one packed file *name*; its blobs lie beside it.
@@ -96,6 +106,7 @@ impl Reader {
             &folder,
             vec![File::plain(1, name.to_owned(), bytes)],
             b"",
+            0,
         )
     }
 
@@ -104,6 +115,7 @@ impl Reader {
         blob_folder: &str,
         named: Vec<File>,
         lock: &[u8],
+        since: u64,
     ) -> Result<Found, Failure> {
         let Some(id) = named.iter().find_map(|file| find_id(file.bytes())) else {
             return nothing(vfs.as_ref(), &named);
@@ -114,7 +126,7 @@ impl Reader {
             let size = file.range.len();
             files.push(FileScan {
                 size: size as u64,
-                items: scan(file.bytes(), &id),
+                items: scan_since(file.bytes(), &id, since),
                 name: file.name,
                 is_archived: file.is_archived,
             });
@@ -366,7 +378,7 @@ fn corrupt(
     let detail = bytes
         .map(|bytes| {
             let start = starts[damage.file as usize] + damage.offset as usize;
-            crc_detail(bytes, start, id)
+            crc_detail(bytes.get(start..).unwrap_or_default(), id)
         })
         .unwrap_or_default();
     Failure::Corrupt(
@@ -379,22 +391,4 @@ fn corrupt(
         damage.seq,
         damage.offset,
     )
-}
-
-/// Both checksums of the line at *offset*; if it is whole but for them, someone edited it.
-fn crc_detail(bytes: &[u8], offset: usize, id: &LogId) -> String {
-    let rest = bytes.get(offset..).unwrap_or_default();
-    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-    let line = &rest[..end];
-    let Some(stored) = crate::record::stored_crc(line) else {
-        return String::new();
-    };
-    let found = id.crc(&line[..line.len() - crate::record::TAIL_BYTES]);
-    if stored == found {
-        return String::new();
-    }
-    let edited = crate::record::parse(line)
-        .is_some_and(|record| crate::json::fields(record.payload).is_some());
-    let why = if edited { ": edited by hand?" } else { "" };
-    format!(" (CRC {found:08x}, expected {stored:08x}{why})")
 }

@@ -153,8 +153,13 @@ pub fn stored_crc(line: &[u8]) -> Option<u32> {
 
 /// Whether *line*, newline included, is whole and belongs to this log.
 pub fn is_sound(line: &[u8], id: &LogId) -> bool {
-    line.len() <= LINE_BYTES_MAX
-        && stored_crc(line) == Some(id.crc(&line[..line.len().saturating_sub(TAIL_BYTES)]))
+    sound_crc(line, id).is_some()
+}
+
+/// The checksum of *line*, if that is so.
+pub(crate) fn sound_crc(line: &[u8], id: &LogId) -> Option<u32> {
+    let crc = stored_crc(line).filter(|_| line.len() <= LINE_BYTES_MAX)?;
+    (id.crc(&line[..line.len() - TAIL_BYTES]) == crc).then_some(crc)
 }
 
 /// *line* with the checksum that it has in the log *id*. `None` if it has none yet.
@@ -216,4 +221,21 @@ pub(crate) fn lost_from(line: &[u8]) -> Option<u64> {
     let fields = crate::json::fields(record.payload)?;
     let (_, value) = fields.iter().find(|(name, _)| *name == b"first")?;
     take_u64(value).map(|(first, _)| first)
+}
+
+/// Both checksums of the line that *rest* starts with; if it is whole but for them, someone edited
+/// it.
+pub(crate) fn crc_detail(rest: &[u8], id: &LogId) -> String {
+    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+    let line = &rest[..end];
+    let Some(stored) = stored_crc(line) else {
+        return String::new();
+    };
+    let found = id.crc(&line[..line.len() - TAIL_BYTES]);
+    if stored == found {
+        return String::new();
+    }
+    let edited = parse(line).is_some_and(|record| crate::json::fields(record.payload).is_some());
+    let why = if edited { ": edited by hand?" } else { "" };
+    format!(" (CRC {found:08x}, expected {stored:08x}{why})")
 }

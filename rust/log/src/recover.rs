@@ -61,6 +61,8 @@ pub struct Analysis {
     pub records: Vec<Effective>,
     /// The first record that the log's own files hold: 1, but for forks and pruned logs.
     pub base: u64,
+    /// The last record that was not looked at, because a seal vouches for it; 0 if all were.
+    pub vouched: u64,
     /// The number of the next record.
     pub next: u64,
     /// The last record known to be durable.
@@ -104,6 +106,7 @@ struct Walk<'a> {
     segments: &'a [Segment<'a>],
     evidence: u64,
     base: u64,
+    vouched: u64,
     /// The next record of the log, `w` of the recovery table.
     next: u64,
     records: Vec<Effective>,
@@ -130,6 +133,7 @@ impl<'a> Walk<'a> {
             segments,
             evidence: witnesses.chain([hint]).max().unwrap_or(0),
             base,
+            vouched: 0,
             next: base,
             records: Vec::new(),
             torn: None,
@@ -161,6 +165,10 @@ impl<'a> Walk<'a> {
         for item in segment.items {
             match item {
                 Item::Header(..) => {}
+                Item::Vouched(last, _) => {
+                    expected = last + 1;
+                    (self.vouched, self.next) = (*last, self.next.max(expected));
+                }
                 Item::Bad(range) => bad = bad.or(Some(range.start)),
                 Item::Seal(seal, offset) => self.sealed(segment, seal.last, *offset)?,
                 Item::Record(place) if place.seq > segment.void_above => {
@@ -326,6 +334,7 @@ impl<'a> Walk<'a> {
         Ok(Analysis {
             records: self.records,
             base: self.base,
+            vouched: self.vouched,
             next: self.next,
             evidence: self.evidence,
             verdict,

@@ -114,7 +114,7 @@ fn segment(file: u32, end: u64, items: &[Item]) -> Result<Segment<'_>, Damage> {
                 is_sealed = true;
                 evidence = evidence.max(seal.last);
             }
-            Item::Bad(_) => {}
+            Item::Bad(_) | Item::Vouched(..) => {}
         }
     }
     let start = items.first().map_or(0, Item::offset);

@@ -7,6 +7,7 @@ use tinyagent_log::checksum::LogId;
 use tinyagent_log::failure::Failure;
 
 mod chain;
+mod events;
 mod lines;
 mod reader;
 mod repair;

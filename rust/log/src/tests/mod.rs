@@ -18,6 +18,7 @@ mod pauses;
 mod pruned;
 mod rules;
 mod salvage;
+mod sealed;
 mod snapshots;
 mod tally;
 

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::reader::{Found, Reader};
 use tinyagent_log::record::{parse, Record};
-use tinyagent_log::recover::Verdict;
+use tinyagent_log::recover::{Analysis, Verdict};
 use tinyagent_log::vfs::real::RealVfs;
 
 use tinyagent_log::scan::last_seal;
 
 use super::chain::{fork_fields, kept_fields, ForkFields, KeptFields};
+use super::events::Batch;
 use super::raise;
 
 /// A log, scanned and judged when this is made.
@@ -30,8 +31,7 @@ impl LogReader {
     fn new(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
         let found = py.detach(|| find(&path));
         let reader = found.map_err(|failure| raise(py, &failure))?;
-        let lost = Vec::new();
-        Ok(LogReader { reader, lost })
+        Ok(reader.into())
     }
 
     #[getter]
@@ -92,8 +92,11 @@ impl LogReader {
 
     #[getter]
     fn first(&self) -> u64 {
-        let records = &self.reader.analysis.records;
-        records.first().map_or(0, |record| record.place.from)
+        let Analysis {
+            records, vouched, ..
+        } = &self.reader.analysis;
+        let behind = self.reader.index_of(vouched + 1);
+        records.get(behind).map_or(0, |record| record.place.from)
     }
 
     #[getter]
@@ -152,30 +155,44 @@ impl LogReader {
         records.map(|index| self.record(py, index)).collect()
     }
 
-    /// The same as events: what `record(seq, at_ns, cause, actor, event, payload)` makes.
+    /// The same as events: what `record(seq, at_ns, cause, actor, event, payload)` makes. Fewer
+    /// than *count* if they are large.
     ///
-    /// *readings* are `(v, emitter, read)` by kind, where *read* makes an event of a payload. Of
-    /// another kind or version, with a wrapper in the payload, or that *read* refuses, a record is
-    /// what *other* makes of its fields as of `batch`.
+    /// *reading_of* tells of a kind `(v, emitter, read)`, where *read* makes a list of events of a
+    /// JSON array of payloads, or None. Of a kind or version that it does not know, with a wrapper
+    /// in the payload, or of a kind that *read* refuses, a record is what *other* makes of its
+    /// fields as of `batch`.
     fn events<'py>(
         &mut self,
         py: Python<'py>,
         first: u64,
         count: usize,
-        readings: &Bound<'py, PyDict>,
+        reading_of: &Bound<'py, PyAny>,
         record: &Bound<'py, PyAny>,
         other: &Bound<'py, PyAny>,
-    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let mut readings = Readings {
-            all: readings,
-            known: Vec::new(),
-        };
-        let records = self.range(first, count);
-        let event = |index| match self.event(py, index, &mut readings, record)? {
-            Some(event) => Ok(event),
-            None => other.call1(self.record(py, index)?),
-        };
-        records.map(event).collect()
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut batch = Batch::new(reading_of);
+        for index in self.range(first, count) {
+            if batch.is_full() {
+                break;
+            }
+            if self.reader.analysis.records[index].place.has_wrapper {
+                batch.leave(index);
+                continue;
+            }
+            let (whole, range) = self.bytes(py, index)?;
+            let found = parse(&whole[range]).ok_or_else(|| raise(py, &self.odd(index)))?;
+            batch.take(index, &found)?;
+        }
+        batch.records(record, |index| other.call1(self.record(py, index)?))
+    }
+
+    /// `(first, last)` of the records that were lost before the log was repaired.
+    #[getter]
+    fn gaps(&self) -> Vec<(u64, u64)> {
+        let places = self.reader.analysis.records.iter().map(|found| found.place);
+        let lost = places.filter(|place| place.is_lost);
+        lost.map(|place| (place.from, place.seq)).collect()
     }
 
     /// `(seq, digest)` of the values that were missing in what was read so far.
@@ -194,6 +211,13 @@ impl LogReader {
     #[staticmethod]
     fn digests(line: &[u8]) -> Vec<String> {
         tinyagent_log::blobs::digests(line)
+    }
+}
+
+impl From<Reader> for LogReader {
+    fn from(reader: Reader) -> Self {
+        let lost = Vec::new();
+        LogReader { reader, lost }
     }
 }
 
@@ -216,37 +240,6 @@ impl LogReader {
         fields(py, &record, &payload, line)
     }
 
-    /// The record as an event; `None` where that takes more than to read its payload.
-    fn event<'py>(
-        &mut self,
-        py: Python<'py>,
-        index: usize,
-        readings: &mut Readings<'_, 'py>,
-        make: &Bound<'py, PyAny>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.reader.analysis.records[index].place.has_wrapper {
-            return Ok(None);
-        }
-        let (whole, range) = self.bytes(py, index)?;
-        let line = &whole[range];
-        let record = parse(line).ok_or_else(|| raise(py, &self.odd(index)))?;
-        let reading = readings.of(record.kind)?;
-        let Some((_, emitter, read)) = reading.filter(|(v, ..)| *v == record.v) else {
-            return Ok(None);
-        };
-        let payload = PyBytes::new(py, record.payload);
-        let Ok(event) = read.call1((&payload,)) else {
-            return Ok(None);
-        };
-        let actor = record.actor.map(|actor| PyString::intern(py, actor));
-        let actor = actor.as_ref().unwrap_or(emitter);
-        let Some(at_ns) = record.ts_us.checked_mul(1000) else {
-            return Ok(None);
-        };
-        make.call1((record.seq, at_ns, record.cause, actor, event, payload))
-            .map(Some)
-    }
-
     fn bytes(&mut self, py: Python<'_>, index: usize) -> PyResult<(Arc<Vec<u8>>, Range<usize>)> {
         let bytes = self.reader.bytes(index);
         bytes.map_err(|failure| raise(py, &failure))
@@ -265,30 +258,6 @@ impl LogReader {
             seq,
             offset,
         )
-    }
-}
-
-/// Version of a kind, its usual emitter, and what reads its payloads.
-type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);
-
-/// The readings that Python has made so far: it makes one when it first meets the kind.
-struct Readings<'a, 'py> {
-    all: &'a Bound<'py, PyDict>,
-    /// A dozen at most, which is found sooner than hashed.
-    known: Vec<(String, Reading<'py>)>,
-}
-
-impl<'py> Readings<'_, 'py> {
-    fn of(&mut self, kind: &str) -> PyResult<Option<&Reading<'py>>> {
-        let known = self.known.iter().position(|(name, _)| name == kind);
-        let at = known.unwrap_or(self.known.len());
-        if known.is_none() {
-            let Some(reading) = self.all.get_item(kind)? else {
-                return Ok(None);
-            };
-            self.known.push((kind.to_owned(), reading.extract()?));
-        }
-        Ok(Some(&self.known[at].1))
     }
 }
 

@@ -10,8 +10,9 @@ use pyo3::types::{PyBytes, PyDict};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
-use tinyagent_log::open::{open, OpenOptions, Recovered};
+use tinyagent_log::open::{open_since, OpenOptions, Recovered};
 use tinyagent_log::queue::{self, Durability, Limits, Queue};
+use tinyagent_log::reader::{Reader, KEEP_BYTES_MAX};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
 use tinyagent_log::vfs::real::RealVfs;
@@ -21,6 +22,7 @@ use super::chain::{
     fork_fields, fork_of, kept_fields, kept_of, key_of, ForkFields, KeptFields, KeyFields,
 };
 use super::lines::fresh_id;
+use super::reader::LogReader;
 use super::{id, raise};
 use crate::bell::{Bell, LoopBell, Woken};
 
@@ -75,6 +77,7 @@ pub struct LogWriter {
     queue: Arc<Queue>,
     recovered: Recovered,
     waiting: Waiting,
+    reader: Mutex<Option<Reader>>,
 }
 
 /// Futures that the thread wakes when it has got on, each in its loop.
@@ -87,7 +90,7 @@ impl LogWriter {
         path, *, durability, at_us, log_id=None, name=None, origin=None, fork=None, level=None, key=None,
         accept_loss=false, more=Vec::new(),
         segment_bytes_max=None, queue_bytes_soft_max=None, queue_bytes_hard_max=None,
-        interval_ms=None
+        interval_ms=None, since=0
     ))]
     #[allow(clippy::too_many_arguments)] // options, all by name
     fn new(
@@ -107,6 +110,7 @@ impl LogWriter {
         queue_bytes_soft_max: Option<usize>,
         queue_bytes_hard_max: Option<usize>,
         interval_ms: Option<u64>,
+        since: u64,
     ) -> PyResult<Self> {
         let mode = mode(durability)?;
         let usual = Limits::default();
@@ -133,7 +137,7 @@ impl LogWriter {
         };
         let opened = py.detach(|| {
             let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
-            let (writer, recovered) = open(vfs, &options)?;
+            let (writer, recovered, reader) = open_since(vfs, &options, since)?;
             if writer.header().level == SIGNED {
                 limits.segment_records_max = SIGNED_RECORDS_MAX;
             }
@@ -142,6 +146,7 @@ impl LogWriter {
                 waiting: waking(&queue),
                 queue: Arc::new(queue),
                 recovered,
+                reader: Mutex::new(reader.filter(keeps_all)),
             })
         });
         let writer = opened.map_err(|failure: Failure| raise(py, &failure))?;
@@ -203,6 +208,11 @@ impl LogWriter {
         let (next, found) = self.queue.timings(since);
         let told = |(work, took): &(Work, Duration)| (*work == Work::Fsync, took.as_secs_f64());
         (next, found.iter().map(told).collect())
+    }
+
+    /// What reads the records that opening looked at, once; `None` if they are too many to keep.
+    fn take_reader(&self) -> Option<LogReader> {
+        self.reader.lock().ok()?.take().map(LogReader::from)
     }
 
     #[getter]
@@ -318,6 +328,12 @@ impl LogWriter {
     fn failure(&self, py: Python<'_>) -> Option<PyErr> {
         self.queue.failure().map(|failure| raise(py, &failure))
     }
+}
+
+/// Whether *reader* needs its files no more, of which the opening cuts off what is void.
+fn keeps_all(reader: &Reader) -> bool {
+    let bytes: u64 = reader.files.iter().map(|file| file.size).sum();
+    bytes <= KEEP_BYTES_MAX as u64
 }
 
 /// Where futures wait for *queue* to get on. All are woken; who waits for more asks again.
