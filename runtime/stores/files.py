@@ -83,12 +83,11 @@ class FileLog:
     ) -> None:
         from tinyagent._alchemy import LogWriter
 
-        self._path = Path(path)
-        self.where = str(path)
+        self._path, self.where = Path(path), str(path)
         self.durability: Durability = durability
         self._now_us = now_us
         writer = self._writer = LogWriter(
-            self._path,
+            path,
             durability=durability,
             at_us=now_us(),
             log_id=log_id,
@@ -118,7 +117,7 @@ class FileLog:
         self._recovered = _recovered(writer)
         self._takeovers = 0
         self._seq = writer.seq  # asked for with each record: kept here, across no boundary
-        self._opened = writer.take_reader()
+        self._opening = writer.take_reader()
         _warn_if_long(self.where, self._seq)
         self._append = writer.append
         self._followers = Followers()
@@ -266,7 +265,7 @@ class FileLog:
     def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader
 
-        opened, self._opened = self._opened, None
+        opened, self._opening = self._opening, None
         if opened is not None and 0 < opened.first <= first and opened.last == self._seq:
             return opened  # nothing has come since: what was read then need not be read again
         self._writer.block_written(READ_WAIT_S)
