@@ -72,8 +72,9 @@ def readings(kind: str) -> tuple[int, str, Callable[[bytes], list[Fact]]] | None
     cls = KINDS.get(kind)
     if cls is None:
         return None
-    decoder: msgspec.json.Decoder[list[Fact]] = msgspec.json.Decoder(list[cls])  # type: ignore[valid-type]
-    return cls.v, cls.emitter, decoder.decode
+    # A checker takes a class that is looked up for a value.
+    several: type[list[Fact]] = list[cls]  # type: ignore[valid-type]
+    return cls.v, cls.emitter, msgspec.json.Decoder(several).decode
 
 
 def record_of(

@@ -51,17 +51,17 @@ def test_a_page_shows_what_its_log_knows_of_where_it_comes_from(
     assert lines(browser, LINES) == [
         [ROOT[:8], "shared up to record 9"],
         [
-            *(WARM[:8], "shared up to record 22", "the cut, 9", "the edit"),
+            *(WARM[:8], "shared up to record 21", "the cut, 9", "the edit"),
             "tool result: c1: Sunny, 24 °C",
         ],
         [
-            *("monday", "this log", "its own records: 23 to 33", "the cut, 22", "the edit"),
+            *("monday", "this log", "its own records: 22 to 31", "the cut, 21", "the edit"),
             f"tool result: c2: {CLOSED}",
         ],
     ]
     assert browser.texts("#panel .wide tr") == [f"tool result\tc2 {CLOSED}"]
     browser.click(f"{LINES}:nth-child(3) button")
-    assert "seq=22&view=forks" in browser.run("location.hash")
+    assert "seq=21&view=forks" in browser.run("location.hash")
     browser.click(f"{LINES}:nth-child(2) button", 1)
     assert "seq=10&view=forks" in browser.run("location.hash")
     assert browser.text("[aria-current] .name") == "session"
@@ -77,7 +77,7 @@ def test_a_page_of_the_end_of_a_fork_knows_its_parent_and_the_cut(
     path.write_bytes(to_html(load(family / "monday"), last=1))
     browser.open(path, "#view=forks")
     assert [line[:2] for line in lines(browser, LINES)] == [
-        [WARM[:8], "shared up to record 22"],
+        [WARM[:8], "shared up to record 21"],
         ["monday", "this log"],
     ]
     assert "or its record is not in this page" in browser.text("#panel")
@@ -99,7 +99,7 @@ def test_a_page_of_no_fork_has_no_such_view_nor_its_code(
 def test_without_content_an_edit_is_its_length(family: Path) -> None:
     recording = load(family / "monday")
     told = data_of(to_html(recording, content=False))
-    assert (told["fork"]["log"], told["fork"]["at"], told["fork"]["root"]) == (WARM, 22, ROOT)
+    assert (told["fork"]["log"], told["fork"]["at"], told["fork"]["root"]) == (WARM, 21, ROOT)
     assert "Sunny" not in str(told)
     assert "Sunny" in str(data_of(to_html(recording)))
 
@@ -119,17 +119,17 @@ def test_a_folder_is_shown_as_a_tree_of_forks(browser: Chromium, served: Served)
     cuts = [line[2] for line in told[1:]]
     assert cuts == [
         *("fork of trip at record 19", "fork of trip at record 9"),
-        *("fork of sunny at record 22", "fork of monday at record 1"),
+        *("fork of sunny at record 21", "fork of monday at record 1"),
     ]
     # A line goes down from the cut in its parent's, past what lies between, to where it begins.
     drawn: list[list[str]] = browser.run(f"{DRAWN}.map((line) => line.getAttribute('d')))")
     downs = [[d.split(" ")[0][1:] for d in line if "V" in d] for line in drawn]
-    x = {cut: str(10 + 530 * cut / 33) for cut in (1, 9, 19, 22)}
+    x = {cut: str(10 + 530 * cut / 31) for cut in (1, 9, 19, 21)}
     assert downs == [
         [x[19], x[9], x[1]],
         [x[9], x[1], x[19]],
-        [x[1], x[9], x[22]],
-        [x[1], x[22]],
+        [x[1], x[9], x[21]],
+        [x[1], x[21]],
         [x[1]],  # of a record that its parent shares with the first
     ]
     assert "view=forks" in browser.run("location.hash")
