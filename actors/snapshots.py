@@ -142,7 +142,7 @@ class Keeper:
         for snapshot, held, behind in self._usable():
             found = self._taken_up(held, behind)
             if found is not None:
-                self._last, self._size = snapshot.seq, len(bytes(snapshot.held))
+                self._last, self._size = snapshot.seq, memoryview(snapshot.held).nbytes
                 self._seen = len(self._conversation.messages)
                 return found
         log = self._journal.log

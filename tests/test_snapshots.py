@@ -16,6 +16,7 @@ from tinyagent.actors import snapshots as keeping
 from tinyagent.actors.snapshots import RECORDS_MIN, Held, code
 from tinyagent.cli.verify import deeply
 from tinyagent.events import Record
+from tinyagent.runtime.errors import CorruptLogError
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.redact import Redaction, redact
@@ -245,6 +246,20 @@ async def test_one_of_a_future_that_was_lost_is_not_used(both: tuple[Path, Path]
     found, first = await taken_up(both[0])
     assert first == [behind(both[0]), 1]
     assert found == (await taken_up(both[1]))[0]
+
+
+async def test_damage_before_it_is_found_by_who_reads_there(both: tuple[Path, Path]) -> None:
+    sound = await taken_up(both[1])
+    for place in both:
+        path = place / "00000001.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[10] = lines[10].replace(b'"seq":10,', b'"seq":11,')
+        path.write_bytes(b"".join(lines))
+    # A seal vouches for what is before the snapshot: who goes on from there does not look at it.
+    assert await taken_up(both[0]) == (sound[0], [behind(both[0])])
+    for look in (lambda: load(both[0]), lambda: Watched(both[1])):
+        with pytest.raises(CorruptLogError, match="record 10 is damaged"):
+            look()
 
 
 async def test_what_other_code_made_is_not_used(

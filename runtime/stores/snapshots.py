@@ -82,11 +82,11 @@ class Snapshots:
             line = path.read_bytes()
         except OSError as error:
             raise SnapshotError(f"it cannot be read: {error.strerror}") from None
-        body, tail = line[:-_TAIL_BYTES], line[-_TAIL_BYTES:]
-        if tail != _tail(crc32c(bytes.fromhex(self._log) + body)):
+        body = memoryview(line)[:-_TAIL_BYTES]  # it may be large: not copied more than once
+        if line[-_TAIL_BYTES:] != _tail(crc32c(bytes.fromhex(self._log) + body)):
             raise SnapshotError("it is damaged, or of another log")
         try:
-            found = msgspec.json.decode(body + b"}", type=Snapshot)
+            found = msgspec.json.decode(line, type=Snapshot)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"it is of another format: {error}") from None
         if (found.tinyagent_snap, found.log, f"{found.seq:020}") != (FORMAT, self._log, path.stem):
