@@ -358,7 +358,7 @@ _STEPS: dict[type[Any], tuple[str, Step | None]] = {
     k.TimerFired: ("", lambda s, e, _: limits.fired(s, e)),
     k.HostAnswered: ("", _hooked),
     k.HostFailed: ("", _hooked),
-    k.ModelRetrying: ("", lambda s, e, _: (_set(s, instead=e.model) if e.model else s, ())),
+    k.ModelRetrying: ("", lambda s, e, _: (s if e.model is None else _set(s, instead=e.model), ())),
     k.ModelFinished: ("thinking", _answered),
     k.ModelFailed: ("thinking", _unanswered),
     k.ToolFinished: ("acting", lambda s, e, _: _onward(*gate.ended(s, e.call_id, e.terminate))),

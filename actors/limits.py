@@ -48,6 +48,8 @@ def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None
 
     The tools of the last turn still run. Tool calls are looked at in ``counted``.
     """
+    if not state.limits:
+        return None
     limit = state.limits.get
     if not for_tools and (allowed := limit("turns_max")) is not None and state.turns >= allowed:
         return k.BudgetExceeded("turns_max", state.turns, allowed)
@@ -106,6 +108,8 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
     """
     before = state.tool_calls
     state = charged(state, event.usage, calls={}, tool_calls=before + len(event.calls))
+    if not state.limits:
+        return state, frozenset()
     over = crossed(state, for_tools=True)
     refused: list[k.CallRef] = []
     if over is not None:
