@@ -111,9 +111,11 @@ def _poll(state: State, where: str) -> tuple[State, Decided]:
 
 
 def _polled(state: State, where: str) -> tuple[State, Decided]:
-    if state.steering or state.pending or state.poll != where:
+    if state.steering:
         taken, left = _take(state.steering, state.modes[0])
         state = _set(state, poll=where, pending=taken, steering=left)
+    elif state.pending or state.poll != where:
+        state = _set(state, poll=where, pending=())
     if where == "batch":
         return _end_turn(state, "")
     if where == "start" or state.pending:
