@@ -7,6 +7,7 @@ import enum
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Required, TypedDict
 
 import msgspec
@@ -225,6 +226,13 @@ def test_arguments_become_what_the_annotations_say() -> None:
         "options": {"unit": Unit.CELSIUS},
         "places": {"a": Place("Rome", tags=["hot"])},
     }
+
+
+def test_what_is_missing_or_unknown_is_left_out_and_any_mapping_will_do() -> None:
+    given = {"a": "x", "d": True, "unknown": 1}
+    decoded = signature_of(plain, "plain").decoded
+    assert decoded(given) == ({"a": "x", "d": True}, [])
+    assert decoded(MappingProxyType(given)) == ({"a": "x", "d": True}, [])
 
 
 def test_each_fault_has_its_place_and_what_was_expected_and_found() -> None:
