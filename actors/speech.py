@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
 
 from tinyagent.actors import transports
-from tinyagent.actors.transports import Answer, Timed
+from tinyagent.actors.transports import Answer
 from tinyagent.actors.transports.failures import fault_of
 from tinyagent.events import Conversation, Event, canonical, digest, kinds as k
 
@@ -25,26 +24,17 @@ class Speech:
         self._ids: set[str] = set()
         self.begun = False
 
-    def take(self, pieces: Sequence[Timed]) -> list[k.Piece]:
-        """Return *pieces* as they go on record; runs of one block and operation are joined."""
+    def take(self, pieces: Sequence[k.Piece]) -> list[k.Piece]:
+        """Return *pieces* as they go on record: each call has an id of its own."""
         self.begun = self.begun or bool(pieces)
-        if len(pieces) == 1 and pieces[0][1] in _AS_IT_IS:
-            return list(pieces)
-        runs: list[tuple[int, str, list[Any], list[int]]] = []
-        run_block, run_op = -1, ""  # of the run that may go on, as the two lists are
-        parts: list[Any] = []
-        gaps_us: list[int] = []
-        for block, op, data, gap_us in pieces:
-            if op == run_op and block == run_block:
-                parts.append(data)
-                gaps_us.append(gap_us)
-                continue
-            run_block, run_op = block, op if op in _JOINED else ""
-            parts, gaps_us = [self._named(block, data) if op == "call" else data], [gap_us]
-            runs.append((block, op, parts, gaps_us))
-            if op == "args":
-                self._calls.setdefault(block, ["", "", []])[2].append(parts)
-        return [_piece(*run) for run in runs]
+        out = list(pieces)
+        for at, piece in enumerate(pieces):
+            if piece[1] == "args":
+                self._calls.setdefault(piece[0], ["", "", []])[2].append(piece[2])
+            elif piece[1] == "call":
+                block, op, data, gap_us = piece
+                out[at] = (block, op, self._named(block, data), gap_us)
+        return out
 
     def _named(self, block: int, data: dict[str, Any]) -> dict[str, Any]:
         call = self._calls.setdefault(block, ["", "", []])
@@ -92,7 +82,7 @@ class Speech:
     def _args(self, block: int, answer: Answer) -> str:
         if block in answer.bad_calls:
             return "bad"
-        text = "".join(chain.from_iterable(self._calls[block][2]))
+        text = "".join(self._calls[block][2])
         try:
             arguments = msgspec.json.decode(text) if text.strip() else {}
         except msgspec.DecodeError:
@@ -100,16 +90,7 @@ class Speech:
         return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
 
 
-_JOINED = frozenset({"text", "think", "refuse", "args"})
-_AS_IT_IS = frozenset({"text", "think", "refuse", "sign", "keep"})
 _TELLING = frozenset({"stop_sequence", "pause_turn"})
-
-
-def _piece(block: int, op: str, data: list[Any], gaps_us: list[int]) -> k.Piece:
-    """Return a run as one piece; the lengths keep the boundaries of its deltas."""
-    if len(data) == 1:
-        return (block, op, data[0], gaps_us[0])
-    return (block, op, "".join(data), gaps_us, list(map(len, data)))
 
 
 def logged(failure: transports.Failure) -> k.Failure:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from tinyagent.actors import transports
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.speech import Speech, logged
-from tinyagent.actors.transports import Answer, Timed
+from tinyagent.actors.transports import Answer, Timed, joined
 from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
 from tinyagent.events.closing import limit_text
@@ -40,10 +40,10 @@ class Heard(NamedTuple):
 
 
 class Hear(Protocol):
-    """Is told what ``Heard`` is; returns what to wait for before it is told more."""
+    """Is told what ``Heard`` is, joined; returns what to wait for before it is told more."""
 
     def __call__(
-        self, pieces: Sequence[Timed], live: object = None, void: bool = False
+        self, pieces: Sequence[k.Piece], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
         """Put it on record."""
         ...
@@ -52,7 +52,7 @@ class Hear(Protocol):
 async def relayed(said: AsyncIterable[Heard], hear: Hear) -> None:
     """Let *hear* have all that is *said*."""
     async for heard in said:
-        if (room := hear(*heard)) is not None:
+        if (room := hear(joined(heard.pieces), heard.live, heard.void)) is not None:
             await room
 
 
@@ -265,7 +265,7 @@ class Streamer:
         return k.Failure("cancelled", self._why)
 
     def _hear(
-        self, pieces: Sequence[Timed], live: object = None, void: bool = False
+        self, pieces: Sequence[k.Piece], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
         voice = self._voice
         if void:

@@ -6,14 +6,17 @@ Failures are in ``contract_failures.py``.
 from __future__ import annotations
 
 import asyncio
+import io
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tinyagent.actors.transports import Timed, Transport, played
+from tinyagent.actors.transports import Transport, played
+from tinyagent.events.fact import Piece
 from tinyagent.testing import (
     ProviderServer,
     Reply,
@@ -22,6 +25,19 @@ from tinyagent.testing import (
     sse,
 )
 from tinyagent.testing._exchanges import GREETING, answered, asked, pieces_of, said
+
+
+def parts_of(pieces: Iterable[Piece]) -> Iterator[tuple[int, str, Any]]:
+    """Yield what *pieces* were joined of, without times."""
+    for block, op, data, gaps_us, *lengths in pieces:
+        if not lengths:
+            yield block, op, data
+            continue
+        assert len(gaps_us) == len(lengths[0])
+        assert sum(lengths[0]) == len(data)
+        text = io.StringIO(data)
+        for length in lengths[0]:
+            yield block, op, text.read(length)
 
 
 class AnswerContract:
@@ -137,14 +153,28 @@ class AnswerContract:
         assert sum(batches) == 120
         assert len(batches) <= took_s / 0.010 + 2
 
+    async def test_what_is_heard_is_what_is_read_with_runs_joined(
+        self, transport: Transport
+    ) -> None:
+        calls = [("add", {"a": 12345}), ("add", {"a": 67890})]
+        script = chat(thinking="Hm 😀, so", text="Grüße 😀", calls=calls, chunk_chars=1)
+        heard: list[Piece] = []
+        async with ProviderServer([script, script]) as server:
+            read = await answered(transport, asked(server.chat_url))
+            async with aclosing(transport.open(asked(server.chat_url))) as exchange:
+                await exchange.start()
+                await played(exchange, heard.extend)
+        assert [piece[:3] for piece in read] == list(parts_of(heard))
+        assert len(heard) < len(read) / 2
+
     async def test_who_hears_an_answer_is_told_no_more_while_it_waits(
         self, transport: Transport
     ) -> None:
         script = paced(chat(text="x" * 5, chunk_chars=1), 0.02)
-        heard: list[Timed] = []
+        heard: list[Piece] = []
         begun, gate = asyncio.Event(), asyncio.Event()
 
-        def hear(pieces: list[Timed]) -> Awaitable[object]:
+        def hear(pieces: list[Piece]) -> Awaitable[object]:
             heard.extend(pieces)
             begun.set()
             return gate.wait()
@@ -163,7 +193,7 @@ class AnswerContract:
         assert exchange.finish().reason == "end"
 
     async def test_what_raises_when_it_hears_an_answer_ends_it(self, transport: Transport) -> None:
-        def hear(pieces: list[Timed]) -> None:
+        def hear(pieces: list[Piece]) -> None:
             raise LookupError("nobody is there")
 
         async with (

@@ -6,10 +6,12 @@ the only decoders). It knows nothing of conversations, retries or logs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
+
+from tinyagent.events.fact import Piece
 
 Timed = tuple[int, str, Any, int]
 """One piece of an answer: block number, operation, data, microseconds since the piece before.
@@ -18,8 +20,8 @@ Operations and their data: ``text think refuse args`` a string; ``call`` a dict 
 ``sign`` a string; ``keep`` any JSON value that must go back to the same provider unchanged.
 """
 
-Hear = Callable[[list[Timed]], Awaitable[object] | None]
-"""Is given pieces as they arrive; returns what to wait for before it is given more."""
+Hear = Callable[[list[Piece]], Awaitable[object] | None]
+"""Is given pieces as they arrive, ``joined``; returns what to wait for before it is given more."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +144,35 @@ def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
 
 async def _read(exchange: Exchange, hear: Hear) -> None:
     while pieces := await exchange.read():
-        if (room := hear(pieces)) is not None:
+        if (room := hear(joined(pieces))) is not None:
             await room
+
+
+def joined(pieces: Sequence[Timed]) -> list[Piece]:
+    """Return *pieces* as they go on record: runs of one block and operation are one."""
+    runs: list[tuple[int, str, list[Any], list[int]]] = []
+    run_block, run_op = -1, ""  # of the run that may go on, as the two lists are
+    parts: list[Any] = []
+    gaps_us: list[int] = []
+    for block, op, data, gap_us in pieces:
+        if op == run_op and block == run_block:
+            parts.append(data)
+            gaps_us.append(gap_us)
+        else:
+            run_block, run_op = block, op if op in _JOINED else ""
+            parts, gaps_us = [data], [gap_us]
+            runs.append((block, op, parts, gaps_us))
+    return [_run(*run) for run in runs]
+
+
+def _run(block: int, op: str, parts: list[Any], gaps_us: list[int]) -> Piece:
+    if len(parts) == 1:
+        return (block, op, parts[0], gaps_us[0])
+    # The lengths keep the boundaries of its deltas.
+    return (block, op, "".join(parts), gaps_us, list(map(len, parts)))
+
+
+_JOINED = frozenset({"text", "think", "refuse", "args"})
 
 
 class Transport(Protocol):

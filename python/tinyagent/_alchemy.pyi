@@ -502,15 +502,16 @@ class HttpExchange:
     def listen(
         self,
         bell: LoopBell,
-        hear: Callable[[list[tuple[int, str, Any, int]]], object] | None,
+        hear: Callable[[list[tuple[Any, ...]]], object] | None,
         heard: Future[Any],
     ) -> None:
         """Let *hear* be called with what comes, and *heard* have what ends that; never waits.
 
         What is there already is heard at once, what comes later by *bell*, in its loop: lists of
-        pieces with their gaps in microseconds. It ends, once, with what *hear* returned if that is
-        not None, or raised; with None at the end of the answer; with an ``HttpFault`` if there is
-        no more. Without *hear* the next pieces end it.
+        pieces with their gaps in microseconds, runs joined as a ``model.delta`` holds them. It
+        ends, once, with what *hear* returned if that is not None, or raised; with None at the end
+        of the answer; with an ``HttpFault`` if there is no more. Without *hear* the next pieces
+        end it, each by itself.
 
         First of all comes the head, which ends it too: status, headers with names in lower case,
         and what there is of the body if the status is not 2xx.

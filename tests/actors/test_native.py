@@ -16,8 +16,9 @@ import pytest
 from tests.contract_failures import FailureContract
 from tests.contracts import AnswerContract
 
-from tinyagent.actors.transports import Failure, Timed, played
+from tinyagent.actors.transports import Failure, played
 from tinyagent.actors.transports.native import NativeTransport, ascii_url
+from tinyagent.events.fact import Piece
 from tinyagent.testing import (
     ProviderServer,
     Reply,
@@ -89,7 +90,7 @@ async def test_many_answers_wake_their_loop_together(transport: NativeTransport)
 
         watch(file, counted)
 
-    def hear(pieces: list[Timed]) -> None:
+    def hear(pieces: list[Piece]) -> None:
         nonlocal heard
         heard += 1
 

@@ -135,7 +135,7 @@ class Bench:
         async with agent.events("Do the work.") as run:
             async for event in run:
                 if isinstance(event, ModelDelta) and (said := event.text):
-                    heard.take(said, sum(map(deltas_of, event.pieces)))
+                    heard.take(said, sum(map(counting.deltas_of, event.pieces)))
         if run.result.outcome != "answered":
             raise RuntimeError(agent.state.error)
 
@@ -165,11 +165,6 @@ class Bench:
 
     async def close(self, agents: Sequence[Agent]) -> None:
         await asyncio.gather(*(agent.log.close() for agent in agents))
-
-
-def deltas_of(piece: tuple[Any, ...]) -> int:
-    """Return how many deltas of the provider *piece* is made of."""
-    return len(piece[4]) if len(piece) > 4 else 1
 
 
 def used_s() -> float:

@@ -50,10 +50,15 @@ def _heard(hear: Callable[..., Any]) -> Callable[..., Any]:
     """Return *hear*, but each batch that it is given by the extension counts."""
 
     def heard(pieces: list[Any]) -> Any:
-        BATCHES.append((len(pieces), COUNTED.copy()))
+        BATCHES.append((sum(map(deltas_of, pieces)), COUNTED.copy()))
         return hear(pieces)
 
     return heard
+
+
+def deltas_of(piece: tuple[Any, ...]) -> int:
+    """Return how many deltas of the provider *piece* is made of."""
+    return len(piece[4]) if len(piece) > 4 else 1
 
 
 class Selector(selectors.DefaultSelector):

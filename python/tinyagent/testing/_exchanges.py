@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from tinyagent.actors.transports import Answer, Exchange, Failure, HttpRequest, Timed, Transport
+from tinyagent.events.fact import Piece
 from tinyagent.testing.answers import chat
 
 KEY = "sk-test-0123456789"
@@ -45,9 +46,9 @@ async def answered(transport: Transport, request: HttpRequest) -> list[Timed]:
         return await pieces_of(exchange)
 
 
-def said(pieces: Sequence[Timed], op: str = "text") -> str:
+def said(pieces: Sequence[Piece], op: str = "text") -> str:
     """Return what *pieces* say, joined."""
-    return "".join(data for _, each, data, _ in pieces if each == op)
+    return "".join(piece[2] for piece in pieces if piece[1] == op)
 
 
 async def refused(transport: Transport, request: HttpRequest) -> Failure:

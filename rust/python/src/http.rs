@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use tinyagent_decode::Api;
+use tinyagent_decode::{Api, Data, Op, Piece};
 use tinyagent_http::{Exchange, Limits, News, Request, Runtime, Settings, Timed};
 
 use crate::bell::{Look, LoopBell, Woken};
@@ -161,9 +161,9 @@ impl Ear {
                     let head = (head.status, head.headers, error);
                     Ok(head.into_pyobject(py)?.into_any())
                 }
-                News::Pieces(pieces) => match (timed(py, pieces)?, &self.hear) {
-                    (pieces, None) => Ok(pieces.into_any()),
-                    (pieces, Some(hear)) => match hear.bind(py).call1((pieces,)) {
+                News::Pieces(pieces) => match &self.hear {
+                    None => Ok(timed(py, pieces)?.into_any()),
+                    Some(hear) => match hear.bind(py).call1((joined(py, pieces)?,)) {
                         Ok(said) if said.is_none() => continue,
                         said => said,
                     },
@@ -202,6 +202,35 @@ fn timed(py: Python<'_>, pieces: Vec<Timed>) -> PyResult<Bound<'_, PyList>> {
     for Timed { piece, gap_us } in pieces {
         let data = decode::data(py, piece.data)?;
         list.append((piece.block, decode::word(py, piece.op), data, gap_us))?;
+    }
+    Ok(list)
+}
+
+/// The same as they go on record: what a block says in one operation, part after part, is one
+/// piece, with the gap and the characters of each part.
+fn joined(py: Python<'_>, pieces: Vec<Timed>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    let mut pieces = pieces.into_iter().peekable();
+    while let Some(Timed { piece, gap_us }) = pieces.next() {
+        let Piece { block, op, data } = piece;
+        let goes_on = |next: &Timed| next.piece.block == block && next.piece.op == op;
+        let is_run = matches!(op, Op::Text | Op::Think | Op::Refuse | Op::Args)
+            && pieces.peek().is_some_and(goes_on);
+        let word = decode::word(py, op);
+        match data {
+            Data::Text(mut text) if is_run => {
+                let (mut gaps_us, mut lengths) = (vec![gap_us], vec![text.chars().count()]);
+                while let Some(next) = pieces.next_if(goes_on) {
+                    if let Data::Text(part) = next.piece.data {
+                        gaps_us.push(next.gap_us);
+                        lengths.push(part.chars().count());
+                        text.push_str(&part);
+                    }
+                }
+                list.append((block, word, text, gaps_us, lengths))?;
+            }
+            data => list.append((block, word, decode::data(py, data)?, gap_us))?,
+        }
     }
     Ok(list)
 }
