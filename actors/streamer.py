@@ -271,9 +271,9 @@ class Streamer:
         if void:
             self._speech = Speech(self._conversation)
             voice.say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
-        is_first = not self._speech.begun
+        is_first = not self._speech.begun and bool(pieces) and pieces[0][1] != "call"
         room = self._room(voice.say(k.ModelDelta(self._speech.take(pieces)), live))
-        # Who waits for an answer sees its beginning before the rest is taken in.
+        # Who waits for words sees their beginning before the rest is taken in.
         return asyncio.sleep(0) if room is None and is_first else room
 
     async def _attempts(

@@ -56,13 +56,11 @@ class _Call:
     """
 
     def __init__(self, event: k.ToolRequested, tool: Runnable, voice: Voice, slots: int) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         self.event = event
         self.tool = tool
         self.voice = voice
         self.slots = slots
-        self.task: asyncio.Task[Any] = task
+        self.task = voice.task
         self.ended: Returned | BaseException = Unsettled()
         self.is_cut = self.is_over = False
 
@@ -274,6 +272,7 @@ class Tools:
             await self._stop_below(call_id)
             await asyncio.wait({task}, timeout=GRACE_S)
         if task.done():
+            _ = task.cancelled() or task.exception()  # whoever asked for it knows
             return None
         task.cancel()
         await self._stop_below(call_id)

@@ -44,8 +44,11 @@ class Answers:
 
     def begin(self, voice: Voice, answer: Answer, name: str) -> None:
         """Let *answer* speak with *voice*, in a task called *name*."""
+        voice.answer = answer
         saying = self._say(voice, answer)
-        self._tasks[voice] = self._loop.create_task(saying, name=name, context=self._home.copy())
+        self._tasks[voice] = voice.task = self._loop.create_task(
+            saying, name=name, context=self._home.copy()
+        )
 
     def hand_over(self, voice: Voice, answer: Answer, name: str) -> None:
         """As ``begin``, in the place of the task that spoke with *voice*: that is left alone."""
@@ -54,16 +57,15 @@ class Answers:
             self._handed_over.set_result(None)
 
     async def _say(self, voice: Voice, answer: Answer) -> None:
-        task = asyncio.current_task()
         try:
             await answer()
         except BaseException as error:
-            is_heard = self._tasks.get(voice) is task
+            is_heard = voice.answer is answer
             if is_heard and not isinstance(error, asyncio.CancelledError):
                 self._raised.append(error)
                 self._stop()
             raise
-        if self._tasks.get(voice) is task:
+        if voice.answer is answer:
             del self._tasks[voice]
 
     def _stop(self) -> None:

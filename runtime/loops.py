@@ -34,10 +34,13 @@ class Voice:
 
     Attributes:
         seq: number of the request. last: the request, or what was said last.
+        answer: what speaks with it; task: runs that.
         is_away: code of somebody else is awaited; who ends the session does not wait for that.
     """
 
-    __slots__ = ("_answers", "_journal", "_name", "is_away", "last", "seq")
+    __slots__ = ("_answers", "_journal", "_name", "answer", "is_away", "last", "seq", "task")
+    answer: Answer
+    task: asyncio.Task[None]
 
     def __init__(self, journal: Journal, name: str, request: Record, answers: Answers) -> None:
         self._journal = journal
@@ -256,9 +259,10 @@ async def _answer(worker: Worker, record: Record, voice: Voice, journal: Journal
     answer = worker.answer(record, voice)
     try:
         # What was said already waits for the disk together with the request.
-        for asked in (voice.last, record) if voice.last is not record else (record,):
-            if not journal.has_reached(asked):
-                await journal.reached(asked)
+        if voice.last is not record and not journal.has_reached(voice.last):
+            await journal.reached(voice.last)
+        if not journal.has_reached(record):
+            await journal.reached(record)
         await answer
     finally:
         answer.close()  # it may never have begun
