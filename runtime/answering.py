@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from tinyagent.runtime.diagnostics import HANDLED
 from tinyagent.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Answers:
             self._handed_over.set_result(None)
 
     async def _say(self, voice: Voice, answer: Answer) -> None:
+        HANDLED.set(voice.handled())
         try:
             await answer()
         except BaseException as error:

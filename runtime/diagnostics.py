@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 # Without a handler, logging would print warnings to standard error.
 logging.getLogger("tinyagent").addHandler(logging.NullHandler())
 
 
-class Handled(NamedTuple):
+class Handled(msgspec.Struct):
     """The record that is being handled, and by whom.
 
     Attributes:
@@ -37,7 +39,7 @@ HANDLED: ContextVar[Handled | None] = ContextVar("tinyagent_handled", default=No
 def handled() -> dict[str, Any]:
     """Return the fields of the record that is being handled here; none outside of an actor."""
     found = HANDLED.get()
-    return found._asdict() if found is not None else {}
+    return msgspec.structs.asdict(found) if found is not None else {}
 
 
 def add_handled(logger: object, method: str, fields: MutableMapping[str, Any]) -> Any:

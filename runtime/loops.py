@@ -68,6 +68,10 @@ class Voice:
         self.is_away = False
         self._answers.hand_over(self, answer, name)
 
+    def handled(self) -> Handled:
+        """Return which record is answered, and by whom."""
+        return Handled(self._journal.log.meta.log, self._journal.run, self._name, self.seq)
+
     def say(self, event: Event, live: object = None) -> Record:
         """Append *event* at once, out of turn; return its record, which nobody has waited for."""
         record = self._journal.append(event, cause=self.seq, actor=self._name, live=live)
@@ -83,9 +87,10 @@ class Voice:
         journal = self._journal
         journal.is_settling = True  # or the machines would step soon, and find nothing to do
         try:
-            said = self.say(event, live)
+            said = journal.append(event, cause=self.seq, actor=self._name, live=live)
         finally:
             journal.is_settling = False
+        self.last = said
         journal.settle()
         if not journal.has_reached(said):
             await journal.reached(said)
@@ -157,11 +162,11 @@ async def drive(
     *before* is called ahead of each step: there the session records what the host changed. Steps
     are made in batches: soon after a post, or at once when a worker has said something.
     """
+    stepping = _Stepping(machine, mailbox, journal, before)
     if journal.log.durability == "strict":
         while (record := await _durable(mailbox, journal)) is not None:
-            _step(machine, record, journal, before)
+            stepping.step(record)
         return
-    stepping = _Stepping(machine, mailbox, journal, before)
     journal.machines.append(stepping.now)
     try:
         await mailbox.attend(stepping.soon)
@@ -171,15 +176,6 @@ async def drive(
         journal.machines.remove(stepping.now)
     if stepping.failure is not None:
         raise stepping.failure
-
-
-def _step(
-    machine: Machine[S], record: Record, journal: Journal, before: Callable[[], None]
-) -> None:
-    HANDLED.set(Handled(journal.log.meta.log, journal.run, machine.name, record.seq))
-    before()
-    for event in machine.take(record):
-        journal.append(event, cause=record.seq, actor=machine.name)
 
 
 class _Stepping(Generic[S]):
@@ -192,9 +188,11 @@ class _Stepping(Generic[S]):
         self._mailbox = mailbox
         self._journal = journal
         self._before = before
+        self._handled = Handled(journal.log.meta.log, journal.run, machine.name, 0)
         self._is_stepping = False
         self._handle: asyncio.Handle | None = None
         self._loop = asyncio.get_running_loop()
+        HANDLED.set(self._handled)
         self._home = copy_context()  # not that of the worker that has spoken
         self.failure: BaseException | None = None
 
@@ -218,7 +216,15 @@ class _Stepping(Generic[S]):
 
     def _step_on_all(self) -> None:
         while (record := self._mailbox.take()) is not None:
-            _step(self._machine, record, self._journal, self._before)
+            self.step(record)
+
+    def step(self, record: Record) -> None:
+        """Step on *record* and append what is decided."""
+        self._handled.seq = seq = record.seq
+        self._before()
+        machine = self._machine
+        for event in machine.take(record):
+            self._journal.append(event, cause=seq, actor=machine.name)
 
     def end(self) -> None:
         """Step no more."""
@@ -255,7 +261,6 @@ async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
 
 
 async def _answer(worker: Worker, record: Record, voice: Voice, journal: Journal) -> None:
-    HANDLED.set(Handled(journal.log.meta.log, journal.run, worker.name, record.seq))
     answer = worker.answer(record, voice)
     try:
         # What was said already waits for the disk together with the request.
