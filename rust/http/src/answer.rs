@@ -1,6 +1,6 @@
 //! One exchange from inside: sends, reads, decodes.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -114,15 +114,9 @@ impl Body {
         Ok(None)
     }
 
-    /// Reads on to the end, for a while.
+    /// Reads on to the end.
     async fn drain(&mut self) {
-        let mut rest = pin!(async { while let Some(Ok(_)) = self.incoming.frame().await {} });
-        // Mostly the end is there, and the connection's task needs but a turn to say so.
-        tokio::select! {
-            biased;
-            () = &mut rest => {}
-            () = others_turn() => drop(timeout(DRAIN, rest).await),
-        }
+        while let Some(Ok(_)) = self.incoming.frame().await {}
     }
 }
 
@@ -149,8 +143,20 @@ async fn receive(
 ) -> Result<(), Fault> {
     let mut is_done = false;
     let mut alarm = pin!(sleep(limits.read));
+    let mut is_start = true;
     let broken = loop {
-        match next(&mut body, shared, &mut alarm, limits.read).await {
+        let data = match is_start {
+            true => at_once(body.next())
+                .await
+                .map(|data| data.map_err(Fault::BrokeOff)),
+            false => Some(next(&mut body, shared, &mut alarm, limits.read).await),
+        };
+        let Some(data) = data else {
+            is_start = false;
+            shared.pause();
+            continue;
+        };
+        match data {
             Ok(Some(data)) => is_done = shared.feed(&data, || clock.gap_us()),
             Ok(None) => break None,
             Err(fault) => break Some(fault),
@@ -160,8 +166,9 @@ async fn receive(
         }
     };
     let end = shared.close(broken, || clock.gap_us());
-    if is_done {
-        body.drain().await;
+    if is_done && at_once(body.drain()).await.is_none() {
+        shared.pause();
+        let _ = timeout(DRAIN, body.drain()).await;
     }
     drop(body);
     // The connection goes back to its pool before anybody can ask for the next.
@@ -189,6 +196,15 @@ async fn next(
             Duration::ZERO => return Err(Fault::FellSilent),
             rest => alarm.set(sleep(rest)),
         }
+    }
+}
+
+/// What *work* comes to if all that can go on does so; None if it has to wait.
+async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = others_turn() => None,
     }
 }
 

@@ -13,11 +13,16 @@ use crate::request::Fault;
 const PIECES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 8 << 20;
 
+/// So many pieces that come with the head are handed out together, with the head.
+const FIRST_PIECES_MAX: usize = 64;
+
 #[derive(Default)]
 struct Inbox {
     head: Option<Head>,
     pieces: Vec<Timed>,
     bytes: usize,
+    /// Since the head nobody had to wait for more.
+    is_start: bool,
     /// Pieces were due before.
     has_begun: bool,
     /// What has gathered is due at the next beat.
@@ -71,14 +76,27 @@ impl Shared {
 
     /// The head waits for the pieces that may come with it.
     pub(crate) fn set_head(self: &Arc<Self>, head: Head) {
-        lock(&self.inbox).head = Some(head);
+        let mut inbox = lock(&self.inbox);
+        (inbox.head, inbox.is_start) = (Some(head), true);
+    }
+
+    /// Nothing more has come for now.
+    pub(crate) fn pause(self: &Arc<Self>) {
+        self.change(|inbox| {
+            inbox.is_start = false;
+            if !inbox.pieces.is_empty() {
+                inbox.make_due();
+            }
+        });
         self.gather();
     }
 
-    /// What is there is due at the next beat.
+    /// What is there, if anything is, is due at the next beat.
     fn gather(self: &Arc<Self>) {
         let mut inbox = lock(&self.inbox);
-        if !inbox.is_due && !std::mem::replace(&mut inbox.gathers, true) {
+        let is_empty = inbox.head.is_none() && inbox.pieces.is_empty();
+        if !is_empty && !inbox.is_due && !inbox.is_start && !inbox.gathers {
+            inbox.gathers = true;
             drop(inbox);
             self.beat.flush_next(self.clone());
         }
@@ -125,7 +143,8 @@ impl Shared {
         self.change(|inbox| {
             inbox.pieces.extend(timed);
             inbox.bytes += bytes;
-            if !inbox.has_begun || inbox.is_full() {
+            let is_much = inbox.pieces.len() >= FIRST_PIECES_MAX;
+            if inbox.is_full() || !(inbox.has_begun || inbox.is_start && !is_much) {
                 inbox.make_due();
             }
         });

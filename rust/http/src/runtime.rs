@@ -1,6 +1,7 @@
 //! The process's threads and pools.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,9 +67,11 @@ impl Runtime {
             pools: Mutex::default(),
         };
         let beat = runtime.beat();
+        // A task of its own: what is waited for here is woken the long way round.
+        tokio.spawn(async move { beat.run().await });
         thread::Builder::new()
             .name(NAME.to_owned())
-            .spawn(move || tokio.block_on(beat.run()))?;
+            .spawn(move || tokio.block_on(pending::<()>()))?;
         Ok(runtime)
     }
 
