@@ -1,6 +1,6 @@
 //! The one interface to all protocols: feed bytes, finish.
 
-use crate::answer::{Answer, Failure, Kind, Piece};
+use crate::answer::{Answer, Failure, Kind, Op, Piece};
 use crate::anthropic::Messages;
 use crate::errors;
 use crate::gemini::Gemini;
@@ -90,7 +90,7 @@ pub struct Decoder {
     framer: Framer,
     protocol: Box<dyn Protocol>,
     sheet: Sheet,
-    /// For a protocol whose text needs no state beside the sheet's.
+    /// For a protocol whose text and arguments need no state beside the sheet's.
     repeat: Option<Repeat>,
     fed_bytes: usize,
     head: Vec<u8>,
@@ -227,9 +227,12 @@ impl Decoder {
         }
         let data = event.data.trim();
         let repeat = self.repeat.as_ref().filter(|_| event.name.is_empty());
-        if let Some(text) = repeat.and_then(|repeat| repeat.text(data)) {
+        if let Some((op, said)) = repeat.and_then(|repeat| repeat.said(data)) {
             self.events += 1;
-            self.sheet.text(&text);
+            match op {
+                Op::Args => self.sheet.more_args(&said),
+                _ => self.sheet.text(&said),
+            }
         } else if data == "[DONE]" {
             self.events += 1;
             self.sheet.ended |= self.protocol.done_is_the_end();

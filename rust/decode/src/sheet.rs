@@ -36,6 +36,8 @@ pub(crate) struct Sheet {
     blocks: Vec<Block>,
     /// The block of text, thinking or refusal that the next delta of its kind continues.
     open: Option<u32>,
+    /// The call whose arguments came last.
+    argued: u32,
     /// A sign of the protocol that the answer is complete was seen.
     pub ended: bool,
     pub raw_reason: Option<String>,
@@ -166,7 +168,13 @@ impl Sheet {
         }
     }
 
+    /// Goes on with the arguments that came last.
+    pub fn more_args(&mut self, fragment: &str) {
+        self.args(self.argued, fragment);
+    }
+
     pub fn args(&mut self, block: u32, fragment: &str) {
+        self.argued = block;
         if let Some(call) = self.call_mut(block) {
             call.arguments.push_str(fragment);
         }

@@ -5,6 +5,9 @@
 //! `retry:` mean nothing here. Lines end at CRLF, LF or CR and nowhere else: U+2028, U+0085 and
 //! other "line breaks" are legal unescaped inside JSON strings, and models write them.
 
+use std::borrow::Cow;
+use std::str;
+
 /// An event: its name ("" if it has none) and its `data` lines, joined with LF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -135,12 +138,12 @@ impl Framer {
                 if std::mem::replace(&mut self.has_data, true) {
                     self.data.push('\n');
                 }
-                self.data.push_str(&String::from_utf8_lossy(value));
+                self.data.push_str(&text(value));
             }
-            b"event" => self.name = String::from_utf8_lossy(value).into_owned(),
+            b"event" => self.name = text(value).into_owned(),
             b"error" => events.push(Event {
                 name: "error".to_owned(),
-                data: String::from_utf8_lossy(value).into_owned(),
+                data: text(value).into_owned(),
             }),
             _ => {}
         }
@@ -152,6 +155,14 @@ impl Framer {
         if std::mem::take(&mut self.has_data) {
             events.push(Event { name, data });
         }
+    }
+}
+
+/// As `from_utf8_lossy`, which looks at each byte even if all is well.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

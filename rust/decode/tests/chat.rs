@@ -275,6 +275,41 @@ fn a_chunk_that_repeats_the_one_before_around_its_text_may_write_it_in_any_way()
     assert_eq!(told(&pieces), expected);
 }
 
+#[test]
+fn a_fragment_that_repeats_the_one_before_around_it_goes_on_with_the_same_call() {
+    let open =
+        |index| json!({"index": index, "id": "i", "function": {"name": "f", "arguments": ""}});
+    let more = |index, text| json!({"index": index, "function": {"arguments": text}});
+    let calls = [
+        open(0),
+        more(0, "{\"a\""),
+        more(0, ": 1"),
+        open(1),
+        more(0, "}"),
+        more(0, ""),
+        more(1, "{}"),
+        more(1, " "),
+        json!({"index": 1, "id": "j", "function": {"name": "g", "arguments": "{}"}}),
+    ];
+    let deltas: Vec<Value> = calls.into_iter().map(call).collect();
+    let (pieces, _) = decode(Api::Chat, &[numbered(&deltas, false).as_bytes()]);
+    let expected = [
+        "0 call \"i\" \"f\"",
+        "0 args ",
+        "0 args {\"a\"",
+        "0 args : 1",
+        "1 call \"i\" \"f\"",
+        "1 args ",
+        "0 args }",
+        "0 args ",
+        "1 args {}",
+        "1 args  ",
+        "2 call \"j\" \"g\"",
+        "2 args {}",
+    ];
+    assert_eq!(told(&pieces), expected);
+}
+
 proptest! {
     #[test]
     fn it_makes_no_difference_whether_chunks_repeat_each_other(
