@@ -123,7 +123,8 @@ class NativeExchange:
         """
         # The bell of the loop calls; what is heard is heard in the context of this task.
         run: Any = copy_context().run
-        while (room := await self._listen(partial(run, hear))) is not None:
+        hear_here = partial(run, hear)
+        while (room := await self._listen(hear_here)) is not None:
             await room
 
     def finish(self) -> Answer:

@@ -143,20 +143,8 @@ async fn receive(
 ) -> Result<(), Fault> {
     let mut is_done = false;
     let mut alarm = pin!(sleep(limits.read));
-    let mut is_start = true;
     let broken = loop {
-        let data = match is_start {
-            true => at_once(body.next())
-                .await
-                .map(|data| data.map_err(Fault::BrokeOff)),
-            false => Some(next(&mut body, shared, &mut alarm, limits.read).await),
-        };
-        let Some(data) = data else {
-            is_start = false;
-            shared.pause();
-            continue;
-        };
-        match data {
+        match next(&mut body, shared, &mut alarm, limits.read).await {
             Ok(Some(data)) => is_done = shared.feed(&data, || clock.gap_us()),
             Ok(None) => break None,
             Err(fault) => break Some(fault),
@@ -179,10 +167,16 @@ async fn receive(
 /// The next bytes.
 async fn next(
     body: &mut Body,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     alarm: &mut Pin<&mut Sleep>,
     limit: Duration,
 ) -> Result<Option<Bytes>, Fault> {
+    if shared.is_start() {
+        if let Some(data) = at_once(body.next()).await {
+            return data.map_err(Fault::BrokeOff);
+        }
+        shared.pause();
+    }
     shared.wait_room().await;
     let since = Instant::now();
     loop {

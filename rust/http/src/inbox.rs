@@ -21,7 +21,7 @@ struct Inbox {
     head: Option<Head>,
     pieces: Vec<Timed>,
     bytes: usize,
-    /// Since the head nobody had to wait for more.
+    /// The head is there, and may not be all that has come.
     is_start: bool,
     /// Pieces were due before.
     has_begun: bool,
@@ -41,7 +41,7 @@ impl Inbox {
     }
 
     fn make_due(&mut self) {
-        (self.is_due, self.gathers) = (true, false);
+        (self.is_due, self.gathers, self.is_start) = (true, false, false);
         self.has_begun |= !self.pieces.is_empty();
     }
 
@@ -78,6 +78,11 @@ impl Shared {
     pub(crate) fn set_head(self: &Arc<Self>, head: Head) {
         let mut inbox = lock(&self.inbox);
         (inbox.head, inbox.is_start) = (Some(head), true);
+    }
+
+    /// Whether more may be there already, to be handed out with the head.
+    pub(crate) fn is_start(&self) -> bool {
+        lock(&self.inbox).is_start
     }
 
     /// Nothing more has come for now.
@@ -224,5 +229,86 @@ impl Shared {
         // What was there may hold anything: it goes when the lock is free.
         let before = std::mem::replace(&mut lock(&self.inbox).wake, wake);
         drop(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinyagent_decode::Api;
+
+    fn started() -> Arc<Shared> {
+        let shared = Arc::new(Shared::new(Decoder::new(Api::Chat), Arc::default()));
+        shared.set_head(Head {
+            status: 200,
+            headers: Vec::new(),
+            error_body: None,
+        });
+        shared
+    }
+
+    fn say(shared: &Arc<Shared>, word: &str) {
+        let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{word}\"}}}}]}}\n\n");
+        shared.feed(event.as_bytes(), || 0);
+    }
+
+    /// The status of the head, or the number of pieces; none if there is nothing to take.
+    fn take(shared: &Shared) -> Option<usize> {
+        match shared.take() {
+            News::Head(head) => Some(usize::from(head.status)),
+            News::Pieces(pieces) => Some(pieces.len()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_came_with_the_head_is_handed_out_with_it_and_what_comes_later_at_the_next_beat() {
+        let shared = started();
+        say(&shared, "a");
+        say(&shared, "b");
+        assert_eq!(take(&shared), None);
+        shared.pause();
+        assert_eq!(take(&shared), Some(200));
+        assert_eq!(take(&shared), Some(2));
+        say(&shared, "c");
+        assert_eq!(take(&shared), None);
+        shared.flush();
+        assert_eq!(take(&shared), Some(1));
+        assert_eq!(take(&shared), None);
+    }
+
+    #[test]
+    fn a_head_alone_waits_for_the_beat_and_the_first_piece_behind_it_for_nothing() {
+        let shared = started();
+        shared.pause();
+        assert_eq!(take(&shared), None);
+        shared.flush();
+        assert_eq!(take(&shared), Some(200));
+        say(&shared, "a");
+        assert_eq!(take(&shared), Some(1));
+    }
+
+    #[test]
+    fn an_answer_that_never_pauses_is_handed_out_all_the_same() {
+        let shared = started();
+        for _ in 0..FIRST_PIECES_MAX {
+            assert_eq!(take(&shared), None);
+            say(&shared, "a");
+        }
+        assert_eq!(take(&shared), Some(200));
+        assert_eq!(take(&shared), Some(FIRST_PIECES_MAX));
+        say(&shared, "b");
+        shared.flush();
+        assert_eq!(take(&shared), Some(1));
+    }
+
+    #[test]
+    fn the_end_hands_out_what_is_there() {
+        let shared = started();
+        say(&shared, "a");
+        shared.end(Ok(()));
+        assert_eq!(take(&shared), Some(200));
+        assert_eq!(take(&shared), Some(1));
+        assert!(matches!(shared.take(), News::End));
     }
 }

@@ -67,7 +67,7 @@ impl Runtime {
             pools: Mutex::default(),
         };
         let beat = runtime.beat();
-        // A task of its own: what is waited for here is woken the long way round.
+        // A task of its own: to wake what `block_on` waits for takes a system call.
         tokio.spawn(async move { beat.run().await });
         thread::Builder::new()
             .name(NAME.to_owned())
