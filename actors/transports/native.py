@@ -46,6 +46,9 @@ class NativeTransport:
 
     def __init__(self) -> None:
         self._pool: HttpPool | None = None
+        # What was asked for last, and what is sent for it: mostly the next request's as well.
+        self._asked: tuple[tuple[str, str], ...] | None = None
+        self._headers: list[tuple[str, str]] = []
 
     def open(self, request: HttpRequest) -> NativeExchange:
         """Return an exchange that has not started yet."""
@@ -57,10 +60,12 @@ class NativeTransport:
         Raises:
             Failure: HTTP cannot carry it, or no decoder reads its answer.
         """
-        failures.check_headers(request.headers)
-        names = {name.lower() for name, _ in request.headers}
-        own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
-        headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
+        if request.headers != self._asked:
+            failures.check_headers(request.headers)
+            names = {name.lower() for name, _ in request.headers}
+            own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
+            self._headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
+            self._asked = request.headers
         limits_s = (
             request.connect_timeout_s,
             request.first_byte_timeout_s,
@@ -72,7 +77,7 @@ class NativeTransport:
         url = ascii_url(request.url)
         try:
             return self._pool.open(
-                request.api, url, headers, request.body, limits_s, bell_here(), heard
+                request.api, url, self._headers, request.body, limits_s, bell_here(), heard
             )
         except ValueError:
             raise Failure("invalid", f"unsupported api `{request.api}`") from None
