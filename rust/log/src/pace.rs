@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const BRISK: Duration = Duration::from_micros(500);
 /// Between two looks somebody else ran.
 pub(crate) const BUSY: Duration = Duration::from_micros(100);
+/// So long whoever waits looks before the others in its event loop have a turn.
+pub(crate) const LOOK: Duration = Duration::from_micros(20);
 /// So many brisk ones in a row are no accident; after failures, up to so many.
 const STREAK: u32 = 4;
 const STREAK_MAX: u32 = 256;

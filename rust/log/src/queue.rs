@@ -232,9 +232,9 @@ impl Queue {
         self.shared.write_here();
     }
 
-    /// Whether record *seq* is durable; if not, it is synced soon, and then the notifier is called.
+    /// Whether record *seq* is synced, or is at once; if not, soon, and then the notifier is called.
     pub fn want_durable(&self, seq: u64) -> Result<bool, Failure> {
-        self.want(|state, shared| {
+        let is_there = self.want(|state, shared| {
             let is_there = shared.durable.load(Ordering::Acquire) >= seq;
             if !is_there {
                 lower(&mut state.wants.durable, seq);
@@ -245,11 +245,11 @@ impl Queue {
                 }
             }
             is_there
-        })
+        })?;
+        Ok(is_there || self.shared.look(seq))
     }
 
-    /// Whether record *seq* is not durable, but so soon that it is better to look again than to
-    /// rest.
+    /// Whether record *seq* will be durable so soon that it is better to look again than to rest.
     pub fn is_nearly_durable(&self, seq: u64) -> bool {
         if self.durable() >= seq || self.is_told_forked() {
             return false;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::chain::Hash;
 use crate::driver::{self, Driver};
 use crate::failure::Failure;
-use crate::pace::Pace;
+use crate::pace::{Pace, LOOK};
 use crate::queue::Notify;
 use crate::timing::Timings;
 use crate::writer::{Batch, Takeover};
@@ -182,6 +182,21 @@ impl Shared {
             state.failure.get_or_insert(failed);
             state.is_closed = true;
         }
+    }
+
+    /// Whether record *seq* is durable, or becomes so at once where syncs follow each other closely.
+    pub fn look(&self, seq: u64) -> bool {
+        let Some(until) = self.lock().pace.brisk_until() else {
+            return false;
+        };
+        let until = until.min(Instant::now() + LOOK);
+        while self.durable.load(Ordering::Acquire) < seq {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::yield_now(); // to whoever has more to do
+        }
+        true
     }
 
     /// Whether somebody waits for a sync.

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::lock::{read_hint, read_holder, Hint, LOCK};
 use crate::marks::{Header, FORMAT};
 use crate::open::{open, TORN_BYTES_MAX};
+use crate::pace::has_cores;
 use crate::queue::{Durability, Limits, Queue};
 use crate::record::{push_line, Record, SEQ_MAX};
 use crate::vfs::fault::{FaultVfs, Plan};
@@ -253,6 +254,21 @@ fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
     wait(&|| queue.written() == 101);
     assert_eq!(queue.durable(), 100);
     wait(&|| queue.is_asleep() && !queue.is_nearly_durable(101));
+}
+
+#[test]
+fn whoever_asks_in_a_row_of_quick_syncs_need_not_ask_twice() {
+    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
+    let queue = Queue::start(writer, Durability::Interval, Limits::default());
+    let is_told_at_once = |seq| {
+        queue.append(&record(seq), None).expect("accepted");
+        let first = queue.want_durable(seq);
+        while queue.want_durable(seq) == Ok(false) {
+            std::thread::yield_now();
+        }
+        first == Ok(true)
+    };
+    assert!((1..=10_000).any(is_told_at_once) || !has_cores());
 }
 
 fn record(seq: u64) -> Record<'static> {

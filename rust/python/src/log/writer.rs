@@ -291,7 +291,7 @@ impl LogWriter {
     }
 
     fn want_durable(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
-        let there = self.queue.want_durable(seq);
+        let there = py.detach(|| self.queue.want_durable(seq));
         there.map_err(|failure| raise(py, &failure))
     }
 
