@@ -363,8 +363,7 @@ class Session:
             loops[worker.name] = serve(worker, box, self.journal)
         # The curtain falls after all have their mail.
         self._stage = [*boxes, self._keeper.behind(machine_box), Curtain(boxes)]
-        for reader in self._stage:
-            self.journal.join(reader)
+        self.journal.join(*self._stage)
         return loops
 
     def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
@@ -377,8 +376,7 @@ class Session:
             self.report("sink.behind", f"{name} is {lag} records behind; it reads the log")
 
     def _leave_stage(self) -> None:
-        for reader in self._stage:
-            self.journal.leave(reader)
+        self.journal.leave(*self._stage)
         self._stage = []
 
     def _room(self, said: Record) -> Awaitable[None] | None:

@@ -96,13 +96,13 @@ class Journal:
         """Number of the last record."""
         return self.log.seq
 
-    def join(self, reader: Reader) -> None:
-        """Post every record from now on to *reader*, after those who joined before."""
-        self._routes = _Routes((*self._routes.readers, reader))
+    def join(self, *readers: Reader) -> None:
+        """Post every record from now on to *readers* too, after those who joined before."""
+        self._routes = _Routes((*self._routes.readers, *readers))
 
-    def leave(self, reader: Reader) -> None:
-        """Post nothing more to *reader*. Unknown readers are ignored."""
-        self._routes = _Routes(tuple(r for r in self._routes.readers if r is not reader))
+    def leave(self, *readers: Reader) -> None:
+        """Post nothing more to *readers*. Unknown ones are ignored."""
+        self._routes = _Routes(tuple(r for r in self._routes.readers if r not in readers))
 
     def depths(self) -> dict[str, int]:
         """Return how many records wait in each mailbox, by its name. From any thread."""

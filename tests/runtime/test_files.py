@@ -86,15 +86,19 @@ async def test_waiting_brings_each_promise(tmp_path: Path, durability: Durabilit
     assert read_log(tmp_path).verdict == "clean"
 
 
-async def test_without_a_barrier_records_become_durable_after_the_interval(tmp_path: Path) -> None:
-    log = FileLog(tmp_path, now_us=now_us, interval_ms=20)
-    append(log, 1)
-    assert log.durable_seq == 0
-    for _ in range(500):
-        if log.durable_seq:
-            break
-        await asyncio.sleep(0.01)
-    assert log.durable_seq == 1
+@pytest.mark.parametrize("interval_ms", [20, 200])
+async def test_without_a_barrier_records_become_durable_after_the_interval(
+    tmp_path: Path, interval_ms: int
+) -> None:
+    log = FileLog(tmp_path, now_us=now_us, interval_ms=interval_ms)
+    for seq in (1, 2):  # the second, while the thread rests from the sync of the first
+        append(log, 1)
+        await log.written(seq)
+        for _ in range(500):
+            if log.durable_seq == seq:
+                break
+            await asyncio.sleep(0.01)
+        assert log.durable_seq == seq
     await log.close()
 
 

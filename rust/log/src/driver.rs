@@ -37,12 +37,7 @@ struct Task {
 
 /// The thread: returns when the log rests, is closed, abandoned, or has failed.
 pub(crate) fn run(shared: &Arc<Shared>) {
-    let mode = shared.mode;
-    let patience = match mode {
-        Durability::Interval => shared.limits.interval,
-        Durability::Group => GATHER,
-        Durability::Strict => Duration::ZERO,
-    };
+    let (mode, patience) = (shared.mode, patience(shared));
     let mut is_followed = false;
     let failure = loop {
         if !wait(shared, mode, patience, is_followed) {
@@ -161,6 +156,15 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool
     }
     state.rest = Rest::Awake;
     true
+}
+
+/// How long a record may wait for its sync.
+fn patience(shared: &Shared) -> Duration {
+    match shared.mode {
+        Durability::Interval => shared.limits.interval,
+        Durability::Group => GATHER,
+        Durability::Strict => Duration::ZERO,
+    }
 }
 
 /// How long until the oldest unsynced record must be synced.
@@ -305,8 +309,9 @@ impl Driver {
             if state.blocked > 0 {
                 shared.progress.notify_all();
             }
-            if is_first {
-                shared.wake(state); // from now on the thread has a sync to make in time
+            // From now on the thread has a sync to make in time. While it is there it looks soon.
+            if is_first && (state.rest == Rest::Gone || patience(shared) < REST) {
+                shared.wake(state);
             }
             due
         };

@@ -200,30 +200,22 @@ fn the_modes_group_and_strict_sync_every_batch_unasked() {
 #[test]
 fn who_wants_a_few_lines_written_writes_them_without_the_thread() {
     let disk = MemoryVfs::new();
-    let (writer, _) = open_on(&disk).expect("opened");
-    let limits = Limits {
-        interval: Duration::from_secs(3600),
-        ..Limits::default()
-    };
-    let queue = Queue::start(writer, Durability::Interval, limits);
+    let queue = queue_on(&disk, Duration::from_secs(3600));
     for seq in 1..=100 {
         queue.append(&record(seq), None).expect("accepted");
         if queue.want_written(seq) == Ok(false) {
             // The thread has just begun to write it, which it may: nobody waits for that here.
             assert!(queue.block_written(Duration::from_secs(60)));
         }
-        assert!(disk
-            .read("00000001.jsonl")
-            .expect("bytes")
-            .ends_with(b"\"}\n"));
+        let bytes = disk.read("00000001.jsonl").expect("bytes");
+        assert!(bytes.ends_with(b"\"}\n"));
         assert_eq!((queue.written(), queue.durable()), (seq, 0));
     }
 }
 
 #[test]
 fn what_nobody_wants_is_written_soon_all_the_same() {
-    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
-    let queue = Queue::start(writer, Durability::Interval, Limits::default());
+    let queue = queue_on(&MemoryVfs::new(), Duration::from_secs(1));
     queue.append(&record(1), None).expect("accepted");
     while queue.written() < 1 {
         assert_eq!(queue.failure(), None);
@@ -233,12 +225,7 @@ fn what_nobody_wants_is_written_soon_all_the_same() {
 
 #[test]
 fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
-    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
-    let limits = Limits {
-        interval: Duration::from_secs(3600),
-        ..Limits::default()
-    };
-    let queue = Queue::start(writer, Durability::Interval, limits);
+    let queue = queue_on(&MemoryVfs::new(), Duration::from_secs(3600));
     let wait = |is_so: &dyn Fn() -> bool| {
         while !is_so() {
             assert_eq!(queue.failure(), None);
@@ -258,8 +245,7 @@ fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
 
 #[test]
 fn whoever_asks_in_a_row_of_quick_syncs_need_not_ask_twice() {
-    let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
-    let queue = Queue::start(writer, Durability::Interval, Limits::default());
+    let queue = queue_on(&MemoryVfs::new(), Duration::from_secs(1));
     let is_told_at_once = |seq| {
         queue.append(&record(seq), None).expect("accepted");
         let first = queue.want_durable(seq);
@@ -269,6 +255,28 @@ fn whoever_asks_in_a_row_of_quick_syncs_need_not_ask_twice() {
         first == Ok(true)
     };
     assert!((1..=10_000).any(is_told_at_once) || !has_cores());
+}
+
+#[test]
+fn what_is_written_after_a_sync_is_synced_in_its_time_too() {
+    for interval_ms in [10, 100] {
+        let queue = queue_on(&MemoryVfs::new(), Duration::from_millis(interval_ms));
+        for seq in 1..=2 {
+            queue.append(&record(seq), None).expect("accepted");
+            while queue.durable() < seq {
+                assert!(queue.block_written(Duration::from_secs(60)));
+            }
+        }
+    }
+}
+
+fn queue_on(disk: &MemoryVfs, interval: Duration) -> Queue {
+    let (writer, _) = open_on(disk).expect("opened");
+    let limits = Limits {
+        interval,
+        ..Limits::default()
+    };
+    Queue::start(writer, Durability::Interval, limits)
 }
 
 fn record(seq: u64) -> Record<'static> {
