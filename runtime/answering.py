@@ -45,30 +45,30 @@ class Answers:
 
     def begin(self, voice: Voice, answer: Answer, name: str) -> None:
         """Let *answer* speak with *voice*, in a task called *name*."""
-        voice.answer = answer
-        saying = self._say(voice, answer)
+        saying = self._say(voice, answer, voice.hands)
         self._tasks[voice] = voice.task = self._loop.create_task(
             saying, name=name, context=self._home.copy()
         )
 
     def hand_over(self, voice: Voice, answer: Answer, name: str) -> None:
         """As ``begin``, in the place of the task that spoke with *voice*: that is left alone."""
+        voice.hands += 1
         self.begin(voice, answer, name)
         if not self._handed_over.done():
             self._handed_over.set_result(None)
 
-    async def _say(self, voice: Voice, answer: Answer) -> None:
+    async def _say(self, voice: Voice, answer: Answer, hands: int) -> None:
         HANDLED.set(voice.handled())
         try:
             await answer()
         except BaseException as error:
-            is_heard = voice.answer is answer
+            is_heard = voice.hands == hands
             if is_heard and not isinstance(error, asyncio.CancelledError):
                 self._raised.append(error)
                 self._stop()
             raise
-        if voice.answer is answer:
-            del self._tasks[voice]
+        if voice.hands == hands:
+            self._tasks.pop(voice, None)
 
     def _stop(self) -> None:
         self._is_stopped = True

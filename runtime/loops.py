@@ -34,12 +34,11 @@ class Voice:
 
     Attributes:
         seq: number of the request. last: the request, or what was said last.
-        answer: what speaks with it; task: runs that.
+        task: speaks with it; hands: how often another one has taken that over.
         is_away: code of somebody else is awaited; who ends the session does not wait for that.
     """
 
-    __slots__ = ("_answers", "_journal", "_name", "answer", "is_away", "last", "seq", "task")
-    answer: Answer
+    __slots__ = ("_answers", "_journal", "_name", "hands", "is_away", "last", "seq", "task")
     task: asyncio.Task[None]
 
     def __init__(self, journal: Journal, name: str, request: Record, answers: Answers) -> None:
@@ -48,6 +47,7 @@ class Voice:
         self._answers = answers
         self.seq = request.seq
         self.last = request
+        self.hands = 0
         self.is_away = False
 
     @property
