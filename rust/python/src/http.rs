@@ -162,8 +162,8 @@ impl Ear {
                     Ok(head.into_pyobject(py)?.into_any())
                 }
                 News::Pieces(pieces) => match &self.hear {
-                    None => Ok(timed(py, pieces)?.into_any()),
-                    Some(hear) => match hear.bind(py).call1((joined(py, pieces)?,)) {
+                    None => Ok(timed(py, pieces, false)?.into_any()),
+                    Some(hear) => match hear.bind(py).call1((timed(py, pieces, true)?,)) {
                         Ok(said) if said.is_none() => continue,
                         said => said,
                     },
@@ -197,24 +197,16 @@ fn settle(future: &Bound<'_, PyAny>, said: PyResult<Bound<'_, PyAny>>) -> PyResu
     Ok(())
 }
 
-fn timed(py: Python<'_>, pieces: Vec<Timed>) -> PyResult<Bound<'_, PyList>> {
-    let list = PyList::empty(py);
-    for Timed { piece, gap_us } in pieces {
-        let data = decode::data(py, piece.data)?;
-        list.append((piece.block, decode::word(py, piece.op), data, gap_us))?;
-    }
-    Ok(list)
-}
-
-/// The same as they go on record: what a block says in one operation, part after part, is one
-/// piece, with the gap and the characters of each part.
-fn joined(py: Python<'_>, pieces: Vec<Timed>) -> PyResult<Bound<'_, PyList>> {
+/// Pieces as Python has them. *in_runs*: as they go on record, where what a block says in one
+/// operation, part after part, is one piece, with the gap and the characters of each part.
+fn timed(py: Python<'_>, pieces: Vec<Timed>, in_runs: bool) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     let mut pieces = pieces.into_iter().peekable();
     while let Some(Timed { piece, gap_us }) = pieces.next() {
         let Piece { block, op, data } = piece;
         let goes_on = |next: &Timed| next.piece.block == block && next.piece.op == op;
-        let is_run = matches!(op, Op::Text | Op::Think | Op::Refuse | Op::Args)
+        let is_run = in_runs
+            && matches!(op, Op::Text | Op::Think | Op::Refuse | Op::Args)
             && pieces.peek().is_some_and(goes_on);
         let word = decode::word(py, op);
         match data {
