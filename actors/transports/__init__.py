@@ -150,6 +150,8 @@ async def _read(exchange: Exchange, hear: Hear) -> None:
 
 def joined(pieces: Sequence[Timed]) -> list[Piece]:
     """Return *pieces* as they go on record: runs of one block and operation are one."""
+    if len(pieces) == 1:
+        return list(pieces)
     runs: list[tuple[int, str, list[Any], list[int]]] = []
     run_block, run_op = -1, ""  # of the run that may go on, as the two lists are
     parts: list[Any] = []
