@@ -54,7 +54,7 @@ impl HttpPool {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one crossing begins a request")]
+    #[allow(clippy::too_many_arguments)] // all that a request is, in one crossing
     fn open(
         &self,
         py: Python<'_>,
