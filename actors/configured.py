@@ -10,6 +10,7 @@ import msgspec
 from tinyagent.actors import compaction, limits, output
 from tinyagent.actors.state import State
 from tinyagent.events import kinds as k
+from tinyagent.events.common import in_common
 
 
 def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State:
@@ -40,9 +41,6 @@ def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State
     return state
 
 
-_NONE: frozenset[str] = frozenset()
-
-
 def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
     return msgspec.structs.replace(
         state,
@@ -54,4 +52,4 @@ def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
 
 
 def _names(tools: Iterable[dict[str, Any]]) -> frozenset[str]:
-    return frozenset(tool["name"] for tool in tools) or _NONE
+    return in_common(frozenset(tool["name"] for tool in tools))

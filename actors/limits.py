@@ -17,6 +17,7 @@ import msgspec
 from tinyagent.actors.compaction import APART
 from tinyagent.actors.state import State
 from tinyagent.events import Event, kinds as k
+from tinyagent.events.common import in_common
 
 MTOK = 1_000_000
 """Prices are for a million tokens, as providers print them."""
@@ -35,11 +36,11 @@ def configured(state: State, changes: Mapping[str, Any]) -> State:
         given = dict(changes["limits"])
         if "cost_usd_max" not in given:
             given.pop("prices", None)  # for who reads the log; nothing is decided by them
-        state = _set(state, limits=given)
+        state = _set(state, limits=in_common(given))
     if "model" in changes:
         given = changes["model"]
         named = {name: given[name] for name in ("provider", "id", "api") if name in given}
-        state = _set(state, model=named)
+        state = _set(state, model=in_common(named))
     return state
 
 

@@ -145,15 +145,14 @@ class Session:
 
     def rested(self) -> Rested | None:
         """Return what another one needs to go on from here; None if this one holds more."""
-        counts = self._keeper.counts
         holds = self._mirrors.all or self._watchers or self._unheard or self.shadow
-        if holds or self.is_running or not (self._is_open and self.children.is_idle and counts):
+        if holds or self.is_running or not self._is_open:
             return None
-        return Rested(self.machine.state, self.journal.past, counts, self.conversation)
+        return self._keeper.rested()
 
     def go_on(self, rested: Rested) -> None:
         """Stand where the session stood whose conversation this one was made with."""
-        self.machine.state, self.journal.past, self._keeper.counts, _ = rested
+        self._keeper.go_on(rested)
         self._is_open = True
 
     def append(self, event: Event, *, live: object = None) -> Record:

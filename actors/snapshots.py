@@ -20,7 +20,7 @@ from tinyagent.actors.playing import Told
 from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
-from tinyagent.events.settled import Settled
+from tinyagent.events.settled import Settled, lasting
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal, Past
@@ -34,6 +34,7 @@ RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
 SHARE = 8
 """But not before an eighth of what the last one held is new: all of them together cost no more
 than so many times the last one."""
+_FIRST = State()
 _STEPS = "agent children compaction configured gate limits output snapshots state"
 
 
@@ -84,10 +85,10 @@ Counts = tuple[int, int, int, int, bool]
 class Rested(NamedTuple):
     """All of a session at rest that outlasts it, beside the log."""
 
-    state: State
+    state: dict[str, Any]
     journal: Past
     keeper: Counts
-    conversation: Conversation
+    conversation: dict[str, Any]
 
 
 class Keeper:
@@ -115,16 +116,19 @@ class Keeper:
         self._was_apart = False
         self._mail: Mailbox | None = None
 
-    @property
-    def counts(self) -> Counts | None:
-        """What another keeper needs to know that takes the place of this one; None if more."""
+    def rested(self) -> Rested | None:
+        """Return all that another session needs to know; None if this one knows more."""
         is_writing = self._snapshots is not None and self._snapshots.is_writing
-        if self._records or is_writing:
+        told = lasting(self._conversation)
+        if self._records or is_writing or told is None or not self._children.is_idle:
             return None
-        return self._last, self._size, self._seen, self._new, self._was_apart
+        counts = self._last, self._size, self._seen, self._new, self._was_apart
+        return Rested(_unusual(self._machine.state), self._journal.past, counts, told)
 
-    @counts.setter
-    def counts(self, counts: Counts) -> None:
+    def go_on(self, rested: Rested) -> None:
+        """Know what *rested* tells; the conversation does already."""
+        state, self._journal.past, counts, _ = rested
+        self._machine.state = State(**state)
         self._last, self._size, self._seen, self._new, self._was_apart = counts
 
     # Looking back
@@ -267,6 +271,12 @@ def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None
     state, ended = held.machines.get(name), behind.event
     is_it = isinstance(ended, k.RunEnded) and state is not None and ended.state == digest_of(state)
     return held if is_it else None
+
+
+def _unusual(state: State) -> dict[str, Any]:
+    """Return the fields of *state* that are not as in the first."""
+    told = ((name, getattr(state, name)) for name in State.__struct_fields__)
+    return {name: value for name, value in told if value != getattr(_FIRST, name)}
 
 
 def _is_lasting(record: Record) -> bool:

@@ -48,6 +48,11 @@ class Closings:
         self._before: Message | None = None
         self._failure: k.Failure | None = None
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether no run ended so."""
+        return not (self.made or self.gone)
+
     def told(self) -> dict[str, Any]:
         """Return what is known between two runs, as fields of ``Settled``."""
         return {"closings": dict(self.made), "gone": sorted(self.gone)}

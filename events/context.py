@@ -42,6 +42,11 @@ class Layer:
         """Whether models are shown everything as it was said."""
         return not self._dropped and not self._texts
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was edited."""
+        return not (self._edits or self.corrections)
+
     def take(self, record: k.Record, messages: Sequence[Message]) -> None:
         """Take in one edit."""
         event = record.event

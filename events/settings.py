@@ -10,6 +10,7 @@ import msgspec
 
 from tinyagent.events import kinds as k
 from tinyagent.events.codec import plain, restored
+from tinyagent.events.common import KEPT_MAX
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -24,7 +25,13 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def settings_of(event: k.SessionStarted) -> Settings:
-    """Return the configuration that a session starts with."""
+    """Return the configuration that a session starts with, the same for all that start alike."""
+    return _settings(msgspec.json.encode(event))
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _settings(body: bytes) -> Settings:
+    event = msgspec.json.decode(body, type=k.SessionStarted)
     return Settings(
         event.model,
         event.system,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,7 +11,48 @@ from tinyagent.events.closing import Closing
 from tinyagent.events.messages import Assistant, Custom, Message, Result, User
 from tinyagent.events.settings import Settings
 
+if TYPE_CHECKING:
+    from tinyagent.events.conversation import Conversation
+
 _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
+
+
+_LASTING = (
+    "settings",
+    "messages",
+    "calls",
+    "given",
+    "queued",
+    "owner",
+    "claimed",
+    "asked_n",
+    "_asked_seq",
+    "_edits",
+    "_is_open",
+    "_numbers",
+    "_ops",
+    "_refusals",
+    "_viewed",
+)
+"""What of a conversation outlasts a run; the rest is about the one that is under way."""
+
+
+def lasting(conversation: Conversation) -> dict[str, Any] | None:
+    """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
+    if conversation.settled() is None:
+        return None
+    kept = {name: value for name in _LASTING if (value := getattr(conversation, name))}
+    for name in ("closings", "layer"):
+        part = getattr(conversation, name)
+        if not part.is_blank:
+            kept[name] = part
+    return kept
+
+
+def go_on(conversation: Conversation, kept: dict[str, Any]) -> None:
+    """Let *conversation*, which has taken in nothing yet, stand where the one stood before it."""
+    for name, value in kept.items():
+        setattr(conversation, name, value)
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):

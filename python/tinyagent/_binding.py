@@ -13,14 +13,13 @@ from typing import Any
 
 import msgspec
 
-from tinyagent._bodies import Bodies
 from tinyagent._configured import model_of, options_of
 from tinyagent._decisions import Decisions, rule_in, rule_of
 from tinyagent._host import HostHooks, HostTool, find_tool, spec_of
 from tinyagent._output import Outputs
 from tinyagent._queues import Queues
 from tinyagent._replaced import replaced_execution
-from tinyagent._resting import Rest
+from tinyagent._resting import Rest, told_by
 from tinyagent._seams import Seams
 from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
@@ -58,6 +57,8 @@ class Binding:
         is_batch: this is ``execute_tool_calls`` itself, whose replacement is not asked again.
     """
 
+    _loop: asyncio.AbstractEventLoop | None = None
+
     def __init__(
         self,
         log: Log | None,
@@ -86,7 +87,6 @@ class Binding:
         self._clock = clock or SystemClock()
         self._runs_hosts_batch = find is None and not is_batch
         self._known_tools: tuple[AgentTool, ...] = ()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.outcome, self._seen = "", 0
         log = log if log is not None else _memory_log()
@@ -111,8 +111,7 @@ class Binding:
 
     def _folds(self, log: Log, transport: Transport | None, rest: Rest | None) -> Conversation:
         """Make everything that reads the one conversation, and return it."""
-        conversation = rest.session.conversation if rest is not None else Conversation()
-        self.bodies = rest.bodies if rest is not None else Bodies(conversation)
+        conversation, self.bodies = told_by(rest)
         self.hooks = HostHooks(conversation, self.bodies)
         self.hooks.signal = lambda: self.session.signal
         self.hooks.tools = self._tools

@@ -34,7 +34,11 @@ _ENDS = (k.ModelFinished, k.ModelFailed)
 
 
 class Bodies:
-    """Reader of the journal that keeps the host's objects, and makes those that are missing."""
+    """Reader of the journal that keeps the host's objects, and makes those that are missing.
+
+    Attributes:
+        conversation: whose messages they are of; another one may go on in its place.
+    """
 
     kinds = frozenset(
         {
@@ -48,13 +52,19 @@ class Bodies:
     )
 
     def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+        self.conversation = conversation
         self._given: dict[int, Any] = {}
         self._seqs: dict[int, int] = {}
         self._answers: dict[int, Assistant] = {}
         self._said: dict[int, Message] = {}
         self._made: dict[tuple[int, str], AgentMessage] = {}
         self._closings: dict[int, AssistantMessage] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it keeps nothing that could not be made again."""
+        kept = self._given, self._seqs, self._answers, self._said, self._made, self._closings
+        return not any(kept)
 
     def wants(self, record: Record) -> bool:
         """Whether *record* is for this reader."""
@@ -64,14 +74,14 @@ class Bodies:
         """Keep the object that travels with *record*."""
         event, live, about = record.event, record.live, record.seq
         if isinstance(event, _ENDS):
-            answer = self._conversation.closings.answer  # what was put in meanwhile is behind it
+            answer = self.conversation.closings.answer  # what was put in meanwhile is behind it
             assert answer is not None
             self._answers[answer.seq] = answer
             about = record.cause
         elif isinstance(event, k.UserSaid):
             self._said[about] = said_in(record, event)
         elif isinstance(event, k.OutputRejected):
-            self._said[about] = self._conversation.messages[-1]
+            self._said[about] = self.conversation.messages[-1]
         if live is not None:
             self._given[about] = live
             self._seqs[id(live)] = about
@@ -89,13 +99,19 @@ class Bodies:
             self.adopt(message, made)
         return made
 
+    def answered(self, answer: Assistant) -> AssistantMessage:
+        """Return the public message of *answer*, always the same one."""
+        message = self.of(answer)
+        assert isinstance(message, AssistantMessage)
+        return message
+
     def all(self) -> list[AgentMessage]:
         """Return the conversation as people see it: with what was said of failed runs."""
         return self.as_of_now()()
 
     def as_of_now(self) -> Callable[[], list[AgentMessage]]:
         """Return what makes the conversation as people see it now, whenever it is called."""
-        view, closings = self._conversation.view(), self._conversation.closings
+        view, closings = self.conversation.view(), self.conversation.closings
         shown = {seq: it for seq, it in closings.made.items() if seq not in closings.gone}
         return lambda: self._shown(view.read(), shown)
 
@@ -124,14 +140,12 @@ class Bodies:
 
     def answer(self, seq: int) -> AssistantMessage:
         """Return the answer to ``model.requested`` *seq*, once."""
-        message = self.of(self._answers.pop(seq))
-        assert isinstance(message, AssistantMessage)
-        return message
+        return self.answered(self._answers.pop(seq))
 
     def pass_over(self) -> None:
         """Keep nothing more for who would be shown it; it can be asked for as ever."""
         self._answers.clear()
-        self._said = {s: m for s, m in self._said.items() if s in self._conversation.queued}
+        self._said = {s: m for s, m in self._said.items() if s in self.conversation.queued}
 
     def revise(self, result: Result) -> None:
         """Bring the public message of a result up to what an after-hook made of it."""

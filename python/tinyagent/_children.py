@@ -25,7 +25,7 @@ from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import ToolDefinitionError
 
 if TYPE_CHECKING:
-    from tinyagent._engine import Hosted
+    from tinyagent._holder import Hosted
     from tinyagent.actors.state import State
 
 PARAMETERS: dict[str, Any] = {
@@ -114,7 +114,7 @@ class Below:
         prices, deps, secrets, and who is asked about approvals and doubts.
         """
         like = cast("Hosted", agent)  # whose settings may have been assigned since it was made
-        has, of, state = like.options, above.options, like.state
+        has, of, state = like.given, above.given, like.state
         options = replace(
             has,
             initial_state=AgentState(
@@ -201,8 +201,8 @@ class Below:
         log = self._log
         result: RunResult = RunResult(
             self._binding.outcome,
-            last,
             f"{log.meta.log[:8]}:{log.seq}",
+            lambda: last,
             lambda: messages,
             output_of(self._binding),
         )

@@ -6,7 +6,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._binding import Binding, Setup, Show
 from tinyagent._fallback import described
@@ -33,52 +33,32 @@ from tinyagent.runtime.loops import Live
 
 if TYPE_CHECKING:
     from tinyagent._children import Below
-    from tinyagent._decisions import OnApproval, OnUnknown
+    from tinyagent._holder import Hosted
     from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
-    from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
     from tinyagent.events.redaction import Redactor
-    from tinyagent.runtime.clock import Clock
 
 BEHIND_MAX = 1000
 """Records that a reader may be behind before the source of an answer waits for it."""
 
 
-class Hosted(Protocol):
-    """What an agent shows of itself; its settings may be assigned at any time."""
-
-    options: AgentOptions
-    clock: Clock
-    session_id: str | None
-    thinking_budgets: ThinkingBudgets | None
-    stream_fn: StreamFn | None
-    get_api_key: Callable[[str], Any] | None
-    on_unknown: OnUnknown | None
-    on_approval: OnApproval | None
-
-    @property
-    def state(self) -> AgentState:
-        """The live state."""
-        ...
-
-    def get_steering_mode(self) -> str:
-        """Return how queued steering is delivered."""
-        ...
-
-    def get_follow_up_mode(self) -> str:
-        """Return how queued follow-ups are delivered."""
-        ...
-
-
 class Engine:
-    """The session of one agent. *rest* is what was kept of the one before it."""
+    """The session of one agent. *rest* is what was kept of the one before it.
+
+    Attributes:
+        keeper: who keeps the agent's state. owns_state: nobody else has it, for the agent has
+            forgotten it, and its options, which are *given* here.
+    """
+
+    given: AgentOptions | None = None
+    owns_state = False
 
     def __init__(self, agent: Hosted, keeper: StateKeeper, rest: Rest | None = None) -> None:
         self._agent = agent
-        self._keeper = keeper
+        self.keeper = keeper
         self._is_watched = rest.is_watched if rest is not None else False
-        log = rest.log if rest is not None else agent.options.log
-        self._servers = Servers(lambda: agent.state.tools, log)
+        log = rest.log if rest is not None else agent.given.log
+        self._servers = Servers(lambda: keeper.state.tools, log)
         self.binding = Binding(
             store_of(log) if log is not None else None,
             self._setup,
@@ -86,23 +66,30 @@ class Engine:
             prepare=self._prepare,
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
-            transport=agent.options.transport,
-            sinks=(*agent.options.sinks, *observers(agent.options)),
+            transport=agent.given.transport,
+            sinks=(*agent.given.sinks, *observers(agent.given)),
             recalled=keeper.recall,
             relived=keeper.take,
             rest=rest,
-            tools_parallel_max=agent.options.tools_parallel_max,
+            tools_parallel_max=agent.given.tools_parallel_max,
         )
         self.expect()
-        self.binding.session.keeps_interrupted = agent.options.on_interrupted == "keep"
+        self.binding.session.keeps_interrupted = agent.given.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
         above: Redactor | None = log.redactor if isinstance(log, ChildLog) else None
         if rest is not None:
             self.binding.session.go_on(rest.session)
-            self.binding.outcome, above = rest.outcome, rest.redactor
-        self._redactor = above or redactor_for(self.log.options.redact, agent.options.redact)
+            self.binding.outcome, above = rest.outcome, rest.redactor or above
+            if rest.has_state:
+                keeper.state.error = rest.error
+                keeper.recall(self.binding.bodies.as_of_now())
+        self._redactor = above or redactor_for(self.log.options.redact, agent.given.redact)
         self.binding.session.journal.redactor = self._redactor
-        self.binding.session.provided = Provided(agent.options.deps, self._secret, self._below)
+        self.binding.session.provided = Provided(agent.given.deps, self._secret, self._below)
+
+    def give_keeper(self) -> StateKeeper:
+        """Return who keeps the state."""
+        return self.keeper
 
     def awake(self, agent: Hosted, keeper: StateKeeper) -> Engine:
         """Return this."""
@@ -112,17 +99,24 @@ class Engine:
         """Return what is to be kept of this between two runs: all, if it holds what Rest cannot."""
         binding = self.binding
         rested = binding.session.rested() if self.is_idle else None
-        if rested is None or len(rested.conversation.messages) > MESSAGES_MAX:
+        if rested is None or len(binding.session.conversation.messages) > MESSAGES_MAX:
             return self
         return Rest(
             self,
             rested,
             bodies=binding.bodies,
             log=self.log,
-            redactor=self._redactor,
+            redactor=None if self._redactor.is_idle else self._redactor,
             outcome=binding.outcome,
             is_watched=self._is_watched,
         )
+
+    def take_apart(self) -> None:
+        """Free what it is made of: parts that lead back to themselves, which no count frees."""
+        parts = vars(self.binding)
+        rings = [self.binding, parts["session"], parts["_sources"]]
+        for part in [*rings, self.keeper] if self.owns_state else rings:
+            vars(part).clear()
 
     @property
     def is_idle(self) -> bool:
@@ -166,9 +160,11 @@ class Engine:
         return self.binding.run(await self.inputs(messages, output), show)
 
     async def inputs(
-        self, messages: Sequence[AgentMessage], output: Any = None
+        self, messages: Sequence[AgentMessage], output: Any = None, *, is_text: bool = False
     ) -> Sequence[Event | Live]:
         """Return what a run on *messages* begins with; nothing, if it ends one that was cut off.
+
+        *is_text*: as of ``quiet``.
 
         Raises:
             TypeError: *output* is no type that an answer can have.
@@ -185,18 +181,24 @@ class Engine:
             return []
         self._adopt()
         heard = await self.binding.queues.begin(messages)
-        return [said(message, "prompt") for message in heard] or [Live(k.UserContinued(), None)]
+        if is_text and heard[0] is messages[0]:
+            return [said(heard[0], "prompt").event]
+        return [said(message, "prompt") for message in heard] or [k.UserContinued()]
 
     def quiet(
         self,
         messages: Sequence[AgentMessage],
         output: Any,
         *,
+        is_text: bool,
         show: Show,
         is_busy: Callable[[bool], None],
     ) -> Quiet | None:
-        """Return a run without public events; None if something in it depends on them."""
-        options, session = self._agent.options, self.binding.session
+        """Return a run without public events; None if something in it depends on them.
+
+        *is_text*: the host gave a text, and has not the *messages* that were made of it.
+        """
+        options, session = self._agent.given, self.binding.session
         self.binding.open()
         if (
             session.is_unfinished
@@ -210,8 +212,8 @@ class Engine:
         self._is_watched = False
         return Quiet(
             self.binding,
-            self._keeper,
-            lambda: self.inputs(messages, output),
+            self.keeper,
+            lambda: self.inputs(messages, output, is_text=is_text),
             show=show,
             is_busy=is_busy,
         )
@@ -225,7 +227,7 @@ class Engine:
     def expect(self, output: Any = None) -> None:
         """Let runs end with an answer of the type *output*; None: of the agent's own, or any."""
         outputs = self.binding.outputs
-        outputs.form = self._form(self._agent.options.output)
+        outputs.form = self._form(self._agent.given.output)
         if output is not None:
             self.binding.open()  # what a log begins with is not the configuration of one run
             outputs.form = self._form(output)
@@ -260,7 +262,7 @@ class Engine:
             return "take up"
         if session.machine.state.over:
             return "answer"
-        messages = self._agent.state.messages
+        messages = self.keeper.state.messages
         return "answer" if messages and messages[-1].role != "assistant" else ""
 
     def configuration(self) -> k.SessionStarted:
@@ -288,9 +290,9 @@ class Engine:
     def _adopt(self) -> None:
         """Put on record what the host did to ``state.messages`` since the last run."""
         session, bodies = self.binding.session, self.binding.bodies
-        if self._keeper.take_reset():
+        if self.keeper.take_reset():
             session.append(k.ContextEdited([["clear"]]))
-        removed, added = self._keeper.edits()
+        removed, added = self.keeper.edits()
         drops = [["drop", seq] for seq in map(bodies.seq_of, removed) if seq]
         if drops:
             session.append(k.ContextEdited(drops))
@@ -309,7 +311,7 @@ class Engine:
         Raises:
             LookupError: it has none of that name. ValueError: it is too short to be masked.
         """
-        secrets = self._agent.options.secrets
+        secrets = self._agent.given.secrets
         value = secrets(name) if callable(secrets) else (secrets or {}).get(name)
         if value is None:
             return no_secret(name)
@@ -322,14 +324,14 @@ class Engine:
         return Below(self._agent, agent, log, left)
 
     def _setup(self) -> Setup:
-        agent, options = self._agent, self._agent.options
-        model = model_of(agent.state.model or Model())
+        agent, options = self._agent, self._agent.given
+        model = model_of(self.keeper.state.model or Model())
         sent = {
             **options.sent(agent.session_id, agent.thinking_budgets),
             "steering_mode": agent.get_steering_mode(),
             "follow_up_mode": agent.get_follow_up_mode(),
         }
-        thinking = thinking_of(agent.state.thinking_level, model)
+        thinking = thinking_of(self.keeper.state.thinking_level, model)
         if thinking is not None:
             sent["reasoning"] = thinking
         form = self.binding.outputs.form
@@ -341,7 +343,7 @@ class Engine:
         return Setup(
             model=model,
             fallback=fallback,
-            system=agent.state.system_prompt,
+            system=self.keeper.state.system_prompt,
             stream_fn=agent.stream_fn,
             options=sent,
             limits=logged_limits(options.limits, options.prices),
@@ -350,7 +352,7 @@ class Engine:
         )
 
     def _prepare(self, hooks: HostHooks) -> None:
-        options = self._agent.options
+        options = self._agent.given
         decisions = self.binding.decisions
         decisions.on_unknown = self._agent.on_unknown
         decisions.on_approval = self._agent.on_approval
@@ -362,4 +364,4 @@ class Engine:
         self.binding.seams.hooks = options.hooks
         hooks.stop = options.should_stop_after_turn
         hooks.caching = options.enable_prompt_caching
-        hooks.stop_arguments = self._keeper.stop_arguments
+        hooks.stop_arguments = self.keeper.stop_arguments

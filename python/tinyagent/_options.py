@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tinyagent.agent_types import (
     AfterToolCallFn,
@@ -232,6 +232,25 @@ def _plain(value: dict[str, Any]) -> Any:
     return plain(value)
 
 
+class Usual(NamedTuple):
+    """The settings that most agents are made with and no others, of which most never run."""
+
+    model: Model | str | None = None
+    system_prompt: str | None = None
+    tools: Sequence[Any] | None = None
+    log: Log | None = None
+
+    def checked(self) -> Usual:
+        """Return them with the model that a name stands for, and tools that nobody else changes.
+
+        Raises:
+            UnknownModelError: the name stands for none.
+        """
+        model = None if self.model is None else model_of(self.model)
+        tools = None if self.tools is None else tuple(self.tools)
+        return Usual(model, self.system_prompt, tools, self.log)
+
+
 _OF_STATE = frozenset({"model", "system_prompt", "tools"})
 
 
@@ -243,6 +262,8 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
         UnknownModelError: the model's name stands for none.
     """
     wanted = {name: value for name, value in named.items() if value is not None}
+    if not wanted:
+        return opts or AgentOptions()
     if "tools" in wanted:
         wanted["tools"] = list(wanted["tools"])
     options = opts or AgentOptions()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -63,8 +63,7 @@ class Heard:
                     added = list(event.messages)
         finally:
             await self._events.aclose()
-        told, last = _heard(added)
-        return result_of(self._binding, last, told)
+        return result_of(self._binding, _heard(added))
 
     async def _all(self) -> AsyncIterator[AgentEvent]:
         if self._first is not None:
@@ -130,6 +129,20 @@ class Quiet:
         Raises:
             RunFailedError: it failed.
         """
+        binding = self._binding
+        try:
+            await self._over()
+            if binding.outcome == "paused":
+                self._keeper.attend()  # the run that takes this up goes on in the midst of a turn
+            said, told = self._said()
+            binding.bodies.pass_over()
+            self._keeper.settle(told, said.all, binding.bodies.as_of_now())
+            return result_of(binding, said)
+        finally:
+            self._is_busy(False)
+
+    async def _over(self) -> None:
+        """Wait until nothing of it goes on."""
         binding, session = self._binding, self._binding.session
         try:
             await asyncio.wait({self._playing})
@@ -146,14 +159,6 @@ class Quiet:
                 session.unwatch(self._mailbox)
             if self._telling is not None:
                 await self._telling
-            self._is_busy(False)
-        if binding.outcome == "paused":
-            self._keeper.attend()  # the run that takes this one up goes on in the midst of a turn
-        added, last = self._added()
-        binding.bodies.pass_over()
-        told = last.error_message if last is not None else None
-        self._keeper.settle(told, added, binding.bodies.as_of_now())
-        return result_of(binding, last, added)
 
     def attend(self) -> None:
         """Make the public events from now on; the state is brought to where the run is."""
@@ -179,33 +184,42 @@ class Quiet:
                 await self._binding.session.journal.reached(record)
             await self._binding.tell(record, self._show)
 
-    def _added(self) -> tuple[Callable[[], list[AgentMessage]], AssistantMessage | None]:
-        """Return what makes the messages that the run added, and the last answer among them."""
+    def _said(self) -> tuple[Said, str | None]:
+        """Return what the run said, and what is told of its failure."""
         if self._mailbox is not None:
-            return _heard(self._binding.projection.new_messages)
+            said = _heard(self._binding.projection.new_messages)
+            last = said.last()
+            return said, None if last is None else last.error_message
         conversation, bodies = self._binding.session.conversation, self._binding.bodies
         added = conversation.messages[self._length :]  # nobody edits them unheard
-        behind: list[AssistantMessage] = []
-        seq = self._ended.seq if self._ended is not None else 0
-        if (closing := conversation.closings.made.get(seq)) is not None:
-            behind = [bodies.closing(seq, closing)]
         answer = next((m for m in reversed(added) if isinstance(m, Assistant)), None)
-        last = behind[-1] if behind else None if answer is None else bodies.of(answer)
-        assert last is None or isinstance(last, AssistantMessage)
-        return (lambda: [*map(bodies.of, added), *behind]), last
+        seq = self._ended.seq if self._ended is not None else 0
+        closing = conversation.closings.made.get(seq)
+        if closing is not None:
+            closed = bodies.closing(seq, closing)
+            return Said(
+                lambda: closed, lambda: [*map(bodies.of, added), closed]
+            ), closed.error_message
+        if answer is None:
+            return Said(lambda: None, lambda: list(map(bodies.of, added))), None
+        told = answer.failure.message if answer.failure is not None else None
+        return Said(lambda: bodies.answered(answer), lambda: list(map(bodies.of, added))), told
 
 
-def _heard(
-    messages: Sequence[AgentMessage],
-) -> tuple[Callable[[], list[AgentMessage]], AssistantMessage | None]:
+class Said(NamedTuple):
+    """What makes the last answer of a run, and all messages that it added."""
+
+    last: Callable[[], AssistantMessage | None]
+    all: Callable[[], list[AgentMessage]]
+
+
+def _heard(messages: Sequence[AgentMessage]) -> Said:
     told = list(messages)
     last = next((m for m in reversed(told) if isinstance(m, AssistantMessage)), None)
-    return (lambda: list(told)), last
+    return Said(lambda: last, lambda: list(told))
 
 
-def result_of(
-    binding: Binding, message: AssistantMessage | None, added: Callable[[], list[AgentMessage]]
-) -> RunResult[Any]:
+def result_of(binding: Binding, said: Said) -> RunResult[Any]:
     """Return what came of the run that is over.
 
     Raises:
@@ -213,7 +227,7 @@ def result_of(
     """
     log, given = binding.session.log, output_of(binding)
     ref = f"{log.meta.log[:8]}:{log.seq}"
-    result: RunResult[Any] = RunResult(binding.outcome, message, ref, added, given)
+    result: RunResult[Any] = RunResult(binding.outcome, ref, said.last, said.all, given)
     if result.outcome == "failed":
         raise RunFailedError(result) from provider_error(binding.session.conversation)
     return result

@@ -10,21 +10,45 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from tinyagent._bodies import Bodies
+from tinyagent.events import Conversation
+from tinyagent.events.settled import go_on
+
 if TYPE_CHECKING:
-    from tinyagent._bodies import Bodies
-    from tinyagent._engine import Engine, Hosted
+    from tinyagent._engine import Engine
+    from tinyagent._holder import Hosted
     from tinyagent._opened import OpenLog
+    from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
     from tinyagent.actors.snapshots import Rested
 
+AT_HAND = 8
+"""So many sessions, of the agents that ran last, are kept whole: the next run may come at once."""
+_at_hand: dict[int, Engine] = {}
+"""They are, by identity. Whoever takes one out of it has it, in whatever thread."""
 MESSAGES_MAX = 64
 """Of a longer conversation the encoded form is kept too: to make it again would be felt."""
 
 
 class Rest:
-    """The session of one agent, at rest."""
+    """The session of one agent, at rest.
 
-    __slots__ = ("_engine", "bodies", "is_watched", "log", "outcome", "redactor", "session")
+    Attributes:
+        bodies: returns who makes the public messages, if the host has any, or may have.
+        has_state: the agent's state too, which is what the log says, but for its *error*.
+    """
+
+    __slots__ = (
+        "_engine",
+        "bodies",
+        "error",
+        "has_state",
+        "is_watched",
+        "log",
+        "outcome",
+        "redactor",
+        "session",
+    )
 
     def __init__(
         self,
@@ -39,20 +63,63 @@ class Rest:
     ) -> None:
         self._engine = weakref.ref(engine)
         self.session = session
-        self.bodies = bodies
+        # The host may hold what makes messages of the last run: then it is to make the others too.
+        self.bodies = weakref.ref(bodies) if bodies.is_idle else lambda: bodies
         self.log = log
         self.redactor = redactor
         self.outcome = outcome
         self.is_watched = is_watched
+        self.has_state = False
+        self.error: str | None = None
+
+    def give_keeper(self) -> StateKeeper | None:
+        """Return who kept the state, if the session was not forgotten yet."""
+        engine = self._engine()
+        if engine is None or not engine.owns_state:
+            return None
+        engine.owns_state = False
+        return engine.keeper
+
+    @property
+    def given(self) -> AgentOptions | None:
+        """The options, likewise."""
+        engine = self._engine()
+        return None if engine is None else engine.given
+
+    def take_state(self, engine: Engine, given: AgentOptions) -> None:
+        """Keep for the agent what it forgets: its state and its options."""
+        self.has_state, self.error = True, engine.keeper.state.error
+        engine.given, engine.owns_state = given, True
 
     def awake(self, agent: Hosted, keeper: StateKeeper) -> Engine:
         """Return the session that rests, or one like it."""
         from tinyagent._engine import Engine  # which imports this
 
-        return self._engine() or Engine(agent, keeper, self)
+        engine = self._engine()
+        if engine is not None and _at_hand.pop(id(engine), None) is engine:
+            return engine
+        return Engine(agent, keeper, self)
 
     def cancel(self, reason: str) -> None:
         """Stop the run that began as the one before it let go."""
         engine = self._engine()
         if engine is not None:
             engine.cancel(reason)
+
+
+def stay_at_hand(engine: Engine) -> None:
+    """Keep *engine*, which rests, whole for a while; the one that rests longest is taken apart."""
+    _at_hand[id(engine)] = engine
+    for oldest in tuple(_at_hand)[:-AT_HAND]:
+        if (found := _at_hand.pop(oldest, None)) is not None:
+            found.take_apart()
+
+
+def told_by(rest: Rest | None) -> tuple[Conversation, Bodies]:
+    """Return the conversation that rests, or a new one, and who makes its public messages."""
+    conversation = Conversation()
+    if rest is not None:
+        go_on(conversation, rest.session.conversation)
+    bodies = (rest and rest.bodies()) or Bodies(conversation)
+    bodies.conversation = conversation
+    return conversation, bodies

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._options import AgentOptions
 from tinyagent._settings import Settings
-from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool, ImageContent
+from tinyagent._state import StateKeeper, own
+from tinyagent.agent_types import AgentEvent, AgentMessage, AgentState, AgentTool, ImageContent
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
     from tinyagent._engine import Engine
     from tinyagent._played import Played
-    from tinyagent._resting import Rest
     from tinyagent._runs import Run, RunResult
-    from tinyagent._state import StateKeeper
     from tinyagent._vocabulary import Event
-    from tinyagent.events import Record
+    from tinyagent.events import Conversation, Record
     from tinyagent.events.fact import Effect
-    from tinyagent.runtime.clock import Clock
 
 Output = TypeVar("Output")
+T = TypeVar("T")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
 Inputs: TypeAlias = Sequence[AgentMessage] | Callable[[], Awaitable[Sequence[AgentMessage]]]
 """What a run begins with; or returns it, or says why it may not begin, when it is to."""
@@ -35,10 +34,11 @@ BUSY = (
 class Running(Settings):
     """What can be run: a session, made when it is first needed."""
 
-    clock: Clock
-    _keeper: StateKeeper
-    _is_copy: bool
-    _made: Engine | Rest | None = None
+    _kept: StateKeeper | None = None
+    _is_copy = False
+    _running = False
+    _plays = 0
+    """Runs that go on, or of which somebody hears the end."""
 
     @overload
     async def run(self, input_data: Input | None = None) -> RunResult: ...
@@ -102,9 +102,9 @@ class Running(Settings):
         Nothing happens before it is entered, or its first event is asked for. What goes wrong at
         run time is not raised: the last event, ``RunEnded``, says it. *output*: as of ``run``.
         """
-        from tinyagent._runs import Run, event_of
+        from tinyagent._runs import event_of
 
-        return Run(lambda: self._begun(input_data, output), self._engine, event_of)
+        return self._watched(input_data, output, event_of)
 
     @overload
     def records(self, input_data: Input | None = None) -> Run[Record]: ...
@@ -114,9 +114,9 @@ class Running(Settings):
     ) -> Run[Record, Output]: ...
     def records(self, input_data: Input | None = None, *, output: Any = None) -> Run[Record, Any]:
         """Return a run to watch as ``events`` does: every record of the session, children too."""
-        from tinyagent._runs import Run, as_it_is
+        from tinyagent._runs import as_it_is
 
-        return Run(lambda: self._begun(input_data, output), self._engine, as_it_is, below=True)
+        return self._watched(input_data, output, as_it_is, below=True)
 
     def as_tool(self, name: str, description: str, *, effect: Effect | None = None) -> AgentTool:
         """Return this agent as a tool of another, which runs it below itself, in its log.
@@ -138,6 +138,35 @@ class Running(Settings):
         """Return an agent like this one, with *options*, and its session."""
         raise NotImplementedError
 
+    def _watched(
+        self,
+        input_data: Input | None,
+        output: Any,
+        pick: Callable[[Record, Conversation], T],
+        *,
+        below: bool = False,
+    ) -> Run[T, Any]:
+        from tinyagent._runs import Run
+
+        def begin() -> Awaitable[Played]:
+            return self._begun(input_data, output)
+
+        return Run(begin, self._engine, pick, let_go=self._let_go, below=below)
+
+    @property
+    def _keeper(self) -> StateKeeper:
+        """Who keeps the state: made when somebody first needs it."""
+        return self._kept or self._keep()
+
+    def _keep(self) -> StateKeeper:
+        self._kept = None if self._made is None else self._made.give_keeper()
+        if self._kept is None:
+            given: Any = self.given.initial_state
+            state = AgentState.model_validate(given) if isinstance(given, dict) else given
+            state, self._is_copy = own(state or AgentState())
+            self._kept = StateKeeper(state)
+        return self._kept
+
     async def _begun(self, input_data: Input | None, output: Any) -> Played:
         """Return a run of the agent, ready to begin.
 
@@ -150,18 +179,19 @@ class Running(Settings):
         messages = [] if input_data is None else self._inputs(input_data)
         if not messages and not self._engine().goes_on:
             raise RuntimeError(NOTHING)
-        return self._played(messages, output)
+        return self._played(messages, output, is_text=isinstance(input_data, str))
 
-    def _played(self, messages: list[AgentMessage], output: Any) -> Played:
+    def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:
         raise NotImplementedError
 
     def _engine(self) -> Engine:
+        keeper = self._keeper
         if self._made is not None:
-            self._made = made = self._made.awake(self, self._keeper)
+            self._made = made = self._made.awake(self, keeper)
             return made
         from tinyagent._engine import Engine
 
-        self._made = made = Engine(self, self._keeper)
+        self._made = made = Engine(self, keeper)
         if self._is_copy:
             told = "the initial state belongs to another agent; this one has a copy"
             made.binding.session.later("state.copied", told)
@@ -169,12 +199,21 @@ class Running(Settings):
 
     def _let_go(self) -> None:
         """Keep of the session only what the next run needs, if it rests."""
-        if self._made is None:
+        from tinyagent._resting import Rest, stay_at_hand
+
+        if self._made is None or self._plays:
             return
         engine = self._engine()
-        self._made = engine.at_rest()
+        self._made = rest = engine.at_rest()
+        if not isinstance(rest, Rest):
+            return
         if not engine.is_idle:
             self._made = engine  # another thread has queued something meanwhile
+            return
+        if not self._is_seen and engine.keeper.is_as_recorded:
+            rest.take_state(engine, self.given)
+            self._kept = self._options = None
+        stay_at_hand(engine)
 
     def _queue(self, via: str, message: AgentMessage | str) -> None:
         engine = self._engine()

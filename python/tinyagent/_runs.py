@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinyagent._engine import Engine
     from tinyagent._played import Played
     from tinyagent._vocabulary import Event
-    from tinyagent.actors.session import Session
+    from tinyagent.runtime.journal import Journal
     from tinyagent.runtime.mailbox import Mailbox
 
     Output = TypeVar("Output", default=Any)
@@ -42,16 +42,24 @@ class RunResult(msgspec.Struct, Generic[Output], frozen=True):
 
     Attributes:
         outcome: ``answered stopped failed cancelled over_budget paused``.
-        message: the last answer; None if there was none.
         ref: where the run ended, as ``<log id>:<seq>``.
-        added: returns what ``messages`` is. given: what ``output`` is, if there is anything.
+        last, added: return what ``message`` and ``messages`` are. given: what ``output`` is, if
+            there is anything.
     """
 
     outcome: str
-    message: AssistantMessage | None
     ref: str
+    last: Callable[[], AssistantMessage | None]
     added: Callable[[], list[AgentMessage]]
     given: Output | msgspec.UnsetType = msgspec.UNSET
+
+    def __repr__(self) -> str:
+        return f"RunResult(outcome={self.outcome!r}, message={self.message!r}, ref={self.ref!r})"
+
+    @property
+    def message(self) -> AssistantMessage | None:
+        """The last answer; None if there was none."""
+        return self.last()
 
     @property
     def messages(self) -> list[AgentMessage]:
@@ -108,7 +116,8 @@ class Run(Generic[T, Output]):
     loses nothing.
     """
 
-    _session: Session  # of the run that has begun, as is its mailbox
+    _journal: Journal  # of the run that has begun, as are these two
+    _conversation: Conversation
     _mailbox: Mailbox
 
     def __init__(
@@ -117,12 +126,15 @@ class Run(Generic[T, Output]):
         engine: Callable[[], Engine],
         pick: Callable[[Record, Conversation], T],
         *,
+        let_go: Callable[[], None],
         below: bool = False,
     ) -> None:
         self._begin = begin
         self._engine = engine
         self._pick = pick
+        self._let_go = let_go
         self._below = below
+        self._binding: Binding | None = None
         self._playing: asyncio.Task[None] | None = None
         self._results: list[RunResult[Output]] = []
 
@@ -154,18 +166,16 @@ class Run(Generic[T, Output]):
         if record is None:
             await self._playing
             raise StopAsyncIteration
-        session = self._session
         if isinstance(record.event, k.RunEnded):
-            await session.journal.reached(record)
-        return self._pick(record, session.conversation)
+            await self._journal.reached(record)
+        return self._pick(record, self._conversation)
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
         playing = self._playing
-        if playing is None or playing.done():
+        if self._binding is None or playing is None or playing.done():
             return
-        binding = self._engine().binding
-        binding.cancel("closed")
+        self._binding.cancel("closed")
         try:
             await asyncio.wait({playing})
         except asyncio.CancelledError:
@@ -191,9 +201,10 @@ class Run(Generic[T, Output]):
         if self._playing is not None:
             return
         played = await self._begin()
-        binding = self._engine().binding
+        binding = self._binding = self._engine().binding
         binding.open()
-        session = self._session = binding.session
+        session = binding.session
+        self._journal, self._conversation = session.journal, session.conversation
         mailbox = self._mailbox = session.watch("run", below=self._below)
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
@@ -204,9 +215,17 @@ class Run(Generic[T, Output]):
         playing = self._playing = asyncio.create_task(
             _play(played, self._results), name="tinyagent watched run"
         )
-        playing.add_done_callback(lambda _: session.unwatch(mailbox))
         # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
-        weakref.finalize(self, _abandon, playing, binding).atexit = False
+        abandon = weakref.finalize(self, _abandon, playing, binding)
+        abandon.atexit = False
+        let_go = self._let_go
+
+        def end(_: object) -> None:
+            abandon.detach()
+            session.unwatch(mailbox)
+            let_go()
+
+        playing.add_done_callback(end)
 
 
 async def _play(played: Played, results: list[RunResult[Any]]) -> None:

@@ -5,27 +5,90 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tinyagent._options import ONE, AgentOptions, model_of
-from tinyagent.agent_types import AgentState, AgentTool, Limits, Model, ThinkingLevel
+from tinyagent._options import (
+    ONE,
+    AgentOptions,
+    ApiKeyResolverCallback,
+    Usual,
+    model_of,
+    options_of,
+)
+from tinyagent.agent_types import (
+    AgentState,
+    AgentTool,
+    Limits,
+    Model,
+    StreamFn,
+    ThinkingBudgets,
+    ThinkingLevel,
+)
+from tinyagent.runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
+    from tinyagent._decisions import OnApproval, OnUnknown
     from tinyagent._editing import Edited
     from tinyagent._engine import Engine
+    from tinyagent._resting import Rest
     from tinyagent.actors.forking import Edit
 
 
 class Settings:
     """The settings of an agent. Each counts from the next run on."""
 
+    # Of an agent that was made with the usual settings alone.
+    stream_fn: StreamFn | None = None
+    get_api_key: ApiKeyResolverCallback | None = None
+    session_id: str | None = None
+    thinking_budgets: ThinkingBudgets | None = None
+    on_unknown: OnUnknown | None = None
+    on_approval: OnApproval | None = None
+    _steering_mode = _follow_up_mode = ONE
+    _usual = Usual()
+    _options: AgentOptions | None = None
+    _clock: Clock | None = None
+    _made: Engine | Rest | None = None
+    _is_seen = False
+    """Whether somebody else may hold the options or the state: they stay the same objects then."""
+
     def __init__(self, options: AgentOptions) -> None:
-        self.options = options
+        self._options, self._is_seen = options, True
         self.stream_fn = options.stream_fn
         self.get_api_key = options.get_api_key
         self.session_id = options.session_id
         self.thinking_budgets = options.thinking_budgets
         self.on_unknown = options.on_unknown
         self.on_approval = options.on_approval
-        self._modes = [options.steering_mode or ONE, options.follow_up_mode or ONE]
+        self._steering_mode = options.steering_mode or ONE
+        self._follow_up_mode = options.follow_up_mode or ONE
+
+    @property
+    def options(self) -> AgentOptions:
+        """The options."""
+        self._is_seen = True
+        return self.given
+
+    @options.setter
+    def options(self, options: AgentOptions) -> None:
+        self._options, self._is_seen = options, True
+
+    @property
+    def given(self) -> AgentOptions:
+        """The options, for who neither changes nor keeps them: made of the usual settings."""
+        if self._options is None:
+            known = self._made.given if self._made is not None else None
+            self._options = known or options_of(None, self._usual._asdict())
+        return self._options
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the log."""
+        if self._clock is None:
+            self._clock = self.given.clock or SystemClock()
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._clock = clock
 
     @property
     def state(self) -> AgentState:
@@ -61,7 +124,7 @@ class Settings:
         self._check_limits()
 
     def _check_limits(self) -> None:
-        limits = self.options.limits
+        limits = self.given.limits
         if limits is not None and limits.cost_usd_max is not None:
             # Imported here: to name an agent must cost next to nothing.
             from tinyagent._limits import logged_limits
@@ -71,19 +134,19 @@ class Settings:
 
     def set_steering_mode(self, mode: str) -> None:
         """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""
-        self._modes[0] = mode or ONE
+        self._steering_mode = mode or ONE
 
     def get_steering_mode(self) -> str:
         """Return the steering mode."""
-        return self._modes[0]
+        return self._steering_mode
 
     def set_follow_up_mode(self, mode: str) -> None:
         """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once."""
-        self._modes[1] = mode or ONE
+        self._follow_up_mode = mode or ONE
 
     def get_follow_up_mode(self) -> str:
         """Return the follow-up mode."""
-        return self._modes[1]
+        return self._follow_up_mode
 
     # What models are shown
 

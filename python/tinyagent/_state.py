@@ -68,6 +68,12 @@ class StateKeeper:
         self._unread = messages
         defer(self.state, "messages", lambda: list(self._known))
 
+    @property
+    def is_as_recorded(self) -> bool:
+        """Whether the log says all that the state does, but for the last error."""
+        is_edited = self._inserted or self._is_muted or self._must_clear or self._attend
+        return not is_edited and deferred(self.state, "messages") is not None
+
     def begin(self) -> None:
         """A run begins."""
         self.state.error = None

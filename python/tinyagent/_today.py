@@ -12,7 +12,7 @@ from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.stores.memory import MemoryLog
 
 if TYPE_CHECKING:
-    from tinyagent._engine import Hosted
+    from tinyagent._holder import Hosted
     from tinyagent._running import Running
     from tinyagent.recording import Recording
 

@@ -17,17 +17,16 @@ from tinyagent._options import (
     ConvertToLlmCallback as ConvertToLlmCallback,
     Retry as Retry,
     TransformContextCallback as TransformContextCallback,
+    Usual,
     default_convert_to_llm as default_convert_to_llm,
     options_of,
 )
 from tinyagent._running import Input as Input, Inputs, Running
 from tinyagent._state import (
     Idle,
-    StateKeeper,
     awaited,
     extract_text as extract_text,
     inputs_of,
-    own,
 )
 from tinyagent._streams import AgentStream, text_of
 from tinyagent.agent_loop import (
@@ -70,7 +69,6 @@ from tinyagent.agent_types import (
     is_turn_end_event as is_turn_end_event,
 )
 from tinyagent.caching import add_cache_breakpoints as add_cache_breakpoints
-from tinyagent.runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
@@ -95,6 +93,10 @@ class Agent(Running):
 
     Needs no running loop; may serve several, one after the other.
     """
+
+    _listeners: dict[Listener, None] | None = None
+    _idle: Idle | None = None
+    _is_resetting = False
 
     def __init__(
         self,
@@ -133,8 +135,8 @@ class Agent(Running):
                 have. UnknownModelError: the name stands for none.
             ValueError: money is limited, and the price of the model is not given.
         """
-        named: dict[str, Any] = {"model": model, "system_prompt": system_prompt, "tools": tools}
-        named |= {"log": log, "limits": limits, "prices": prices, "compaction": compaction}
+        usual = Usual(model, system_prompt, tools, log)
+        named: dict[str, Any] = {"limits": limits, "prices": prices, "compaction": compaction}
         named |= {"deps": deps, "secrets": secrets, "output": output, "retry": retry}
         named |= {
             "fallback": fallback,
@@ -143,29 +145,32 @@ class Agent(Running):
             "hooks": hooks,
             "transport": transport,
         }
-        if any(each is not None for each in named.values()):
-            opts = options_of(opts, named)
+        is_usual = all(each is None for each in named.values())
+        if opts is None and is_usual:
+            self._usual = usual.checked()
+            return
+        if not is_usual or any(each is not None for each in usual):
+            opts = options_of(opts, usual._asdict() | named)
         super().__init__(opts or AgentOptions())
-        given: Any = self.options.initial_state
-        state = AgentState.model_validate(given) if isinstance(given, dict) else given
-        state, self._is_copy = own(state or AgentState())
-        self._keeper = StateKeeper(state)
-        self.clock: Clock = self.options.clock or SystemClock()
-        self._listeners: dict[Listener, None] = {}
-        self._idle = Idle()
-        self._running = self._is_resetting = False
+        if self.given.initial_state is not None:
+            self._keep()  # so that nobody else has it
         self._check_limits()
 
     @property
     def state(self) -> AgentState:
         """The live state; it follows what was delivered."""
+        self._is_seen = True
+        if self._kept is None and self._made is not None:
+            self._engine()  # which knows what is in it
+            self._let_go()
         return self._keeper.state
 
     def subscribe(self, fn: Listener) -> Callable[[], None]:
         """Call *fn* with every event; return a function that ends it. Coroutines are awaited."""
         self._keeper.attend()
-        self._listeners[fn] = None
-        return lambda: self._listeners.pop(fn, None)
+        listeners = self._listeners = self._listeners or {}
+        listeners[fn] = None
+        return lambda: listeners.pop(fn, None)
 
     # Messages and queues
 
@@ -217,7 +222,8 @@ class Agent(Running):
     async def wait_for_idle(self) -> None:
         """Return when no run is in progress."""
         if self._running:
-            await self._idle.wait()
+            idle = self._idle = self._idle or Idle()
+            await idle.wait()
 
     def reset(self) -> None:
         """Forget messages, error and queues; keep prompt, model and tools. Stops a run."""
@@ -310,7 +316,7 @@ class Agent(Running):
             await self.wait_for_idle()
         if self._running:
             raise RuntimeError(busy)
-        if self.state.model is None:
+        if self._keeper.state.model is None:
             raise RuntimeError("No model configured")
         self._check_limits()
         await self._engine().ready()
@@ -332,36 +338,44 @@ class Agent(Running):
         finally:
             self._be_busy(False)
 
-    def _played(self, messages: list[AgentMessage], output: Any) -> Played:
+    def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:
         from tinyagent._played import Heard
 
         engine = self._engine()
         if not self._listeners:
-            quiet = engine.quiet(messages, output, show=self._show, is_busy=self._be_busy)
+            quiet = engine.quiet(
+                messages, output, is_text=is_text, show=self._show, is_busy=self._be_busy
+            )
             if quiet is not None:
                 return quiet
         events = self._run(messages, is_watched=bool(self._listeners), output=output)
         return Heard(events, engine.binding)
 
     def _be_busy(self, is_busy: bool) -> None:
-        self._running = is_busy
+        self._plays += 1 if is_busy else -1
         if is_busy:
+            self._running = True
             self._keeper.begin()
-            return
-        self._is_resetting = False
-        self.state.is_streaming = False
+        else:
+            self._be_idle()
+
+    def _be_idle(self) -> None:
+        self._running = self._is_resetting = False
+        self._keeper.state.is_streaming = False
         self._let_go()
-        self._idle.tell()
+        if self._idle is not None:
+            self._idle.tell()
 
     def _show(self, event: AgentEvent) -> Awaitable[None] | None:
         self._keeper.take(event)
         if event.type == "agent_end":
-            self._be_busy(False)
+            self._be_idle()
         return self._tell(event) if self._listeners else None
 
     async def _tell(self, event: AgentEvent) -> None:
-        for listener in tuple(self._listeners):
-            if listener not in self._listeners:
+        listeners = self._listeners or {}
+        for listener in tuple(listeners):
+            if listener not in listeners:
                 continue
             try:
                 await awaited(listener(event))

@@ -205,7 +205,8 @@ class Mirrors:
             )
             for number, each in enumerate(given, 1)
         ]
-        self._vitals = Vitals(log, depths, lambda: {each.name: each.lag for each in self.all})
+        mirrors = self.all  # not by way of this: what leads back to itself, no count frees
+        self._vitals = Vitals(log, depths, lambda: {each.name: each.lag for each in mirrors})
 
     def start(self) -> None:
         """Feed all of them, from behind their checkpoints on."""

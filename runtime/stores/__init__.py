@@ -114,6 +114,10 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     understudy: Any = None
 
 
+NO_OPTIONS = LogOptions()
+"""Held by all logs that were opened without."""
+
+
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """One record as a store keeps it: its envelope, and its payload as bytes untouched.
 

@@ -19,6 +19,7 @@ from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import own_records, read_shared
 from tinyagent.runtime.stores import (
+    NO_OPTIONS,
     Durability,
     ForkedFrom,
     Level,
@@ -62,6 +63,22 @@ class FileLog:
         ValueError: *log_id*, *fork* or *level* is not that of the log that is there, or no id.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_followers",
+        "_meta",
+        "_now_us",
+        "_opening",
+        "_recovered",
+        "_seq",
+        "_snapshots",
+        "_takeovers",
+        "_writer",
+        "durability",
+        "options",
+        "where",
+    )
+
     def __init__(
         self,
         path: str | Path,
@@ -83,11 +100,11 @@ class FileLog:
     ) -> None:
         from tinyagent._alchemy import LogWriter
 
-        self._path, self.where = Path(path), str(path)
+        self.where = str(path)
         self.durability: Durability = durability
         self._now_us = now_us
         writer = self._writer = LogWriter(
-            path,
+            self.where,
             durability=durability,
             at_us=now_us(),
             log_id=log_id,
@@ -104,24 +121,54 @@ class FileLog:
             interval_ms=interval_ms,
             since=newest(self._path),
         )
-        self.meta = LogMeta(
-            log=writer.log,
-            level=writer.level,
-            name=writer.name,
-            origin=writer.origin,
-            fork=fork_of(writer.fork),
-            more=tuple(writer.more),
-        )
-        self.epoch = writer.epoch
-        self.snapshots = Snapshots(self._path, self.meta.log)
+        self.options: LogOptions = NO_OPTIONS
+        self._meta: LogMeta | None = None
+        self._snapshots: Snapshots | None = None
+        self._followers: Followers | None = None
         self._recovered = _recovered(writer)
         self._takeovers = 0
         self._seq = writer.seq  # asked for with each record: kept here, across no boundary
         self._opening = writer.take_reader()
         _warn_if_long(self.where, self._seq)
-        self._append = writer.append
-        self._followers = Followers()
-        self.options = LogOptions()
+
+    # What the writer says of itself is asked for when it is first needed: a log that was opened
+    # and does nothing holds nothing of it.
+
+    @property
+    def meta(self) -> LogMeta:
+        """Identity of the log."""
+        if self._meta is None:
+            writer = self._writer
+            self._meta = LogMeta(
+                log=writer.log,
+                level=writer.level,
+                name=writer.name,
+                origin=writer.origin,
+                fork=fork_of(writer.fork),
+                more=tuple(writer.more),
+            )
+        return self._meta
+
+    @property
+    def epoch(self) -> int:
+        """Which opening for append this is: 1, 2, ..."""
+        return self._writer.epoch
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The snapshots in its folder."""
+        if self._snapshots is None:
+            self._snapshots = Snapshots(self.where, self.meta.log)
+        return self._snapshots
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.where)
+
+    def _following(self) -> Followers:
+        if self._followers is None:
+            self._followers = Followers()
+        return self._followers
 
     @property
     def _shares(self) -> ForkedFrom | None:
@@ -173,8 +220,9 @@ class FileLog:
             LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
         """
         try:
-            if not self._followers.all:
-                self._append(seq, ts_us, actor, kind, v, cause, payload)
+            followers = self._followers
+            if followers is None or not followers.all:
+                self._writer.append(seq, ts_us, actor, kind, v, cause, payload)
                 self._seq = seq
                 return
             d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
@@ -185,7 +233,7 @@ class FileLog:
                 raise
             return
         self._seq = seq
-        self._followers.post(Stored(seq, ts_us, actor, kind, v, cause, payload, d, line))
+        followers.post(Stored(seq, ts_us, actor, kind, v, cause, payload, d, line))
 
     async def written(self, seq: int) -> None:
         """Wait until records 1..*seq* survive the death of this process.
@@ -291,7 +339,7 @@ class FileLog:
             shared = []
             return _batch(reader, first, count)
 
-        return self._followers.follow(first, lambda: self.seq, read, in_thread=True)
+        return self._following().follow(first, lambda: self.seq, read, in_thread=True)
 
     async def close(self, why: str = "close") -> None:
         """Write everything, sync, seal, release the lock. Safe to call twice.
@@ -301,13 +349,13 @@ class FileLog:
         Raises:
             LogError: the log failed before; what is durable stays so.
         """
-        self._followers.end()
+        self._following().end()
         is_closed = self._writer.close(why, self._now_us())
         while not is_closed:
             await self._progress(lambda: self._writer.is_closed)
             is_closed = self._writer.is_closed
-        if self.snapshots.is_writing:
-            await asyncio.to_thread(self.snapshots.wait)
+        if self._snapshots is not None and self._snapshots.is_writing:
+            await asyncio.to_thread(self._snapshots.wait)
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.stores import (
+    NO_OPTIONS,
     Durability,
     ForkedFrom,
     LogMeta,
@@ -57,7 +58,7 @@ class MemoryLog:
             raise ValueError(f"{where}: the records end at {self.seq}, before the fork at {cut}")
         self._closed: str | None = "was opened for reading" if read_only else None
         self._followers = Followers()
-        self.options = LogOptions()
+        self.options: LogOptions = NO_OPTIONS
         if read_only:
             self._followers.end()
 

@@ -53,10 +53,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshots:
     """Those of the log with the id *log* in the folder *place*."""
 
+    __slots__ = ("_log", "_place", "_writing")
+
     def __init__(self, place: str | Path, log: str) -> None:
-        self._folder = Path(place) / FOLDER
+        self._place = place
         self._log = log
         self._writing: threading.Thread | None = None
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self._place) / FOLDER
 
     def paths(self) -> list[Path]:
         """Return their files, the newest first."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from tinyagent.runtime.errors import ForkedProcessError, LogClosedError, OutOfOrderError
 from tinyagent.runtime.stores import (
+    NO_OPTIONS,
     Durability,
     ForkedFrom,
     LogMeta,
@@ -88,7 +89,7 @@ class SqliteLog:
         self._pid = os.getpid()
         self._line = line
         self._followers = Followers()
-        self.options = LogOptions()
+        self.options: LogOptions = NO_OPTIONS
 
     @property
     def seq(self) -> int:

@@ -23,7 +23,6 @@ pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) struct Driver {
     pub writer: Writer,
-    pub limits: Limits,
 }
 
 /// What is done next.
@@ -63,7 +62,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         match driver.work(&task, shared) {
             Ok(()) if task.is_abandoned || task.closing.is_some() => break None,
             Ok(()) => {}
-            Err(failure) => break Some(failure),
+            Err(failure) => break Some(Box::new(failure)),
         }
     };
     // Frees the lock before anybody hears of the end, so that a reopening finds it free.
@@ -180,7 +179,7 @@ impl Driver {
             let mut state = shared.lock();
             let is_small = state.batch.lines.len() <= BATCH_BYTES_MAX
                 && state.batch.blobs.is_empty()
-                && self.limits.segment_records_max == u64::MAX;
+                && shared.limits.segment_records_max == u64::MAX;
             let ends = state.closing.is_some() || state.failure.is_some();
             if !is_small || ends || state.batch.lines.is_empty() {
                 return;
@@ -189,9 +188,9 @@ impl Driver {
         };
         if let Err(failure) = self.write(&batch, shared) {
             let mut state = shared.lock();
-            state.failure = Some(failure);
+            state.failure = Some(Box::new(failure));
             shared.wake(state);
-        } else if self.has_chores() {
+        } else if self.has_chores(&shared.limits) {
             let mut state = shared.lock();
             state.has_chores = true;
             shared.wake(state);
@@ -199,16 +198,17 @@ impl Driver {
     }
 
     /// Whether there is more to do than to write.
-    fn has_chores(&self) -> bool {
-        self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max
-            || self.writer.segment_bytes() > self.limits.segment_bytes_max
+    fn has_chores(&self, limits: &Limits) -> bool {
+        self.writer.unsynced_bytes() > limits.unsynced_bytes_max
+            || self.writer.segment_bytes() > limits.segment_bytes_max
     }
 
     fn work(&mut self, task: &Task, shared: &Arc<Shared>) -> Result<(), Failure> {
-        if self.limits.segment_records_max < u64::MAX {
-            for part in self.parts(&task.batch) {
+        let limits = &shared.limits;
+        if limits.segment_records_max < u64::MAX {
+            for part in self.parts(&task.batch, limits) {
                 self.write(&part, shared)?;
-                if self.writer.segment_records() >= self.limits.segment_records_max {
+                if self.writer.segment_records() >= limits.segment_records_max {
                     self.rotate(shared)?;
                 }
             }
@@ -216,7 +216,7 @@ impl Driver {
             self.write(&task.batch, shared)?;
         }
         let asked = task.barrier > self.writer.durable();
-        let full = self.writer.unsynced_bytes() > self.limits.unsynced_bytes_max;
+        let full = self.writer.unsynced_bytes() > limits.unsynced_bytes_max;
         if asked || full || task.is_due {
             let outcome = shared.timings.of(Work::Fsync, || self.writer.sync());
             self.publish(shared);
@@ -227,7 +227,7 @@ impl Driver {
             self.publish(shared);
             return outcome;
         }
-        if self.writer.segment_bytes() > self.limits.segment_bytes_max && !task.is_abandoned {
+        if self.writer.segment_bytes() > limits.segment_bytes_max && !task.is_abandoned {
             self.rotate(shared)?;
         }
         Ok(())
@@ -246,8 +246,8 @@ impl Driver {
     }
 
     /// *batch* cut where a segment is full.
-    fn parts(&self, batch: &Batch) -> Vec<Batch> {
-        let records_max = self.limits.segment_records_max.max(1);
+    fn parts(&self, batch: &Batch, limits: &Limits) -> Vec<Batch> {
+        let records_max = limits.segment_records_max.max(1);
         let mut parts: Vec<Batch> = Vec::new();
         let mut room = records_max.saturating_sub(self.writer.segment_records());
         let mut last = self.writer.written();
@@ -294,7 +294,7 @@ impl Driver {
             } else if is_first {
                 state.oldest = Some(Instant::now());
             }
-            let has_room = state.queued_bytes() <= self.limits.queue_bytes_soft_max;
+            let has_room = state.queued_bytes() <= shared.limits.queue_bytes_soft_max;
             let wants = &mut state.wants;
             let due = (wants.written != 0 && wants.written <= written)
                 || (wants.durable != 0 && wants.durable <= durable)

@@ -377,13 +377,15 @@ impl Opening {
             unsynced: Vec::new(),
             dirty_folders: BTreeSet::new(),
             at: options.at,
-            heads: heads.map(|heads| Heads {
-                durable: heads.written,
-                ..heads
+            heads: heads.map(|heads| {
+                Box::new(Heads {
+                    durable: heads.written,
+                    ..heads
+                })
             }),
             key: options.key.clone(),
             takeover: None,
-            header: self.header,
+            header: Arc::new(self.header),
         })
     }
 }

@@ -29,7 +29,7 @@ pub type Notify = Box<dyn Fn() + Send>;
 /// A log that is being written.
 pub struct Queue {
     shared: Arc<Shared>,
-    header: Header,
+    header: Arc<Header>,
     pid: u32,
     forks: u64,
     lingerer: Option<Arc<Lingerer>>,
@@ -46,7 +46,7 @@ pub fn forked() {
 impl Queue {
     /// Takes *writer*, which a thread drives from the first append on.
     pub fn start(writer: Writer, mode: Durability, limits: Limits) -> Queue {
-        let header = writer.header().clone();
+        let header = writer.header.clone();
         let shared = Arc::new(Shared {
             path: writer.vfs.path(""),
             mode,
@@ -65,7 +65,7 @@ impl Queue {
             barrier: AtomicU64::new(0),
             notify: Mutex::new(None),
             timings: Timings::default(),
-            pen: Mutex::new(Some(Driver { writer, limits })),
+            pen: Mutex::new(Some(Driver { writer })),
         });
         Queue {
             shared,
@@ -168,7 +168,7 @@ impl Queue {
 
     fn check(&self, state: &State, seq: u64) -> Result<(), Failure> {
         if let Some(failure) = &state.failure {
-            return Err(failure.clone());
+            return Err(Failure::clone(failure));
         }
         let path = &self.shared.path;
         if state.is_closed || state.closing.is_some() {
@@ -285,7 +285,7 @@ impl Queue {
             return Ok(true);
         }
         match &state.failure {
-            Some(failure) => Err(failure.clone()),
+            Some(failure) => Err(Failure::clone(failure)),
             None if state.is_closed => Err(Failure::Closed(format!(
                 "{}: the log was closed before that record; reopen it",
                 self.shared.path
@@ -338,7 +338,7 @@ impl Queue {
         if self.is_forked() {
             return Some(self.forked());
         }
-        self.shared.lock().failure.clone()
+        self.shared.lock().failure.as_deref().cloned()
     }
 
     /// Blocks until everything accepted is written, the thread ended, or *timeout* is over.

@@ -94,7 +94,7 @@ pub(crate) struct State {
     pub closing: Option<(String, u64)>,
     pub is_closed: bool,
     pub is_abandoned: bool,
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     pub takeover: Option<Takeover>,
 }
 
@@ -179,7 +179,7 @@ impl Shared {
         if let Err(error) = thread.spawn(move || driver::run(&driven)) {
             let durable = self.durable.load(Ordering::Acquire);
             let failed = Failure::io("starting the writer thread", &self.path, &error, durable);
-            state.failure.get_or_insert(failed);
+            state.failure.get_or_insert(Box::new(failed));
             state.is_closed = true;
         }
     }

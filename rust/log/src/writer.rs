@@ -59,7 +59,7 @@ pub struct Writer {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) lock: Lock,
     /// The header of the current segment; the next one differs in a few fields.
-    pub(crate) header: Header,
+    pub(crate) header: Arc<Header>,
     pub(crate) file: Box<dyn VfsFile>,
     /// Bytes of the current segment that we wrote.
     pub(crate) size: u64,
@@ -70,7 +70,7 @@ pub struct Writer {
     pub(crate) dirty_folders: BTreeSet<String>,
     pub(crate) at: u64,
     /// At the levels that have a chain.
-    pub(crate) heads: Option<Heads>,
+    pub(crate) heads: Option<Box<Heads>>,
     /// Signs the seals, at level `signed`.
     pub(crate) key: Option<Key>,
     /// What the last segment took over from one whose fsync failed.
@@ -105,7 +105,7 @@ impl Writer {
 
     /// Chain hash of the last record written, at the levels that have one.
     pub fn head(&self) -> Option<Hash> {
-        self.heads.map(|heads| heads.written)
+        self.heads.as_ref().map(|heads| heads.written)
     }
 
     /// The header of the current segment.
@@ -314,12 +314,12 @@ impl Writer {
 
     /// Creates the next segment, durably, with *lines* as its copies.
     fn next_segment(&mut self, first: u64, tail: u64, lines: &[u8]) -> Result<(), Failure> {
-        let mut header = self.header.clone();
+        let mut header = Header::clone(&self.header);
         header.seg += 1;
         (header.first, header.tail, header.at) = (first, tail, self.at);
         // The record before `first`: the last durable one, which is the last written one unless
         // an fsync failed.
-        header.prev = self.heads.map(|heads| chain::show(&heads.durable));
+        header.prev = self.heads.as_ref().map(|heads| chain::show(&heads.durable));
         let name = segment_name(header.seg);
         let mut file = match self.vfs.create_new(&name) {
             Ok(file) => file,
@@ -345,7 +345,7 @@ impl Writer {
                 false => self.vfs.sync_folder(""),
             })
             .map_err(|error| self.failed("starting the next segment", &error))?;
-        (self.file, self.header, self.size) = (file, header, bytes.len() as u64);
+        (self.file, self.header, self.size) = (file, Arc::new(header), bytes.len() as u64);
         self.check_fence()
     }
 
@@ -369,7 +369,7 @@ impl Writer {
     }
 
     fn seal(&mut self, why: &str, at: u64) -> Result<(), Failure> {
-        let head = self.heads.map(|heads| heads.durable);
+        let head = self.heads.as_ref().map(|heads| heads.durable);
         let sign = |key: &Key, head| key.sign(&self.id(), self.durable, &head);
         let seal = Seal {
             seg: self.header.seg,
