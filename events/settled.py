@@ -17,31 +17,18 @@ if TYPE_CHECKING:
 _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
 
 
-_LASTING = (
-    "settings",
-    "messages",
-    "calls",
-    "given",
-    "queued",
-    "owner",
-    "claimed",
-    "asked_n",
-    "_asked_seq",
-    "_edits",
-    "_is_open",
-    "_numbers",
-    "_ops",
-    "_refusals",
-    "_viewed",
+_PASSING = frozenset(
+    ["asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating"]
 )
-"""What of a conversation outlasts a run; the rest is about the one that is under way."""
+"""What of a conversation is about the run that is over, or looked at by itself."""
 
 
 def lasting(conversation: Conversation) -> dict[str, Any] | None:
     """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
     if conversation.settled() is None:
         return None
-    kept = {name: value for name in _LASTING if (value := getattr(conversation, name))}
+    told = vars(conversation).items()
+    kept = {name: value for name, value in told if value and name not in _PASSING}
     for name in ("closings", "layer"):
         part = getattr(conversation, name)
         if not part.is_blank:

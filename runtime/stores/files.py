@@ -128,7 +128,8 @@ class FileLog:
         self._recovered = _recovered(writer)
         self._takeovers = 0
         self._seq = writer.seq  # asked for with each record: kept here, across no boundary
-        self._opening = writer.take_reader()
+        opening = writer.take_reader()
+        self._opening = opening if self._seq else None  # of a new log there is nothing to read
         _warn_if_long(self.where, self._seq)
 
     # What the writer says of itself is asked for when it is first needed: a log that was opened
