@@ -18,7 +18,7 @@ _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Cu
 
 
 _PASSING = frozenset(
-    ["asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating"]
+    {"asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating"}
 )
 """What of a conversation is about the run that is over, or looked at by itself."""
 
