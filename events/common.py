@@ -14,7 +14,8 @@ KEPT_MAX = 256
 
 def in_common(value: V) -> V:
     """Return what is equal to *value*, which JSON can say, the same for all; nobody changes it."""
-    shared: V = _decoded(type(value), msgspec.json.encode(value))
+    kind: type = type(value)
+    shared: V = _decoded(kind, msgspec.json.encode(value))
     return shared
 
 
