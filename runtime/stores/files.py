@@ -220,6 +220,7 @@ class FileLog:
             LogClosedError, LogBehindError, LogFailedError, LogFencedError, LogFullError,
             LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
         """
+        self._opening = None  # what opening has read is not all any more
         try:
             followers = self._followers
             if followers is None or not followers.all:
@@ -315,8 +316,8 @@ class FileLog:
         from tinyagent._alchemy import LogReader
 
         opened, self._opening = self._opening, None
-        if opened is not None and 0 < opened.first <= first and opened.last == self._seq:
-            return opened  # nothing has come since: what was read then need not be read again
+        if opened is not None and 0 < opened.first <= first:
+            return opened
         self._writer.block_written(READ_WAIT_S)
         return LogReader(self._path)
 
