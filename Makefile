@@ -48,6 +48,9 @@ check: dev
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@# The fuzz targets are no members; nothing is linked here, so no C++ compiler is needed.
+	for each in rust/*/fuzz; do CUSTOM_LIBFUZZER_PATH=/none.a cargo clippy --quiet --locked \
+		--target-dir target --manifest-path $$each/Cargo.toml -- -D warnings || exit; done
 
 # A real agent turn over a local HTTP stream: recorded, shown, replayed. No key, no network.
 demo: dev

@@ -10,7 +10,6 @@ import importlib.metadata
 import shutil
 import subprocess
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -22,7 +21,6 @@ DISTRIBUTION = "tinyagent-runtime"
 DISTRIBUTIONS_MAX = 10
 WHEEL_BYTES_MAX = 5_000_000
 LINKS = ("runtime", "actors", "events")
-FUZZED = ("decode", "log")
 
 needs_tree = pytest.mark.skipif(
     not (ROOT / "Cargo.toml").is_file(),
@@ -145,19 +143,6 @@ def test_the_sdist_carries_its_tests_and_builds_the_same_wheel(wheel: Path, tmp_
     assert {name for name in names if name.startswith("replays/")}
     assert not [name for name in names if "__pycache__" in name]
     assert files_of(wheel_from(sdist, tmp_path / "again")) == files_of(wheel)
-
-
-@needs_tree
-@pytest.mark.parametrize("crate", FUZZED)
-def test_what_fuzz_targets_are_built_with_is_locked(crate: str) -> None:
-    folder = ROOT / "rust" / crate
-    manifest, lock = (
-        tomllib.loads((folder / name).read_text(encoding="utf-8"))
-        for name in ("Cargo.toml", "fuzz/Cargo.lock")
-    )
-    (own,) = (each for each in lock["package"] if each["name"] == manifest["package"]["name"])
-    # With its version too where the lock has several of a name.
-    assert [needed.split()[0] for needed in own["dependencies"]] == sorted(manifest["dependencies"])
 
 
 def test_an_installation_brings_few_distributions() -> None:
