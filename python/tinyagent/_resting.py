@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 AT_HAND = 8
 """So many sessions, of the agents that ran last, are kept whole: the next run may come at once."""
-_at_hand: dict[int, Engine] = {}
-"""They are, by identity. Whoever takes one out of it has it, in whatever thread."""
+_at_hand: weakref.WeakValueDictionary[int, Rest] = weakref.WeakValueDictionary()
+"""They are, by identity. Whoever takes one out of it has it, in whatever thread. An agent that is
+gone is held by nobody here: its log is to be let go of with it."""
 MESSAGES_MAX = 64
 """Of a longer conversation the encoded form is kept too: to make it again would be felt."""
 
@@ -39,6 +40,7 @@ class Rest:
     """
 
     __slots__ = (
+        "__weakref__",
         "_engine",
         "bodies",
         "error",
@@ -61,7 +63,7 @@ class Rest:
         outcome: str,
         is_watched: bool,
     ) -> None:
-        self._engine = weakref.ref(engine)
+        self._engine: Engine | None = engine
         self.session = session
         # The host may hold what makes messages of the last run: then it is to make the others too.
         self.bodies = weakref.ref(bodies) if bodies.is_idle else lambda: bodies
@@ -74,7 +76,7 @@ class Rest:
 
     def give_keeper(self) -> StateKeeper | None:
         """Return who kept the state, if the session was not forgotten yet."""
-        engine = self._engine()
+        engine = self._engine
         if engine is None or not engine.owns_state:
             return None
         engine.owns_state = False
@@ -83,7 +85,7 @@ class Rest:
     @property
     def given(self) -> AgentOptions | None:
         """The options, likewise."""
-        engine = self._engine()
+        engine = self._engine
         return None if engine is None else engine.given
 
     def take_state(self, engine: Engine, given: AgentOptions) -> None:
@@ -95,21 +97,26 @@ class Rest:
         """Return the session that rests, or one like it."""
         from tinyagent._engine import Engine  # which imports this
 
-        engine = self._engine()
-        if engine is not None and _at_hand.pop(id(engine), None) is engine:
-            return engine
-        return Engine(agent, keeper, self)
+        is_whole = _at_hand.pop(id(self), None) is not None
+        engine = self._engine
+        return engine if engine is not None and is_whole else Engine(agent, keeper, self)
 
     def cancel(self, reason: str) -> None:
         """Stop the run that began as the one before it let go."""
-        engine = self._engine()
+        engine = self._engine
         if engine is not None:
             engine.cancel(reason)
 
+    def take_apart(self) -> None:
+        """Free the session; from now on it can only be made again."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.take_apart()
 
-def stay_at_hand(engine: Engine) -> None:
-    """Keep *engine*, which rests, whole for a while; the one that rests longest is taken apart."""
-    _at_hand[id(engine)] = engine
+
+def stay_at_hand(rest: Rest) -> None:
+    """Keep the session of *rest* whole for a while; that which rests longest is taken apart."""
+    _at_hand[id(rest)] = rest
     for oldest in tuple(_at_hand)[:-AT_HAND]:
         if (found := _at_hand.pop(oldest, None)) is not None:
             found.take_apart()

@@ -213,7 +213,7 @@ class Running(Settings):
         if not self._is_seen and engine.keeper.is_as_recorded:
             rest.take_state(engine, self.given)
             self._kept = self._options = None
-        stay_at_hand(engine)
+        stay_at_hand(rest)
 
     def _queue(self, via: str, message: AgentMessage | str) -> None:
         engine = self._engine()

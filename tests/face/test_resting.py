@@ -49,8 +49,9 @@ def alive(kind: type) -> int:
 
 async def held() -> int:
     """Return how many sessions there are, if the agents at hand are others than the test's."""
-    for _ in range(AT_HAND):
-        await Agent(model=scripted("Well.")).prompt("Go")
+    others = [Agent(model=scripted("Well.")) for _ in range(AT_HAND)]
+    for other in others:
+        await other.prompt("Go")
     return alive(Engine)
 
 
@@ -105,15 +106,35 @@ async def test_the_session_of_an_agent_that_was_watched_is_let_go_of_too() -> No
         assert await held() == before
 
 
+@pytest.mark.parametrize("face", ["prompt", "run", "events"])
+async def test_a_session_and_so_its_log_is_let_go_of_with_its_agent(face: str) -> None:
+    before = alive(Engine)
+    agent = Agent(model=scripted("Well."))
+    if face == "events":
+        async with agent.events("Go") as run:
+            assert [event.kind async for event in run][-1] == "run.ended"
+        del run
+    else:
+        await getattr(agent, face)("Go")
+    assert alive(Engine) == before + 1
+    del agent
+    assert alive(Engine) == before
+
+
 async def test_what_a_session_is_made_of_is_freed_without_the_collector() -> None:
     parts = (Engine, Session, Conversation, StateKeeper)
-    await held()
+    others = [Agent(model=scripted("Well.", "Well.")) for _ in range(AT_HAND)]
+    for other in others:
+        await other.prompt_text("Go")
     before = [alive(part) for part in parts]
     gc.disable()
     try:
         for _ in range(20):
             async with Agent(model=scripted("Well.")).events("Go") as run:
                 assert [event.kind async for event in run][-1] == "run.ended"
+            del run  # whose result can be asked for messages
+        for other in others:  # and so none of the twenty is at hand
+            await other.prompt_text("Go")
         found = [sum(isinstance(each, part) for each in gc.get_objects()) for part in parts]
     finally:
         gc.enable()
