@@ -45,17 +45,13 @@ class Flag:
         """Tell *waker* nothing more. Unknown ones are ignored."""
         self._told.pop(waker, None)
 
-    def begin(self, code: Awaitable[T], name: str | None = None) -> Running[T]:
-        """Await *code* in a task of its own, called *name*."""
-        return Running(code, name)
-
 
 class Running(Generic[T]):
-    """What was begun under a flag. Attributes: task: runs it."""
+    """Code that is awaited in a task of its own. Attributes: task: runs it."""
 
     __slots__ = ("_code", "_over", "task")
 
-    def __init__(self, code: Awaitable[T], name: str | None) -> None:
+    def __init__(self, code: Awaitable[T], name: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._code = code
         self._over: asyncio.Future[None] | None = None

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tinyagent.actors.context import Contexts, given
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.state import AFTER, BATCH, KEY, MESSAGE
 from tinyagent.actors.tools import GRACE_S
@@ -71,7 +71,7 @@ class Hooks:
             )
             return
         with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
-            running = self._cancelled.begin(self._hooks[event.hook](event, record.seq))
+            running = Running(self._hooks[event.hook](event, record.seq))
         task = running.task
         try:
             await running.over(self._cancelled)

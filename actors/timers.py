@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any
 
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.limits import SECONDS
 from tinyagent.events import Event, Record, kinds as k
 from tinyagent.runtime.clock import Clock
@@ -54,7 +54,7 @@ class Timers:
         began_us = self._clock.now_us() if is_shared else record.at_ns // 1000
         left_s = event.after_s - (self._clock.now_us() - began_us) / 1_000_000
         if left_s > 0:
-            sleeping = self._is_over.begin(_Until(self._clock, self._clock.monotonic_s() + left_s))
+            sleeping = Running(_Until(self._clock, self._clock.monotonic_s() + left_s))
             try:
                 await sleeping.over(self._is_over)
             finally:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from tinyagent.actors.context import Contexts, given
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.reopening import Begun, Reopened
@@ -178,7 +178,7 @@ class Tools:
             tool = self._find(name)
             arguments = self._arguments(doubt.call_id, None, tool)
             invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
-            running = self._cancelled.begin(_reconciled(tool, invocation))
+            running = Running(_reconciled(tool, invocation))
             task = running.task
             await running.over(self._cancelled, tool.timeout_s)
             if task.done() or not await self._stopped(task, "run"):

@@ -70,7 +70,7 @@ def logged_tool(tool: k.ToolSpec) -> k.ToolSpec:
     return msgspec.structs.replace(tool, schema=schema)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT_MAX)
 def _logged(schema: bytes) -> Any:
     """Return the marshalled *schema* as a log holds it. Every agent of a process has the same."""
     return plain(marshal.loads(schema))

@@ -87,10 +87,9 @@ class Voice:
         journal = self._journal
         journal.is_settling = True  # or the machines would step soon, and find nothing to do
         try:
-            said = journal.append(event, cause=self.seq, actor=self._name, live=live)
+            said = self.say(event, live)
         finally:
             journal.is_settling = False
-        self.last = said
         journal.settle()
         if not journal.has_reached(said):
             await journal.reached(said)

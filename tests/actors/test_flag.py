@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tinyagent.actors.flag import Flag
+from tinyagent.actors.flag import Flag, Running
 
 
 async def for_ever() -> None:
@@ -17,7 +17,7 @@ async def word() -> str:
 
 async def test_a_flag_ends_the_waiting_and_leaves_what_runs_alone() -> None:
     flag = Flag()
-    running = flag.begin(for_ever())
+    running = Running(for_ever())
     asyncio.get_running_loop().call_soon(flag.set)
     await running.over(flag)
     assert flag.is_set()
@@ -29,14 +29,14 @@ async def test_a_flag_that_is_set_already_ends_the_waiting_at_once() -> None:
     flag = Flag()
     flag.set()
     flag.set()
-    running = flag.begin(for_ever())
+    running = Running(for_ever())
     await running.over(flag)
     running.task.cancel()
 
 
 async def test_what_runs_ends_the_waiting_with_its_result_and_its_name() -> None:
     flag = Flag()
-    running = flag.begin(word(), "a word")
+    running = Running(word(), "a word")
     await running.over(flag)
     assert running.task.result() == "done"
     assert running.task.get_name() == "a word"
@@ -45,7 +45,7 @@ async def test_what_runs_ends_the_waiting_with_its_result_and_its_name() -> None
 
 async def test_what_is_cancelled_before_it_began_ends_the_waiting() -> None:
     flag = Flag()
-    running = flag.begin(for_ever())
+    running = Running(for_ever())
     running.task.cancel()
     await running.over(flag)
     assert running.task.cancelled()
@@ -53,7 +53,7 @@ async def test_what_is_cancelled_before_it_began_ends_the_waiting() -> None:
 
 async def test_time_ends_the_waiting() -> None:
     flag = Flag()
-    running = flag.begin(for_ever())
+    running = Running(for_ever())
     await running.over(flag, timeout_s=0.001)
     await running.over(flag, timeout_s=0.001)
     assert not flag.is_set()
@@ -65,7 +65,7 @@ async def test_those_who_wait_are_woken_in_the_order_in_which_they_began() -> No
     flag, woken = Flag(), list[int]()
 
     async def wait(number: int) -> None:
-        running = flag.begin(for_ever())
+        running = Running(for_ever())
         await running.over(flag)
         woken.append(number)
         running.task.cancel()

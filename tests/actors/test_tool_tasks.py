@@ -7,19 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from tests.actors.tooling import Stage, said
+from tests.actors.tooling import Stage, double, forever, said
 
 from tinyagent.actors.tools import CANCELLED, Invocation, Returned
 from tinyagent.events import Failure, kinds as k
-
-
-async def double(invocation: Invocation) -> Returned:
-    return Returned(content=str(2 * invocation.arguments["x"]))
-
-
-async def forever(invocation: Invocation) -> Returned:
-    await asyncio.Event().wait()
-    return Returned(content="never")
 
 
 async def test_a_tool_that_cancels_its_own_task_fails_alone_too() -> None:

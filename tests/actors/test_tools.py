@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from tests.actors.tooling import Stage, said
+from tests.actors.tooling import Stage, double, forever, said
 
 from tinyagent.actors.gate import NOT_RUN
 from tinyagent.actors.tools import (
@@ -21,15 +21,6 @@ from tinyagent.actors.tools import (
 )
 from tinyagent.events import Event, Failure, kinds as k
 from tinyagent.runtime.stores.memory import MemoryLog
-
-
-async def double(invocation: Invocation) -> Returned:
-    return Returned(content=str(2 * invocation.arguments["x"]))
-
-
-async def forever(invocation: Invocation) -> Returned:
-    await asyncio.Event().wait()
-    return Returned(content="never")
 
 
 async def test_a_call_starts_and_ends() -> None:

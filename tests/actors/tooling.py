@@ -34,6 +34,15 @@ ASKED: list[Event] = [
 Run = Callable[[Invocation], Awaitable[Returned]]
 
 
+async def double(invocation: Invocation) -> Returned:
+    return Returned(content=str(2 * invocation.arguments["x"]))
+
+
+async def forever(invocation: Invocation) -> Returned:
+    await asyncio.Event().wait()
+    return Returned(content="never")
+
+
 class Tool:
     """A tool that does what the test says."""
 
