@@ -7,9 +7,11 @@ through as a whole, for its public events are made of all its records.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import compress
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -34,7 +36,7 @@ RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
 SHARE = 8
 """But not before an eighth of what the last one held is new: all of them together cost no more
 than so many times the last one."""
-_FIRST = State()
+_FIRST = msgspec.structs.astuple(State())
 _STEPS = "agent children compaction configured gate limits output snapshots state"
 
 
@@ -275,8 +277,9 @@ def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None
 
 def _unusual(state: State) -> dict[str, Any]:
     """Return the fields of *state* that are not as in the first."""
-    told = ((name, getattr(state, name)) for name in State.__struct_fields__)
-    return {name: value for name, value in told if value != getattr(_FIRST, name)}
+    values = msgspec.structs.astuple(state)
+    fields = zip(State.__struct_fields__, values, strict=True)
+    return dict(compress(fields, map(operator.ne, values, _FIRST)))
 
 
 def _is_lasting(record: Record) -> bool:

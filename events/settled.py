@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ def lasting(conversation: Conversation) -> dict[str, Any] | None:
     """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
     if conversation.settled() is None:
         return None
-    told = vars(conversation).items()
-    kept = {name: value for name, value in told if value and name not in _PASSING}
+    kept = dict(filter(operator.itemgetter(1), vars(conversation).items()))  # what is not empty
+    for name in _PASSING & kept.keys():
+        del kept[name]
     for name in ("closings", "layer"):
         part = getattr(conversation, name)
         if not part.is_blank:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tinyagent.agent_types import (
@@ -189,16 +191,17 @@ class AgentOptions:
             raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
         if self.output is not None and self.output_schema is not None:
             raise TypeError("AgentOptions: output was given twice, as output and as output_schema")
-        # What nobody set is the class's: of 45 settings an agent keeps its own few.
-        defaults = vars(type(self))
-        self.__dict__ = {
-            name: value
-            for name, value in vars(self).items()
-            if name not in defaults or value is not defaults[name]
-        }
+        if type(self) is AgentOptions:  # a class below it may have other defaults
+            # What nobody set is the class's: of 45 settings an agent keeps its own few.
+            given = vars(self)
+            defaults = map(vars(AgentOptions).__getitem__, given)
+            is_set = map(operator.is_not, given.values(), defaults)
+            self.__dict__ = dict(compress(given.items(), is_set))
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
+        if session_id is None and budgets is None and _SHAPING.isdisjoint(vars(self)):
+            return {}
         given = {
             "temperature": self.temperature,
             "max_tokens": self.max_tokens or (budgets and budgets.max_tokens),
@@ -219,6 +222,14 @@ class AgentOptions:
             "read_timeout_s": self.read_timeout_s,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+_SHAPING = frozenset(
+    "temperature max_tokens enable_prompt_caching retries_max retry stop parallel_tool_calls "
+    "tool_choice output_schema compaction extra_body connect_timeout_s first_byte_timeout_s "
+    "read_timeout_s".split()
+)
+"""The options that ``sent`` looks at: of an agent that has none of them, nothing is sent."""
 
 
 def _output(schema: dict[str, Any]) -> dict[str, Any]:
@@ -266,25 +277,31 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
         return opts or AgentOptions()
     if "tools" in wanted:
         wanted["tools"] = list(wanted["tools"])
-    options = opts or AgentOptions()
-    for name in wanted.keys() - _OF_STATE:
-        before = getattr(options, name)
-        if before is not None and (name not in ("fallback", "hooks") or before):
-            raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
-    options = replace(options, **{n: wanted.pop(n) for n in wanted.keys() - _OF_STATE})
-    if opts is None and options.limits is None:
-        options.limits = Limits(turns_max=TURNS_MAX)
+    own = {name: wanted.pop(name) for name in wanted.keys() - _OF_STATE}
+    if opts is None:
+        options = AgentOptions(**own)
+        if options.limits is None:
+            options.limits = Limits(turns_max=TURNS_MAX)
+    else:
+        for name in own:
+            before = getattr(opts, name)
+            if before is not None and (name not in ("fallback", "hooks") or before):
+                raise _given_twice(name)
+        options = replace(opts, **own)
     if not wanted:
         return options
     given: Any = options.initial_state
-    state = AgentState.model_validate(given) if isinstance(given, dict) else given
-    for name in wanted:
-        if state is not None and getattr(state, name):
-            raise TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
-    if "model" in wanted:
-        wanted["model"] = model_of(wanted["model"])
-    options.initial_state = (state or AgentState()).model_copy(update=wanted)
+    before = AgentState.model_validate(given) if isinstance(given, dict) else given
+    state = options.initial_state = AgentState() if before is None else before.model_copy()
+    for name, value in wanted.items():
+        if before is not None and getattr(before, name):
+            raise _given_twice(name)
+        setattr(state, name, model_of(value) if name == "model" else value)
     return options
+
+
+def _given_twice(name: str) -> TypeError:
+    return TypeError(f"Agent: {name} was given twice, as a keyword and in its options")
 
 
 def model_of(given: Model | str) -> Model:
