@@ -119,8 +119,8 @@ class Session:
         self._shared = log.meta.fork.at if log.meta.fork is not None else 0
         self._keeper = Keeper(self.journal, self.machine, self.children, self.conversation, face)
 
-    def open(self) -> None:
-        """Write the configuration as record 1, or take up what the log holds.
+    def open(self) -> bool:
+        """Write the configuration as record 1, or take up what the log holds; False if it was open.
 
         Raises:
             DivergenceError: today's code decides otherwise than the log says; nothing is written.
@@ -128,7 +128,7 @@ class Session:
             PrunedLogError: the beginning was removed; nothing is written.
         """
         if self._is_open:
-            return
+            return False
         self.shadow = self.journal.shadow = shadow_of(self.journal.redactor)
         past = self._keeper.look_back() if self.log.seq else None
         if past is None:
@@ -142,6 +142,7 @@ class Session:
         self._is_open = True
         for name, message in self._reports:
             self.report(name, message)
+        return True
 
     def rested(self) -> Rested | None:
         """Return what another one needs to go on from here; None if this one holds more."""
@@ -192,10 +193,11 @@ class Session:
             self.reopened = Reopened()
         return unheard
 
-    async def run(self, inputs: Sequence[Event | Live]) -> None:
+    async def run(self, inputs: Sequence[Event | Live], *, is_told: bool = False) -> None:
         """Append *inputs*, of which the first starts a run, and return when the run has ended.
 
-        Without inputs the run goes on that an earlier process left unfinished.
+        Without inputs the run goes on that an earlier process left unfinished. *is_told*: what is
+        configured is on record.
 
         Raises:
             RunUnfinishedError: there are inputs, but such a run is still to be ended.
@@ -204,7 +206,8 @@ class Session:
         self.open()
         if inputs and not self.machine.state.is_at_rest:
             raise RunUnfinishedError(self.log.where, self.reopened.began)
-        self.sync()
+        if not is_told:
+            self.sync()
         self._is_cancelled = False
         if self._own_signal:
             self.signal = asyncio.Event()

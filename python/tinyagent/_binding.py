@@ -253,11 +253,11 @@ class Binding:
 
     # The past
 
-    def open(self) -> None:
-        """Open the session: begin its log, or take up what the log holds."""
-        session = self.session
-        session.open()
-        self._seen = max(self._seen, session.log.seq)
+    def open(self) -> bool:
+        """Open the session; return what that returns."""
+        is_new = self.session.open()
+        self._seen = max(self._seen, self.session.log.seq)
+        return is_new
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -365,16 +365,19 @@ class Binding:
                     await telling
                 yield event
 
-    def start(self, inputs: Sequence[Event | Live]) -> asyncio.Task[None]:
-        """Run the agent on *inputs*; its public events are not made, unless somebody tells them."""
+    def start(self, inputs: Sequence[Event | Live], *, is_told: bool) -> asyncio.Task[None]:
+        """Run the agent on *inputs*; its public events are not made, unless somebody tells them.
+
+        *is_told*: as of ``Session.run``.
+        """
         self._loop = asyncio.get_running_loop()
         self._seen = sys.maxsize  # questions wait for nobody
-        return asyncio.create_task(self._played(inputs), name="tinyagent run")
+        return asyncio.create_task(self._played(inputs, is_told), name="tinyagent run")
 
-    async def _played(self, inputs: Sequence[Event | Live]) -> None:
+    async def _played(self, inputs: Sequence[Event | Live], is_told: bool) -> None:
         try:
             await self.queues.drained()
-            await self.session.run(inputs)
+            await self.session.run(inputs, is_told=is_told)
         finally:
             await self.queues.rest()
             self._seen = self.session.log.seq

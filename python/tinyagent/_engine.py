@@ -199,7 +199,7 @@ class Engine:
         *is_text*: the host gave a text, and has not the *messages* that were made of it.
         """
         options, session = self._agent.given, self.binding.session
-        self.binding.open()
+        is_new = self.binding.open()
         if (
             session.is_unfinished
             or session.machine.state.phase != "idle"
@@ -216,6 +216,8 @@ class Engine:
             lambda: self.inputs(messages, output, is_text=is_text),
             show=show,
             is_busy=is_busy,
+            # Unless this run has an output of its own, or a hook may yet change something.
+            is_told=is_new and output is None and not self.binding.seams.hears_messages,
         )
 
     def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:

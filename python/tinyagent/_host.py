@@ -21,6 +21,7 @@ from tinyagent.agent_types import (
     ToolCallContent,
     ToolLoopControl,
     ToolResultMessage,
+    UserMessage,
 )
 from tinyagent.events import Conversation, Event, kinds as k, plain
 from tinyagent.events.messages import Result
@@ -384,6 +385,10 @@ def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
 
 def said(message: AgentMessage, via: Any) -> Live:
     """Return the input that *message* is."""
+    if type(message) is UserMessage and message.role == "user" and not vars(message):
+        content = content_of(message.content) if len(message.content) == 1 else []
+        if isinstance(content, str):  # as most inputs are
+            return Live(k.UserSaid(content, via, plain(message.timestamp)), message)
     dump = dumped(message)
     known = {"role", "content", "timestamp"}
     if dump.get("role") == "user" and dump.keys() <= known:

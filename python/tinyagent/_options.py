@@ -224,11 +224,22 @@ class AgentOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-_SHAPING = frozenset(
-    "temperature max_tokens enable_prompt_caching retries_max retry stop parallel_tool_calls "
-    "tool_choice output_schema compaction extra_body connect_timeout_s first_byte_timeout_s "
-    "read_timeout_s".split()
-)
+_SHAPING = {
+    "temperature",
+    "max_tokens",
+    "enable_prompt_caching",
+    "retries_max",
+    "retry",
+    "stop",
+    "parallel_tool_calls",
+    "tool_choice",
+    "output_schema",
+    "compaction",
+    "extra_body",
+    "connect_timeout_s",
+    "first_byte_timeout_s",
+    "read_timeout_s",
+}
 """The options that ``sent`` looks at: of an agent that has none of them, nothing is sent."""
 
 

@@ -79,7 +79,7 @@ class Quiet:
 
     Args:
         inputs: returns what the run begins with. show: takes a public event.
-        is_busy: told when the agent begins, and when it is over.
+        is_busy: told when the agent begins, and when it is over. is_told: as of ``Session.run``.
     """
 
     kinds = frozenset({k.RunEnded.kind})
@@ -92,12 +92,14 @@ class Quiet:
         *,
         show: Show,
         is_busy: Callable[[bool], None],
+        is_told: bool,
     ) -> None:
         self._binding = binding
         self._keeper = keeper
         self._inputs = inputs
         self._show = show
         self._is_busy = is_busy
+        self._is_told = is_told
         self._ended: Record | None = None
         self._outcome = ""
         self._mailbox: Mailbox | None = None
@@ -118,7 +120,7 @@ class Quiet:
             self._from = session.log.seq + 1
             self._keeper.rest(self.attend)
             session.journal.join(self)
-            self._playing = self._binding.start(inputs)
+            self._playing = self._binding.start(inputs, is_told=self._is_told)
         except BaseException:
             self._is_busy(False)
             raise
