@@ -34,7 +34,6 @@ from tinyagent.runtime.loops import Live
 if TYPE_CHECKING:
     from tinyagent._children import Below
     from tinyagent._holder import Hosted
-    from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
     from tinyagent.events.redaction import Redactor
 
@@ -47,17 +46,17 @@ class Engine:
 
     Attributes:
         keeper: who keeps the agent's state. owns_state: nobody else has it, for the agent has
-            forgotten it, and its options, which are *given* here.
+            forgotten it.
     """
 
-    given: AgentOptions | None = None
     owns_state = False
 
     def __init__(self, agent: Hosted, keeper: StateKeeper, rest: Rest | None = None) -> None:
         self._agent = agent
         self.keeper = keeper
         self._is_watched = rest.is_watched if rest is not None else False
-        log = rest.log if rest is not None else agent.given.log
+        given = agent.given
+        log = rest.log if rest is not None else agent.given_log
         self._servers = Servers(lambda: keeper.state.tools, log)
         self.binding = Binding(
             store_of(log) if log is not None else None,
@@ -66,15 +65,15 @@ class Engine:
             prepare=self._prepare,
             key_of=lambda: self._key if agent.get_api_key is not None else None,
             clock=agent.clock,
-            transport=agent.given.transport,
-            sinks=(*agent.given.sinks, *observers(agent.given)),
+            transport=given.transport,
+            sinks=(*given.sinks, *observers(given)),
             recalled=keeper.recall,
             relived=keeper.take,
             rest=rest,
-            tools_parallel_max=agent.given.tools_parallel_max,
+            tools_parallel_max=given.tools_parallel_max,
         )
         self.expect()
-        self.binding.session.keeps_interrupted = agent.given.on_interrupted == "keep"
+        self.binding.session.keeps_interrupted = given.on_interrupted == "keep"
         self.log = opened(log or self.binding.session.log)
         above: Redactor | None = log.redactor if isinstance(log, ChildLog) else None
         if rest is not None:
@@ -83,9 +82,9 @@ class Engine:
             if rest.has_state:
                 keeper.state.error = rest.error
                 keeper.recall(self.binding.bodies.as_of_now())
-        self._redactor = above or redactor_for(self.log.options.redact, agent.given.redact)
+        self._redactor = above or redactor_for(self.log.options.redact, given.redact)
         self.binding.session.journal.redactor = self._redactor
-        self.binding.session.provided = Provided(agent.given.deps, self._secret, self._below)
+        self.binding.session.provided = Provided(given.deps, self._secret, self._below)
 
     def give_keeper(self) -> StateKeeper:
         """Return who keeps the state."""
@@ -98,8 +97,8 @@ class Engine:
     def at_rest(self) -> Engine | Rest:
         """Return what is to be kept of this between two runs: all, if it holds what Rest cannot."""
         binding = self.binding
-        rested = binding.session.rested() if self.is_idle else None
-        if rested is None or len(binding.session.conversation.messages) > MESSAGES_MAX:
+        rested = binding.session.rested()
+        if rested is None or not self.is_idle or len(binding.session.conversation.messages) > MESSAGES_MAX:
             return self
         return Rest(
             self,
@@ -122,10 +121,15 @@ class Engine:
     def is_idle(self) -> bool:
         """Whether nothing is under way, and nothing kept that is for the next run."""
         binding = self.binding
-        parts = binding.decisions, binding.queues, binding.projection, self._servers
-        is_idle = all(part.is_idle for part in parts) and not binding.forced
-        phase = binding.session.machine.state.phase
-        return is_idle and not binding.hooks.reported and phase == "idle"
+        return (
+            binding.session.machine.state.phase == "idle"
+            and binding.decisions.is_idle
+            and binding.queues.is_idle
+            and binding.projection.is_idle
+            and self._servers.is_idle
+            and not binding.forced
+            and not binding.hooks.reported
+        )
 
     def cancel(self, reason: str) -> None:
         """Stop the run, if there is one. From any thread."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tinyagent._options import AgentOptions
     from tinyagent.agent_types import AgentState, StreamFn, ThinkingBudgets
     from tinyagent.runtime.clock import Clock
+    from tinyagent.runtime.stores import Log
 
 
 class Hosted(Protocol):
@@ -29,7 +30,12 @@ class Hosted(Protocol):
 
     @property
     def given(self) -> AgentOptions:
-        """The options."""
+        """The options, but perhaps for the log."""
+        ...
+
+    @property
+    def given_log(self) -> Log | None:
+        """The log that was given."""
         ...
 
     @property

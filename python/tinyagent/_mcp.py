@@ -329,6 +329,9 @@ class Servers:
             McpServerError: one cannot be reached, or two tools have one name.
         """
         servers = self._servers
+        if not servers:
+            self._listed = {}
+            return
         understudy = log.options.understudy
         if understudy is not None and understudy.records:
             recall(servers, understudy.records)
@@ -336,7 +339,7 @@ class Servers:
             await asyncio.gather(*(server.ready() for server in servers))
         self._listed = {server: server.tools for server in servers}
         known: dict[str, AgentTool] = {}
-        for tool in (self.tools or ()) if servers else ():
+        for tool in self.tools or ():
             other = known.setdefault(tool.name, tool)
             for each in (tool, other):
                 if other is not tool and isinstance(each, McpTool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -272,6 +273,19 @@ class Usual(NamedTuple):
         tools = None if self.tools is None else tuple(self.tools)
         return Usual(model, self.system_prompt, tools, self.log)
 
+    def state(self) -> AgentState:
+        """Return the state that an agent begins with which is made with them."""
+        return _with(AgentState(), self.model, self.system_prompt, self.tools)
+
+    def in_common(self) -> AgentOptions:
+        """Return the options of every such agent, which nobody may change: without state and log."""
+        return _in_common(is_bare=self == Usual())
+
+
+@cache
+def _in_common(*, is_bare: bool) -> AgentOptions:
+    return AgentOptions() if is_bare else AgentOptions(limits=Limits(turns_max=TURNS_MAX))
+
 
 _OF_STATE = frozenset({"model", "system_prompt", "tools"})
 
@@ -286,8 +300,6 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
     wanted = {name: value for name, value in named.items() if value is not None}
     if not wanted:
         return opts or AgentOptions()
-    if "tools" in wanted:
-        wanted["tools"] = list(wanted["tools"])
     own = {name: wanted.pop(name) for name in wanted.keys() - _OF_STATE}
     if opts is None:
         options = AgentOptions(**own)
@@ -303,12 +315,28 @@ def options_of(opts: AgentOptions | None, named: Mapping[str, Any]) -> AgentOpti
         return options
     given: Any = options.initial_state
     before = AgentState.model_validate(given) if isinstance(given, dict) else given
-    state = options.initial_state = AgentState() if before is None else before.model_copy()
-    for name, value in wanted.items():
+    for name in wanted:
         if before is not None and getattr(before, name):
             raise _given_twice(name)
-        setattr(state, name, model_of(value) if name == "model" else value)
+    state = AgentState() if before is None else before.model_copy()
+    options.initial_state = _with(state, **wanted)
     return options
+
+
+def _with(
+    state: AgentState,
+    model: Model | str | None = None,
+    system_prompt: str | None = None,
+    tools: Sequence[Any] | None = None,
+) -> AgentState:
+    """Return *state* with these settings; None is not given."""
+    if model is not None:
+        state.model = model_of(model)
+    if system_prompt is not None:
+        state.system_prompt = system_prompt
+    if tools is not None:
+        state.tools = list(tools)
+    return state
 
 
 def _given_twice(name: str) -> TypeError:

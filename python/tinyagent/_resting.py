@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tinyagent._engine import Engine
     from tinyagent._holder import Hosted
     from tinyagent._opened import OpenLog
-    from tinyagent._options import AgentOptions
     from tinyagent._state import StateKeeper
     from tinyagent.actors.snapshots import Rested
 
@@ -82,16 +81,10 @@ class Rest:
         engine.owns_state = False
         return engine.keeper
 
-    @property
-    def given(self) -> AgentOptions | None:
-        """The options, likewise."""
-        engine = self._engine
-        return None if engine is None else engine.given
-
-    def take_state(self, engine: Engine, given: AgentOptions) -> None:
-        """Keep for the agent what it forgets: its state and its options."""
+    def take_state(self, engine: Engine) -> None:
+        """Keep for the agent its state, which it forgets."""
         self.has_state, self.error = True, engine.keeper.state.error
-        engine.given, engine.owns_state = given, True
+        engine.owns_state = True
 
     def awake(self, agent: Hosted, keeper: StateKeeper) -> Engine:
         """Return the session that rests, or one like it."""

@@ -161,7 +161,8 @@ class Running(Settings):
     def _keep(self) -> StateKeeper:
         self._kept = None if self._made is None else self._made.give_keeper()
         if self._kept is None:
-            given: Any = self.given.initial_state
+            options = self._options
+            given: Any = self._usual.state() if options is None else options.initial_state
             state = AgentState.model_validate(given) if isinstance(given, dict) else given
             state, self._is_copy = own(state or AgentState())
             self._kept = StateKeeper(state)
@@ -211,8 +212,8 @@ class Running(Settings):
             self._made = engine  # another thread has queued something meanwhile
             return
         if not self._is_seen and engine.keeper.is_as_recorded:
-            rest.take_state(engine, self.given)
-            self._kept = self._options = None
+            rest.take_state(engine)
+            self._kept = None
         stay_at_hand(rest)
 
     def _queue(self, via: str, message: AgentMessage | str) -> None:

@@ -71,6 +71,8 @@ async def shaped(hooks: Sequence[Hooks], body: dict[str, Any]) -> dict[str, Any]
 
 def before_of(first: BeforeToolCallFn | None, hooks: Sequence[Hooks]) -> BeforeToolCallFn | None:
     """Return a function that asks *first*, then *hooks*, until one has an answer."""
+    if not hooks:
+        return first
     asked = [fn for fn in (first, *(hook.before_tool_call for hook in hooks)) if fn is not None]
     if len(asked) < 2:
         return asked[0] if asked else None
@@ -89,6 +91,8 @@ def before_of(first: BeforeToolCallFn | None, hooks: Sequence[Hooks]) -> BeforeT
 
 def after_of(first: AfterToolCallFn | None, hooks: Sequence[Hooks]) -> AfterToolCallFn | None:
     """Return a function that asks *first*, then *hooks*; each sees what the one before changed."""
+    if not hooks:
+        return first
     asked = [fn for fn in (first, *(hook.after_tool_call for hook in hooks)) if fn is not None]
     if len(asked) < 2:
         return asked[0] if asked else None

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from tinyagent._editing import Edited
     from tinyagent._engine import Engine
     from tinyagent._resting import Rest
+    from tinyagent._state import StateKeeper
     from tinyagent.actors.forking import Edit
+    from tinyagent.runtime.stores import Log
 
 
 class Settings:
@@ -65,7 +67,11 @@ class Settings:
     def options(self) -> AgentOptions:
         """The options."""
         self._is_seen = True
-        return self.given
+        if self._options is None:
+            self._options = options_of(None, self._usual._asdict())
+            if self._options.initial_state is not None:
+                self._options.initial_state = self._keeper.state
+        return self._options
 
     @options.setter
     def options(self, options: AgentOptions) -> None:
@@ -73,11 +79,14 @@ class Settings:
 
     @property
     def given(self) -> AgentOptions:
-        """The options, for who neither changes nor keeps them: made of the usual settings."""
-        if self._options is None:
-            known = self._made.given if self._made is not None else None
-            self._options = known or options_of(None, self._usual._asdict())
-        return self._options
+        """The options, for who changes none: of the usual settings they have neither state nor log.
+        """
+        return self._options or self._usual.in_common()
+
+    @property
+    def given_log(self) -> Log | None:
+        """The log that was given."""
+        return self._usual.log if self._options is None else self._options.log
 
     @property
     def clock(self) -> Clock:
@@ -93,6 +102,10 @@ class Settings:
     @property
     def state(self) -> AgentState:
         """The live state."""
+        raise NotImplementedError
+
+    @property
+    def _keeper(self) -> StateKeeper:
         raise NotImplementedError
 
     def set_system_prompt(self, prompt: str) -> None:
