@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ class Speech:
 
     def __init__(self, conversation: Conversation) -> None:
         self._known = conversation.calls
-        self._claimed, self._owner = conversation.claimed, conversation.owner
-        # Of each call its id, its name, and its arguments so far, by its block.
-        self._calls: dict[int, list[Any]] = {}
+        self._claim, self._owner = conversation.claimed.setdefault, conversation.owner
+        # Of each call its id and its name, and what came of its arguments, by its block.
+        self._calls: dict[int, tuple[str, str]] = {}
+        self._args: defaultdict[int, list[str]] = defaultdict(list)
         self._ids: set[str] = set()
         self.begun = False
 
@@ -29,39 +31,43 @@ class Speech:
         self.begun = self.begun or bool(pieces)
         out = list(pieces)
         for at, piece in enumerate(pieces):
-            if piece[1] == "args":
-                self._calls.setdefault(piece[0], ["", "", []])[2].append(piece[2])
-            elif piece[1] == "call":
-                block, op, data, gap_us = piece
-                out[at] = (block, op, self._named(block, data), gap_us)
+            op = piece[1]
+            if op == "args":
+                self._args[piece[0]].append(piece[2])
+            elif op == "call":
+                out[at] = self._named(*piece)
         return out
 
-    def _named(self, block: int, data: dict[str, Any]) -> dict[str, Any]:
-        call = self._calls.setdefault(block, ["", "", []])
-        call[1] = data.get("name") or call[1]
-        if not call[0]:
-            call[0] = self._unique(data.get("id") or f"call_{len(self._known) + len(self._ids)}")
-        return {**data, "id": call[0], "name": call[1]}
+    def _named(self, block: int, op: str, data: dict[str, Any], gap_us: Any) -> k.Piece:
+        call_id, name = self._calls.get(block, _UNNAMED)
+        call_id = call_id or self._unique(data.get("id"))
+        name = data.get("name") or name
+        self._calls[block] = call_id, name
+        return (block, op, {**data, "id": call_id, "name": name}, gap_us)
 
-    def _unique(self, wanted: str) -> str:
-        """Return *wanted*, or what is made of it so that no other call of the log has it."""
-        call_id, number = wanted, 2
-        while call_id in self._known or call_id in self._ids or not self._claim(call_id):
+    def _unique(self, wanted: str | None) -> str:
+        """Return *wanted*, or what is made of it so that no other call of the log has it.
+
+        From now on it is this agent's.
+        """
+        known, ids, owner = self._known, self._ids, self._owner
+        call_id = wanted = wanted or f"call_{len(known) + len(ids)}"
+        number = 2
+        while call_id in known or call_id in ids or self._claim(call_id, owner) != owner:
             call_id, number = f"{wanted}~{number}", number + 1
-        self._ids.add(call_id)
+        ids.add(call_id)
         return call_id
-
-    def _claim(self, call_id: str) -> bool:
-        """Whether no other agent of the log has this id; from now on it is this one's."""
-        return self._claimed.setdefault(call_id, self._owner) == self._owner
 
     def end(self, answer: Answer, request: str) -> Event:
         """Return the end of the call that *answer* is."""
         if (fault := fault_of(answer)) is not None:
             return self.fail(transports.Failure(*fault), request, answer.usage)
         calls = [
-            k.CallRef(call[0], call[1], self._args(block, answer))
-            for block, call in sorted(self._calls.items())
+            k.CallRef(
+                *self._calls.get(block, _UNNAMED),
+                "bad" if block in answer.bad_calls else _digest_of("".join(self._args[block])),
+            )
+            for block in sorted(self._calls.keys() | self._args)
         ]
         raw = answer.raw_reason if answer.raw_reason in _TELLING else None
         return k.ModelFinished(
@@ -79,17 +85,17 @@ class Speech:
         """Return the failure of the call."""
         return k.ModelFailed(logged(failure), usage, request)
 
-    def _args(self, block: int, answer: Answer) -> str:
-        if block in answer.bad_calls:
-            return "bad"
-        text = "".join(self._calls[block][2])
-        try:
-            arguments = msgspec.json.decode(text) if text.strip() else {}
-        except msgspec.DecodeError:
-            return "bad"
-        return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
+
+def _digest_of(text: str) -> str:
+    """Return the digest of the arguments that *text* says; ``bad`` if they are no JSON object."""
+    try:
+        arguments = msgspec.json.decode(text) if text.strip() else {}
+    except msgspec.DecodeError:
+        return "bad"
+    return digest(canonical(arguments)) if isinstance(arguments, dict) else "bad"
 
 
+_UNNAMED = ("", "")
 _TELLING = frozenset({"stop_sequence", "pause_turn"})
 
 

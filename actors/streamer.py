@@ -171,10 +171,14 @@ class Streamer:
         asks = self.key_of is not None and is_new and not self._cancelled
         if asks:
             voice.say(k.HostAsked(KEY))
-        return self._call(record, self._conversation.asked, self._recorded.asked, has_asked=asks)
-
-    async def _call(self, record: Record, asked: View, recorded: View, *, has_asked: bool) -> None:
+        # The request is built while its record is on its way to the disk.
+        recorded = self._recorded.asked
         request = self.source.digest(recorded)
+        return self._call(record, self._conversation.asked, recorded, request, has_asked=asks)
+
+    async def _call(
+        self, record: Record, asked: View, recorded: View, request: str, *, has_asked: bool
+    ) -> None:
         if self._cancelled and not has_asked:
             await self._voice.tell(
                 k.ModelFailed(k.Failure("cancelled", self._why), request=request)
@@ -189,48 +193,45 @@ class Streamer:
                 return
             first = asked.settings.model if others else None
             await self._voice.tell(k.ModelRetrying(self._sent + 1, interrupted, 0.0, first))
-        for left, model in zip(range(len(others), -1, -1), [None, *others], strict=True):
-            if model is not None and self._given_up is not None:
-                asked = asked.to(model)
-                again = self._sent + 1, logged(self._given_up), 0.0
-                await self._voice.tell(
-                    k.ModelRetrying(*again, model, self.source.digest(recorded.to(model)))
-                )
-            key: str | None = None
-            if self.key_of is not None:
-                if not has_asked:
-                    # While this is being written nothing is cut off: the task would end unheard.
-                    await self._voice.tell(k.HostAsked(KEY))
-                has_asked = False
-                provider = asked.settings.model.get("provider", "")
-                answered, key = await self._key(self.key_of, provider)
-                await self._voice.tell(answered)
-                if isinstance(answered, k.HostFailed):
-                    await self._voice.tell(k.ModelFailed(answered.failure, request=request))
-                    return
-            self._given_up = None
-            await self._asking(record, asked, key, request, left)
+        await self._ask(record, asked, request, len(others), has_asked=has_asked)
+        for at, model in enumerate(others, 1):
             if self._given_up is None:
                 return
+            asked = asked.to(model)
+            again = self._sent + 1, logged(self._given_up), 0.0
+            digested = self.source.digest(recorded.to(model))
+            await self._voice.tell(k.ModelRetrying(*again, model, digested))
+            await self._ask(record, asked, request, len(others) - at, has_asked=False)
 
-    async def _asking(
-        self, record: Record, asked: View, key: str | None, request: str, left: int
+    async def _ask(
+        self, record: Record, asked: View, request: str, left: int, *, has_asked: bool
     ) -> None:
         """Ask one model. *left*: how many others may be asked if it does not answer."""
+        self._given_up = None
+        key: str | None = None
+        if self.key_of is not None:
+            if not has_asked:
+                # While this is being written nothing is cut off: the task would end unheard.
+                await self._voice.tell(k.HostAsked(KEY))
+            provider = asked.settings.model.get("provider", "")
+            answered, key = await self._key(self.key_of, provider)
+            await self._voice.tell(answered)
+            if isinstance(answered, k.HostFailed):
+                await self._voice.tell(k.ModelFailed(answered.failure, request=request))
+                return
         if self._cancelled:
-            await self._voice.tell(
-                k.ModelFailed(k.Failure("cancelled", self._why), request=request)
-            )
+            failure = k.Failure("cancelled", self._why)
+            await self._voice.tell(k.ModelFailed(failure, request=request))
             return
-        self._task = asyncio.current_task()
+        self._task = self._voice.task
         try:
             await self._attempts(record, asked, key, request, left)
         except asyncio.CancelledError:
-            failure = self._cut()
-            if failure is None:
+            cut = self._cut()
+            if cut is None:
                 raise
             if not self._has_ended:
-                await self._voice.tell(k.ModelFailed(failure, request=request))
+                await self._voice.tell(k.ModelFailed(cut, request=request))
         finally:
             self._task = None
 
@@ -271,8 +272,9 @@ class Streamer:
         if void:
             self._speech = Speech(self._conversation)
             voice.say(k.ModelRetrying(self._sent, k.Failure("host", REPLACED)))
-        is_first = not self._speech.begun and bool(pieces) and pieces[0][1] != "call"
-        room = self._room(voice.say(k.ModelDelta(self._speech.take(pieces)), live))
+        speech = self._speech
+        is_first = not speech.begun and bool(pieces) and pieces[0][1] != "call"
+        room = self._room(voice.say(k.ModelDelta(speech.take(pieces)), live))
         # Who waits for words sees their beginning before the rest is taken in.
         return asyncio.sleep(0) if room is None and is_first else room
 
@@ -280,7 +282,6 @@ class Streamer:
         self, record: Record, asked: View, key: str | None, request: str, left: int
     ) -> None:
         told: transports.Failure | None = None
-        options = asked.settings.options
         for number in range(1, self.source.attempts_max + 1):
             attempt = self.source.attempt(asked, key)
             self._sent += 1
@@ -288,40 +289,36 @@ class Streamer:
             try:
                 await attempt.play(self._hear)
                 answer, live = attempt.finish()
-                said = failed_in_band(answer)
-                delay_s = None
-                if said is not None:
-                    delay_s = self._delay_s(said, number, record.seq, options)
-                if said is not None and delay_s is None and self._goes_on(said, left, asked):
-                    self._given_up = said
+                failure = failed_in_band(answer)
+                if failure is None:
+                    await self._end(self._speech.end(answer, request), live)
                     return
-                if said is None or delay_s is None:
-                    self._has_ended = True
-                    await self._voice.tell(Live(self._speech.end(answer, request), live))
+                told = failure
+                delay_s = self._delay_s(failure, number, record.seq, asked)
+                if delay_s is None and not self._goes_on(told, left, asked):
+                    await self._end(self._speech.end(answer, request), live)
                     return
-                told = said
-                await self._voice.tell(
-                    k.ModelRetrying(self._sent + 1, logged(said), round(delay_s, 3))
-                )
-            except transports.Failure as failure:
+            except transports.Failure as raised:
+                failure = raised
                 if failure.status is not None or told is None:
                     told = failure
-                delay_s = self._delay_s(failure, number, record.seq, options)
-                if delay_s is None and self._goes_on(told, left, asked):
-                    self._given_up = told
+                delay_s = self._delay_s(failure, number, record.seq, asked)
+                if delay_s is None and not self._goes_on(told, left, asked):
+                    live = getattr(failure, "live", None)
+                    await self._end(self._speech.fail(told, request), live)
                     return
-                if delay_s is None:
-                    self._has_ended = True
-                    await self._voice.tell(
-                        Live(self._speech.fail(told, request), getattr(failure, "live", None))
-                    )
-                    return
-                await self._voice.tell(
-                    k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
-                )
             finally:
                 await attempt.aclose()
+            if delay_s is None:
+                self._given_up = told
+                return
+            again = k.ModelRetrying(self._sent + 1, logged(failure), round(delay_s, 3))
+            await self._voice.tell(again)
             await self._clock.sleep(delay_s)
+
+    def _end(self, event: Event, live: object) -> Coroutine[Any, Any, None]:
+        self._has_ended = True
+        return self._voice.tell(Live(event, live))
 
     def _goes_on(self, failure: transports.Failure, left: int, asked: View) -> bool:
         """Say whether another model is asked: there is one, and it may do better."""
@@ -333,7 +330,7 @@ class Streamer:
         failure: transports.Failure,
         number: int,
         seq: int,
-        options: Mapping[str, Any],
+        asked: View,
     ) -> float | None:
         """Return how long to wait before the next attempt, None if there is none.
 
@@ -341,6 +338,7 @@ class Streamer:
         (``retry_after_delta``). The share is derived from the place in the log, so that a session
         recorded twice is the same twice.
         """
+        options = asked.settings.options
         if self._cancelled or (self._speech.begun and not options.get("retry_after_delta")):
             return None
         share = int(digest(f"{self._log_id}:{seq}:{number}".encode()), 16) / 16**16
