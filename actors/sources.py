@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -170,11 +170,9 @@ class _Attempt:
         assert self._exchange is not None
         return await self._exchange.read()
 
-    async def play(self, hear: Hear) -> None:
+    def play(self, hear: Hear) -> Coroutine[Any, Any, None]:
         """Send the request; give *hear* the answer as it arrives."""
-        exchange = self._open()
-        await exchange.start()
-        await played(exchange, hear)
+        return played(self._open(), hear)
 
     def finish(self) -> tuple[Answer, None]:
         if self._exchange is None:

@@ -162,7 +162,6 @@ class AnswerContract:
         async with ProviderServer([script, script]) as server:
             read = await answered(transport, asked(server.chat_url))
             async with aclosing(transport.open(asked(server.chat_url))) as exchange:
-                await exchange.start()
                 await played(exchange, heard.extend)
         assert [piece[:3] for piece in read] == list(parts_of(heard))
         assert len(heard) < len(read) / 2
@@ -181,7 +180,6 @@ class AnswerContract:
 
         async with ProviderServer([script, script]) as server:
             exchange = transport.open(asked(server.chat_url))
-            await exchange.start()
             playing = asyncio.create_task(played(exchange, hear))
             await begun.wait()
             count = len(heard)
@@ -200,7 +198,6 @@ class AnswerContract:
             ProviderServer([GREETING]) as server,
             aclosing(transport.open(asked(server.chat_url))) as exchange,
         ):
-            await exchange.start()
             with pytest.raises(LookupError, match="nobody"):
                 await played(exchange, hear)
 

@@ -123,19 +123,17 @@ class Player(Exchange, Protocol):
     """An exchange that needs no task to say what arrives."""
 
     async def play(self, hear: Hear) -> None:
-        """Give *hear* all pieces of the answer as they arrive; return at its end.
-
-        Raises:
-            Failure: as ``read``. Exception: what *hear* raised.
-        """
+        """Do what ``played`` does."""
         ...
 
 
 def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
-    """Give *hear* all pieces of the answer as they arrive; it is waited for until their end.
+    """Send the request of *exchange*; give *hear* all pieces of the answer as they arrive.
+
+    In the place of ``start`` and ``read``. It is waited for until their end.
 
     Raises:
-        Failure: as ``Exchange.read``. Exception: what *hear* raised.
+        Failure: as ``Exchange.start`` and ``read``. Exception: what *hear* raised.
     """
     if hasattr(exchange, "play"):
         return cast("Player", exchange).play(hear)
@@ -143,6 +141,7 @@ def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
 
 
 async def _read(exchange: Exchange, hear: Hear) -> None:
+    await exchange.start()
     while pieces := await exchange.read():
         if (room := hear(joined(pieces))) is not None:
             await room

@@ -54,8 +54,10 @@ class NativeTransport:
         """Return an exchange that has not started yet."""
         return NativeExchange(self, request)
 
-    def send(self, request: HttpRequest, heard: asyncio.Future[Any]) -> HttpExchange:
-        """Begin to send *request*; *heard* is to get the head of its answer.
+    def send(
+        self, request: HttpRequest, hear: Hear | None, heard: asyncio.Future[Any]
+    ) -> HttpExchange:
+        """Begin to send *request*; *hear* and *heard* are told of its answer from its head on.
 
         Raises:
             Failure: HTTP cannot carry it, or no decoder reads its answer.
@@ -77,7 +79,7 @@ class NativeTransport:
         url = ascii_url(request.url)
         try:
             return self._pool.open(
-                request.api, url, self._headers, request.body, limits_s, bell_here(), heard
+                request.api, url, self._headers, request.body, limits_s, bell_here(), hear, heard
             )
         except ValueError:
             raise Failure("invalid", f"unsupported api `{request.api}`") from None
@@ -93,7 +95,6 @@ class NativeExchange:
         self._transport = transport
         self._request = request
         self._sent: HttpExchange | None = None
-        self._status = 0
         self._is_closed = False
 
     async def start(self) -> None:
@@ -102,15 +103,8 @@ class NativeExchange:
         Raises:
             Failure: nothing that can be streamed came back.
         """
-        if self._is_closed:
-            raise failures.cancelled()
-        heard = asyncio.get_running_loop().create_future()
-        self._sent = self._transport.send(self._request, heard)
-        self._status, headers, error_body = await self._until(heard, self._sent)
-        if error_body is not None:
-            api, secrets = self._request.api, failures.secrets_of(self._request.headers)
-            fields = _joined(headers)
-            raise failures.http_failure(api, self._status, fields, error_body, secrets)
+        sent, heard = self._send(None)
+        self._check(await self._until(heard, sent))
 
     async def read(self) -> list[Timed]:
         """Return the next pieces, all that have arrived; an empty list at the end.
@@ -118,19 +112,36 @@ class NativeExchange:
         Raises:
             Failure: the connection broke or was silent for too long.
         """
-        return await self._listen(None) or []
+        sent = self._sent
+        if self._is_closed or sent is None:
+            return []
+        try:
+            return await self._until(self._listen(sent, None), sent) or []
+        except Failure:
+            if self._is_closed:
+                return []
+            raise
 
     async def play(self, hear: Hear) -> None:
-        """Give *hear* all pieces of the answer as they arrive; return at its end.
+        """Send the request; give *hear* all pieces of the answer as they arrive, until its end.
 
         Raises:
-            Failure: as ``read``. Exception: what *hear* raised.
+            Failure: as ``start`` and ``read``. Exception: what *hear* raised.
         """
         # The bell of the loop calls; what is heard is heard in the context of this task.
         run: Any = copy_context().run
         hear_here = partial(run, hear)
-        while (room := await self._listen(hear_here)) is not None:
-            await room
+        sent, heard = self._send(hear_here)
+        while (said := await self._until(heard, sent)) is not None:
+            if isinstance(said, tuple):
+                self._check(said)
+            elif isinstance(said, list):  # all the rest
+                if (room := hear(said)) is not None:
+                    await room
+                return
+            else:
+                await said
+            heard = self._listen(sent, hear_here)
 
     def finish(self) -> Answer:
         """Return how the answer ended. After the last ``read``, or after it failed."""
@@ -144,21 +155,26 @@ class NativeExchange:
         if self._sent is not None:
             self._sent.close()
 
-    async def _listen(self, hear: Hear | None) -> Any:
-        """Give *hear* what comes until it returns something; return that, or None at the end.
-
-        Without *hear* the next pieces are returned.
-        """
-        if self._is_closed or self._sent is None:
-            return None
+    def _send(self, hear: Hear | None) -> tuple[HttpExchange, asyncio.Future[Any]]:
+        """Send the request; return it, and what ends *hear*."""
+        if self._is_closed:
+            raise failures.cancelled()
         heard = asyncio.get_running_loop().create_future()
-        self._sent.listen(bell_here(), hear, heard)
-        try:
-            return await self._until(heard, self._sent)
-        except Failure:
-            if self._is_closed:
-                return None
-            raise
+        self._sent = self._transport.send(self._request, hear, heard)
+        return self._sent, heard
+
+    def _listen(self, sent: HttpExchange, hear: Hear | None) -> asyncio.Future[Any]:
+        """Go on to listen to what was *sent*; return what ends *hear*."""
+        heard = asyncio.get_running_loop().create_future()
+        sent.listen(bell_here(), hear, heard)
+        return heard
+
+    def _check(self, head: tuple[int, list[tuple[str, str]], bytes | None]) -> None:
+        """Raise what the *head* of an answer refuses."""
+        status, headers, error_body = head
+        if error_body is not None:
+            api, secrets = self._request.api, failures.secrets_of(self._request.headers)
+            raise failures.http_failure(api, status, _joined(headers), error_body, secrets)
 
     async def _until(self, heard: asyncio.Future[Any], sent: HttpExchange) -> Any:
         """Return what *heard* gets."""
@@ -168,7 +184,7 @@ class NativeExchange:
             from tinyagent._alchemy import HttpFault
 
             if isinstance(error, HttpFault):
-                raise self._failure(error) from None
+                raise self._failure(error, sent.status) from None
             raise
         except BaseException as stop:
             if isinstance(stop, asyncio.CancelledError):
@@ -178,7 +194,7 @@ class NativeExchange:
             _drop(heard)
             raise
 
-    def _failure(self, fault: HttpFault) -> Failure:
+    def _failure(self, fault: HttpFault, status: int) -> Failure:
         """Return *fault* in the words of every transport."""
         wire, (word, why) = self._request, fault.args
         match word:
@@ -189,13 +205,13 @@ class NativeExchange:
             case "not_answered":
                 return failures.not_answered(wire.url, wire.first_byte_timeout_s)
             case "fell_silent":
-                return failures.fell_silent(self._status, wire.read_timeout_s)
+                return failures.fell_silent(status, wire.read_timeout_s)
             case "cancelled":
                 return failures.cancelled()
             case "not_sent":
                 return failures.not_sent(wire.url, ConnectionError(why))
             case _:
-                return failures.broke_off(self._status, ConnectionError(why))
+                return failures.broke_off(status, ConnectionError(why))
 
 
 def _drop(heard: asyncio.Future[Any]) -> None:

@@ -483,12 +483,13 @@ class HttpPool:
         body: bytes,
         limits_s: tuple[float, float, float, float],
         bell: LoopBell,
+        hear: Callable[[list[tuple[Any, ...]]], object] | None,
         heard: Future[Any],
     ) -> HttpExchange:
         """Begin to POST *body*; never waits.
 
         *limits_s*: until connected, until the head of the answer, of silence in it, of an error
-        body. A faulty URL is told by the exchange. *heard* gets the head, or a fault, as by
+        body. A faulty URL is told by the exchange. *hear* and *heard* are as of
         ``HttpExchange.listen``.
 
         Raises:
@@ -497,8 +498,13 @@ class HttpPool:
 
 @final
 class HttpExchange:
-    """One request under way. Dropping it closes its connection."""
+    """One request under way. Dropping it closes its connection.
 
+    ``status``: of the head; 0 before it.
+    """
+
+    @property
+    def status(self) -> int: ...
     def listen(
         self,
         bell: LoopBell,
@@ -509,12 +515,12 @@ class HttpExchange:
 
         What is there already is heard at once, what comes later by *bell*, in its loop: lists of
         pieces with their gaps in microseconds, runs joined as a ``model.delta`` holds them. It
-        ends, once, with what *hear* returned if that is not None, or raised; with None at the end
-        of the answer; with an ``HttpFault`` if there is no more. Without *hear* the next pieces
-        end it, each by itself.
+        ends, once, with what *hear* returned if that is not None, or raised; with the last such
+        list, untold, if the end of the answer is there with it, else with None at that end; with
+        an ``HttpFault`` if there is no more. Without *hear* the next pieces end it, each by itself.
 
-        First of all comes the head, which ends it too: status, headers with names in lower case,
-        and what there is of the body if the status is not 2xx.
+        First of all comes the head. It ends it too, without *hear* or if the status is not 2xx:
+        status, headers with names in lower case, and then what there is of the body.
         """
 
     def unlisten(self) -> None:

@@ -95,9 +95,7 @@ async def test_many_answers_wake_their_loop_together(transport: NativeTransport)
         heard += 1
 
     async def one() -> None:
-        exchange = transport.open(asked(server.chat_url))
-        await exchange.start()
-        await played(exchange, hear)
+        await played(transport.open(asked(server.chat_url)), hear)
 
     loop.add_reader = add_reader  # type: ignore[assignment] # of this loop alone
     script = paced(chat(text="x" * 40, chunk_chars=1), 0.015)

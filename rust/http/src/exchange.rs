@@ -74,6 +74,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the answer has ended well: what [`Exchange::take`] found last is all of it.
+    pub fn is_whole(&self) -> bool {
+        self.is_here() && self.shared.is_whole()
+    }
+
     /// From now on *wake* is called when [`Exchange::take`] has something, and then not again before
     /// that has nothing more. What is there already is not told.
     pub fn listen(&self, wake: Option<Wake>) {

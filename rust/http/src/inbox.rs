@@ -221,6 +221,11 @@ impl Shared {
         }
     }
 
+    pub(crate) fn is_whole(&self) -> bool {
+        let inbox = lock(&self.inbox);
+        inbox.pieces.is_empty() && matches!(inbox.end, Some(Ok(())))
+    }
+
     pub(crate) fn finish(&self) -> Answer {
         lock(&self.decoder).finish()
     }
@@ -308,7 +313,9 @@ mod tests {
         say(&shared, "a");
         shared.end(Ok(()));
         assert_eq!(take(&shared), Some(200));
+        assert!(!shared.is_whole());
         assert_eq!(take(&shared), Some(1));
+        assert!(shared.is_whole());
         assert!(matches!(shared.take(), News::End));
     }
 }

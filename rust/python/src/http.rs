@@ -1,6 +1,7 @@
 //! Requests over HTTP: translates `tinyagent-http`, decides nothing.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ impl HttpPool {
         body: &[u8],
         limits_s: (f64, f64, f64, f64),
         bell: &LoopBell,
+        hear: Option<Py<PyAny>>,
         heard: Py<PyAny>,
     ) -> PyResult<HttpExchange> {
         let known = Api::named(api)
@@ -86,8 +88,9 @@ impl HttpPool {
         let pool = runtime.pool(&self.settings);
         let exchange = HttpExchange {
             inner: Arc::new(Exchange::open(runtime, pool, request)),
+            status: Arc::default(),
         };
-        exchange.listen(py, bell, None, heard)?;
+        exchange.listen(py, bell, hear, heard)?;
         Ok(exchange)
     }
 }
@@ -96,6 +99,7 @@ impl HttpPool {
 #[pyclass(module = "tinyagent._alchemy", frozen)]
 struct HttpExchange {
     inner: Arc<Exchange>,
+    status: Arc<AtomicU16>,
 }
 
 #[pymethods]
@@ -107,11 +111,12 @@ impl HttpExchange {
         hear: Option<Py<PyAny>>,
         heard: Py<PyAny>,
     ) -> PyResult<()> {
-        let exchange = Arc::downgrade(&self.inner);
+        let (exchange, status) = (Arc::downgrade(&self.inner), self.status.clone());
         let (bell, ear) = (
             bell.0.clone(),
             Arc::new(Ear {
                 exchange,
+                status,
                 hear,
                 heard,
             }),
@@ -129,6 +134,11 @@ impl HttpExchange {
         self.inner.listen(None);
     }
 
+    #[getter]
+    fn status(&self) -> u16 {
+        self.status.load(Ordering::Relaxed)
+    }
+
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         decode::answer(py, py.detach(|| self.inner.finish()))
     }
@@ -141,6 +151,7 @@ impl HttpExchange {
 /// Who hears what an exchange says, until the future has something.
 struct Ear {
     exchange: Weak<Exchange>,
+    status: Arc<AtomicU16>,
     hear: Option<Py<PyAny>>,
     heard: Py<PyAny>,
 }
@@ -157,12 +168,17 @@ impl Ear {
                 News::None => return Ok(()),
                 News::End => Ok(py.None().into_bound(py)),
                 News::Head(head) => {
+                    self.status.store(head.status, Ordering::Relaxed);
+                    if self.hear.is_some() && head.error_body.is_none() {
+                        continue;
+                    }
                     let error = head.error_body.map(|body| PyBytes::new(py, &body));
                     let head = (head.status, head.headers, error);
                     Ok(head.into_pyobject(py)?.into_any())
                 }
                 News::Pieces(pieces) => match &self.hear {
                     None => Ok(timed(py, pieces, false)?.into_any()),
+                    Some(_) if exchange.is_whole() => Ok(timed(py, pieces, true)?.into_any()),
                     Some(hear) => match hear.bind(py).call1((timed(py, pieces, true)?,)) {
                         Ok(said) if said.is_none() => continue,
                         said => said,
