@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as _set
 
 from tinyagent.actors.compaction import APART
 from tinyagent.actors.state import State
@@ -28,6 +28,7 @@ UNUSED: dict[str, Any] = dict.fromkeys(
 )
 """What a run has used when it begins."""
 Decided = tuple[Event, ...]
+_NONE = frozenset[str]()
 
 
 def configured(state: State, changes: Mapping[str, Any]) -> State:
@@ -49,15 +50,13 @@ def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None
 
     The tools of the last turn still run. Tool calls are looked at in ``counted``.
     """
-    if not state.limits:
-        return None
-    limit = state.limits.get
-    if not for_tools and (allowed := limit("turns_max")) is not None and state.turns >= allowed:
-        return k.BudgetExceeded("turns_max", state.turns, allowed)
-    if (allowed := limit("tokens_max")) is not None and state.tokens >= allowed:
-        return k.BudgetExceeded("tokens_max", state.tokens, allowed)
-    if (allowed := limit("cost_usd_max")) is not None and state.cost_pusd / USD >= allowed:
-        return k.BudgetExceeded("cost_usd_max", state.cost_pusd / USD, allowed)
+    limits = state.limits
+    if not for_tools and "turns_max" in limits and state.turns >= limits["turns_max"]:
+        return k.BudgetExceeded("turns_max", state.turns, limits["turns_max"])
+    if "tokens_max" in limits and state.tokens >= limits["tokens_max"]:
+        return k.BudgetExceeded("tokens_max", state.tokens, limits["tokens_max"])
+    if "cost_usd_max" in limits and state.cost_pusd / USD >= limits["cost_usd_max"]:
+        return k.BudgetExceeded("cost_usd_max", state.cost_pusd / USD, limits["cost_usd_max"])
     return None
 
 
@@ -68,8 +67,8 @@ def charged(state: State, usage: Mapping[str, Any] | None, **changes: Any) -> St
     """
     if usage:
         changes["tokens"] = state.tokens + usage.get("input", 0) + usage.get("output", 0)
-        if prices := state.limits.get("prices"):
-            spent = cost_pusd(usage, state.instead or state.model, prices)
+        if "prices" in state.limits:
+            spent = cost_pusd(usage, state.instead or state.model, state.limits["prices"])
             changes["cost_pusd"] = state.cost_pusd + (spent or 0)
     return _set(state, **changes)
 
@@ -107,16 +106,15 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
 
     If there are any, ``over`` is the limit: the run ends when the others have ended.
     """
-    before = state.tool_calls
-    state = charged(state, event.usage, calls={}, tool_calls=before + len(event.calls))
-    if not state.limits:
-        return state, frozenset()
+    before, calls = state.tool_calls, event.calls
+    state = charged(state, event.usage, calls={}, tool_calls=before + len(calls))
     over = crossed(state, for_tools=True)
-    refused: list[k.CallRef] = []
     if over is not None:
-        refused = event.calls
-    elif (allowed := state.limits.get(TOOL_CALLS)) is not None:
-        refused = event.calls[max(allowed - before, 0) :]
+        refused = calls
+    elif TOOL_CALLS in state.limits:
+        refused = calls[max(state.limits[TOOL_CALLS] - before, 0) :]
+    else:
+        return state, _NONE
     if refused and not state.cancelled:
         state = _set(state, over=over.limit if over is not None else TOOL_CALLS)
     return state, frozenset([ref.id for ref in refused])
@@ -193,7 +191,3 @@ def is_cut(event: Event) -> bool:
             return limit == SECONDS
         case _:
             return False
-
-
-def _set(state: State, **changes: Any) -> State:
-    return msgspec.structs.replace(state, **changes)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec.structs import replace as _replace
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
@@ -82,7 +81,8 @@ class ProviderSource:
             self._body = Failure("invalid", self._fault)
             return ""
         messages = asked.read()
-        self._report_roles(asked, messages)
+        if self._report is not None:
+            self._report_roles(self._report, asked, messages)
         try:
             self._body = patched(self._provider.body(settings, messages), asked.edits)
         except ValueError as error:
@@ -106,16 +106,20 @@ class ProviderSource:
 
     def attempt(self, asked: View, key: str | None) -> _Attempt:
         """Return one request with the body that was built last, not sent yet."""
-        return _Attempt(self._transport, partial(self._request, asked, key))
+        return _Attempt(self, asked.settings, key)
 
-    def _request(self, asked: View, key: str | None) -> HttpRequest:
+    def open(self, settings: Settings, key: str | None) -> Exchange:
+        """Return the exchange of that request, not started yet.
+
+        Raises:
+            Failure: it could not be built. Exception: what finding its key raised.
+        """
         if isinstance(self._body, Failure):
             raise self._body
-        settings, granted = asked.settings, self._access(asked.settings, key)
-        kept = self._kept
+        granted, kept = self._access(settings, key), self._kept
         if kept is None or kept[0] is not settings or kept[1] is not granted:
             kept = self._kept = settings, granted, self._bodiless(settings, granted)
-        return msgspec.structs.replace(kept[2], body=self._body)
+        return self._transport.open(_replace(kept[2], body=self._body))
 
     def _bodiless(self, settings: Settings, granted: Granted) -> HttpRequest:
         """Return the request but for its body: all that is kept from one to the next."""
@@ -123,20 +127,19 @@ class ProviderSource:
         self._report_headers(granted.headers)
         if granted.url and granted.url != settings.model.get("base_url"):
             model = {**settings.model, "base_url": granted.url}
-            settings = msgspec.structs.replace(settings, model=model)
+            settings = _replace(settings, model=model)
         return self._provider.request(settings, b"", key=granted.key, headers=granted.headers)
 
-    def _report_roles(self, asked: View, messages: Sequence[Message]) -> None:
+    def _report_roles(self, report: Report, asked: View, messages: list[Message]) -> None:
         seen, length = self._seen
         self._seen = asked.messages, asked.length
         new = messages[length:] if seen is asked.messages else messages
-        if self._report is None or Custom not in map(type, new):
+        if Custom not in map(type, new):
             return
         for message in new:
             if isinstance(message, Custom):
                 role = message.message.get("role")
-                told = f"messages of the role {role!r} are not sent to the model"
-                self._report("request.role", told)
+                report("request.role", f"messages of the role {role!r} are not sent to the model")
 
     def _report_headers(self, headers: Mapping[str, str]) -> None:
         if self._report is not None:
@@ -147,9 +150,10 @@ class ProviderSource:
 
 
 class _Attempt:
-    def __init__(self, transport: Transport, request: Callable[[], HttpRequest]) -> None:
-        self._transport = transport
-        self._request = request
+    def __init__(self, source: ProviderSource, settings: Settings, key: str | None) -> None:
+        self._source = source
+        self._settings = settings
+        self._key = key
         self._exchange: Exchange | None = None
 
     @property
@@ -158,7 +162,7 @@ class _Attempt:
         return self._exchange is not None
 
     def _open(self) -> Exchange:
-        self._exchange = self._transport.open(self._request())
+        self._exchange = self._source.open(self._settings, self._key)
         return self._exchange
 
     async def start(self) -> None:

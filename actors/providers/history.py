@@ -7,7 +7,8 @@ encoded together, and never depends on another one.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
@@ -100,13 +101,12 @@ class History(Generic[T]):
         # An entry keeps its messages alive, so an id cannot mean another one.
         known = {tuple(map(id, turn[0])): turn for turn in kept[first:]}
         del kept[first:]
-        for at in range(len(kept), len(self.sent)):
-            messages = self.sent[at]
-            marks = self._marks_in(at) if self.marks else ((),) * len(messages)
+        for messages in self.sent[len(kept) :]:
+            marks = self._marks_in(len(kept)) if self.marks else ()
             turn = known.get(tuple(map(id, messages))) if known else None
             if turn is None or turn[1] != marks:
-                json = b",".join(join(list(map(encode, messages, marks))))
-                turn = (messages, marks, json)
+                encoded = list(map(encode, messages, marks or _UNMARKED))
+                turn = (messages, marks, b",".join(join(encoded)))
             kept.append(turn)
         self._kept = kept
 
@@ -115,3 +115,4 @@ class History(Generic[T]):
 
 
 _JSON = itemgetter(2)
+_UNMARKED: Iterable[Mark] = repeat(())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -66,6 +67,9 @@ class _Encoded(msgspec.Struct, frozen=True):
     images: Sequence[bytes] = ()
 
 
+_JSON, _IMAGES = attrgetter("json"), attrgetter("images")
+
+
 class ChatCompletions:
     """Builds requests for ``/chat/completions``."""
 
@@ -92,8 +96,8 @@ class ChatCompletions:
             messages, frame.dialect.message, _joined, style=frame.style, mark=frame.mark
         )
         had_tools = frame.row.tools_always and any(len(turn) > 1 for turn in history.sent)
-        head, system = frame.begun(had_tools=had_tools, marked=bool(history.marks))
-        return Parts(head, "messages", [*system, *turns])
+        head, system = frame.begun(had_tools, bool(history.marks))
+        return Parts(head, "messages", system + turns)
 
     def request(
         self, settings: Settings, body: bytes, *, key: str | None, headers: Mapping[str, str]
@@ -129,7 +133,7 @@ class _Frame:
         self.mark = partial(mark_of, automatic=automatic) if row.marks else None
         self._begun: dict[tuple[bool, bool], tuple[bytes, list[bytes]]] = {}
 
-    def begun(self, *, had_tools: bool, marked: bool) -> tuple[bytes, list[bytes]]:
+    def begun(self, had_tools: bool, marked: bool) -> tuple[bytes, list[bytes]]:
         """Return the body as far as the messages, and the system prompt if there is one."""
         found = self._begun.get((had_tools, marked))
         if found is None:
@@ -215,8 +219,9 @@ def _system(row: ChatRow, system: str, level: str, *, marked: bool) -> list[byte
 
 def _joined(encoded: Sequence[_Encoded]) -> list[bytes]:
     """Return the messages in order, the images of the results in a message after them."""
-    out = [each.json for each in encoded if each.json]
-    if images := [image for each in encoded for image in each.images]:
+    out = list(filter(None, map(_JSON, encoded)))
+    if any(map(_IMAGES, encoded)):
+        images = [image for each in encoded for image in each.images]
         out.append(b'{"role":"user","content":[' + b",".join(images) + b"]}")
     return out
 
@@ -280,10 +285,10 @@ class _Dialect:
         fields: dict[str, Any] = {}
         for block in sendable(answer):
             match block.op:
-                case "text" | "refuse" if block.text:
-                    content.append({"type": "text", "text": block.text})
                 case "call":
                     calls.append(self._call(block, own=own))
+                case "text" | "refuse" if block.text:
+                    content.append({"type": "text", "text": block.text})
                 case "think" | "keep" if own:
                     self._think(block, content, fields)
                 case _:

@@ -66,7 +66,7 @@ class Repair:
         """Repair *messages*; return how many of ``turns``, from the start, are as they were."""
         seen, same = len(self._seen), len(self.turns)
         is_longer = seen <= len(messages) and all(map(is_, self._seen, messages))
-        if not is_longer or not self._go_on(messages[seen:]):
+        if not (is_longer and self._go_on(messages[seen:])):
             self._begin()
             self._go_on(messages)
             return 0
@@ -75,8 +75,8 @@ class Repair:
     def _go_on(self, messages: Sequence[Message]) -> bool:
         """Take in *messages*; False if one belongs to what was sent already, and all is to redo."""
         self._seen.extend(messages)
-        at = 0
-        while at < len(messages):
+        at, count = 0, len(messages)
+        while at < count:
             end = self._sound(messages, at)
             if not end:
                 return self._mend(messages[at:])
@@ -100,8 +100,10 @@ class Repair:
     def _sound(self, messages: Sequence[Message], at: int) -> int:
         """Return the end of the turn that begins *at* if nothing in it needs repair, else 0."""
         first = messages[at]
+        if isinstance(first, User):
+            return at + 1
         if not isinstance(first, Assistant):
-            return at + 1 if isinstance(first, User) else 0
+            return 0
         ids = [block.id for block in first.blocks if block.op == "call"]
         end = at + 1 + len(ids)
         found = [each.call_id for each in messages[at + 1 : end] if isinstance(each, Result)]
@@ -110,10 +112,10 @@ class Repair:
     def _take_ids(self, ids: Sequence[str]) -> bool:
         """Let no later call have one of *ids*; False if one is empty or not unique."""
         new = set(ids)
-        if len(new) < len(ids) or "" in new or new & self._taken:
-            return False
-        self._taken |= new
-        return True
+        is_fresh = len(new) == len(ids) and "" not in new and new.isdisjoint(self._taken)
+        if is_fresh:
+            self._taken |= new
+        return is_fresh
 
     def _whole(self, turn: _Round) -> list[Message]:
         """Return the answer of *turn* and its results."""
