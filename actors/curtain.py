@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 
 from tinyagent.events import Record, kinds as k
 from tinyagent.runtime.errors import LogError
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.runtime.loops import Stage
 
 
 class Curtain:
-    """Ends the loops when the run has ended. The last reader to be posted it."""
+    """Closes the stage when the run has ended. The last reader to be posted it."""
 
     kinds = frozenset({k.RunEnded.kind})
 
-    def __init__(self, boxes: Sequence[Mailbox]) -> None:
-        self._boxes = boxes
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
     def post(self, record: Record) -> None:
-        """Close the mailboxes of the cast."""
-        for box in self._boxes:
-            box.close()
+        """Let the cast end."""
+        self._stage.close()
 
 
 def brought_down(

@@ -42,7 +42,7 @@ from tinyagent.runtime.errors import (
     RunUnfinishedError,
 )
 from tinyagent.runtime.journal import Journal, Reader
-from tinyagent.runtime.loops import Live, Worker, drive, serve
+from tinyagent.runtime.loops import Live, Stage, Worker
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
@@ -217,14 +217,13 @@ class Session:
         began = self.journal.run = reopened.began or self.log.seq + 1
         self._mirrors.start()
         try:
-            async with asyncio.TaskGroup() as stage:
-                for name, playing in cast.items():
-                    stage.create_task(playing, name=name)
-                self._hand_out(reopened)
+            async with Stage(self.journal) as stage:
+                self._hand_out(reopened, self._enter(stage, cast))
                 await self.children.settle()
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
+                self.journal.settle()
         except asyncio.CancelledError:
             # The loop is closed under the run. The agent may be used again, in another one.
             with suppress(LogError):  # a log that takes nothing more cannot be told
@@ -244,7 +243,7 @@ class Session:
             self._leave_stage()
             await self._mirrors.rest()
 
-    def _hand_out(self, reopened: Reopened) -> None:
+    def _hand_out(self, reopened: Reopened, cast: Sequence[Reader]) -> None:
         """Give the workers again what was asked of them and not answered."""
         requests = reopened.requests
         if reopened.cancelled is not None:
@@ -252,10 +251,9 @@ class Session:
             self.signal.set()
             requests = [reopened.cancelled, *requests]
         for request in requests:
-            for box in self._stage:
-                is_worker = isinstance(box, Mailbox) and box.name != self.machine.name
-                if is_worker and box.kinds is not None and request.event.kind in box.kinds:
-                    box.post(request)
+            for reader in cast:
+                if request.event.kind in (reader.kinds or ()):
+                    reader.post(request)
 
     def cancel(self, reason: str) -> None:
         """Ask the run to stop; nothing happens when there is none, or it was asked before."""
@@ -323,10 +321,10 @@ class Session:
         versions = versions_of(self.journal.redactor)
         self._unheard.append(self.journal.append(k.SessionResumed(self.log.epoch, versions)))
 
-    def _cast(self, reopened: Reopened) -> dict[str, Any]:
-        """Open a mailbox for everyone, in the order of the flow, and return their loops."""
+    def _cast(self, reopened: Reopened) -> tuple[Worker, ...]:
+        """Return the workers, in the order of the flow."""
         contexts = Contexts(self.log.meta.log, self.journal.clock, self.signal, self.provided)
-        workers: tuple[Worker, ...] = (
+        return (
             Streamer(
                 self._source,
                 self.conversation,
@@ -354,19 +352,16 @@ class Session:
             ),
             Timers(self.journal.clock, self.signal, shared=self._shared),
         )
-        machine_box = self._mail = Mailbox(self.machine.name, self.machine.inputs)
-        boxes = [machine_box]
-        loops: dict[str, Any] = {
-            self.machine.name: drive(self.machine, machine_box, self.journal, self.sync)
-        }
-        for worker in workers:
-            box = Mailbox(worker.name, worker.requests | CONTROL, control=CONTROL)
-            boxes.append(box)
-            loops[worker.name] = serve(worker, box, self.journal)
+
+    def _enter(self, stage: Stage, cast: Sequence[Worker]) -> list[Reader]:
+        """Put the machine and the *cast* on *stage*; return who is posted for the latter."""
+        mail = self._mail = Mailbox(self.machine.name, self.machine.inputs)
+        stage.drive(self.machine, mail, self.sync)
+        playing = [stage.serve(worker, CONTROL) for worker in cast]
         # The curtain falls after all have their mail.
-        self._stage = [*boxes, self._keeper.behind(machine_box), Curtain(boxes)]
+        self._stage = [mail, *playing, self._keeper.behind(mail), Curtain(stage)]
         self.journal.join(*self._stage)
-        return loops
+        return playing
 
     def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
         failure = k.Failure("host", f"{type(error).__name__}: {error}")

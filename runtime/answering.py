@@ -1,61 +1,69 @@
-"""The answers of one worker that are under way, each in a task of its own."""
+"""A worker at work: what it has to say to each request, in a task of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinyagent.runtime.diagnostics import HANDLED
-from tinyagent.runtime.mailbox import Mailbox
+from tinyagent.events import Event, Record
+from tinyagent.runtime.diagnostics import HANDLED, Handled
 
 if TYPE_CHECKING:
-    from tinyagent.runtime.loops import Voice, Worker
+    from tinyagent.runtime.loops import Stage, Worker
 
 Answer = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Answers:
-    """The answers of a worker that are under way, each in a task of its own.
+class Live(NamedTuple):
+    """An event, and the caller's own object that travels beside it in this process."""
 
-    What one raises ends them all, as in a ``TaskGroup``. But nobody is called back by one that
-    ends well.
+    event: Event
+    live: object
+
+
+class Answers:
+    """Reader of the journal: begins an answer to each request of a worker, folds all else.
+
+    Both as it is posted: nothing waits here. An answer has a task of its own, and nobody is
+    called back by one that ends well; what one raises brings down the stage.
+
+    Attributes:
+        name: of the worker. under_way: who speaks, in the order in which they began; a task that
+            is done was cancelled, or raised.
+        is_over: what is posted from now on is for nobody.
     """
 
-    def __init__(self, worker: Worker, mailbox: Mailbox) -> None:
-        self._name = worker.name
-        self._mailbox = mailbox
-        self._home = copy_context()  # not that of whoever happens to post
-        self._loop = asyncio.get_running_loop()
-        self._serving = asyncio.current_task()
-        self._tasks: dict[Voice, asyncio.Task[None]] = {}  # in the order in which they began
-        self._raised: list[BaseException] = []
-        self._is_stopped = False
-        self._handed_over: asyncio.Future[None] = self._loop.create_future()
+    __slots__ = ("_worker", "is_over", "kinds", "name", "stage", "under_way")
+
+    def __init__(self, worker: Worker, kinds: frozenset[str], stage: Stage) -> None:
+        self._worker = worker
+        self.name = worker.name
+        self.kinds = kinds
+        self.stage = stage
+        self.under_way: dict[Voice, asyncio.Task[None]] = {}
+        self.is_over = False
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        """Return how many records wait: none ever does."""
+        return 0
 
-    @property
-    def is_over(self) -> bool:
-        """Whether all are cancelled, or about to be."""
-        is_cancelled = self._serving is not None and self._serving.cancelling() > 0
-        return is_cancelled or self._is_stopped
+    def post(self, record: Record) -> None:
+        """Let the worker take *record*."""
+        if self.is_over:
+            return
+        if self._worker.is_asked(record.event):
+            voice, named = Voice(self, record), f"{self.name} answers {record.seq}"
+            self.begin(voice, partial(self._answer, voice, record), named)
+        else:
+            self._worker.fold(record)
 
     def begin(self, voice: Voice, answer: Answer, name: str) -> None:
         """Let *answer* speak with *voice*, in a task called *name*."""
-        saying = self._say(voice, answer, voice.hands)
-        self._tasks[voice] = voice.task = self._loop.create_task(
-            saying, name=name, context=self._home.copy()
+        self.under_way[voice] = voice.task = self.stage.speak(
+            self._say(voice, answer, voice.hands), name
         )
-
-    def hand_over(self, voice: Voice, answer: Answer, name: str) -> None:
-        """As ``begin``, in the place of the task that spoke with *voice*: that is left alone."""
-        voice.hands += 1
-        self.begin(voice, answer, name)
-        if not self._handed_over.done():
-            self._handed_over.set_result(None)
 
     async def _say(self, voice: Voice, answer: Answer, hands: int) -> None:
         HANDLED.set(voice.handled())
@@ -64,36 +72,87 @@ class Answers:
         except BaseException as error:
             is_heard = voice.hands == hands
             if is_heard and not isinstance(error, asyncio.CancelledError):
-                self._raised.append(error)
-                self._stop()
+                self.stage.fail(error)
             raise
         if voice.hands == hands:
-            self._tasks.pop(voice, None)
+            self.under_way.pop(voice, None)
 
-    def _stop(self) -> None:
-        self._is_stopped = True
-        self._mailbox.close()
-        for task in self._tasks.values():
-            task.cancel()
+    async def _answer(self, voice: Voice, record: Record) -> None:
+        answer, journal = self._worker.answer(record, voice), self.stage.journal
+        try:
+            # What was said already waits for the disk together with the request.
+            if voice.last is not record and not journal.has_reached(voice.last):
+                await journal.reached(voice.last)
+            if not journal.has_reached(record):
+                await journal.reached(record)
+            await answer
+        finally:
+            answer.close()  # it may never have begun
 
-    async def over(self) -> None:
-        """Return when none is under way."""
-        while under_way := [task for task in self._tasks.values() if not task.done()]:
-            if self._handed_over.done():
-                self._handed_over = self._loop.create_future()
-            await asyncio.wait([*under_way, self._handed_over], return_when=asyncio.FIRST_COMPLETED)
 
-    async def end(self) -> None:
-        """Cancel what is under way, and wait for its end.
+class Voice:
+    """Says what comes of one request, for the worker that answers it.
 
-        Raises:
-            BaseExceptionGroup: what some of them raised, in that order.
+    Attributes:
+        seq: number of the request. last: the request, or what was said last.
+        task: speaks with it; hands: how often another one has taken that over.
+        is_away: code of somebody else is awaited; who ends the session does not wait for that.
+    """
+
+    __slots__ = ("_answers", "_journal", "hands", "is_away", "last", "seq", "task")
+    task: asyncio.Task[None]
+
+    def __init__(self, answers: Answers, request: Record) -> None:
+        self._answers = answers
+        self._journal = answers.stage.journal
+        self.seq = request.seq
+        self.last = request
+        self.hands = 0
+        self.is_away = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session is being ended: nothing more is to be said."""
+        return self._answers.stage.is_over
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the worker answers nothing else now."""
+        return len(self._answers.under_way) == 1
+
+    def hand_over(self, answer: Answer, name: str) -> None:
+        """Let *answer* say the rest, in a task called *name*.
+
+        Nobody waits any more for the task that has answered so far, nor hears what it raises.
         """
-        self._stop()
-        self._tasks = {voice: it for voice, it in self._tasks.items() if not voice.is_away}
-        await self.over()
-        for task in self._tasks.values():
-            if not task.cancelled():
-                task.exception()  # it is among what they raised
-        if self._raised:
-            raise BaseExceptionGroup(f"unhandled errors in answers of {self._name}", self._raised)
+        self.is_away = False
+        self.hands += 1
+        self._answers.begin(self, answer, name)
+        self._answers.stage.handed_over()
+
+    def handled(self) -> Handled:
+        """Return which record is answered, and by whom."""
+        return Handled(self._journal.log.meta.log, self._journal.run, self._answers.name, self.seq)
+
+    def say(self, event: Event, live: object = None) -> Record:
+        """Append *event* at once, out of turn; return its record, which nobody has waited for."""
+        self.last = record = self._journal.append(
+            event, cause=self.seq, actor=self._answers.name, live=live
+        )
+        return record
+
+    async def tell(self, item: Event | Live) -> None:
+        """Append *item* and return when its record is as safe as its kind demands.
+
+        Those who decide have taken their step by then.
+        """
+        event, live = item if isinstance(item, Live) else (item, None)
+        journal = self._journal
+        journal.is_settling = True  # or the machines would step soon, and find nothing to do
+        try:
+            said = self.say(event, live)
+        finally:
+            journal.is_settling = False
+        journal.settle()
+        if not journal.has_reached(said):
+            await journal.reached(said)

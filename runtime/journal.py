@@ -13,6 +13,7 @@ import msgspec
 
 from tinyagent.events import Event, Record, Redactor, encode
 from tinyagent.events.kinds import LogRecovered
+from tinyagent.runtime.answering import Answers
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Log, Recovered
@@ -105,9 +106,9 @@ class Journal:
         self._routes = _Routes(tuple(r for r in self._routes.readers if r not in readers))
 
     def depths(self) -> dict[str, int]:
-        """Return how many records wait in each mailbox, by its name. From any thread."""
-        boxes = [reader for reader in self._routes.readers if isinstance(reader, Mailbox)]
-        return {box.name: len(box) for box in boxes}
+        """Return how many records wait for each reader that has a name. From any thread."""
+        named = [r for r in self._routes.readers if isinstance(r, Mailbox | Answers)]
+        return {reader.name: len(reader) for reader in named}
 
     def append(
         self, event: Event, *, cause: int = 0, actor: str | None = None, live: object = None

@@ -1,98 +1,24 @@
-"""The loops of all actors: ``drive`` a machine, ``serve`` a worker. Sinks are fed beside them.
+"""How all actors work: a stage drives machines and serves workers. Sinks are fed beside it.
 
-Nobody else writes an actor loop. Each ends when its mailbox is closed and empty; what an actor
-raises ends the loop, and with it the session: it is a bug, for what goes wrong at run time is
-an event.
+Nobody else writes an actor loop. What an actor raises ends the stage, and with it the session: it
+is a bug, for what goes wrong at run time is an event.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
-from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from contextvars import Context, copy_context
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
 
 from tinyagent.events import Event, Record
-from tinyagent.runtime.answering import Answer, Answers
+from tinyagent.runtime.answering import Answers, Live as Live, Voice as Voice
 from tinyagent.runtime.diagnostics import HANDLED, Handled
-from tinyagent.runtime.journal import Journal
+from tinyagent.runtime.journal import Journal, Reader
 from tinyagent.runtime.mailbox import Mailbox
 
 S = TypeVar("S")
-
-
-class Live(NamedTuple):
-    """An event, and the caller's own object that travels beside it in this process."""
-
-    event: Event
-    live: object
-
-
-class Voice:
-    """Says what comes of one request, for the worker that answers it.
-
-    Attributes:
-        seq: number of the request. last: the request, or what was said last.
-        task: speaks with it; hands: how often another one has taken that over.
-        is_away: code of somebody else is awaited; who ends the session does not wait for that.
-    """
-
-    __slots__ = ("_answers", "_journal", "_name", "hands", "is_away", "last", "seq", "task")
-    task: asyncio.Task[None]
-
-    def __init__(self, journal: Journal, name: str, request: Record, answers: Answers) -> None:
-        self._journal = journal
-        self._name = name
-        self._answers = answers
-        self.seq = request.seq
-        self.last = request
-        self.hands = 0
-        self.is_away = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the session is being ended: nothing more is to be said."""
-        return self._answers.is_over
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether the worker answers nothing else now."""
-        return len(self._answers) == 1
-
-    def hand_over(self, answer: Answer, name: str) -> None:
-        """Let *answer* say the rest, in a task called *name*.
-
-        Nobody waits any more for the task that has answered so far, nor hears what it raises.
-        """
-        self.is_away = False
-        self._answers.hand_over(self, answer, name)
-
-    def handled(self) -> Handled:
-        """Return which record is answered, and by whom."""
-        return Handled(self._journal.log.meta.log, self._journal.run, self._name, self.seq)
-
-    def say(self, event: Event, live: object = None) -> Record:
-        """Append *event* at once, out of turn; return its record, which nobody has waited for."""
-        record = self._journal.append(event, cause=self.seq, actor=self._name, live=live)
-        self.last = record
-        return record
-
-    async def tell(self, item: Event | Live) -> None:
-        """Append *item* and return when its record is as safe as its kind demands.
-
-        Those who decide have taken their step by then.
-        """
-        event, live = item if isinstance(item, Live) else (item, None)
-        journal = self._journal
-        journal.is_settling = True  # or the machines would step soon, and find nothing to do
-        try:
-            said = self.say(event, live)
-        finally:
-            journal.is_settling = False
-        journal.settle()
-        if not journal.has_reached(said):
-            await journal.reached(said)
 
 
 class Machine(Generic[S]):
@@ -153,63 +79,230 @@ class Worker(Protocol):
         ...
 
 
-async def drive(
-    machine: Machine[S], mailbox: Mailbox, journal: Journal, before: Callable[[], None]
-) -> None:
-    """Step *machine* on its records in log order and append what it decides.
+class Stage:
+    """Where actors are at work while its context lasts: until it is closed and nobody speaks.
 
-    *before* is called ahead of each step: there the session records what the host changed. Steps
-    are made in batches: soon after a post, or at once when a worker has said something.
+    It ends at once when an actor raises, or when the task is cancelled that made it: then all who
+    speak are cancelled, and what was raised is raised in a group, as by a ``TaskGroup``. An actor
+    has a task only while it has something to say; in mode ``strict`` also one that waits for the
+    disk before the actor is given a record.
     """
-    stepping = _Stepping(machine, mailbox, journal, before)
-    if journal.log.durability == "strict":
-        while (record := await _durable(mailbox, journal)) is not None:
-            stepping.step(record)
-        return
-    journal.machines.append(stepping.now)
-    try:
-        await mailbox.attend(stepping.soon)
-        stepping.now()
-    finally:
-        stepping.end()
-        journal.machines.remove(stepping.now)
-    if stepping.failure is not None:
-        raise stepping.failure
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._home = copy_context()  # not that of whoever happens to post
+        self._is_strict = journal.log.durability == "strict"
+        self._machine: _Stepping[Any] | None = None
+        self._workers: list[Answers] = []
+        self._passing_on: dict[Mailbox, asyncio.Task[None]] = {}
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._handed_over: asyncio.Future[None] | None = None
+        self._raised: list[BaseException] = []
+        self._is_stopped = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all who speak are cancelled, or about to be."""
+        return self._is_stopped or (self._task is not None and self._task.cancelling() > 0)
+
+    def drive(self, machine: Machine[S], mailbox: Mailbox, before: Callable[[], None]) -> None:
+        """Step *machine* on its records in log order and append what it decides.
+
+        *before* is called ahead of each step: there the session records what the host changed.
+        Steps are made in batches: soon after a post, or at once when a worker has said something.
+        """
+        home = self._home.copy()
+        stepping = _Stepping(machine, mailbox, self.journal, before, home, self.fail)
+        if self._is_strict:
+            self._pass_on(mailbox, stepping.step, home)
+        else:
+            self._machine = stepping
+            stepping.begin()
+
+    def serve(self, worker: Worker, control: frozenset[str]) -> Reader:
+        """Return who is to be posted what *worker* answers, and *control*, which it folds.
+
+        Each request is answered in a task of its own, begun as it is posted; all else is folded
+        at once.
+        """
+        answers = Answers(worker, worker.requests | control, self)
+        self._workers.append(answers)
+        if not self._is_strict:
+            return answers
+        mailbox = Mailbox(worker.name, answers.kinds, control=control)
+        self._pass_on(mailbox, answers.post, self._home.copy())
+        return mailbox
+
+    def speak(self, saying: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Return a new task of an actor, called *name*."""
+        return self._loop.create_task(saying, name=name, context=self._home.copy())
+
+    def handed_over(self) -> None:
+        """Take note that one who spoke is not waited for any more."""
+        if self._handed_over is not None and not self._handed_over.done():
+            self._handed_over.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End all: an actor raised *error*."""
+        self._raised.append(error)
+        self._stop()
+
+    def close(self) -> None:
+        """Let all actors end, behind what they were posted and what they have to say to it."""
+        if not self._closed.done():
+            self._closed.set_result(None)
+        for mailbox in self._passing_on:
+            mailbox.close()
+
+    async def __aenter__(self) -> Stage:
+        """Return this."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for the end.
+
+        Raises:
+            BaseExceptionGroup: what was raised, in that order.
+        """
+        try:
+            if error is None:
+                await self._closed
+                self.journal.settle()  # on what came behind the end, as of now
+                self._rest()
+                await self._silence()
+            elif not isinstance(error, asyncio.CancelledError):
+                self._raised.append(error)
+        finally:
+            self._stop()
+            await self._silence()
+            self._forget()
+            if self._raised:
+                raise BaseExceptionGroup("unhandled errors of actors", self._raised)
+
+    def _pass_on(self, mailbox: Mailbox, take: Callable[[Record], None], context: Context) -> None:
+        """Let *take* have what is in *mailbox* and durable."""
+
+        async def pass_on() -> None:
+            try:
+                while (record := await mailbox.get()) is not None:
+                    await self.journal.log.durable(record.seq)
+                    take(record)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self.fail(error)
+                raise
+
+        task = self._loop.create_task(pass_on(), name=mailbox.name, context=context)
+        self._passing_on[mailbox] = task
+
+    def _rest(self) -> None:
+        """Let the machine step no more."""
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            machine.end()
+
+    def _stop(self) -> None:
+        """Cancel all, and take nothing more."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        self.close()
+        self._rest()
+        for answers in self._workers:
+            answers.is_over = True
+        for _, task in self._tasks():
+            task.cancel()
+
+    async def _silence(self) -> None:
+        """Return when nobody speaks. Who is away is not waited for when all were cancelled."""
+        while under_way := [
+            task
+            for voice, task in self._tasks()
+            if not (task.done() or (self._is_stopped and voice is not None and voice.is_away))
+        ]:
+            self._handed_over = self._loop.create_future()
+            try:
+                await asyncio.wait(
+                    [*under_way, self._handed_over], return_when=asyncio.FIRST_COMPLETED
+                )
+            except asyncio.CancelledError:
+                if not self._is_stopped:  # else this is the end already
+                    raise
+
+    def _tasks(self) -> list[tuple[Voice | None, asyncio.Task[None]]]:
+        told = [item for answers in self._workers for item in answers.under_way.items()]
+        return [*told, *((None, task) for task in self._passing_on.values())]
+
+    def _forget(self) -> None:
+        """Hold nobody any more; what tasks raised was heard."""
+        for _, task in self._tasks():
+            if task.done() and not task.cancelled():
+                task.exception()
+        self._workers.clear()
+        self._passing_on.clear()
 
 
 class _Stepping(Generic[S]):
     """Takes all records of a mailbox that are there, now or in the loop's next pass."""
 
     def __init__(
-        self, machine: Machine[S], mailbox: Mailbox, journal: Journal, before: Callable[[], None]
+        self,
+        machine: Machine[S],
+        mailbox: Mailbox,
+        journal: Journal,
+        before: Callable[[], None],
+        home: Context,
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._machine = machine
         self._mailbox = mailbox
         self._journal = journal
         self._before = before
+        self._fail = fail
         self._handled = Handled(journal.log.meta.log, journal.run, machine.name, 0)
         self._is_stepping = False
         self._handle: asyncio.Handle | None = None
         self._loop = asyncio.get_running_loop()
-        HANDLED.set(self._handled)
-        self._home = copy_context()  # not that of the worker that has spoken
-        self.failure: BaseException | None = None
+        self._home = home  # not that of the worker that has spoken
+        home.run(HANDLED.set, self._handled)
+
+    def begin(self) -> None:
+        """Step on what is posted from now on, and on what is there."""
+        self._mailbox.attendant = self.soon
+        self._journal.machines.append(self.now)
+        if self._mailbox:
+            self.soon()
+
+    def end(self) -> None:
+        """Step no more."""
+        self._mailbox.attendant = None
+        self._journal.machines.remove(self.now)
+        if self._handle is not None:
+            self._handle.cancel()
 
     def soon(self) -> None:
+        """Step in the next pass of the loop, unless somebody does so before."""
         if not (self._is_stepping or self._journal.is_settling or self._handle is not None):
             self._handle = self._loop.call_soon(self.now)
 
     def now(self) -> None:
-        """Step until nothing is left; what is raised ends the loop, whoever made this call."""
+        """Step until nothing is left; what is raised ends the stage, whoever made this call."""
         self._handle = None
-        if self._is_stepping or self.failure is not None or not self._mailbox:
+        if self._is_stepping or not self._mailbox:
             return
         self._is_stepping = True
         try:
             self._home.run(self._step_on_all)
         except BaseException as error:
-            self.failure = error
-            self._mailbox.close()
+            self._fail(error)
         finally:
             self._is_stepping = False
 
@@ -224,57 +317,3 @@ class _Stepping(Generic[S]):
         machine = self._machine
         for event in machine.take(record):
             self._journal.append(event, cause=seq, actor=machine.name)
-
-    def end(self) -> None:
-        """Step no more."""
-        self._is_stepping = True
-        if self._handle is not None:
-            self._handle.cancel()
-
-
-async def serve(worker: Worker, mailbox: Mailbox, journal: Journal) -> None:
-    """Answer each request in a task of its own, begun as it is posted; fold all else at once."""
-    answers = Answers(worker, mailbox)
-
-    def take(record: Record) -> None:
-        if worker.is_asked(record.event):
-            voice = Voice(journal, worker.name, record, answers)
-            named = f"{worker.name} answers {record.seq}"
-            answers.begin(voice, partial(_answer, worker, record, voice, journal), named)
-        else:
-            worker.fold(record)
-
-    def take_all() -> None:
-        while (record := mailbox.take()) is not None:
-            take(record)
-
-    try:
-        if journal.log.durability == "strict":
-            while (record := await _durable(mailbox, journal)) is not None:
-                take(record)
-        else:
-            await mailbox.attend(take_all)
-        await answers.over()
-    finally:
-        await answers.end()
-
-
-async def _answer(worker: Worker, record: Record, voice: Voice, journal: Journal) -> None:
-    answer = worker.answer(record, voice)
-    try:
-        # What was said already waits for the disk together with the request.
-        if voice.last is not record and not journal.has_reached(voice.last):
-            await journal.reached(voice.last)
-        if not journal.has_reached(record):
-            await journal.reached(record)
-        await answer
-    finally:
-        answer.close()  # it may never have begun
-
-
-async def _durable(mailbox: Mailbox, journal: Journal) -> Record | None:
-    """Return the next record when it is durable: so in mode ``strict``."""
-    record = await mailbox.get()
-    if record is not None:
-        await journal.log.durable(record.seq)
-    return record

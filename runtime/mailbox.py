@@ -18,16 +18,21 @@ CAPACITY = 100_000
 
 
 class Mailbox:
-    """The records that one reader has not taken yet."""
+    """The records that one reader has not taken yet.
+
+    Attributes:
+        attendant: is called after each post; it spares the reader a wake-up for each record. It
+            must not wait, nor append.
+    """
 
     __slots__ = (
-        "_attendant",
         "_capacity",
         "_closed",
         "_control",
         "_items",
         "_room",
         "_waiter",
+        "attendant",
         "kinds",
         "name",
     )
@@ -47,7 +52,7 @@ class Mailbox:
         self._items: deque[Record] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._attendant: Callable[[], None] | None = None
+        self.attendant: Callable[[], None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -66,8 +71,8 @@ class Mailbox:
             items.appendleft(record)
         else:
             items.append(record)
-        if self._attendant is not None:
-            self._attendant()
+        if self.attendant is not None:
+            self.attendant()
         elif self._waiter is not None:
             self._wake()
 
@@ -78,20 +83,6 @@ class Mailbox:
         if self._room is not None:
             self._make_room()
         return self._items.popleft()
-
-    async def attend(self, attendant: Callable[[], None]) -> None:
-        """Call *attendant* now and after each post, until this is closed.
-
-        It spares the reader a wake-up for each record. It must not wait, nor append.
-        """
-        self._attendant = attendant
-        try:
-            attendant()
-            while not self._closed:
-                self._waiter = asyncio.get_running_loop().create_future()
-                await self._waiter
-        finally:
-            self._attendant = self._waiter = None
 
     async def get(self) -> Record | None:
         """Return the next record, waiting for it; None when closed and empty."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from tests.onstage import serve
+
 from tinyagent.actors.streamer import Hear, Heard, KeyOf, Streamer, relayed
 from tinyagent.actors.transports import Answer, Failure, Timed
 from tinyagent.events import Conversation, Event, View, canonical, digest, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from tests.onstage import serve
 
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.hooks import Asked, Hooks
 from tinyagent.events import Event, Failure, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, serve
+from tinyagent.runtime.loops import Live
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock

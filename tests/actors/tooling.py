@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from tests.onstage import serve
 
 from tinyagent.actors.context import Contexts
 from tinyagent.actors.tools import (
@@ -17,7 +18,6 @@ from tinyagent.actors.tools import (
 )
 from tinyagent.events import Conversation, Event, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import serve
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock

@@ -6,11 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.onstage import drive, serve
 
 from tinyagent.events import Event, Fact, Record, kinds as k
 from tinyagent.runtime.errors import LogClosedError, MailboxFullError
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Voice, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Voice
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock
@@ -238,6 +239,7 @@ async def test_what_a_worker_raises_ends_its_loop() -> None:
     box = Mailbox("tools", Broken.requests)
     writing.join(box)
     writing.append(k.ToolRequested("a", "f"))
+    box.close()
     with pytest.raises(BaseExceptionGroup, match="unhandled errors") as caught:
         await serve(Broken(), box, writing)
     assert caught.group_contains(ValueError, match="boom")

@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from tests.onstage import serve
 
 from tinyagent.events import Event, Record, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Voice, serve
+from tinyagent.runtime.loops import Voice
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing import VirtualClock

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
+from tests.onstage import drive, serve
 
 from tinyagent.events import Event, Record, decode, kinds as k
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.loops import Live, Machine, Voice, drive, serve
+from tinyagent.runtime.loops import Live, Machine, Stage, Voice
 from tinyagent.runtime.mailbox import Mailbox
 from tinyagent.runtime.stores import Durability
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -110,7 +111,7 @@ def void(record: Record) -> None:
     del record
 
 
-async def test_what_a_step_raises_ends_the_loop_and_nothing_of_it_is_recorded() -> None:
+async def test_what_a_step_raises_ends_the_stage_and_nothing_of_it_is_recorded() -> None:
     def broken(state: int, record: Record) -> tuple[int, tuple[Event, ...]]:
         raise ZeroDivisionError
 
@@ -118,8 +119,9 @@ async def test_what_a_step_raises_ends_the_loop_and_nothing_of_it_is_recorded() 
     box = mailbox(writing, SAID)
     writing.append(k.UserSaid("a"))
     one = Machine("agent", broken, 0, inputs=SAID, decisions=frozenset())
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(BaseExceptionGroup) as caught:
         await drive(one, box, writing, lambda: None)
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
     assert writing.seq == 1
 
 
@@ -127,15 +129,15 @@ async def test_in_mode_strict_a_machine_sees_only_what_is_durable() -> None:
     log = Waiting("strict")
     writing = journal(log)
     box = mailbox(writing, SAID)
-    writing.append(k.UserSaid("a"))
-    driving = asyncio.create_task(drive(machine(), box, writing, lambda: None))
-    await settle()
-    assert writing.seq == 1
-    log.move(1)
-    await settle()
-    assert writing.seq == 3
-    box.close()
-    await driving
+    async with Stage(writing) as stage:
+        stage.drive(machine(), box, lambda: None)
+        writing.append(k.UserSaid("a"))
+        await settle()
+        assert writing.seq == 1
+        log.move(1)
+        await settle()
+        assert writing.seq == 3
+        stage.close()
 
 
 class Worker:
@@ -261,16 +263,14 @@ async def test_what_a_worker_said_is_decided_on_before_the_worker_goes_on() -> N
 
     writing = journal()
     worker = Host(k.UserSaid("a"), k.UserSaid("b"))
-    heard, asked = mailbox(writing, SAID), mailbox(writing, worker.requests)
-    driving = asyncio.create_task(drive(machine(), heard, writing, lambda: None))
-    serving = asyncio.create_task(serve(worker, asked, writing))
-    writing.append(k.RunEnded("answered"))
-    await settle()
+    async with Stage(writing) as stage:
+        stage.drive(machine(), mailbox(writing, SAID), lambda: None)
+        writing.join(stage.serve(worker, CONTROL))
+        writing.append(k.RunEnded("answered"))
+        await settle()
+        stage.close()
     kinds = [event.kind for event, _ in story(writing, 2)]
     assert kinds == ["user.said", "turn.ended", "user.delivered"] * 2
-    heard.close()
-    asked.close()
-    await asyncio.gather(driving, serving)
 
 
 async def test_what_a_step_raises_while_a_worker_speaks_is_the_machines_error() -> None:
@@ -282,15 +282,18 @@ async def test_what_a_step_raises_while_a_worker_speaks_is_the_machines_error() 
 
     writing = journal()
     worker = Host(k.UserSaid("a"), k.UserSaid("b"))
-    heard, asked = mailbox(writing, SAID), mailbox(writing, worker.requests)
     one = Machine("agent", broken, 0, inputs=SAID, decisions=frozenset())
-    driving = asyncio.create_task(drive(one, heard, writing, lambda: None))
-    serving = asyncio.create_task(serve(worker, asked, writing))
-    writing.append(k.RunEnded("answered"))
-    with pytest.raises(ZeroDivisionError):
-        await driving
-    asked.close()
-    await serving
+
+    async def play() -> None:
+        async with Stage(writing) as stage:
+            stage.drive(one, mailbox(writing, SAID), lambda: None)
+            writing.join(stage.serve(worker, CONTROL))
+            writing.append(k.RunEnded("answered"))
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await play()
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+    assert worker.notes == ["asked 1", "said user.said", "said user.said"]
     assert writing.seq == 3
 
 
@@ -322,17 +325,18 @@ async def test_what_a_worker_says_as_it_is_asked_waits_for_the_disk_with_its_req
 async def test_an_answer_sees_nothing_of_the_context_in_which_it_was_asked_for() -> None:
     where = ContextVar("where", default="at home")
 
+    def ask() -> None:
+        where.set("elsewhere")
+        writing.append(k.ToolRequested("a", "f"))
+
     class Here(Worker):
         async def answer(self, record: Record, voice: Voice) -> None:
             await voice.tell(k.ToolFinished("a", where.get()))
 
     writing = journal()
     worker = Here()
-    box = mailbox(writing, worker.requests)
-    serving = asyncio.create_task(serve(worker, box, writing))
-    await settle()
-    where.set("elsewhere")
-    writing.append(k.ToolRequested("a", "f"))
-    box.close()
-    await serving
+    async with Stage(writing) as stage:
+        writing.join(stage.serve(worker, CONTROL))
+        copy_context().run(ask)
+        stage.close()
     assert story(writing, 2) == [(k.ToolFinished("a", "at home"), 1)]

@@ -148,33 +148,12 @@ async def test_nobody_waits_for_room_in_a_closed_mailbox() -> None:
     await asyncio.wait_for(box.room(0), 1)
 
 
-async def test_an_attendant_is_called_for_what_waits_for_each_post_and_for_no_more_at_the_end() -> (
-    None
-):
-    box, seen = filled(2), list[int]()
-
-    def attend() -> None:
-        while (one := box.take()) is not None:
-            seen.append(one.seq)
-
-    attending = asyncio.create_task(box.attend(attend))
-    await settle()
-    assert seen == [1, 2]
+def test_an_attendant_is_called_after_each_post_and_may_leave_what_comes_to_others() -> None:
+    box, seen = filled(1), list[int]()
+    box.attendant = lambda: seen.append(len(box))
+    box.post(record(2))
     box.post(record(3))
-    assert seen == [1, 2, 3]
-    box.close()
-    await attending
+    box.attendant = None
     box.post(record(4))
-    assert seen == [1, 2, 3]
-    assert len(box) == 1
-
-
-async def test_an_attendant_that_was_cancelled_leaves_what_comes_for_others() -> None:
-    box = Mailbox("reader", None)
-    attending = asyncio.create_task(box.attend(lambda: None))
-    await settle()
-    attending.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await attending
-    box.post(record(1))
-    assert await taken(box, 1) == [1]
+    assert seen == [2, 3]
+    assert len(box) == 4

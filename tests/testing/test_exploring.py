@@ -97,7 +97,7 @@ async def first_come(sim: Sim) -> None:
 def test_an_agent_with_two_tools_at_once_keeps_its_word_in_any_order() -> None:
     found = explore(paying, schedules=300)
     assert found.schedules == 300
-    assert found.distinct >= 150
+    assert found.distinct >= 50
 
 
 def test_a_seed_that_fails_is_named_and_repeats_exactly() -> None:
