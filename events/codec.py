@@ -17,7 +17,8 @@ import msgspec
 from tinyagent.events.kinds import KINDS, Event, Fact, Record, UnknownEvent
 from tinyagent.events.upcast import upcast
 
-_ENCODER = msgspec.json.Encoder()
+encode_known = msgspec.json.Encoder().encode
+"""Returns the payload of an event whose kind is known, and fails as ``encode``."""
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _READINGS: dict[str, tuple[int, Callable[[bytes], Fact]]] = {}
 _INTEGER_MAX = 2**53
@@ -30,7 +31,7 @@ def encode(event: Event) -> bytes:
     Raises:
         TypeError: a field holds something that JSON cannot say (see ``plain``).
     """
-    return event.raw if isinstance(event, UnknownEvent) else _ENCODER.encode(event)
+    return event.raw if isinstance(event, UnknownEvent) else encode_known(event)
 
 
 def decode(kind: str, v: int, payload: bytes) -> Event:

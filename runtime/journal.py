@@ -11,12 +11,12 @@ from typing import Protocol
 
 import msgspec
 
-from tinyagent.events import Event, Record, Redactor, encode
+from tinyagent.events import Event, Record, Redactor
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.answering import Answers
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Log, Recovered
+from tinyagent.runtime.stores import Log, Recovered, appending
 
 
 class Reader(Protocol):
@@ -74,6 +74,8 @@ class Journal:
     def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
         self.clock = clock
+        self._now_us = clock.now_us
+        self._make = appending(log)
         self._routes = _Routes(())
         self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
@@ -121,9 +123,18 @@ class Journal:
         Raises:
             LogError: the log takes nothing more. MailboxFullError: a reader is stuck.
         """
-        shadow, told = self.shadow, event
-        if self.redactor is not None and not self.redactor.is_idle:
-            before, event, is_changed = self.redactor.take(event, cause)
+        redactor = self.redactor
+        if self.shadow is not None or not (redactor is None or redactor.is_idle):
+            return self._append_masked(event, cause, actor, live)
+        record = self._make(event, self._now_us(), cause, actor, live)
+        for post in self._routes[event.kind]:
+            post(record)
+        return record
+
+    def _append_masked(self, event: Event, cause: int, actor: str | None, live: object) -> Record:
+        redactor, shadow, told = self.redactor, self.shadow, event
+        if redactor is not None and not redactor.is_idle:
+            before, event, is_changed = redactor.take(event, cause)
             for waited in before:
                 self._write(waited, cause, actor, None, None)
             live = None if is_changed and shadow is None else live
@@ -135,27 +146,13 @@ class Journal:
         self, event: Event, cause: int, actor: str | None, live: object, told: Event | None
     ) -> Record:
         """Make *event* a record; with a shadow it is *told* to readers, who may know it already."""
-        payload = encode(event)
-        log = self.log
-        seq = log.seq + 1
-        now_us = self.clock.now_us()
-        kind, usual = event.kind, event.emitter
-        log.append(seq, now_us, None if actor == usual else actor, kind, event.v, cause, payload)
-        record = Record(
-            seq=seq,
-            at_ns=now_us * 1000,
-            cause=cause,
-            actor=actor or usual,
-            event=event,
-            payload=payload,
-            live=live,
-        )
+        record = self._make(event, self._now_us(), cause, actor, live)
         if self.shadow is not None:
             self.shadow.follow(record)
             if told is None:
                 return record
             record = msgspec.structs.replace(record, event=told)
-        for post in self._routes[kind]:
+        for post in self._routes[event.kind]:
             post(record)
         return record
 

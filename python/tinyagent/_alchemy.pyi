@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from tinyagent._handle import StreamHandle
+from tinyagent.events import Event, Record
 
 __version__: str
 
@@ -239,12 +240,14 @@ class LogWriter:
     def durable_seq(self) -> int: ...
     def append(
         self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
-    ) -> int:
-        """As ``FileLog.append``; return the watermark."""
-    def append_keeping(
-        self, seq: int, ts_us: int, actor: str | None, kind: str, v: int, cause: int, payload: bytes
-    ) -> tuple[int, bytes]:
-        """The same; return the line as well."""
+    ) -> None:
+        """As ``FileLog.append``."""
+    def append_event(
+        self, event: Event, ts_us: int, cause: int, actor: str | None, live: object
+    ) -> Record:
+        """Encode *event* and append it as the next record; return that, with *live* beside it."""
+    def follow(self, post: Callable[..., None]) -> None:
+        """Call *post* with the fields of each record that is accepted from now on. Only once."""
     def want_written(self, seq: int) -> bool:
         """Whether *seq* is written, by this call if it can; if not, who waits is woken then."""
     def want_durable(self, seq: int) -> bool:

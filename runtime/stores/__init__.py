@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from tinyagent.events import Record, Redact, record_of
+from tinyagent.events import Event, Record, Redact, encode, record_of
 from tinyagent.events.sealing import is_sealed, unsealed
 
 Level = Literal["crc", "chain", "signed"]
@@ -168,6 +169,26 @@ def records_of(log: Log, first: int = 1) -> list[Record]:
     # A store that can do so reads them as such; any other one has at least ``read``.
     read: Callable[[int], list[Record]] | None = getattr(log, "read_records", None)
     return list(map(as_record, log.read(first))) if read is None else read(first)
+
+
+AppendEvent = Callable[[Event, int, int, str | None, object], Record]
+"""Makes an event the next record: of the event, its time in microseconds, its cause, who writes it
+(None: who usually does), and the caller's own object."""
+
+
+def appending(log: Log) -> AppendEvent:
+    """Return what makes an event the next record of *log*. It raises what encoding it does."""
+    # A store that can do so does it at once; any other one has at least ``append``.
+    own: AppendEvent | None = getattr(log, "append_event", None)
+    return partial(_append_event, log) if own is None else own
+
+
+def _append_event(
+    log: Log, event: Event, ts_us: int, cause: int, actor: str | None, live: object
+) -> Record:
+    payload, usual, seq = encode(event), event.emitter, log.seq + 1
+    log.append(seq, ts_us, None if actor == usual else actor, event.kind, event.v, cause, payload)
+    return Record(seq, ts_us * 1000, cause, actor or usual, event, payload, live)
 
 
 def _no_key(path: str, body: Any) -> Any:

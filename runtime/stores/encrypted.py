@@ -12,7 +12,7 @@ import msgspec
 from tinyagent.events import Record
 from tinyagent.events.sealing import is_sealed
 from tinyagent.runtime.crypto import NEED, Cipher, Encryption, logs_of
-from tinyagent.runtime.stores import Stored, as_record
+from tinyagent.runtime.stores import AppendEvent, Stored, as_record
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.sqlite import SqliteLog
 
@@ -46,6 +46,11 @@ class _Sealing(_Store):
         """
         sealed = self._cipher.seal(self._subject, seq, kind, payload)
         super().append(seq, ts_us, actor, kind, v, cause, sealed)
+
+    @property
+    def append_event(self) -> AppendEvent | None:
+        """None: what is written is not what is told to readers."""
+        return None
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
         """Yield the records, in the clear beside what is stored."""

@@ -20,6 +20,7 @@ from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import own_records, read_shared
 from tinyagent.runtime.stores import (
     NO_OPTIONS,
+    AppendEvent,
     Durability,
     ForkedFrom,
     Level,
@@ -70,7 +71,6 @@ class FileLog:
         "_now_us",
         "_opening",
         "_recovered",
-        "_seq",
         "_snapshots",
         "_takeovers",
         "_writer",
@@ -127,10 +127,9 @@ class FileLog:
         self._followers: Followers | None = None
         self._recovered = _recovered(writer)
         self._takeovers = 0
-        self._seq = writer.seq  # asked for with each record: kept here, across no boundary
         opening = writer.take_reader()
-        self._opening = opening if self._seq else None  # of a new log there is nothing to read
-        _warn_if_long(self.where, self._seq)
+        self._opening = opening if writer.seq else None  # of a new log there is nothing to read
+        _warn_if_long(self.where, writer.seq)
 
     # What the writer says of itself is asked for when it is first needed: a log that was opened
     # and does nothing holds nothing of it.
@@ -168,7 +167,8 @@ class FileLog:
 
     def _following(self) -> Followers:
         if self._followers is None:
-            self._followers = Followers()
+            followers = self._followers = Followers()
+            self._writer.follow(lambda *fields: followers.post(Stored(*fields)))
         return self._followers
 
     @property
@@ -190,7 +190,7 @@ class FileLog:
     @property
     def seq(self) -> int:
         """Number of the last record accepted; 0 in an empty log."""
-        return self._seq
+        return self._writer.seq
 
     @property
     def written_seq(self) -> int:
@@ -220,22 +220,18 @@ class FileLog:
             LogClosedError, LogBehindError, LogFailedError, LogFencedError, LogFullError,
             LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
         """
-        self._opening = None  # what opening has read is not all any more
         try:
-            followers = self._followers
-            if followers is None or not followers.all:
-                self._writer.append(seq, ts_us, actor, kind, v, cause, payload)
-                self._seq = seq
-                return
-            d, line = self._writer.append_keeping(seq, ts_us, actor, kind, v, cause, payload)
+            self._writer.append(seq, ts_us, actor, kind, v, cause, payload)
         except OutOfOrderError:
             # A retry after a lost answer is no error.
             given = Stored(seq, ts_us, actor, kind, v, cause, payload)
             if not any(is_same(there, given) for there in self.read(seq, seq)):
                 raise
-            return
-        self._seq = seq
-        followers.post(Stored(seq, ts_us, actor, kind, v, cause, payload, d, line))
+
+    @property
+    def append_event(self) -> AppendEvent | None:
+        """Makes an event the next record, as ``append`` does."""
+        return self._writer.append_event
 
     async def written(self, seq: int) -> None:
         """Wait until records 1..*seq* survive the death of this process.
@@ -316,7 +312,7 @@ class FileLog:
         from tinyagent._alchemy import LogReader
 
         opened, self._opening = self._opening, None
-        if opened is not None and 0 < opened.first <= first:
+        if opened is not None and opened.last == self.seq and 0 < opened.first <= first:
             return opened
         self._writer.block_written(READ_WAIT_S)
         return LogReader(self._path)

@@ -39,7 +39,7 @@ from tinyagent import (
 )
 from tinyagent.agent_types import MessageUpdateEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
-from tinyagent.runtime import journal
+from tinyagent.runtime import stores
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.stores.memory import MemoryLog
@@ -285,7 +285,7 @@ async def main(name: str, url: str) -> Costs:
     """Run one scenario in a folder that is thrown away."""
     folder = Path(tempfile.mkdtemp())
     if LOG == "off":
-        journal.__dict__["encode"] = lambda event: b"{}"  # what is not kept need not be written
+        stores.__dict__["encode"] = lambda event: b"{}"  # what is not kept need not be written
     try:
         return await SCENARIOS[name](Bench(url, folder))
     finally:

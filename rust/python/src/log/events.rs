@@ -1,13 +1,54 @@
-//! Records as events, a batch at a time: the payloads of one kind are read in one call.
+//! Events as records, one at a time as they happen; records as events, a batch at a time: the
+//! payloads of one kind are read in one call.
 
 use std::io::Write;
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyIterator, PyList, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyType};
 use tinyagent_log::record::Record;
 
 /// A batch with so many bytes of payloads is full.
 const BYTES_MAX: usize = 1 << 20;
+
+/// What an event tells of itself.
+pub struct Told<'py> {
+    /// Its kind, version and usual emitter.
+    pub kind: Bound<'py, PyString>,
+    pub v: u16,
+    pub emitter: Bound<'py, PyString>,
+    /// Its payload, encoded here.
+    pub payload: Bound<'py, PyBytes>,
+}
+
+impl<'py> Told<'py> {
+    /// Asks *event*.
+    pub fn of(event: &Bound<'py, PyAny>) -> PyResult<Self> {
+        static UNKNOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = event.py();
+        let unknown = UNKNOWN.import(py, "tinyagent.events.kinds", "UnknownEvent")?;
+        let payload = match event.get_type().is(unknown) {
+            true => event.getattr(intern!(py, "raw"))?,
+            false => ENCODE
+                .import(py, "tinyagent.events.codec", "encode_known")?
+                .call1((event,))?,
+        };
+        Ok(Told {
+            kind: event.getattr(intern!(py, "kind"))?.cast_into()?,
+            v: event.getattr(intern!(py, "v"))?.extract()?,
+            emitter: event.getattr(intern!(py, "emitter"))?.cast_into()?,
+            payload: payload.cast_into()?,
+        })
+    }
+}
+
+/// What makes a record of number, nanoseconds, cause, actor, event, payload and the live object.
+pub fn make(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static RECORD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    RECORD.import(py, "tinyagent.events.kinds", "Record")
+}
 
 /// Version of a kind, its usual emitter, and what makes events of a JSON array of payloads.
 type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
@@ -21,8 +22,9 @@ use tinyagent_log::vfs::Vfs;
 use super::chain::{
     fork_fields, fork_of, kept_fields, kept_of, key_of, ForkFields, KeptFields, KeyFields,
 };
+use super::events::{make, Told};
 use super::lines::fresh_id;
-use super::reader::LogReader;
+use super::reader::{fields, LogReader};
 use super::{id, raise};
 use crate::bell::{Bell, LoopBell, Woken};
 
@@ -78,6 +80,8 @@ pub struct LogWriter {
     recovered: Recovered,
     waiting: Waiting,
     reader: Mutex<Option<Reader>>,
+    /// Whoever reads along is behind it.
+    follower: PyOnceLock<Py<PyAny>>,
 }
 
 /// Futures that the thread wakes when it has got on, each in its loop.
@@ -147,6 +151,7 @@ impl LogWriter {
                 queue: Arc::new(queue),
                 recovered,
                 reader: Mutex::new(reader.filter(keeps_all)),
+                follower: PyOnceLock::new(),
             })
         });
         let writer = opened.map_err(|failure: Failure| raise(py, &failure))?;
@@ -230,6 +235,11 @@ impl LogWriter {
         self.queue.durable()
     }
 
+    /// From now on shows *post* each record as it is accepted: the fields that a reader tells.
+    fn follow(&self, py: Python<'_>, post: Py<PyAny>) {
+        let _ = self.follower.set(py, post);
+    }
+
     #[allow(clippy::too_many_arguments)] // the fields of a record
     fn append(
         &self,
@@ -241,47 +251,49 @@ impl LogWriter {
         v: u16,
         cause: u64,
         payload: &[u8],
-    ) -> PyResult<u64> {
-        let record = Record {
-            seq,
-            d: 0,
-            ts_us,
-            actor,
-            kind,
-            v,
-            cause,
-            payload,
-        };
-        let done = self.queue.append(&record, None);
-        done.map_err(|failure| raise(py, &failure))
+    ) -> PyResult<()> {
+        let d = 0; // the queue knows
+        self.accept(
+            py,
+            Record {
+                seq,
+                d,
+                ts_us,
+                actor,
+                kind,
+                v,
+                cause,
+                payload,
+            },
+        )
     }
 
-    #[allow(clippy::too_many_arguments)] // the fields of a record
-    fn append_keeping<'py>(
+    fn append_event<'py>(
         &self,
-        py: Python<'py>,
-        seq: u64,
+        event: &Bound<'py, PyAny>,
         ts_us: u64,
-        actor: Option<&str>,
-        kind: &str,
-        v: u16,
         cause: u64,
-        payload: &[u8],
-    ) -> PyResult<(u64, Bound<'py, PyBytes>)> {
-        let record = Record {
-            seq,
-            d: 0,
-            ts_us,
-            actor,
-            kind,
-            v,
-            cause,
-            payload,
-        };
-        let mut kept = Vec::new();
-        let d = self.queue.append(&record, Some(&mut kept));
-        let d = d.map_err(|failure| raise(py, &failure))?;
-        Ok((d, PyBytes::new(py, &kept)))
+        actor: Option<Bound<'py, PyString>>,
+        live: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let told = Told::of(event)?;
+        let (seq, usual) = (self.queue.head() + 1, told.emitter.to_str()?);
+        let named = actor.as_ref().map(|actor| actor.to_str()).transpose()?;
+        self.accept(
+            event.py(),
+            Record {
+                seq,
+                d: 0, // the queue knows
+                ts_us,
+                actor: named.filter(|&named| named != usual),
+                kind: told.kind.to_str()?,
+                v: told.v,
+                cause,
+                payload: told.payload.as_bytes(),
+            },
+        )?;
+        let actor = actor.unwrap_or(told.emitter);
+        make(event.py())?.call1((seq, ts_us * 1000, cause, actor, event, told.payload, live))
     }
 
     fn want_written(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
@@ -327,6 +339,19 @@ impl LogWriter {
 
     fn failure(&self, py: Python<'_>) -> Option<PyErr> {
         self.queue.failure().map(|failure| raise(py, &failure))
+    }
+}
+
+impl LogWriter {
+    fn accept(&self, py: Python<'_>, mut record: Record<'_>) -> PyResult<()> {
+        let follower = self.follower.get(py);
+        let mut line = Vec::new();
+        let done = self.queue.append(&record, follower.map(|_| &mut line));
+        record.d = done.map_err(|failure| raise(py, &failure))?;
+        if let Some(post) = follower {
+            post.call1(py, fields(py, &record, record.payload, &line)?)?;
+        }
+        Ok(())
     }
 }
 
