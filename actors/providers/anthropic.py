@@ -104,7 +104,7 @@ class Messages:
 
 
 def _row(model: Mapping[str, Any]) -> MessagesRow:
-    return table.row(model, table.MESSAGES, table.MESSAGES_DEFAULT)
+    return table.MESSAGES.of(model)
 
 
 def _head(settings: Settings, marked: bool) -> dict[str, Any]:

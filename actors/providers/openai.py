@@ -81,7 +81,7 @@ class ChatCompletions:
 
     def row(self, model: Mapping[str, Any]) -> ChatRow:
         """Return how the provider of *model* differs."""
-        return table.row(model, table.CHAT, table.CHAT_DEFAULT)
+        return table.CHAT.of(model)
 
     def body(self, settings: Settings, messages: Sequence[Message]) -> bytes:
         """Return the body that asks for the next message of *messages*."""

@@ -87,7 +87,7 @@ def _joined(encoded: Sequence[bytes]) -> list[bytes]:
 
 def _row(model: Mapping[str, Any]) -> ChatRow:
     """Return how the provider of *model* differs; it is as in its chat completions."""
-    return table.row(model, table.CHAT, table.CHAT_DEFAULT)
+    return table.CHAT.of(model)
 
 
 def _head(settings: Settings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -104,11 +104,47 @@ CHOICES = ("auto", "none", "required")
 """What ``options.tool_choice`` may say besides the name of a tool."""
 
 
-class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How somebody speaks chat/completions. The defaults are those of most.
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody speaks a protocol.
 
     Attributes:
         names, hosts: ``model.provider`` and ends of the URL's host that mean this row.
+    """
+
+    names: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+Row = TypeVar("Row", bound=_Row)
+
+
+class Rows(Generic[Row]):
+    """How providers speak one protocol: *all* of them in rows, everybody else as by *default*."""
+
+    def __init__(self, *rows: Row, default: Row) -> None:
+        self.all = rows
+        self.default = default
+        self._by_host = {host: each for each in rows for host in each.hosts}
+        self._by_name = {name: each for each in rows for name in each.names}
+
+    def of(self, model: Mapping[str, Any]) -> Row:
+        """Return the row of *model*: that of the host if there is one, else that of the provider.
+
+        The host comes first because it is who really answers, whatever the provider is called.
+        """
+        host = host_of(model)
+        while host:
+            if (found := self._by_host.get(host)) is not None:
+                return found
+            host = host.partition(".")[2]
+        name = str(model.get("provider") or "").strip().lower()
+        return self._by_name.get(name, self.default)
+
+
+class ChatRow(_Row, frozen=True, kw_only=True):
+    """How somebody speaks chat/completions. The defaults are those of most.
+
+    Attributes:
         without: request fields that are refused, or that do harm.
         system: role of the system prompt while the model reasons.
         limit: the name of the token limit.
@@ -126,8 +162,6 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
         key_header: header of the key; "" = ``authorization: Bearer``.
     """
 
-    names: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
     system: Literal["system", "developer"] = "system"
     limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
@@ -147,7 +181,7 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
 _STORE = frozenset({"store"})
 _STRICT = frozenset({"store", "strict"})
 
-CHAT: tuple[ChatRow, ...] = (
+CHAT = Rows(
     ChatRow(
         names=("openai",),
         hosts=("api.openai.com",),
@@ -233,8 +267,8 @@ CHAT: tuple[ChatRow, ...] = (
     # Local servers that ignore `max_completion_tokens`.
     ChatRow(names=("ollama",), hosts=("ollama.com",), limit="max_tokens"),
     ChatRow(names=("lmstudio",), limit="max_tokens"),
+    default=ChatRow(),
 )
-CHAT_DEFAULT = ChatRow()
 MINIMAX = ChatRow(
     names=("minimax", "minimax-cn"),
     without=_STORE,
@@ -245,7 +279,7 @@ MINIMAX = ChatRow(
 )
 
 
-class MessagesRow(msgspec.Struct, frozen=True, kw_only=True):
+class MessagesRow(_Row, frozen=True, kw_only=True):
     """How somebody speaks Anthropic's messages.
 
     Attributes:
@@ -253,14 +287,12 @@ class MessagesRow(msgspec.Struct, frozen=True, kw_only=True):
         beta: value of ``anthropic-beta``. checked: ids and signatures must be Anthropic's own form.
     """
 
-    names: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
     bearer: bool = False
     beta: str = "interleaved-thinking-2025-05-14"
     checked: bool = False
 
 
-MESSAGES: tuple[MessagesRow, ...] = (
+MESSAGES = Rows(
     MessagesRow(names=("anthropic",), hosts=("anthropic.com",), checked=True),
     MessagesRow(names=("kimi",), hosts=("kimi.com",), bearer=True, beta=""),
     MessagesRow(
@@ -270,8 +302,8 @@ MESSAGES: tuple[MessagesRow, ...] = (
         beta="",
     ),
     MessagesRow(names=("openrouter",), hosts=("openrouter.ai",), bearer=True, checked=True),
+    default=MessagesRow(),
 )
-MESSAGES_DEFAULT = MessagesRow()
 
 ADAPTIVE = re.compile(r"claude-(?:opus-4[-.](?:[7-9]|\d\d)(?!\d)|[a-z]+-[5-9](?!\d))")
 """Models that refuse a budget and take ``{"type": "adaptive"}`` with an effort instead
@@ -288,22 +320,6 @@ REASONS = re.compile(r"(?:^|/)(?:o[1-9]|gpt-[5-9](?!.*chat)|gpt-oss|codex)")
 GEMINI_LEVELS = re.compile(r"gemini-[3-9]")
 """Models that take a level of thinking; older ones take a budget."""
 
-Row = TypeVar("Row", ChatRow, MessagesRow)
-
-
-def row(model: Mapping[str, Any], rows: tuple[Row, ...], default: Row) -> Row:
-    """Return the row of *model*: that of the host if there is one, else that of the provider.
-
-    The host comes first because it is who really answers, whatever the provider is called.
-    """
-    host = host_of(model)
-    for each in rows:
-        ends = each.hosts
-        if host.endswith(ends) and any(host == end or host.endswith(f".{end}") for end in ends):
-            return each
-    name = str(model.get("provider") or "").strip().lower()
-    return next((each for each in rows if name in each.names), default)
-
 
 def host_of(model: Mapping[str, Any]) -> str:
     """Return the host that *model*'s URL names, in lower case; "" if it names none."""
@@ -317,11 +333,11 @@ def holds_schema(model: Mapping[str, Any], *, has_tools: bool) -> bool:
     """Say whether *model* can be asked for an answer of a given form: ``options.output``."""
     match model.get("api"):
         case "openai-completions":
-            return row(model, CHAT, CHAT_DEFAULT).holds_schema
+            return CHAT.of(model).holds_schema
         case "minimax-completions":
             return MINIMAX.holds_schema
         case "anthropic-messages":
-            speaks = row(model, MESSAGES, MESSAGES_DEFAULT)
+            speaks = MESSAGES.of(model)
             return speaks.checked and bool(FORMS.search(str(model.get("id") or "")))
         case "google-generative-ai":
             # Older ones refuse a form together with functions.

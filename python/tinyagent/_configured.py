@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tinyagent.actors.providers.hosted import HOSTED
@@ -15,8 +16,8 @@ def stream_fn_of(setup: Setup) -> Callable[..., Any] | None:
     """Return the function that the host wants called: its own, or that of a model with one."""
     if setup.stream_fn is not None:
         return setup.stream_fn
-    own: Callable[..., Any] | None = getattr(setup.model, "__tinyagent_stream__", None)
-    return own
+    own = getattr(type(setup.model), "__tinyagent_stream__", None)
+    return None if own is None else partial(own, setup.model)
 
 
 def is_hosted(setup: Setup) -> bool:
@@ -44,5 +45,4 @@ def model_of(setup: Setup) -> dict[str, Any]:
 
 def options_of(setup: Setup) -> dict[str, Any]:
     """Return what shapes requests, as the log holds it."""
-    options = {name: value for name, value in setup.options.items() if value is not None}
-    return {**options, "source": HOSTED} if is_hosted(setup) else options
+    return {**setup.options, "source": HOSTED} if is_hosted(setup) else setup.options

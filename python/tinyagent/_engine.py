@@ -98,7 +98,8 @@ class Engine:
         """Return what is to be kept of this between two runs: all, if it holds what Rest cannot."""
         binding = self.binding
         rested = binding.session.rested()
-        if rested is None or not self.is_idle or len(binding.session.conversation.messages) > MESSAGES_MAX:
+        messages = binding.session.conversation.messages
+        if rested is None or not self.is_idle or len(messages) > MESSAGES_MAX:
             return self
         return Rest(
             self,

@@ -197,7 +197,8 @@ class AgentOptions:
             given = vars(self)
             defaults = map(vars(AgentOptions).__getitem__, given)
             is_set = map(operator.is_not, given.values(), defaults)
-            self.__dict__ = dict(compress(given.items(), is_set))
+            own: compress[tuple[str, Any]] = compress(given.items(), is_set)
+            self.__dict__ = dict(own)
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
@@ -256,7 +257,10 @@ def _plain(value: dict[str, Any]) -> Any:
 
 
 class Usual(NamedTuple):
-    """The settings that most agents are made with and no others, of which most never run."""
+    """The settings that most agents are made with and no others, of which most never run.
+
+    A model is among them.
+    """
 
     model: Model | str | None = None
     system_prompt: str | None = None
@@ -277,14 +281,15 @@ class Usual(NamedTuple):
         """Return the state that an agent begins with which is made with them."""
         return _with(AgentState(), self.model, self.system_prompt, self.tools)
 
-    def in_common(self) -> AgentOptions:
-        """Return the options of every such agent, which nobody may change: without state and log."""
-        return _in_common(is_bare=self == Usual())
+    def options(self, state: AgentState | None) -> AgentOptions:
+        """Return the options of such an agent, with *state*."""
+        return AgentOptions(initial_state=state, log=self.log, limits=Limits(turns_max=TURNS_MAX))
 
 
 @cache
-def _in_common(*, is_bare: bool) -> AgentOptions:
-    return AgentOptions() if is_bare else AgentOptions(limits=Limits(turns_max=TURNS_MAX))
+def usual_options() -> AgentOptions:
+    """Return what the options of all such agents have in common; nobody may change it."""
+    return Usual().options(None)
 
 
 _OF_STATE = frozenset({"model", "system_prompt", "tools"})

@@ -111,11 +111,11 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
     from tinyagent.actors.transports import Failure
     from tinyagent.actors.transports.failures import public_url
 
-    own: Callable[[Settings, str | None], Granted] | None = getattr(
-        model, "__tinyagent_access__", None
+    own: Callable[[Model, Settings, str | None], Granted] | None = getattr(
+        type(model), "__tinyagent_access__", None
     )
     if own is not None:
-        return own(settings, key)
+        return own(model, settings, key)
     asked = settings.model
     provider, api, url = (asked[name] for name in ("provider", "api", "base_url"))
     headers: Mapping[str, str] = getattr(model, "headers", None) or {}
@@ -156,7 +156,6 @@ def debug(text: str) -> None:
 def thinking_of(level: ThinkingLevel | str, model: Model | None) -> str | None:
     """Return the thinking level in force: the state's, else the model's, else none."""
     for given in (level, model.thinking_level if model is not None else None):
-        value = given.value if isinstance(given, ThinkingLevel) else given
-        if value and value != "off":
-            return value
+        if given and given != "off":
+            return given.value if isinstance(given, ThinkingLevel) else given
     return None

@@ -11,7 +11,7 @@ from tinyagent._options import (
     ApiKeyResolverCallback,
     Usual,
     model_of,
-    options_of,
+    usual_options,
 )
 from tinyagent.agent_types import (
     AgentState,
@@ -68,9 +68,7 @@ class Settings:
         """The options."""
         self._is_seen = True
         if self._options is None:
-            self._options = options_of(None, self._usual._asdict())
-            if self._options.initial_state is not None:
-                self._options.initial_state = self._keeper.state
+            self._options = self._usual.options(self._keeper.state)
         return self._options
 
     @options.setter
@@ -79,9 +77,8 @@ class Settings:
 
     @property
     def given(self) -> AgentOptions:
-        """The options, for who changes none: of the usual settings they have neither state nor log.
-        """
-        return self._options or self._usual.in_common()
+        """The options, for who changes none; made of usual settings, without state and log."""
+        return self._options or usual_options()
 
     @property
     def given_log(self) -> Log | None:

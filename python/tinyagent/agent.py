@@ -146,7 +146,7 @@ class Agent(Running):
             "transport": transport,
         }
         is_usual = all(each is None for each in named.values())
-        if opts is None and is_usual:
+        if opts is None and is_usual and model is not None:
             self._usual = usual.checked()
             return
         if not is_usual or any(each is not None for each in usual):

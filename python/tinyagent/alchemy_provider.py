@@ -105,7 +105,7 @@ def resolved(model: Model, stream_fn: object) -> dict[str, Any]:
 
 def is_answered_by_user(model: Model, stream_fn: object) -> bool:
     """Say whether a binding of the user's own answers where *stream_fn*, one of ours, would."""
-    return _resolver(model, stream_fn) is resolve_alchemy and users_binding() is not None
+    return users_binding() is not None and _resolver(model, stream_fn) is resolve_alchemy
 
 
 def _resolver(model: Model, stream_fn: object) -> Any:

@@ -162,12 +162,10 @@ def test_a_described_model_has_a_limit_unless_it_is_the_default(
 
 
 def test_the_host_that_is_asked_counts_more_than_the_name() -> None:
-    found = table.row(
-        {"provider": "openai", "base_url": "https://API.X.AI/v1"}, table.CHAT, table.CHAT_DEFAULT
-    )
+    found = table.CHAT.of({"provider": "openai", "base_url": "https://API.X.AI/v1"})
     assert found.names == ("xai",)
     lookalike = {"provider": "none", "base_url": "https://evilopenrouter.ai/"}
-    assert table.row(lookalike, table.CHAT, table.CHAT_DEFAULT) is table.CHAT_DEFAULT
+    assert table.CHAT.of(lookalike) is table.CHAT.default
 
 
 @pytest.mark.parametrize("url", ["", "http://[", "no url", None])
@@ -177,8 +175,8 @@ def test_an_odd_url_names_no_host(url: str | None) -> None:
 
 def test_names_and_hosts_are_in_one_row_each() -> None:
     for rows in (table.CHAT, table.MESSAGES):
-        names = [name for row in rows for name in row.names]
-        hosts = [host for row in rows for host in row.hosts]
+        names = [name for row in rows.all for name in row.names]
+        hosts = [host for row in rows.all for host in row.hosts]
         assert len(set(names)) == len(names)
         assert len(set(hosts)) == len(hosts)
 

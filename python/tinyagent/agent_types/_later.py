@@ -44,14 +44,17 @@ def waiting(of: object) -> dict[str, Compute]:
 
 def defer(of: msgspec.Struct, field: str, compute: Compute) -> None:
     """Leave *field* unset until it is read, which calls *compute* once."""
-    if _is_set(of, field):
-        delattr(of, field)
     cast("dict[str, Compute]", own(of).setdefault(LATER, {}))[field] = compute
+    try:
+        delattr(of, field)
+    except AttributeError:
+        return  # it was not set
 
 
 def deferred(of: msgspec.Struct, field: str) -> Compute | None:
     """Return what will compute *field*; None if it has a value."""
-    return None if _is_set(of, field) else waiting(of).get(field)
+    compute = waiting(of).get(field)
+    return compute if compute is not None and not _is_set(of, field) else None
 
 
 def snapshot(of: S, field: str, compute: Compute) -> S:
