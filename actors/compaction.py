@@ -18,9 +18,9 @@ APART = frozenset({"anthropic-messages"})
 """Protocols that count cached tokens beside the input, not in it."""
 
 
-def configured(state: State, options: Mapping[str, Any]) -> State:
-    """Return *state* with what *options* say of compaction."""
-    return msgspec.structs.replace(state, compaction=options.get("compaction") or {})
+def configured(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the state *options* say of compaction."""
+    return {"compaction": options.get("compaction") or {}}
 
 
 def measured(state: State, usage: Mapping[str, Any] | None) -> State:

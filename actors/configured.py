@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,31 +25,27 @@ def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State
         }
     else:
         changes = event.set
+    new = limits.configured(changes)
     if "tools" in changes:
-        state = _with_tools(state, changes["tools"])
+        new |= _of_tools(changes["tools"])
     if "hooks" in changes:
-        state = msgspec.structs.replace(state, hooks=tuple(changes["hooks"]))
-    state = limits.configured(state, changes)
+        new["hooks"] = tuple(changes["hooks"])
     if "options" in changes:
-        modes = tuple(
-            changes["options"].get(name, "one-at-a-time")
-            for name in ("steering_mode", "follow_up_mode")
-        )
-        state = msgspec.structs.replace(state, modes=modes)
-        state = output.configured(state, changes["options"])
-        state = compaction.configured(state, changes["options"])
-    return state
+        options = changes["options"]
+        modes = (options.get(name, "one-at-a-time") for name in ("steering_mode", "follow_up_mode"))
+        new |= {
+            "modes": tuple(modes),
+            **output.configured(options),
+            **compaction.configured(options),
+        }
+    return msgspec.structs.replace(state, **new)
 
 
-def _with_tools(state: State, tools: list[dict[str, Any]]) -> State:
-    return msgspec.structs.replace(
-        state,
-        approving=_names(tool for tool in tools if tool.get("approval") == "always"),
-        effectful=_names(
-            tool for tool in tools if tool.get("effect", "write") not in ("pure", "read")
-        ),
-    )
-
-
-def _names(tools: Iterable[dict[str, Any]]) -> frozenset[str]:
-    return in_common(frozenset(tool["name"] for tool in tools))
+def _of_tools(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    approving = [tool["name"] for tool in tools if tool.get("approval") == "always"]
+    pure = ("pure", "read")
+    effectful = [tool["name"] for tool in tools if tool.get("effect", "write") not in pure]
+    return {
+        "approving": in_common(frozenset(approving)),
+        "effectful": in_common(frozenset(effectful)),
+    }

@@ -31,18 +31,19 @@ Decided = tuple[Event, ...]
 _NONE = frozenset[str]()
 
 
-def configured(state: State, changes: Mapping[str, Any]) -> State:
-    """Return *state* with the limits in *changes*, and with the name of the model."""
+def configured(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the state *changes* say of limits, and of the model."""
+    new: dict[str, Any] = {}
     if "limits" in changes:
         given = dict(changes["limits"])
         if "cost_usd_max" not in given:
             given.pop("prices", None)  # for who reads the log; nothing is decided by them
-        state = _set(state, limits=in_common(given))
+        new["limits"] = in_common(given)
     if "model" in changes:
         given = changes["model"]
         named = {name: given[name] for name in ("provider", "id", "api") if name in given}
-        state = _set(state, model=in_common(named))
-    return state
+        new["model"] = in_common(named)
+    return new
 
 
 def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None:

@@ -18,13 +18,12 @@ from tinyagent.events import kinds as k
 RETRIES_MAX = 2
 
 
-def configured(state: State, options: Mapping[str, Any]) -> State:
-    """Return *state* with what *options* say of the form."""
-    return msgspec.structs.replace(
-        state,
-        final_tool=options.get("output_tool", ""),
-        output_retries_max=options.get("output_retries_max", RETRIES_MAX),
-    )
+def configured(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the state *options* say of the form."""
+    return {
+        "final_tool": options.get("output_tool", ""),
+        "output_retries_max": options.get("output_retries_max", RETRIES_MAX),
+    }
 
 
 def is_wanted(state: State) -> bool:

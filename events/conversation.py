@@ -96,12 +96,14 @@ class Conversation:
         shown = self.layer.shown(self.messages)
         return shown, len(shown)
 
-    def settled(self) -> Callable[[], Settled] | None:
-        """Return what makes plain data of it as it is now, whenever it is called, in any thread.
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is not in the midst of a run."""
+        return not (self._pieces or self._missing or self._inserted or self.closings.is_in_run)
 
-        None in the midst of a run.
-        """
-        if self._pieces or self._missing or self._inserted or self.closings.is_in_run:
+    def settled(self) -> Callable[[], Settled] | None:
+        """Return what makes plain data of it as it is now, in any thread; None in a run."""
+        if not self.is_settled:
             return None
         messages, queued = list(self.messages), list(self.queued.values())
         calls = list(self.calls.values())

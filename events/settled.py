@@ -26,7 +26,7 @@ _PASSING = frozenset(
 
 def lasting(conversation: Conversation) -> dict[str, Any] | None:
     """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
-    if conversation.settled() is None:
+    if not conversation.is_settled:
         return None
     kept = dict(filter(operator.itemgetter(1), vars(conversation).items()))  # what is not empty
     for name in _PASSING & kept.keys():

@@ -211,7 +211,7 @@ class Binding:
             machine.STOP: hooks.stop,
             machine.UNKNOWN: self.decisions.on_unknown,
             machine.APPROVAL: self.decisions.on_approval
-            or next(filter(None, map(rule_of, self._tools() or ())), None),
+            or next(filter(None, map(rule_of, self._known_tools)), None),
             machine.OUTPUT: self.outputs.form,
             machine.REQUEST: self.seams.sees_requests or None,
         }

@@ -18,7 +18,7 @@ def redactor_for(*given: Redact | None) -> Redactor:
     Raises:
         ValueError: a secret is too short, or more than one rule is given.
     """
-    redacts = [redact for redact in given if redact is not None] or [Redact()]
+    redacts = [redact for redact in given if redact is not None]
     rules = [redact.rule for redact in redacts if redact.rule is not None]
     if len(rules) > 1:
         raise ValueError("the log and the agent both have a rule; give one of them, not both")

@@ -117,7 +117,7 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
     if own is not None:
         return own(model, settings, key)
     asked = settings.model
-    provider, api, url = (asked[name] for name in ("provider", "api", "base_url"))
+    provider, api, url = asked["provider"], asked["api"], asked["base_url"]
     headers: Mapping[str, str] = getattr(model, "headers", None) or {}
     if key and asked.get("url_by") == "environment":
         url = OPENAI_URL

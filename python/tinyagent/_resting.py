@@ -110,6 +110,8 @@ class Rest:
 def stay_at_hand(rest: Rest) -> None:
     """Keep the session of *rest* whole for a while; that which rests longest is taken apart."""
     _at_hand[id(rest)] = rest
+    if len(_at_hand) <= AT_HAND:
+        return
     for oldest in tuple(_at_hand)[:-AT_HAND]:
         if (found := _at_hand.pop(oldest, None)) is not None:
             found.take_apart()

@@ -44,7 +44,7 @@ def waiting(of: object) -> dict[str, Compute]:
 
 def defer(of: msgspec.Struct, field: str, compute: Compute) -> None:
     """Leave *field* unset until it is read, which calls *compute* once."""
-    cast("dict[str, Compute]", own(of).setdefault(LATER, {}))[field] = compute
+    vars(of).setdefault(LATER, {})[field] = compute
     try:
         delattr(of, field)
     except AttributeError:
@@ -53,7 +53,7 @@ def defer(of: msgspec.Struct, field: str, compute: Compute) -> None:
 
 def deferred(of: msgspec.Struct, field: str) -> Compute | None:
     """Return what will compute *field*; None if it has a value."""
-    compute = waiting(of).get(field)
+    compute: Compute | None = vars(of).get(LATER, {}).get(field)
     return compute if compute is not None and not _is_set(of, field) else None
 
 
