@@ -223,7 +223,7 @@ class Session:
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
-                self.journal.settle()
+                stage.drive(self.machine, self._mail, self.sync)
         except asyncio.CancelledError:
             # The loop is closed under the run. The agent may be used again, in another one.
             with suppress(LogError):  # a log that takes nothing more cannot be told
@@ -354,9 +354,8 @@ class Session:
         )
 
     def _enter(self, stage: Stage, cast: Sequence[Worker]) -> list[Reader]:
-        """Put the machine and the *cast* on *stage*; return who is posted for the latter."""
+        """Put the *cast* on *stage*, with mail for all; return who is posted for them."""
         mail = self._mail = Mailbox(self.machine.name, self.machine.inputs)
-        stage.drive(self.machine, mail, self.sync)
         playing = [stage.serve(worker, CONTROL) for worker in cast]
         # The curtain falls after all have their mail.
         self._stage = [mail, *playing, self._keeper.behind(mail), Curtain(stage)]

@@ -30,20 +30,17 @@ class Answers:
     called back by one that ends well; what one raises brings down the stage.
 
     Attributes:
-        name: of the worker. under_way: who speaks, in the order in which they began; a task that
-            is done was cancelled, or raised.
-        is_over: what is posted from now on is for nobody.
+        name: of the worker. count: how many answers are under way.
     """
 
-    __slots__ = ("_worker", "is_over", "kinds", "name", "stage", "under_way")
+    __slots__ = ("_worker", "count", "kinds", "name", "stage")
 
     def __init__(self, worker: Worker, kinds: frozenset[str], stage: Stage) -> None:
         self._worker = worker
         self.name = worker.name
         self.kinds = kinds
         self.stage = stage
-        self.under_way: dict[Voice, asyncio.Task[None]] = {}
-        self.is_over = False
+        self.count = 0
 
     def __len__(self) -> int:
         """Return how many records wait: none ever does."""
@@ -51,9 +48,10 @@ class Answers:
 
     def post(self, record: Record) -> None:
         """Let the worker take *record*."""
-        if self.is_over:
+        if self.stage.is_stopped:
             return
         if self._worker.is_asked(record.event):
+            self.count += 1
             voice, named = Voice(self, record), f"{self.name} answers {record.seq}"
             self.begin(voice, partial(self._answer, voice, record), named)
         else:
@@ -61,9 +59,7 @@ class Answers:
 
     def begin(self, voice: Voice, answer: Answer, name: str) -> None:
         """Let *answer* speak with *voice*, in a task called *name*."""
-        self.under_way[voice] = voice.task = self.stage.speak(
-            self._say(voice, answer, voice.hands), name
-        )
+        self.stage.speak(voice, self._say(voice, answer, voice.hands), name)
 
     async def _say(self, voice: Voice, answer: Answer, hands: int) -> None:
         HANDLED.set(voice.handled())
@@ -75,7 +71,8 @@ class Answers:
                 self.stage.fail(error)
             raise
         if voice.hands == hands:
-            self.under_way.pop(voice, None)
+            self.count -= 1
+            self.stage.leave(voice.task)
 
     async def _answer(self, voice: Voice, record: Record) -> None:
         answer, journal = self._worker.answer(record, voice), self.stage.journal
@@ -118,17 +115,18 @@ class Voice:
     @property
     def is_alone(self) -> bool:
         """Whether the worker answers nothing else now."""
-        return len(self._answers.under_way) == 1
+        return self._answers.count == 1
 
     def hand_over(self, answer: Answer, name: str) -> None:
         """Let *answer* say the rest, in a task called *name*.
 
         Nobody waits any more for the task that has answered so far, nor hears what it raises.
         """
+        spoke = self.task
         self.is_away = False
         self.hands += 1
         self._answers.begin(self, answer, name)
-        self._answers.stage.handed_over()
+        self._answers.stage.leave(spoke)
 
     def handled(self) -> Handled:
         """Return which record is answered, and by whom."""

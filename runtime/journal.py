@@ -7,6 +7,7 @@ no wait in between. Hence log order is delivery order, and there are no locks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -53,11 +54,20 @@ class _Routes(dict[str, tuple[Callable[[Record], None], ...]]):
 
     def __init__(self, readers: tuple[Reader, ...]) -> None:
         self.readers = readers
+        self._kinds: tuple[frozenset[str] | None, ...] | None = None
 
     def __missing__(self, kind: str) -> tuple[Callable[[Record], None], ...]:
-        found = [r.post for r in self.readers if r.kinds is None or kind in r.kinds]
-        self[kind] = tuple(found)
-        return self[kind]
+        if self._kinds is None:
+            self._kinds = tuple([reader.kinds for reader in self.readers])
+        readers = self.readers
+        self[kind] = found = tuple([readers[n].post for n in _wanting(self._kinds, kind)])
+        return found
+
+
+@lru_cache(maxsize=4096)
+def _wanting(kinds: tuple[frozenset[str] | None, ...], kind: str) -> tuple[int, ...]:
+    """Return who wants *kind*, of those who want *kinds*. One run has readers as another has."""
+    return tuple(n for n, wanted in enumerate(kinds) if wanted is None or kind in wanted)
 
 
 class Journal:
@@ -105,7 +115,7 @@ class Journal:
 
     def leave(self, *readers: Reader) -> None:
         """Post nothing more to *readers*. Unknown ones are ignored."""
-        self._routes = _Routes(tuple(r for r in self._routes.readers if r not in readers))
+        self._routes = _Routes(tuple([r for r in self._routes.readers if r not in readers]))
 
     def depths(self) -> dict[str, int]:
         """Return how many records wait for each reader that has a name. From any thread."""

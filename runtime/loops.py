@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -86,6 +87,9 @@ class Stage:
     speak are cancelled, and what was raised is raised in a group, as by a ``TaskGroup``. An actor
     has a task only while it has something to say; in mode ``strict`` also one that waits for the
     disk before the actor is given a record.
+
+    Attributes:
+        is_stopped: all who speak are cancelled, and nobody takes anything more.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -95,23 +99,25 @@ class Stage:
         self._home = copy_context()  # not that of whoever happens to post
         self._is_strict = journal.log.durability == "strict"
         self._machine: _Stepping[Any] | None = None
-        self._workers: list[Answers] = []
-        self._passing_on: dict[Mailbox, asyncio.Task[None]] = {}
-        self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._handed_over: asyncio.Future[None] | None = None
+        self._behind: list[Mailbox] = []  # of those who are given what is durable
+        # Who speaks, in the order in which they began; who is done was cancelled, or raised.
+        self._speaking: dict[asyncio.Task[None], Voice | None] = {}
         self._raised: list[BaseException] = []
-        self._is_stopped = False
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._left: asyncio.Future[None] | None = None
+        self.is_stopped = False
 
     @property
     def is_over(self) -> bool:
         """Whether all who speak are cancelled, or about to be."""
-        return self._is_stopped or (self._task is not None and self._task.cancelling() > 0)
+        return self.is_stopped or (self._task is not None and self._task.cancelling() > 0)
 
     def drive(self, machine: Machine[S], mailbox: Mailbox, before: Callable[[], None]) -> None:
         """Step *machine* on its records in log order and append what it decides.
 
-        *before* is called ahead of each step: there the session records what the host changed.
-        Steps are made in batches: soon after a post, or at once when a worker has said something.
+        On what is there at once; then in batches: soon after a post, or at once when a worker has
+        said something. *before* is called ahead of each step: there the session records what the
+        host changed.
         """
         home = self._home.copy()
         stepping = _Stepping(machine, mailbox, self.journal, before, home, self.fail)
@@ -127,22 +133,23 @@ class Stage:
         Each request is answered in a task of its own, begun as it is posted; all else is folded
         at once.
         """
-        answers = Answers(worker, worker.requests | control, self)
-        self._workers.append(answers)
+        answers = Answers(worker, _both(worker.requests, control), self)
         if not self._is_strict:
             return answers
         mailbox = Mailbox(worker.name, answers.kinds, control=control)
         self._pass_on(mailbox, answers.post, self._home.copy())
         return mailbox
 
-    def speak(self, saying: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Return a new task of an actor, called *name*."""
-        return self._loop.create_task(saying, name=name, context=self._home.copy())
+    def speak(self, voice: Voice, saying: Coroutine[Any, Any, None], name: str) -> None:
+        """Let *voice* speak in a new task, called *name*."""
+        voice.task = self._loop.create_task(saying, name=name, context=self._home.copy())
+        self._speaking[voice.task] = voice
 
-    def handed_over(self) -> None:
-        """Take note that one who spoke is not waited for any more."""
-        if self._handed_over is not None and not self._handed_over.done():
-            self._handed_over.set_result(None)
+    def leave(self, task: asyncio.Task[None]) -> None:
+        """Wait no more for *task*: it has said all, or another one says the rest."""
+        self._speaking.pop(task, None)
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
 
     def fail(self, error: BaseException) -> None:
         """End all: an actor raised *error*."""
@@ -153,7 +160,7 @@ class Stage:
         """Let all actors end, behind what they were posted and what they have to say to it."""
         if not self._closed.done():
             self._closed.set_result(None)
-        for mailbox in self._passing_on:
+        for mailbox in self._behind:
             mailbox.close()
 
     async def __aenter__(self) -> Stage:
@@ -182,7 +189,10 @@ class Stage:
         finally:
             self._stop()
             await self._silence()
-            self._forget()
+            for task in self._speaking:
+                if task.done() and not task.cancelled():
+                    task.exception()  # it was heard
+            self._speaking.clear()
             if self._raised:
                 raise BaseExceptionGroup("unhandled errors of actors", self._raised)
 
@@ -200,8 +210,9 @@ class Stage:
                 self.fail(error)
                 raise
 
+        self._behind.append(mailbox)
         task = self._loop.create_task(pass_on(), name=mailbox.name, context=context)
-        self._passing_on[mailbox] = task
+        self._speaking[task] = None
 
     def _rest(self) -> None:
         """Let the machine step no more."""
@@ -210,44 +221,33 @@ class Stage:
             machine.end()
 
     def _stop(self) -> None:
-        """Cancel all, and take nothing more."""
-        if self._is_stopped:
+        if self.is_stopped:
             return
-        self._is_stopped = True
+        self.is_stopped = True
         self.close()
         self._rest()
-        for answers in self._workers:
-            answers.is_over = True
-        for _, task in self._tasks():
+        for task in self._speaking:
             task.cancel()
 
     async def _silence(self) -> None:
         """Return when nobody speaks. Who is away is not waited for when all were cancelled."""
         while under_way := [
             task
-            for voice, task in self._tasks()
-            if not (task.done() or (self._is_stopped and voice is not None and voice.is_away))
+            for task, voice in self._speaking.items()
+            if not (task.done() or (self.is_stopped and voice is not None and voice.is_away))
         ]:
-            self._handed_over = self._loop.create_future()
+            self._left = self._loop.create_future()
             try:
-                await asyncio.wait(
-                    [*under_way, self._handed_over], return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait([*under_way, self._left], return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
-                if not self._is_stopped:  # else this is the end already
+                if not self.is_stopped:  # else this is the end already
                     raise
 
-    def _tasks(self) -> list[tuple[Voice | None, asyncio.Task[None]]]:
-        told = [item for answers in self._workers for item in answers.under_way.items()]
-        return [*told, *((None, task) for task in self._passing_on.values())]
 
-    def _forget(self) -> None:
-        """Hold nobody any more; what tasks raised was heard."""
-        for _, task in self._tasks():
-            if task.done() and not task.cancelled():
-                task.exception()
-        self._workers.clear()
-        self._passing_on.clear()
+@cache
+def _both(requests: frozenset[str], control: frozenset[str]) -> frozenset[str]:
+    """Return both in one, the same every time: it is looked up by it who reads what."""
+    return requests | control
 
 
 class _Stepping(Generic[S]):
@@ -275,11 +275,10 @@ class _Stepping(Generic[S]):
         home.run(HANDLED.set, self._handled)
 
     def begin(self) -> None:
-        """Step on what is posted from now on, and on what is there."""
+        """Step on what is there, and on what is posted from now on."""
         self._mailbox.attendant = self.soon
         self._journal.machines.append(self.now)
-        if self._mailbox:
-            self.soon()
+        self.now()
 
     def end(self) -> None:
         """Step no more."""
