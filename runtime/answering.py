@@ -27,20 +27,16 @@ class Answers:
     """Reader of the journal: begins an answer to each request of a worker, folds all else.
 
     Both as it is posted: nothing waits here. An answer has a task of its own, and nobody is
-    called back by one that ends well; what one raises brings down the stage.
-
-    Attributes:
-        name: of the worker. count: how many answers are under way.
+    called back by one that ends well; what one raises ends the stage.
     """
 
-    __slots__ = ("_worker", "count", "kinds", "name", "stage")
+    __slots__ = ("_stage", "_worker", "kinds", "name")
 
     def __init__(self, worker: Worker, kinds: frozenset[str], stage: Stage) -> None:
         self._worker = worker
+        self._stage = stage
         self.name = worker.name
         self.kinds = kinds
-        self.stage = stage
-        self.count = 0
 
     def __len__(self) -> int:
         """Return how many records wait: none ever does."""
@@ -48,60 +44,32 @@ class Answers:
 
     def post(self, record: Record) -> None:
         """Let the worker take *record*."""
-        if self.stage.is_stopped:
+        worker = self._worker
+        if self._stage.is_stopped:
             return
-        if self._worker.is_asked(record.event):
-            self.count += 1
-            voice, named = Voice(self, record), f"{self.name} answers {record.seq}"
-            self.begin(voice, partial(self._answer, voice, record), named)
+        if worker.is_asked(record.event):
+            voice = Voice(self._stage, self.name, record)
+            voice.begin(partial(voice.answer, worker, record), f"{self.name} answers {voice.seq}")
         else:
-            self._worker.fold(record)
-
-    def begin(self, voice: Voice, answer: Answer, name: str) -> None:
-        """Let *answer* speak with *voice*, in a task called *name*."""
-        self.stage.speak(voice, self._say(voice, answer, voice.hands), name)
-
-    async def _say(self, voice: Voice, answer: Answer, hands: int) -> None:
-        HANDLED.set(voice.handled())
-        try:
-            await answer()
-        except BaseException as error:
-            is_heard = voice.hands == hands
-            if is_heard and not isinstance(error, asyncio.CancelledError):
-                self.stage.fail(error)
-            raise
-        if voice.hands == hands:
-            self.count -= 1
-            self.stage.leave(voice.task)
-
-    async def _answer(self, voice: Voice, record: Record) -> None:
-        answer, journal = self._worker.answer(record, voice), self.stage.journal
-        try:
-            # What was said already waits for the disk together with the request.
-            if voice.last is not record and not journal.has_reached(voice.last):
-                await journal.reached(voice.last)
-            if not journal.has_reached(record):
-                await journal.reached(record)
-            await answer
-        finally:
-            answer.close()  # it may never have begun
+            worker.fold(record)
 
 
 class Voice:
     """Says what comes of one request, for the worker that answers it.
 
     Attributes:
-        seq: number of the request. last: the request, or what was said last.
+        name: of the worker. seq: number of the request. last: the request, or what was said last.
         task: speaks with it; hands: how often another one has taken that over.
         is_away: code of somebody else is awaited; who ends the session does not wait for that.
     """
 
-    __slots__ = ("_answers", "_journal", "hands", "is_away", "last", "seq", "task")
+    __slots__ = ("_journal", "_stage", "hands", "is_away", "last", "name", "seq", "task")
     task: asyncio.Task[None]
 
-    def __init__(self, answers: Answers, request: Record) -> None:
-        self._answers = answers
-        self._journal = answers.stage.journal
+    def __init__(self, stage: Stage, name: str, request: Record) -> None:
+        self._stage = stage
+        self._journal = stage.journal
+        self.name = name
         self.seq = request.seq
         self.last = request
         self.hands = 0
@@ -110,12 +78,16 @@ class Voice:
     @property
     def is_over(self) -> bool:
         """Whether the session is being ended: nothing more is to be said."""
-        return self._answers.stage.is_over
+        return self._stage.is_over
 
     @property
     def is_alone(self) -> bool:
         """Whether the worker answers nothing else now."""
-        return self._answers.count == 1
+        return self._stage.is_alone(self)
+
+    def begin(self, answer: Answer, name: str) -> None:
+        """Let *answer* speak, in a task called *name*."""
+        self._stage.speak(self, self._say(answer, self.hands), name)
 
     def hand_over(self, answer: Answer, name: str) -> None:
         """Let *answer* say the rest, in a task called *name*.
@@ -125,18 +97,41 @@ class Voice:
         spoke = self.task
         self.is_away = False
         self.hands += 1
-        self._answers.begin(self, answer, name)
-        self._answers.stage.leave(spoke)
+        self.begin(answer, name)
+        self._stage.leave(spoke)
+
+    async def _say(self, answer: Answer, hands: int) -> None:
+        HANDLED.set(self.handled())
+        try:
+            await answer()
+        except BaseException as error:
+            is_heard = self.hands == hands
+            if is_heard and not isinstance(error, asyncio.CancelledError):
+                self._stage.fail(error)
+            raise
+        if self.hands == hands:
+            self._stage.leave(self.task)
+
+    async def answer(self, worker: Worker, request: Record) -> None:
+        """Let *worker* answer *request*, when that is as safe as its kind demands."""
+        answer, journal = worker.answer(request, self), self._journal
+        try:
+            # What was said already waits for the disk together with the request.
+            if self.last is not request and not journal.has_reached(self.last):
+                await journal.reached(self.last)
+            if not journal.has_reached(request):
+                await journal.reached(request)
+            await answer
+        finally:
+            answer.close()  # it may never have begun
 
     def handled(self) -> Handled:
         """Return which record is answered, and by whom."""
-        return Handled(self._journal.log.meta.log, self._journal.run, self._answers.name, self.seq)
+        return Handled(self._journal.log.meta.log, self._journal.run, self.name, self.seq)
 
     def say(self, event: Event, live: object = None) -> Record:
         """Append *event* at once, out of turn; return its record, which nobody has waited for."""
-        self.last = record = self._journal.append(
-            event, cause=self.seq, actor=self._answers.name, live=live
-        )
+        self.last = record = self._journal.append(event, cause=self.seq, actor=self.name, live=live)
         return record
 
     async def tell(self, item: Event | Live) -> None:

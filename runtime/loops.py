@@ -145,6 +145,11 @@ class Stage:
         voice.task = self._loop.create_task(saying, name=name, context=self._home.copy())
         self._speaking[voice.task] = voice
 
+    def is_alone(self, voice: Voice) -> bool:
+        """Say whether nobody else speaks for the worker of *voice*."""
+        others = (other for other in self._speaking.values() if other is not voice)
+        return not any(other is not None and other.name == voice.name for other in others)
+
     def leave(self, task: asyncio.Task[None]) -> None:
         """Wait no more for *task*: it has said all, or another one says the rest."""
         self._speaking.pop(task, None)

@@ -365,16 +365,13 @@ class Binding:
                     await telling
                 yield event
 
-    def start(self, inputs: Sequence[Event | Live], *, is_told: bool) -> asyncio.Task[None]:
+    async def play(self, inputs: Sequence[Event | Live], *, is_told: bool) -> None:
         """Run the agent on *inputs*; its public events are not made, unless somebody tells them.
 
         *is_told*: as of ``Session.run``.
         """
         self._loop = asyncio.get_running_loop()
         self._seen = sys.maxsize  # questions wait for nobody
-        return asyncio.create_task(self._played(inputs, is_told), name="tinyagent run")
-
-    async def _played(self, inputs: Sequence[Event | Live], is_told: bool) -> None:
         try:
             await self.queues.drained()
             await self.session.run(inputs, is_told=is_told)

@@ -7,7 +7,7 @@ and the public state is computed from the conversation when it is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -36,7 +36,15 @@ class Played(Protocol):
         ...
 
     async def end(self) -> RunResult[Any]:
-        """Return what came of it.
+        """Return what came of it, whoever cancels this.
+
+        Raises:
+            RunFailedError: it failed.
+        """
+        ...
+
+    async def play(self) -> RunResult[Any]:
+        """Do as ``end`` in a task that is the run's own: who cancels it ends the run at once.
 
         Raises:
             RunFailedError: it failed.
@@ -64,6 +72,8 @@ class Heard:
         finally:
             await self._events.aclose()
         return result_of(self._binding, _heard(added))
+
+    play = end
 
     async def _all(self) -> AsyncIterator[AgentEvent]:
         if self._first is not None:
@@ -104,6 +114,7 @@ class Quiet:
         self._outcome = ""
         self._mailbox: Mailbox | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
 
     def post(self, record: Record) -> None:
         """Take the record that ends the run."""
@@ -114,26 +125,41 @@ class Quiet:
         """Begin it: from now on the agent is busy."""
         self._is_busy(True)
         try:
-            inputs = await self._inputs()
+            self._given = await self._inputs()
             session = self._binding.session
             self._length = len(session.conversation.messages)
             self._from = session.log.seq + 1
             self._keeper.rest(self.attend)
             session.journal.join(self)
-            self._playing = self._binding.start(inputs, is_told=self._is_told)
         except BaseException:
             self._is_busy(False)
             raise
 
     async def end(self) -> RunResult[Any]:
-        """Return what came of it, whoever cancels this.
+        binding = self._binding
 
-        Raises:
-            RunFailedError: it failed.
-        """
+        async def waited() -> None:
+            playing = asyncio.create_task(self._run(), name="tinyagent run")
+            try:
+                await asyncio.wait({playing})
+                await playing
+            finally:
+                if not playing.done():
+                    await binding.stop(playing)
+
+        return await self._result(waited())
+
+    async def play(self) -> RunResult[Any]:
+        return await self._result(self._run())
+
+    def _run(self) -> Coroutine[Any, Any, None]:
+        return self._binding.play(self._given, is_told=self._is_told)
+
+    async def _result(self, running: Coroutine[Any, Any, None]) -> RunResult[Any]:
+        """Return what came of it when *running* is over."""
         binding = self._binding
         try:
-            await self._over()
+            await self._until(running)
             if binding.outcome == "paused":
                 self._keeper.attend()  # the run that takes this up goes on in the midst of a turn
             said, told = self._said()
@@ -143,19 +169,17 @@ class Quiet:
         finally:
             self._is_busy(False)
 
-    async def _over(self) -> None:
+    async def _until(self, running: Coroutine[Any, Any, None]) -> None:
         """Wait until nothing of it goes on."""
         binding, session = self._binding, self._binding.session
         try:
-            await asyncio.wait({self._playing})
-            await self._playing
+            await running
             if self._ended is not None:
                 await session.journal.reached(self._ended)
                 binding.outcome = self._outcome
             binding.hooks.raise_interruption()
         finally:
-            if not self._playing.done():
-                await binding.stop(self._playing)
+            self._over.set()
             session.journal.leave(self)
             if self._mailbox is not None:
                 session.unwatch(self._mailbox)
@@ -175,14 +199,14 @@ class Quiet:
             if not is_below(record):
                 for event in binding.projection.read(record):
                     self._keeper.take(event)
-        if not self._playing.done():
+        if not self._over.is_set():
             self._mailbox = session.watch("face")
             self._telling = asyncio.create_task(self._tell(self._mailbox), name="tinyagent tells")
 
     async def _tell(self, mailbox: Mailbox) -> None:
         while (record := await mailbox.get()) is not None:
             if isinstance(record.event, k.RunEnded):
-                await asyncio.wait({self._playing})
+                await self._over.wait()
                 await self._binding.session.journal.reached(record)
             await self._binding.tell(record, self._show)
 

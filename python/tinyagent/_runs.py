@@ -231,7 +231,7 @@ class Run(Generic[T, Output]):
 async def _play(played: Played, results: list[RunResult[Any]]) -> None:
     """Let the run go on to its end; it holds no reference to who watches."""
     try:
-        results.append(await played.end())
+        results.append(await played.play())
     except RunFailedError as error:
         results.append(error.result)
 

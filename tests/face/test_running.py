@@ -180,6 +180,35 @@ async def test_cancelling_who_watches_ends_the_run() -> None:
     assert agent.log.status == "cancelled"
 
 
+async def test_who_does_not_even_wait_for_the_end_of_a_run_ends_it_at_once() -> None:
+    begun = asyncio.Event()
+
+    @tool(effect="write")
+    async def stay() -> str:
+        """Stay."""
+        begun.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    agent = Agent(model=scripted(("stay", {}), "Well."), tools=[stay])
+
+    run = agent.events("Go")
+    await anext(run)
+    await begun.wait()
+    leaving = asyncio.create_task(run.aclose())
+    await until(lambda: bool(recorded(agent, "cancel.requested")))
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await agent.wait_for_idle()
+    assert agent.log.status == "cancelled"
+    assert len(recorded(agent, "cancel.requested")) == 1
+    (doubt,) = recorded(agent, "tool.in_doubt")
+    assert doubt.why == "cancelled"
+    assert (await agent.run("Again")).text == "Well."
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_what_goes_wrong_at_run_time_is_not_raised_but_said_by_the_last_event() -> None:
     agent = Agent(model=scripted.fails("refused", "no key"))
     async with agent.events("Hello") as run:
