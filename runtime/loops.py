@@ -119,6 +119,8 @@ class Stage:
         said something. *before* is called ahead of each step: there the session records what the
         host changed.
         """
+        if self.is_stopped:
+            return
         home = self._home.copy()
         stepping = _Stepping(machine, mailbox, self.journal, before, home, self.fail)
         if self._is_strict:
@@ -216,6 +218,8 @@ class Stage:
                 raise
 
         self._behind.append(mailbox)
+        if self._closed.done():
+            mailbox.close()
         task = self._loop.create_task(pass_on(), name=mailbox.name, context=context)
         self._speaking[task] = None
 

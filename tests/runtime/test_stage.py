@@ -211,6 +211,35 @@ async def test_an_answer_that_is_cancelled_before_it_began_does_not_hold_up_the_
     assert [type(error) for error in caught.value.exceptions] == [OSError]
 
 
+@pytest.mark.parametrize("durability", ["memory", "strict"])
+async def test_a_machine_that_comes_when_the_stage_is_closed_steps_on_what_it_has(
+    durability: str,
+) -> None:
+    writing, heard, mail = journal(durability), list[str](), Mailbox("agent", SAID)
+    writing.join(mail)
+    async with asyncio.timeout(1), Stage(writing) as stage:
+        writing.append(k.UserSaid("a"))
+        stage.close()
+        stage.drive(counting(heard), mail, lambda: None)
+    assert heard == ["a"]
+
+
+@pytest.mark.parametrize("durability", ["memory", "strict"])
+async def test_a_machine_that_comes_when_an_actor_has_raised_steps_no_more(durability: str) -> None:
+    writing, heard, mail = journal(durability), list[str](), Mailbox("agent", SAID)
+    writing.join(mail)
+
+    async def play() -> None:
+        async with Stage(writing) as stage:
+            stage.fail(ZeroDivisionError())
+            writing.append(k.UserSaid("a"))
+            stage.drive(counting(heard), mail, lambda: None)
+
+    with pytest.raises(BaseExceptionGroup):
+        await asyncio.wait_for(play(), 1)
+    assert heard == []
+
+
 async def test_in_mode_strict_what_the_disk_refuses_ends_the_stage() -> None:
     class Refusing(MemoryLog):
         async def durable(self, seq: int) -> None:
