@@ -7,6 +7,7 @@ changes a result which somebody has a view of, start a new list. So a ``View`` n
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,9 +52,10 @@ class Conversation:
             with an answer.
         claimed: call ids of the whole log, each with the agent that has it; owner: this agent.
         asked: what the last ``model.requested`` asked the model to answer; asked_n: its ``n``.
+        kinds: those that change something.
     """
 
-    kinds = None
+    kinds: frozenset[str]
 
     def __init__(self) -> None:
         self._configured(Settings())
@@ -151,18 +153,13 @@ class Conversation:
     def post(self, record: k.Record) -> None:
         """Take in one record of the agent itself. Unknown and irrelevant kinds change nothing."""
         event = record.event
-        take = _TAKES.get(type(event))
-        if take is not None:
-            take(self, record, event)
+        _TAKES[type(event)](self, record, event)
 
     def read(self, records: Iterable[k.Record]) -> None:
         """Take in *records* of the agent itself, as ``post`` does."""
-        take_of = _TAKES.get
         for record in records:
             event = record.event
-            take = take_of(type(event))
-            if take is not None:
-                take(self, record, event)
+            _TAKES[type(event)](self, record, event)
 
     def _ask(self, record: k.Record, event: k.ModelRequested) -> None:
         self.asked_n = event.n
@@ -193,12 +190,12 @@ class Conversation:
         self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not event.calls:
             return
-        refs = {ref.id: ref for ref in event.calls}
+        is_bad = {ref.id: ref.args == "bad" for ref in event.calls}
         for block in calls:
-            ref = refs.get(block.id)
-            if ref is not None:
-                self.calls[ref.id] = Call(ref.id, block.name, block.text, ref.args == "bad")
-                self._batch[ref.id] = None
+            call_id = block.id
+            if call_id in is_bad:
+                self.calls[call_id] = Call(call_id, block.name, block.text, is_bad[call_id])
+                self._batch[call_id] = None
         self._missing = len(self._batch)
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
@@ -368,31 +365,35 @@ class Conversation:
                 self._replace(edited(self.messages, ops, record.seq))
 
 
-_TAKES: dict[type, Callable[[Conversation, k.Record, Any], None]] = {
-    k.SessionStarted: Conversation._configure,
-    k.ConfigChanged: Conversation._configure,
-    k.ContextEdited: Conversation._edit,
-    k.UserSaid: Conversation._say,
-    k.UserContinued: Conversation._go_on,
-    k.UserDelivered: Conversation._deliver,
-    k.UserWithdrawn: Conversation._withdraw,
-    k.ModelRequested: Conversation._ask,
-    k.ModelRetrying: Conversation._retry,
-    k.ModelDelta: Conversation._hear,
-    k.ModelFinished: Conversation._close,
-    k.ModelFailed: Conversation._fail,
-    k.ToolRequested: Conversation._request,
-    k.ToolFinished: Conversation._return,
-    k.ToolFailed: Conversation._return,
-    k.ToolBlocked: Conversation._block,
-    k.ToolSettled: Conversation._return,
-    k.ToolReconciled: Conversation._reconcile,
-    k.ApprovalDecided: Conversation._refuse,
-    k.HostAnswered: Conversation._take_answer,
-    k.HostFailed: Conversation._take_failure,
-    k.OutputRejected: Conversation._reject,
-    k.TurnEnded: Conversation._end_turn,
-    k.BudgetExceeded: Conversation._close_run,
-    k.RunEnded: Conversation._close_run,
-}
+_TAKES: defaultdict[type, Callable[[Conversation, k.Record, Any], None]] = defaultdict(
+    lambda: lambda *_: None,
+    {
+        k.SessionStarted: Conversation._configure,
+        k.ConfigChanged: Conversation._configure,
+        k.ContextEdited: Conversation._edit,
+        k.UserSaid: Conversation._say,
+        k.UserContinued: Conversation._go_on,
+        k.UserDelivered: Conversation._deliver,
+        k.UserWithdrawn: Conversation._withdraw,
+        k.ModelRequested: Conversation._ask,
+        k.ModelRetrying: Conversation._retry,
+        k.ModelDelta: Conversation._hear,
+        k.ModelFinished: Conversation._close,
+        k.ModelFailed: Conversation._fail,
+        k.ToolRequested: Conversation._request,
+        k.ToolFinished: Conversation._return,
+        k.ToolFailed: Conversation._return,
+        k.ToolBlocked: Conversation._block,
+        k.ToolSettled: Conversation._return,
+        k.ToolReconciled: Conversation._reconcile,
+        k.ApprovalDecided: Conversation._refuse,
+        k.HostAnswered: Conversation._take_answer,
+        k.HostFailed: Conversation._take_failure,
+        k.OutputRejected: Conversation._reject,
+        k.TurnEnded: Conversation._end_turn,
+        k.BudgetExceeded: Conversation._close_run,
+        k.RunEnded: Conversation._close_run,
+    },
+)
 """What a record changes, by its event; all others change nothing."""
+Conversation.kinds = frozenset(kind for kind, cls in k.KINDS.items() if cls in _TAKES)

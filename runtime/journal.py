@@ -84,7 +84,6 @@ class Journal:
     def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
         self.clock = clock
-        self._now_us = clock.now_us
         self._make = appending(log)
         self._routes = _Routes(())
         self._recovered = log.recovered
@@ -136,7 +135,7 @@ class Journal:
         redactor = self.redactor
         if self.shadow is not None or not (redactor is None or redactor.is_idle):
             return self._append_masked(event, cause, actor, live)
-        record = self._make(event, self._now_us(), cause, actor, live)
+        record = self._make(event, self.clock.now_us(), cause, actor, live)
         for post in self._routes[event.kind]:
             post(record)
         return record
@@ -156,7 +155,7 @@ class Journal:
         self, event: Event, cause: int, actor: str | None, live: object, told: Event | None
     ) -> Record:
         """Make *event* a record; with a shadow it is *told* to readers, who may know it already."""
-        record = self._make(event, self._now_us(), cause, actor, live)
+        record = self._make(event, self.clock.now_us(), cause, actor, live)
         if self.shadow is not None:
             self.shadow.follow(record)
             if told is None:

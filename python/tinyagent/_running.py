@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyagent._played import Played
     from tinyagent._runs import Run, RunResult
     from tinyagent._vocabulary import Event
-    from tinyagent.events import Conversation, Record
+    from tinyagent.events import Record
     from tinyagent.events.fact import Effect
 
 Output = TypeVar("Output")
@@ -104,7 +104,7 @@ class Running(Settings):
         """
         from tinyagent._runs import event_of
 
-        return self._watched(input_data, output, event_of)
+        return self._watched(input_data, output, event_of, completes=True)
 
     @overload
     def records(self, input_data: Input | None = None) -> Run[Record]: ...
@@ -142,8 +142,9 @@ class Running(Settings):
         self,
         input_data: Input | None,
         output: Any,
-        pick: Callable[[Record, Conversation], T],
+        pick: Callable[[Record], T],
         *,
+        completes: bool = False,
         below: bool = False,
     ) -> Run[T, Any]:
         from tinyagent._runs import Run
@@ -151,7 +152,8 @@ class Running(Settings):
         def begin() -> Awaitable[Played]:
             return self._begun(input_data, output)
 
-        return Run(begin, self._engine, pick, let_go=self._let_go, below=below)
+        let_go = self._let_go
+        return Run(begin, self._engine, pick, let_go=let_go, completes=completes, below=below)
 
     @property
     def _keeper(self) -> StateKeeper:

@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -124,14 +125,17 @@ class Run(Generic[T, Output]):
         self,
         begin: Callable[[], Awaitable[Played]],
         engine: Callable[[], Engine],
-        pick: Callable[[Record, Conversation], T],
+        pick: Callable[[Record], T],
         *,
         let_go: Callable[[], None],
+        completes: bool = False,
         below: bool = False,
     ) -> None:
         self._begin = begin
         self._engine = engine
         self._pick = pick
+        self._completes = completes
+        self._take: Callable[[], Record | None] = _nothing_yet
         self._let_go = let_go
         self._below = below
         self._binding: Binding | None = None
@@ -159,16 +163,27 @@ class Run(Generic[T, Output]):
         Raises:
             RuntimeError: the run cannot begin: see ``Agent.run``.
         """
-        if self._playing is None:
-            await self._started()
-            return await self.__anext__()
-        record = self._mailbox.take() or await self._mailbox.get()
+        record = self._take() or await self._next()
+        if type(record.event) in _LOOKED_AT:
+            record = await self._looked_at(record)
+        return self._pick(record)
+
+    async def _next(self) -> Record:
+        """Begin the run if it has not; wait for what comes next."""
+        playing = self._playing or await self._started()
+        record = await self._mailbox.get()
         if record is None:
-            await self._playing
+            await playing
             raise StopAsyncIteration
+        return record
+
+    async def _looked_at(self, record: Record) -> Record:
+        """Wait for the disk where a run ends; show a call with its arguments, if that is wanted."""
         if isinstance(record.event, k.RunEnded):
             await self._journal.reached(record)
-        return self._pick(record, self._conversation)
+        elif self._completes:
+            return _with_arguments(record, self._conversation)
+        return record
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
@@ -197,15 +212,16 @@ class Run(Generic[T, Output]):
         """Cancel the run if it is under way, and wait for its end."""
         await self.aclose()
 
-    async def _started(self) -> None:
+    async def _started(self) -> asyncio.Task[None]:
         if self._playing is not None:
-            return
+            return self._playing
         played = await self._begin()
         binding = self._binding = self._engine().binding
         binding.open()
         session = binding.session
         self._journal, self._conversation = session.journal, session.conversation
         mailbox = self._mailbox = session.watch("run", below=self._below)
+        self._take = mailbox.take
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
             await played.begin()
@@ -226,6 +242,7 @@ class Run(Generic[T, Output]):
             let_go()
 
         playing.add_done_callback(end)
+        return playing
 
 
 async def _play(played: Played, results: list[RunResult[Any]]) -> None:
@@ -243,20 +260,27 @@ def _abandon(playing: asyncio.Task[None], binding: Binding) -> None:
             playing.get_loop().call_soon_threadsafe(binding.cancel, "closed")
 
 
-def event_of(record: Record, conversation: Conversation) -> Event:
-    """Return the event of *record*.
-
-    A call is shown with its arguments, which the log has in the answer that made it.
-    """
-    event = record.event
-    if isinstance(event, k.ToolRequested):
-        given = event.arguments or conversation.given.get(event.call_id)
-        if given is None and event.call_id in conversation.calls:
-            given = arguments_of(conversation.calls[event.call_id].arguments)
-        event = msgspec.structs.replace(event, arguments=given)
-    return event  # type: ignore[return-value] # the union of all that there are, by its names
+def _nothing_yet() -> None:
+    return None
 
 
-def as_it_is(record: Record, conversation: Conversation) -> Record:
+_LOOKED_AT = frozenset({k.RunEnded, k.ToolRequested})
+
+event_of: Callable[[Record], Event] = attrgetter("event")
+"""Returns the event of a record."""
+
+
+def as_it_is(record: Record) -> Record:
     """Return *record* as it is."""
     return record
+
+
+def _with_arguments(record: Record, conversation: Conversation) -> Record:
+    """Return *record* with the call's arguments, which the log has in the answer that made it."""
+    event = record.event
+    assert isinstance(event, k.ToolRequested)
+    given = event.arguments or conversation.given.get(event.call_id)
+    if given is None and event.call_id in conversation.calls:
+        given = arguments_of(conversation.calls[event.call_id].arguments)
+    event = msgspec.structs.replace(event, arguments=given)
+    return msgspec.structs.replace(record, event=event)
