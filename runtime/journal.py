@@ -17,7 +17,7 @@ from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.answering import Answers
 from tinyagent.runtime.clock import Clock
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import Log, Recovered, appending
+from tinyagent.runtime.stores import Log, Recovered, appending, writing
 
 
 class Reader(Protocol):
@@ -85,6 +85,7 @@ class Journal:
         self.log = log
         self.clock = clock
         self._make = appending(log)
+        self._is_written = writing(log)
         self._routes = _Routes(())
         self._recovered = log.recovered
         self._in_memory = log.durability == "memory"
@@ -175,9 +176,11 @@ class Journal:
         level = record.event.barrier
         if not level or self._in_memory:
             return True
-        log = self.log
-        reached = log.written_seq if level == "written" else log.durable_seq
-        return reached >= record.seq and log.recovered is self._recovered
+        if level == "written":
+            is_safe = self._is_written(record.seq)
+        else:
+            is_safe = self.log.durable_seq >= record.seq
+        return is_safe and self.log.recovered is self._recovered
 
     async def reached(self, record: Record) -> None:
         """Wait until *record* ``has_reached`` what its kind demands."""

@@ -191,6 +191,12 @@ def _append_event(
     return Record(seq, ts_us * 1000, cause, actor or usual, event, payload, live)
 
 
+def writing(log: Log) -> Callable[[int], bool]:
+    """Return what says whether a record is written, by this call if that needs no wait."""
+    own: Callable[[int], bool] | None = getattr(log, "write_upto", None)
+    return (lambda seq: log.written_seq >= seq) if own is None else own
+
+
 def _no_key(path: str, body: Any) -> Any:
     raise LookupError(path)
 

@@ -233,6 +233,11 @@ class FileLog:
         """Makes an event the next record, as ``append`` does."""
         return self._writer.append_event
 
+    @property
+    def write_upto(self) -> Callable[[int], bool] | None:
+        """Says whether a record is written, by this call if it can; None but in ``interval``."""
+        return self._writer.want_written if self.durability == "interval" else None
+
     async def written(self, seq: int) -> None:
         """Wait until records 1..*seq* survive the death of this process.
 
