@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from msgspec.structs import replace as _replace
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
 from tinyagent.actors.providers.patch import patched
-from tinyagent.actors.streamer import Hear
-from tinyagent.actors.transports import (
-    Answer,
-    Exchange,
-    Failure,
-    HttpRequest,
-    Timed,
-    Transport,
-    played,
-)
+from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Transport
 from tinyagent.events import Settings, View, digest
 from tinyagent.events.messages import Custom, Message
 
@@ -104,19 +95,16 @@ class ProviderSource:
         except ValueError as error:
             self._provider, self._fault = None, str(error)
 
-    def attempt(self, asked: View, key: str | None) -> _Attempt:
-        """Return one request with the body that was built last, not sent yet."""
-        return _Attempt(self, asked.settings, key)
-
-    def open(self, settings: Settings, key: str | None) -> Exchange:
-        """Return the exchange of that request, not started yet.
+    def attempt(self, asked: View, key: str | None) -> Exchange:
+        """Return one request with the body that was built last, not sent yet.
 
         Raises:
             Failure: it could not be built. Exception: what finding its key raised.
         """
         if isinstance(self._body, Failure):
             raise self._body
-        granted, kept = self._access(settings, key), self._kept
+        settings, kept = asked.settings, self._kept
+        granted = self._access(settings, key)
         if kept is None or kept[0] is not settings or kept[1] is not granted:
             kept = self._kept = settings, granted, self._bodiless(settings, granted)
         return self._transport.open(_replace(kept[2], body=self._body))
@@ -147,42 +135,3 @@ class ProviderSource:
                 if not is_header(name, value):
                     told = f"the header {name!r} cannot be sent and is left out"
                     self._report("request.header", told)
-
-
-class _Attempt:
-    def __init__(self, source: ProviderSource, settings: Settings, key: str | None) -> None:
-        self._source = source
-        self._settings = settings
-        self._key = key
-        self._exchange: Exchange | None = None
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether there is a request at all: a key was found, a body could be built."""
-        return self._exchange is not None
-
-    def _open(self) -> Exchange:
-        self._exchange = self._source.open(self._settings, self._key)
-        return self._exchange
-
-    async def start(self) -> None:
-        """Send the request; return when a 2xx status and the headers are there."""
-        await self._open().start()
-
-    async def read(self) -> list[Timed]:
-        """Return the next pieces; none at the end."""
-        assert self._exchange is not None
-        return await self._exchange.read()
-
-    def play(self, hear: Hear) -> Coroutine[Any, Any, None]:
-        """Send the request; give *hear* the answer as it arrives."""
-        return played(self._open(), hear)
-
-    def finish(self) -> tuple[Answer, None]:
-        if self._exchange is None:
-            raise Failure("bug", "the request was never sent")
-        return self._exchange.finish(), None
-
-    async def aclose(self) -> None:
-        if self._exchange is not None:
-            await self._exchange.aclose()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from tinyagent.actors import transports
 from tinyagent.actors.limits import is_cut
 from tinyagent.actors.speech import Speech, logged
-from tinyagent.actors.transports import Answer, Timed, joined
+from tinyagent.actors.transports import Answer, Exchange, Player, Timed, joined, played
 from tinyagent.actors.transports.failures import ABORTED
 from tinyagent.events import Conversation, Event, Record, View, digest, kinds as k
 from tinyagent.events.closing import limit_text
@@ -56,24 +56,8 @@ async def relayed(said: AsyncIterable[Heard], hear: Hear) -> None:
             await room
 
 
-class Attempt(Protocol):
-    """One request under way."""
-
-    async def play(self, hear: Hear) -> None:
-        """Send it; give *hear* the answer as it arrives, and return at its end.
-
-        Raises:
-            transports.Failure: there is no answer, or no more of it.
-        """
-        ...
-
-    def finish(self) -> tuple[Answer, object]:
-        """Return how the answer ended, and the host's own message for it."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of the request at once."""
-        ...
+Attempt = Exchange | Player[Hear]
+"""One request under way."""
 
 
 class Source(Protocol):
@@ -89,7 +73,11 @@ class Source(Protocol):
         ...
 
     def attempt(self, asked: View, key: str | None) -> Attempt:
-        """Return a request that is not sent yet."""
+        """Return a request that is not sent yet.
+
+        Raises:
+            transports.Failure: there is none.
+        """
         ...
 
     @property
@@ -283,12 +271,13 @@ class Streamer:
     ) -> None:
         told: transports.Failure | None = None
         for number in range(1, self.source.attempts_max + 1):
-            attempt = self.source.attempt(asked, key)
+            attempt: Attempt | None = None
             self._sent += 1
             self._speech = Speech(self._conversation)
             try:
-                await attempt.play(self._hear)
-                answer, live = attempt.finish()
+                attempt = self.source.attempt(asked, key)
+                await played(attempt, self._hear)
+                answer, live = attempt.finish(), getattr(attempt, "live", None)
                 failure = failed_in_band(answer)
                 if failure is None:
                     await self._end(self._speech.end(answer, request), live)
@@ -308,7 +297,8 @@ class Streamer:
                     await self._end(self._speech.fail(told, request), live)
                     return
             finally:
-                await attempt.aclose()
+                if attempt is not None:
+                    await attempt.aclose()
             if delay_s is None:
                 self._given_up = told
                 return

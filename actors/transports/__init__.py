@@ -7,7 +7,7 @@ the only decoders). It knows nothing of conversations, retries or logs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,8 @@ Operations and their data: ``text think refuse args`` a string; ``call`` a dict 
 
 Hear = Callable[[list[Piece]], Awaitable[object] | None]
 """Is given pieces as they arrive, ``joined``; returns what to wait for before it is given more."""
+
+H = TypeVar("H", bound=Hear, contravariant=True)
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,15 +121,26 @@ class Exchange(Protocol):
         ...
 
 
-class Player(Exchange, Protocol):
-    """An exchange that needs no task to say what arrives."""
+class Player(Protocol[H]):
+    """The same for who says itself what arrives, as soon as it does.
 
-    async def play(self, hear: Hear) -> None:
+    ``live``, if there is such an attribute: the host's own message for the answer, at its end.
+    """
+
+    async def play(self, hear: H) -> None:
         """Do what ``played`` does."""
         ...
 
+    def finish(self) -> Answer:
+        """Return how the answer ended."""
+        ...
 
-def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
+    async def aclose(self) -> None:
+        """Let go of the request at once."""
+        ...
+
+
+def played(exchange: Exchange | Player[H], hear: H) -> Coroutine[Any, Any, None]:
     """Send the request of *exchange*; give *hear* all pieces of the answer as they arrive.
 
     In the place of ``start`` and ``read``. It is waited for until their end.
@@ -136,7 +149,7 @@ def played(exchange: Exchange, hear: Hear) -> Coroutine[Any, Any, None]:
         Failure: as ``Exchange.start`` and ``read``. Exception: what *hear* raised.
     """
     if hasattr(exchange, "play"):
-        return cast("Player", exchange).play(hear)
+        return cast("Player[H]", exchange).play(hear)
     return _read(exchange, hear)
 
 

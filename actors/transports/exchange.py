@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, failures
 
 if TYPE_CHECKING:
@@ -217,12 +219,4 @@ class ByteExchange:
 
 def answer_of(end: Mapping[str, Any]) -> Answer:
     """Return what ``Decoder.finish`` says as an answer."""
-    failure = end["failure"]
-    return Answer(
-        reason=end["reason"],
-        raw_reason=end["raw_reason"],
-        usage=end["usage"],
-        response=end["response"],
-        failure=None if failure is None else (failure[0], failure[1]),
-        bad_calls=tuple(end["bad_calls"]),
-    )
+    return msgspec.convert(end, Answer)

@@ -12,7 +12,7 @@ from tinyagent._partial import Partial, public_usage
 from tinyagent._resolve import access, debug, thinking_of
 from tinyagent.actors.sources import ProviderSource
 from tinyagent.actors.streamer import failed_in_band, retry_delay_s
-from tinyagent.actors.transports import Answer, Failure, Timed
+from tinyagent.actors.transports import Answer, Exchange, Failure, Timed
 from tinyagent.actors.transports.failures import ABORTED, fault_of
 from tinyagent.agent_types import (
     AgentTool,
@@ -143,17 +143,17 @@ class DirectResponse:
         source, told = self._source, None
         body, is_begun, is_shown = source.digest(self._asked), False, False
         for number in range(1, source.attempts_max + 1):
-            attempt = source.attempt(self._asked, self._key)
+            exchange = self._opened()
             try:
-                await self._unless_aborted(attempt.start())
+                await self._unless_aborted(exchange.start())
                 if not is_shown:
                     is_shown = True
                     yield AssistantMessageEvent(type="start", partial=self._partial.message)
-                while pieces := await self._unless_aborted(attempt.read()):
+                while pieces := await self._unless_aborted(exchange.read()):
                     is_begun = True
                     for event in self._partial.read(self._names.given(pieces)):
                         yield event
-                answer = attempt.finish()[0]
+                answer = exchange.finish()
                 said = None if is_begun else failed_in_band(answer)
                 if said is not None and number < source.attempts_max:
                     raise said
@@ -161,8 +161,6 @@ class DirectResponse:
                     yield event
                 return
             except Failure as failure:
-                if not attempt.is_sent and failure.kind != "cancelled":
-                    raise RuntimeError(failure.message) from None
                 if failure.status is not None or told is None or failure.kind == "cancelled":
                     told = failure
                 share = int(digest(f"{body}:{self._clock.now_us()}".encode()), 16) / 16**16
@@ -171,8 +169,14 @@ class DirectResponse:
                     raise told from None
                 debug(f"attempt {number}: {failure.message}; again in {delay_s:.3f} s")
             finally:
-                await attempt.aclose()
+                await exchange.aclose()
             await self._unless_aborted(self._clock.sleep(delay_s))
+
+    def _opened(self) -> Exchange:
+        try:
+            return self._source.attempt(self._asked, self._key)
+        except Failure as failure:
+            raise RuntimeError(failure.message) from None
 
     def _end(self, answer: Answer) -> Sequence[AssistantMessageEvent]:
         partial = self._partial

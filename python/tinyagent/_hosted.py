@@ -133,7 +133,7 @@ class _Attempt:
         self._held: list[AssistantMessageEvent] = []
         self._mender = Mender(source.blank)
         self._at_us = source.now_us()
-        self._message: AssistantMessage | None = None
+        self.live: AssistantMessage | None = None
 
     async def play(self, hear: Hear) -> None:
         """Call the function; give *hear* what its stream says."""
@@ -168,7 +168,7 @@ class _Attempt:
         if not isinstance(message, AssistantMessage):
             kind = type(message).__name__
             raise TypeError(f"Unsupported assistant message payload: {kind}")
-        self._message = message
+        self.live = message
         rest = self._rest(message)
         if rest is None:
             self._said, self._named = {}, set()
@@ -176,17 +176,17 @@ class _Attempt:
         elif rest or self._held:
             yield Heard(rest, self._take_held())
 
-    def finish(self) -> tuple[Answer, object]:
-        message = self._message
+    def finish(self) -> Answer:
+        message = self.live
         assert message is not None
         usage = plain(message.usage) if isinstance(message.usage, dict) else None
         if message.stop_reason in ("error", "aborted"):
             aborted = message.stop_reason == "aborted"
             told = message.error_message or (ABORTED if aborted else "")
             kind = "cancelled" if aborted else message.error_kind or "host"
-            return Answer(reason=None, usage=usage, failure=(kind, told)), message
+            return Answer(reason=None, usage=usage, failure=(kind, told))
         reason = _REASONS.get(message.stop_reason or "", "end")
-        return Answer(reason=reason, usage=usage), message
+        return Answer(reason=reason, usage=usage)
 
     async def aclose(self) -> None:
         """Nothing to let go of: the function's task is this one."""

@@ -46,6 +46,8 @@ class Script:
 
 
 class Attempt:
+    live = "whole"
+
     def __init__(self, batches: Sequence[Batch], answer: Answer) -> None:
         self.is_closed = False
         self.closing: asyncio.Event | None = None
@@ -63,8 +65,8 @@ class Attempt:
     async def play(self, hear: Hear) -> None:
         await relayed(self, hear)
 
-    def finish(self) -> tuple[Answer, object]:
-        return self._answer, "whole"
+    def finish(self) -> Answer:
+        return self._answer
 
     async def aclose(self) -> None:
         if self.closing is not None:

@@ -249,7 +249,7 @@ class _Recalled:
                 await asyncio.sleep(CUT_OFF_S)
             raise Failure(end.kind, end.message, status=end.status, retry_after_s=end.retry_after_s)
 
-    def finish(self) -> tuple[Answer, object]:
+    def finish(self) -> Answer:
         end = self._told.end
         if not isinstance(end, k.ModelFinished):
             raise Failure("interrupted", "the recording ends in the middle of this answer")
@@ -259,14 +259,13 @@ class _Recalled:
             for block, ref in zip(sorted(blocks), end.calls, strict=False)
             if ref.args == "bad"
         ]
-        answer = Answer(
+        return Answer(
             reason=end.reason,
             raw_reason=end.raw,
             usage=end.usage,
             response=end.response,
             bad_calls=tuple(bad),
         )
-        return answer, None
 
     async def aclose(self) -> None:
         """Nothing is open."""
