@@ -97,7 +97,7 @@ class History(Generic[T]):
         join: Callable[[Sequence[T]], Sequence[bytes]],
     ) -> None:
         """Encode from turn *first* on; what was encoded before, as far as it is still there."""
-        kept, self._kept = self._kept, []  # none is kept if this fails
+        kept = self._kept
         # An entry keeps its messages alive, so an id cannot mean another one.
         known = {tuple(map(id, turn[0])): turn for turn in kept[first:]}
         del kept[first:]
@@ -108,7 +108,6 @@ class History(Generic[T]):
                 encoded = list(map(encode, messages, marks or _UNMARKED))
                 turn = (messages, marks, b",".join(join(encoded)))
             kept.append(turn)
-        self._kept = kept
 
     def _marks_in(self, turn: int) -> Sequence[Mark]:
         return tuple([self.marks.get((turn, at), ()) for at in range(len(self.sent[turn]))])

@@ -75,13 +75,19 @@ class Repair:
     def _go_on(self, messages: Sequence[Message]) -> bool:
         """Take in *messages*; False if one belongs to what was sent already, and all is to redo."""
         self._seen.extend(messages)
-        at, count = 0, len(messages)
-        while at < count:
-            end = self._sound(messages, at)
-            if not end:
-                return self._mend(messages[at:])
-            self.turns.append(messages[at:end])
-            at = end
+        at, end = 0, len(messages)
+        while at < end:
+            first, begun = messages[at], at
+            at += 1
+            if isinstance(first, Assistant):
+                if ids := [block.id for block in first.blocks if block.op == "call"]:
+                    at += len(ids)
+                    answered = list(map(_call_id, messages[begun + 1 : at]))
+                    if answered != ids or not self._take_ids(ids):
+                        return self._mend(messages[begun:])
+            elif not isinstance(first, User):
+                return self._mend(messages[begun:])
+            self.turns.append(messages[begun:at])
         return True
 
     def _mend(self, messages: Sequence[Message]) -> bool:
@@ -96,18 +102,6 @@ class Repair:
                 self.turns.append((each,))
         self._new = []
         return True
-
-    def _sound(self, messages: Sequence[Message], at: int) -> int:
-        """Return the end of the turn that begins *at* if nothing in it needs repair, else 0."""
-        first = messages[at]
-        if isinstance(first, User):
-            return at + 1
-        if not isinstance(first, Assistant):
-            return 0
-        ids = [block.id for block in first.blocks if block.op == "call"]
-        end = at + 1 + len(ids)
-        found = [each.call_id for each in messages[at + 1 : end] if isinstance(each, Result)]
-        return end if found == ids and self._take_ids(ids) else 0
 
     def _take_ids(self, ids: Sequence[str]) -> bool:
         """Let no later call have one of *ids*; False if one is empty or not unique."""
@@ -146,6 +140,10 @@ class Repair:
         elif isinstance(message, User):
             self._new.append(message)
         return True
+
+
+def _call_id(message: Message) -> str | None:
+    return message.call_id if isinstance(message, Result) else None
 
 
 def _mended(turn: _Round, taken: set[str]) -> list[Message]:
