@@ -17,19 +17,20 @@ from tinyagent.events import Conversation, Event, canonical, digest, kinds as k
 class Speech:
     """One answer as it is put on record: call ids made unique in the log, arguments kept."""
 
+    begun = False
+
     def __init__(self, conversation: Conversation) -> None:
-        self._known = conversation.calls
-        self._claim, self._owner = conversation.claimed.setdefault, conversation.owner
+        self._log = conversation
         # Of each call its id and its name, and what came of its arguments, by its block.
         self._calls: dict[int, tuple[str, str]] = {}
         self._args: defaultdict[int, list[str]] = defaultdict(list)
         self._ids: set[str] = set()
-        self.begun = False
 
     def take(self, pieces: Sequence[k.Piece]) -> list[k.Piece]:
         """Return *pieces* as they go on record: each call has an id of its own."""
-        self.begun = self.begun or bool(pieces)
         out = list(pieces)
+        if out:
+            self.begun = True
         for at, piece in enumerate(pieces):
             op = piece[1]
             if op == "args":
@@ -50,10 +51,11 @@ class Speech:
 
         From now on it is this agent's.
         """
-        known, ids, owner = self._known, self._ids, self._owner
+        log, ids = self._log, self._ids
+        known, claim, owner = log.calls, log.claimed.setdefault, log.owner
         call_id = wanted = wanted or f"call_{len(known) + len(ids)}"
         number = 2
-        while call_id in known or call_id in ids or self._claim(call_id, owner) != owner:
+        while call_id in known or call_id in ids or claim(call_id, owner) != owner:
             call_id, number = f"{wanted}~{number}", number + 1
         ids.add(call_id)
         return call_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 from tinyagent.actors import transports
@@ -155,8 +156,7 @@ class Streamer:
     def answer(self, record: Record, voice: Voice) -> Coroutine[Any, Any, None]:
         """Tell retries and the end of one model call; its deltas are said as they arrive."""
         self._voice = voice
-        is_new = record.seq not in self._reopened
-        asks = self.key_of is not None and is_new and not self._cancelled
+        asks = self.key_of is not None and not self._cancelled and record.seq not in self._reopened
         if asks:
             voice.say(k.HostAsked(KEY))
         # The request is built while its record is on its way to the disk.
@@ -270,7 +270,7 @@ class Streamer:
         self, record: Record, asked: View, key: str | None, request: str, left: int
     ) -> None:
         told: transports.Failure | None = None
-        for number in range(1, self.source.attempts_max + 1):
+        for number in count(1):
             attempt: Attempt | None = None
             self._sent += 1
             self._speech = Speech(self._conversation)

@@ -46,8 +46,10 @@ class NativeTransport:
 
     def __init__(self) -> None:
         self._pool: HttpPool | None = None
-        # What was asked for last, and what is sent for it: mostly the next request's as well.
-        self._asked: tuple[tuple[str, str], ...] | None = None
+        # Where to and with what headers was asked for last, and what is sent for it: mostly the
+        # next request's as well.
+        self._asked: tuple[str, tuple[tuple[str, str], ...]] | None = None
+        self._url = ""
         self._headers: list[tuple[str, str]] = []
 
     def open(self, request: HttpRequest) -> NativeExchange:
@@ -62,12 +64,13 @@ class NativeTransport:
         Raises:
             Failure: HTTP cannot carry it, or no decoder reads its answer.
         """
-        if request.headers != self._asked:
+        asked = request.url, request.headers
+        if asked != self._asked:
             failures.check_headers(request.headers)
             names = {name.lower() for name, _ in request.headers}
             own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
             self._headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
-            self._asked = request.headers
+            self._asked, self._url = asked, ascii_url(request.url)
         limits_s = (
             request.connect_timeout_s,
             request.first_byte_timeout_s,
@@ -76,10 +79,10 @@ class NativeTransport:
         )
         if self._pool is None:
             self._pool = _pool()
-        url = ascii_url(request.url)
+        url, headers, body = self._url, self._headers, request.body
         try:
             return self._pool.open(
-                request.api, url, self._headers, request.body, limits_s, bell_here(), hear, heard
+                request.api, url, headers, body, limits_s, bell_here(), hear, heard
             )
         except ValueError:
             raise Failure("invalid", f"unsupported api `{request.api}`") from None
