@@ -9,6 +9,7 @@ from msgspec.structs import replace as _replace
 
 from tinyagent.actors.providers import Provider, provider_for
 from tinyagent.actors.providers.encoding import is_header
+from tinyagent.actors.providers.history import Body
 from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.transports import Exchange, Failure, HttpRequest, Transport
 from tinyagent.events import Settings, View, digest
@@ -54,6 +55,7 @@ class ProviderSource:
         self._settings: Settings | None = None
         self._fault = ""
         self._body: bytes | Failure = b""
+        self._built = Body()
         self._retries_max = RETRIES_MAX
         self._seen: tuple[list[Message] | None, int] = (None, 0)
         self._kept: tuple[Settings, Granted, HttpRequest] | None = None
@@ -74,13 +76,15 @@ class ProviderSource:
         messages = asked.read()
         if self._report is not None:
             self._report_roles(self._report, asked, messages)
+        built = self._built
         try:
-            self._body = patched(self._provider.body(settings, messages), asked.edits)
+            built.take(self._provider.parts(settings, messages))
+            self._body = patched(built.whole, asked.edits)
         except ValueError as error:
             told = f"failed to start {self._provider.api} stream: {error}"
             self._body = Failure("invalid", told)
             return ""
-        return digest(self._body)
+        return digest(self._body) if asked.edits else built.digest
 
     def _configure(self, settings: Settings) -> None:
         """Be ready for requests with *settings*; without a provider if there is none for them."""

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tinyagent.actors.providers.content import Mark, chosen
 from tinyagent.actors.providers.repair import Repair
@@ -33,6 +33,39 @@ class Parts(NamedTuple):
     def whole(self) -> bytes:
         """Return the body."""
         return b"".join((self.head, b",".join(self.turns), self.tail))
+
+
+class Body:
+    """A body, and then longer ones of the same conversation: each costs what is new in it.
+
+    Attributes:
+        whole: the body that was taken last. digest: of that, as ``events.digest`` gives it.
+    """
+
+    whole, digest = b"", ""
+
+    def __init__(self) -> None:
+        self._parts = Parts(b"", "", [], b"")
+        self._begun: Any = None  # the digest as far as the tail
+
+    def take(self, parts: Parts) -> None:
+        """Be the body of *parts*."""
+        before, count = self._parts, len(self._parts.turns)
+        begun: bytes | memoryview
+        if self._begun and parts.head == before.head and parts.turns[:count] == before.turns:
+            begun = memoryview(self.whole)[: len(self.whole) - len(before.tail)]
+        else:
+            from hashlib import sha256  # loads OpenSSL, which an import of the package shall not
+
+            begun, count, self._begun = parts.head, 0, sha256(parts.head)
+        new = b",".join(parts.turns[count:])
+        if count and new:
+            new = b"," + new
+        self._parts, self.whole = parts, b"".join((begun, new, parts.tail))
+        self._begun.update(new)
+        digested = self._begun.copy()
+        digested.update(parts.tail)
+        self.digest = digested.hexdigest()[:16]
 
 
 class History(Generic[T]):

@@ -9,7 +9,8 @@ import pytest
 
 from tinyagent.actors.providers import provider_for
 from tinyagent.actors.providers.content import Mark
-from tinyagent.actors.providers.history import History
+from tinyagent.actors.providers.history import Body, History
+from tinyagent.events.codec import digest
 from tinyagent.events.messages import Assistant, Block, Custom, Message, Result, User
 from tinyagent.events.settings import Settings, changed
 
@@ -55,6 +56,7 @@ def test_however_a_conversation_grew_or_was_edited_and_whoever_is_asked_the_body
     for seed in range(40):
         chance = Random(seed)
         kept, said = provider_for(api), settings(api, prompt_caching=caching)
+        built = Body()
         other = changed(said, {"model": {**said.model, "provider": "mistral", "id": "claude-y"}})
         messages: list[Message] = []
         for seq in range(1, 40):
@@ -64,8 +66,9 @@ def test_however_a_conversation_grew_or_was_edited_and_whoever_is_asked_the_body
             if chance.random() < 0.1:  # somebody asks another model
                 said, other = other, said
             if chance.random() < 0.6:
-                found = kept.body(said, messages)
-                assert found == provider_for(api).body(said, list(messages)), (seed, seq)
+                built.take(kept.parts(said, messages))
+                assert built.whole == provider_for(api).body(said, list(messages)), (seed, seq)
+                assert built.digest == digest(built.whole), (seed, seq)
 
 
 def test_after_a_message_that_cannot_be_encoded_nothing_is_left_half_done() -> None:
