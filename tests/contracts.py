@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent.actors.transports import Transport, played
+from tinyagent.actors.transports import Failure, HttpRequest, Transport, played
 from tinyagent.events.fact import Piece
 from tinyagent.testing import (
     ProviderServer,
@@ -23,6 +23,8 @@ from tinyagent.testing import (
     chat,
     paced,
     sse,
+    stall,
+    status,
 )
 from tinyagent.testing._exchanges import GREETING, answered, asked, pieces_of, said
 
@@ -38,6 +40,13 @@ def parts_of(pieces: Iterable[Piece]) -> Iterator[tuple[int, str, Any]]:
         text = io.StringIO(data)
         for length in lengths[0]:
             yield block, op, text.read(length)
+
+
+async def _heard(transport: Transport, request: HttpRequest) -> list[Piece]:
+    heard: list[Piece] = []
+    async with aclosing(transport.open(request)) as exchange:
+        await played(exchange, heard.extend)
+    return heard
 
 
 class AnswerContract:
@@ -158,11 +167,9 @@ class AnswerContract:
     ) -> None:
         calls = [("add", {"a": 12345}), ("add", {"a": 67890})]
         script = chat(thinking="Hm 😀, so", text="Grüße 😀", calls=calls, chunk_chars=1)
-        heard: list[Piece] = []
         async with ProviderServer([script, script]) as server:
             read = await answered(transport, asked(server.chat_url))
-            async with aclosing(transport.open(asked(server.chat_url))) as exchange:
-                await played(exchange, heard.extend)
+            heard = await _heard(transport, asked(server.chat_url))
         assert [piece[:3] for piece in read] == list(parts_of(heard))
         assert len(heard) < len(read) / 2
 
@@ -200,6 +207,24 @@ class AnswerContract:
         ):
             with pytest.raises(LookupError, match="nobody"):
                 await played(exchange, hear)
+
+    @pytest.mark.parametrize(
+        "script",
+        [status(429, "slow down"), stall(GREETING, after_bytes=200)],
+        ids=["429", "silent"],
+    )
+    async def test_who_hears_an_answer_is_told_why_there_is_none_as_who_reads_it_is(
+        self, transport: Transport, script: Reply
+    ) -> None:
+        told: list[tuple[str, int | None, str]] = []
+        async with ProviderServer([script, script]) as server:
+            request = asked(server.chat_url, 0.2)
+            for listen in (answered(transport, request), _heard(transport, request)):
+                with pytest.raises(Failure) as raised:
+                    await listen
+                told.append((raised.value.kind, raised.value.status, raised.value.message))
+        assert told[0] == told[1]
+        assert told[0][1] is not None
 
     async def test_a_user_in_the_url_becomes_basic_authorization(
         self, transport: Transport

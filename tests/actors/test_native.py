@@ -105,6 +105,31 @@ async def test_many_answers_wake_their_loop_together(transport: NativeTransport)
     assert wakes < heard / 4
 
 
+async def test_the_first_words_of_an_answer_are_heard_as_soon_as_the_loop_is_woken(
+    transport: NativeTransport,
+) -> None:
+    loop = asyncio.get_running_loop()
+    watch, is_woken, heard = loop.add_reader, False, list[bool]()
+
+    def add_reader(file: int, take: Callable[[], object]) -> None:
+        def marked() -> None:
+            nonlocal is_woken
+            is_woken = True
+            take()
+            is_woken = False
+
+        watch(file, marked)
+
+    def hear(pieces: list[Piece]) -> None:
+        heard.append(is_woken)
+
+    loop.add_reader = add_reader  # type: ignore[assignment] # of this loop alone
+    script = paced(chat(text="Hello", chunk_chars=1), 0.03)
+    async with ProviderServer([script]) as server:
+        await played(transport.open(asked(server.chat_url)), hear)
+    assert heard[0]  # by no task, for which the loop would have to go round once more
+
+
 async def test_one_of_five_hundred_streams_is_closed_within_100_ms(
     transport: NativeTransport,
 ) -> None:
