@@ -45,26 +45,27 @@ class Body:
     whole, digest = b"", ""
 
     def __init__(self) -> None:
-        self._parts = Parts(b"", "", [], b"")
-        self._begun: Any = None  # the digest as far as the tail
+        self._head: bytes | None = None
+        self._turns: list[bytes] = []
+        self._size = 0  # of the whole without its tail
+        self._begun: Any = None  # the digest of so much
 
     def take(self, parts: Parts) -> None:
         """Be the body of *parts*."""
-        before, count = self._parts, len(self._parts.turns)
-        begun: bytes | memoryview
-        if self._begun and parts.head == before.head and parts.turns[:count] == before.turns:
-            begun = memoryview(self.whole)[: len(self.whole) - len(before.tail)]
-        else:
+        head, _, turns, tail = parts
+        count = len(self._turns)
+        if head != self._head or turns[:count] != self._turns:
             from hashlib import sha256  # loads OpenSSL, which an import of the package shall not
 
-            begun, count, self._begun = parts.head, 0, sha256(parts.head)
-        new = b",".join(parts.turns[count:])
-        if count and new:
-            new = b"," + new
-        self._parts, self.whole = parts, b"".join((begun, new, parts.tail))
+            count, self._head, self._begun = 0, head, sha256(head)
+            self.whole, self._size = head, len(head)
+        new = b",".join([b""] * bool(count) + turns[count:])
+        self.whole = b"".join((memoryview(self.whole)[: self._size], new, tail))
+        self._turns = turns
+        self._size += len(new)
         self._begun.update(new)
         digested = self._begun.copy()
-        digested.update(parts.tail)
+        digested.update(tail)
         self.digest = digested.hexdigest()[:16]
 
 
