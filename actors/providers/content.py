@@ -25,6 +25,8 @@ Mark = tuple[tuple[int, Any], ...]
 
 At = TypeVar("At")
 
+_object_in = msgspec.json.Decoder(dict[str, Any]).decode
+
 
 class Image(NamedTuple):
     """An image: base64 with its type, or else the address of one.
@@ -116,10 +118,10 @@ def arguments(call: Block) -> str:
     """Return the arguments of *call* as the model wrote them, ``{}`` if they are no object."""
     written = text(call.text)
     try:
-        whole = isinstance(msgspec.json.decode(written), dict)
+        _object_in(written)
     except msgspec.DecodeError:
-        whole = False
-    return written if whole else "{}"
+        return "{}"
+    return written
 
 
 def sendable(answer: Assistant) -> Sequence[Block]:

@@ -250,16 +250,15 @@ class _Dialect:
 
     def message(self, message: Message, mark: Mark) -> _Encoded:
         """Return *message* encoded; empty if nothing of it can be sent."""
-        match message:
-            case Assistant():
-                answer = self._assistant(message)
-                return _Encoded(dump(answer) if answer else b"")
-            case Result():
-                return self._result(message, mark)
-            case User(content=content):
-                return _Encoded(dump({"role": "user", "content": self._user(content, mark)}))
-            case _:
-                return _Encoded(b"")
+        if isinstance(message, Result):
+            return self._result(message, mark)
+        if isinstance(message, Assistant):
+            answer = self._assistant(message)
+            return _Encoded(dump(answer) if answer else b"")
+        if isinstance(message, User):
+            said = self._user(message.content, mark)
+            return _Encoded(dump({"role": "user", "content": said}))
+        return _Encoded(b"")
 
     def _user(self, content: Content, mark: Mark) -> list[dict[str, Any]] | str:
         out: list[dict[str, Any]] = []
