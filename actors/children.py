@@ -61,6 +61,7 @@ class Children:
 
     Attributes:
         readers: are posted what is written below.
+        of_call: the agents that a call has begun, by its id, in their order.
         claimed: call ids of the whole log, each with the name of the agent that has it.
     """
 
@@ -80,9 +81,8 @@ class Children:
         self._known: dict[str, Child] = {}
         self._unended: dict[str, Child] = {}
         self._numbers: dict[str, int] = {}
-        self._of_call: dict[str, list[Child]] = {}
+        self.of_call: dict[str, list[Child]] = {}
         self._playing: dict[str, Under] = {}
-        self._left: set[str] = set()
         self._sharing: asyncio.Handle | None = None
 
     def recall(self, held: list[Record]) -> Sifted:
@@ -152,7 +152,7 @@ class Children:
             self._unended[child.name] = child
         named, _, number = child.name.rpartition("#")
         self._numbers[named] = max(int(number), self._numbers.get(named, 0))
-        self._of_call.setdefault(child.call_id, []).append(child)
+        self.of_call.setdefault(child.call_id, []).append(child)
 
     def _take(self, record: Record) -> None:
         match record.event:
@@ -166,8 +166,7 @@ class Children:
 
     def begin(self, call_id: str) -> None:
         """An attempt of a call begins; the children of those before it are there for it."""
-        self._left.discard(call_id)
-        for child in self._of_call.get(call_id, ()):
+        for child in self.of_call.get(call_id, ()):
             child.claimed = child.waits = False
 
     async def run(
@@ -190,8 +189,6 @@ class Children:
         call_id = asked.event.call_id
         if provided.host is None:
             raise RuntimeError("ctx.run() needs an Agent above: this session has none")
-        if call_id in self._left:
-            raise RuntimeError(f"call {call_id} is over, and begins no agent any more")
         begun = self._next(call_id) or self._begin(asked, call_id, label)
         begun.claimed = True
         if begun.outcome:
@@ -212,7 +209,7 @@ class Children:
 
     def _next(self, call_id: str) -> Child | None:
         """Return the first child of the call that it has not asked for again yet."""
-        begun = (child for child in self._of_call.get(call_id, ()) if not child.claimed)
+        begun = (child for child in self.of_call.get(call_id, ()) if not child.claimed)
         return next((child for child in begun if child.outcome != "cancelled"), None)
 
     def _begin(self, asked: Record, call_id: str, label: str) -> Child:
@@ -313,23 +310,15 @@ class Children:
 
     async def stop(self, call_id: str | None = None) -> None:
         """Cancel what runs, for a call that begins nothing more or for all; wait for its end."""
-        if call_id is None:
-            await self._stop(self._known.values())
-        else:
-            self._left.add(call_id)
-            await self._stop(self._of_call.get(call_id, ()))
+        await self._stop(self._known.values() if call_id is None else self.of_call.get(call_id, ()))
 
     async def leave(self, call_id: str, *, is_in_doubt: bool = False) -> None:
         """End what was begun for a call and is not over: the call is about to end.
 
         If that *is_in_doubt*, what waits for a person goes on waiting.
         """
-        begun = self._of_call.get(call_id, ())
-        if not begun:
-            self._left.add(call_id)
-            return
         await self.stop(call_id)
-        for child in begun:
+        for child in self.of_call.get(call_id, ()):
             if not (child.outcome or (child.waits and is_in_doubt)):
                 await self._close(child)
 

@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import random
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
@@ -78,7 +78,8 @@ class RunsFor(Protocol[T, R]):
 RunBelow = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
-async def _no_run(child: Any, text: Any, output: Any) -> Any:
+async def no_run(child: Any, text: Any, output: Any) -> Any:
+    """Raise: no agent is run for what is no tool call."""
     raise RuntimeError("ctx.run() runs an agent for a tool call: use it inside of a tool")
 
 
@@ -110,7 +111,7 @@ class Ctx(Generic[D]):
         signal: asyncio.Event,
         progress: Callable[[k.Content], None] = lambda content: None,
         provided: Provided = NOTHING,
-        run: RunBelow = _no_run,
+        run: RunBelow = no_run,
     ) -> None:
         self.deps: D = provided.deps
         self.call_id = call_id
@@ -212,7 +213,7 @@ class Contexts:
         call_id: str,
         attempt: int,
         progress: Callable[[k.Content], None] = lambda content: None,
-        run: RunBelow = _no_run,
+        run: RunBelow = no_run,
     ) -> Ctx[Any]:
         """Return the context in which the request *asked* is answered."""
         return Ctx(
@@ -228,7 +229,8 @@ class Contexts:
         )
 
 
-_current: ContextVar[Ctx[Any]] = ContextVar("tinyagent_ctx")
+CURRENT: ContextVar[Callable[[], Ctx[Any]]] = ContextVar("tinyagent_ctx")
+"""Returns the context of what runs here. A tool's is made when it is asked for: few ask."""
 
 
 def current_ctx() -> Ctx[Any]:
@@ -238,29 +240,22 @@ def current_ctx() -> Ctx[Any]:
         RuntimeError: none does.
     """
     try:
-        return _current.get()
+        find = CURRENT.get()
     except LookupError:
         raise RuntimeError(
             "current_ctx() is for code that an agent runs: call it inside of a tool or a hook"
         ) from None
+    return find()
 
 
-def given(ctx: Ctx[Any]) -> AbstractContextManager[None]:
+@contextmanager
+def given(ctx: Ctx[Any]) -> Generator[None]:
     """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
-    return _Given(ctx)
-
-
-class _Given:
-    __slots__ = ("_ctx", "_token")
-
-    def __init__(self, ctx: Ctx[Any]) -> None:
-        self._ctx = ctx
-
-    def __enter__(self) -> None:
-        self._token = _current.set(self._ctx)
-
-    def __exit__(self, *raised: object) -> None:
-        _current.reset(self._token)
+    token = CURRENT.set(lambda: ctx)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
 
 
 def _digest(*parts: str) -> bytes:

@@ -8,28 +8,45 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from tinyagent.actors.context import Ctx
-from tinyagent.events import kinds as k
-
-Progress = Callable[[k.Content, dict[str, Any] | None], None]
+from tinyagent.actors.context import Contexts, Ctx, no_run
+from tinyagent.events import Record, kinds as k
 
 
-class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+class Invocation(msgspec.Struct, kw_only=True, eq=False):
     """One run of a tool.
 
     Attributes:
-        arguments: the tool's own copy. signal: set when the run is cancelled.
-        progress: says something while the tool runs; ignored after its end.
-        ctx: what the tool's own code may ask for.
+        arguments: the tool's own copy. asked: the request that it answers.
+        contexts: makes the context of the tool's own code.
     """
 
     call_id: str
     name: str
     arguments: dict[str, Any]
     attempt: int
-    signal: asyncio.Event
-    progress: Progress
-    ctx: Ctx[Any]
+    asked: Record
+    contexts: Contexts
+    _made: dict[str, Ctx[Any]] = {}
+
+    @property
+    def signal(self) -> asyncio.Event:
+        """Set when the run is cancelled."""
+        return self.contexts.signal
+
+    @property
+    def ctx(self) -> Ctx[Any]:
+        """What the tool's own code may ask for, from any thread. Made when it is asked for."""
+        if not self._made:
+            made = self.contexts.of(self.asked, self.call_id, self.attempt, self.progress, self.run)
+            self._made.setdefault("ctx", made)  # the first one, if two threads are here at once
+        return self._made["ctx"]
+
+    def progress(self, content: k.Content, details: dict[str, Any] | None = None) -> None:
+        """Say something while the tool runs; ignored after its end."""
+
+    async def run(self, child: Any, text: Any, output: Any) -> Any:
+        """Run the agent *child* below: as ``Ctx.run``."""
+        return await no_run(child, text, output)
 
 
 class Reconciled(msgspec.Struct, frozen=True):

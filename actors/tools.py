@@ -12,9 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from tinyagent.actors.context import Contexts, given
+from tinyagent.actors.context import CURRENT, Contexts, given, no_run
 from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
@@ -23,7 +21,6 @@ from tinyagent.actors.runnable import (
     Find as Find,
     Invocation as Invocation,
     OutcomeUnknownError as OutcomeUnknownError,
-    Progress as Progress,
     Reconcile as Reconcile,
     Reconciled as Reconciled,
     Refused as Refused,
@@ -47,22 +44,40 @@ DOUBT = f"{CANCELLED}. It may or may not have taken effect."
 PARALLEL_MAX = 64
 
 
-class _Call:
+class _Call(Invocation, kw_only=True, eq=False):
     """A call that runs.
 
     Attributes:
+        task: runs it. slots: how many it has taken. watch: cuts it off when its time is up.
         ended: what its tool returned or raised. is_cut: somebody else tells what came of it.
-        is_over: it says nothing more.
+        is_stopping: it begins no agent any more. is_over: nor does it say anything.
     """
 
-    def __init__(self, event: k.ToolRequested, tool: Runnable, voice: Voice, slots: int) -> None:
-        self.event = event
-        self.tool = tool
-        self.voice = voice
-        self.slots = slots
-        self.task = voice.task
-        self.ended: Returned | BaseException = Unsettled()
-        self.is_cut = self.is_over = False
+    tools: Tools
+    tool: Runnable
+    voice: Voice
+    task: asyncio.Task[None]
+    slots: int = 0
+    watch: Watch | None = None
+    ended: Returned | BaseException | None = None
+    is_cut: bool = False
+    is_stopping: bool = False
+    is_over: bool = False
+
+    def progress(self, content: k.Content, details: dict[str, Any] | None = None) -> None:
+        if self.watch is not None:
+            self.watch.hear()
+        if not self.is_over:
+            self.voice.say(k.ToolProgressed(self.call_id, content, details))
+
+    async def run(self, child: Any, text: Any, output: Any) -> Any:
+        if self.is_over or self.is_stopping:
+            raise RuntimeError(f"call {self.call_id} is over, and begins no agent any more")
+        return await self.tools.run_below(self, child, text, output)
+
+    def wake(self) -> None:
+        """The run is cancelled."""
+        self.tools.cut(self, "cancelled")
 
 
 class Tools:
@@ -114,48 +129,68 @@ class Tools:
             await voice.tell(await self._reconcile(record, event))
             return
         assert isinstance(event, k.ToolRequested)
-        call_id = event.call_id
-        began = self._started.get(call_id)
-        if began is not None and began.attempt < event.attempt:
-            began = None
-        arguments: dict[str, Any] = {}
-        try:
-            tool = self._find(event.name)
-            if began is None or "write" not in (began.effect, tool.effect):
-                arguments = self._arguments(call_id, event.arguments, tool)
-        except Refused as refused:
-            ended: Event = k.ToolFailed(call_id, Failure("invalid", str(refused)))
-            if began is not None and began.effect not in ("pure", "read"):
-                ended = _doubt(call_id, "stopped", began.attempt)
-            await self._end(voice, call_id, ended)
+        call = self._taken(record, event, voice)
+        if not isinstance(call, _Call):
+            await self._end(voice, event.call_id, call)
             return
-        if began is not None:
-            if "write" in (began.effect, tool.effect):
-                asks = tool.reconcile is not None
-                ended = _doubt(call_id, "stopped", began.attempt, asks=asks)
-                await self._end(voice, call_id, ended)
-                return
-            event = msgspec.structs.replace(event, attempt=began.attempt + 1)
-        call = _Call(event, tool, voice, await self._slots.take(alone=tool.alone))
+        call.slots = await self._slots.take(alone=call.tool.alone)
         try:
             if not self._cancelled.is_set():
-                await voice.tell(k.ToolStarted(call_id, tool.effect, event.attempt))
-            if self._cancelled.is_set():  # the barrier took its time, the tool has not begun
-                came: Event | Live = k.ToolFailed(call_id, Failure("cancelled", _not_run(began)))
+                voice.say(k.ToolStarted(call.call_id, call.tool.effect, call.attempt))
+                if not voice.is_alone:
+                    await asyncio.sleep(0)  # all start before the disk is asked, and one ends
+                await voice.safe()
+            if self._cancelled.is_set():  # the tool has not begun
+                not_run = _not_run(self._earlier(event))
+                came: Event | Live = k.ToolFailed(call.call_id, Failure("cancelled", not_run))
             else:
-                await self._run(record, call, arguments)
+                await self._run(call)
                 if call.is_cut:
                     return  # the rest is told by who cut it off
-                came = _outcome(event, tool, call.ended)
-            await self._end(voice, call_id, came)
+                came = _outcome(call)
+            await self._end(voice, call.call_id, came)
         finally:
             if not call.is_cut:
                 self._slots.give(call.slots)
 
+    def _earlier(self, event: k.ToolRequested) -> Begun | None:
+        """Return the attempt of an earlier process that *event* asks for again."""
+        began = self._started.get(event.call_id)
+        return None if began is None or began.attempt < event.attempt else began
+
+    def _taken(self, record: Record, event: k.ToolRequested, voice: Voice) -> _Call | Event:
+        """Return the call that is to run, or how it ends without that."""
+        call_id, attempt = event.call_id, event.attempt
+        began = self._earlier(event) if self._started else None
+        try:
+            tool = self._find(event.name)
+            if began is not None:
+                if "write" in (began.effect, tool.effect):
+                    asks = tool.reconcile is not None
+                    return _doubt(call_id, "stopped", began.attempt, asks=asks)
+                attempt = began.attempt + 1
+            arguments = self._arguments(call_id, event.arguments, tool)
+        except Refused as refused:
+            if began is not None and began.effect not in ("pure", "read"):
+                return _doubt(call_id, "stopped", began.attempt)
+            return k.ToolFailed(call_id, Failure("invalid", str(refused)))
+        return _Call(
+            call_id=call_id,
+            name=event.name,
+            arguments=arguments,
+            attempt=attempt,
+            asked=record,
+            contexts=self._contexts,
+            tools=self,
+            tool=tool,
+            voice=voice,
+            task=voice.task,
+        )
+
     async def _end(self, voice: Voice, call_id: str, item: Event | Live) -> None:
-        if self._children is not None:
-            is_in_doubt = isinstance(item, k.ToolInDoubt)
-            await self._children.leave(call_id, is_in_doubt=is_in_doubt)
+        children = self._children
+        if children is not None and call_id in children.of_call:
+            await children.leave(call_id, is_in_doubt=isinstance(item, k.ToolInDoubt))
         await voice.tell(item)
 
     def _arguments(
@@ -176,8 +211,14 @@ class Tools:
         task: asyncio.Task[Reconciled] | None = None
         try:
             tool = self._find(name)
-            arguments = self._arguments(doubt.call_id, None, tool)
-            invocation = self._invocation(record, doubt.call_id, name, arguments, doubt.attempt)
+            invocation = Invocation(
+                call_id=doubt.call_id,
+                name=name,
+                arguments=self._arguments(doubt.call_id, None, tool),
+                attempt=doubt.attempt,
+                asked=record,
+                contexts=self._contexts,
+            )
             running = Running(_reconciled(tool, invocation))
             task = running.task
             await running.over(self._cancelled, tool.timeout_s)
@@ -193,54 +234,31 @@ class Tools:
                 task.cancel()
         return k.ToolReconciled(doubt.call_id, said.outcome, said.content)
 
-    def _invocation(
-        self,
-        record: Record,
-        call_id: str,
-        name: str,
-        arguments: dict[str, Any],
-        attempt: int,
-        progress: Progress = lambda content, details: None,
-    ) -> Invocation:
-        below = {}
-        if self._children is not None and isinstance(record.event, k.ToolRequested):
-            below["run"] = partial(self._children.run, record, name, self._contexts.provided)
-        return Invocation(
-            call_id=call_id,
-            name=name,
-            arguments=arguments,
-            attempt=attempt,
-            signal=self._contexts.signal,
-            progress=progress,
-            ctx=self._contexts.of(
-                record, call_id, attempt, lambda text: progress(text, None), **below
-            ),
-        )
+    async def run_below(self, call: _Call, child: Any, text: Any, output: Any) -> Any:
+        """Run the agent *child* for *call*."""
+        if self._children is None:
+            return await no_run(child, text, output)
+        provided = self._contexts.provided
+        return await self._children.run(call.asked, call.name, provided, child, text, output)
 
-    async def _run(self, record: Record, call: _Call, arguments: dict[str, Any]) -> None:
+    async def _run(self, call: _Call) -> None:
         """Run the tool to its end in this task, whoever tells what came of it."""
-        event, tool, voice = call.event, call.tool, call.voice
-
-        def progress(content: k.Content, details: dict[str, Any] | None) -> None:
-            watch.hear()
-            if not call.is_over:
-                voice.say(k.ToolProgressed(event.call_id, content, details))
-
-        def cut(why: Cut) -> None:
-            call.is_cut = True
-            voice.hand_over(partial(self._cut, call, why), f"tools cut off {event.call_id}")
-
-        invocation = self._invocation(
-            record, event.call_id, event.name, arguments, event.attempt, progress
-        )
-        if self._children is not None:
-            self._children.begin(event.call_id)
-        call.task.set_name(f"tool {event.name}, call {event.call_id}")
+        tool, voice, children = call.tool, call.voice, self._children
+        if children is not None and call.call_id in children.of_call:
+            children.begin(call.call_id)
+        call.task.set_name(f"tool {call.name}, call {call.call_id}")
         voice.is_away = True
-        with Watch(self._cancelled, tool.timeout_s, tool.idle_timeout_s, cut) as watch:
-            if not voice.is_alone:
-                await asyncio.sleep(0)  # all start before one of them ends
-            call.ended = await _ended(tool, invocation)
+        self._cancelled.join(call)
+        if tool.timeout_s is not None or tool.idle_timeout_s is not None:
+            call.watch = Watch(tool.timeout_s, tool.idle_timeout_s, partial(self.cut, call))
+        token = CURRENT.set(lambda: call.ctx)
+        try:
+            call.ended = await tool.run(call)
+        except (Exception, asyncio.CancelledError) as error:
+            call.ended = error
+        finally:
+            CURRENT.reset(token)
+            self._unwatch(call)
         if call.is_cut:
             if isinstance(call.ended, BaseException):
                 raise call.ended
@@ -249,14 +267,24 @@ class Tools:
         if voice.is_over:
             raise asyncio.CancelledError
 
+    def _unwatch(self, call: _Call) -> None:
+        self._cancelled.leave(call)
+        if call.watch is not None:
+            call.watch.end()
+
+    def cut(self, call: _Call, why: Cut) -> None:
+        """Cut off *call*, which runs: once, and not after its end."""
+        self._unwatch(call)
+        call.is_cut = True
+        call.voice.hand_over(partial(self._cut, call, why), f"tools cut off {call.call_id}")
+
     async def _cut(self, call: _Call, why: Cut) -> None:
         """Cut off a call, and tell what came of it in the place of its task."""
-        event, tool = call.event, call.tool
         try:
-            cut = await self._stopped(call.task, why, event.call_id)
+            cut = await self._stopped(call.task, why, call)
             call.is_over = True
-            came = self._cut_off(event, tool, cut) if cut else _outcome(event, tool, call.ended)
-            await self._end(call.voice, event.call_id, came)
+            came = self._cut_off(call, cut) if cut else _outcome(call)
+            await self._end(call.voice, call.call_id, came)
         except asyncio.CancelledError:
             call.task.cancel()
             raise
@@ -264,18 +292,20 @@ class Tools:
             call.is_over = True
             self._slots.give(call.slots)
 
-    async def _stopped(self, task: asyncio.Task[Any], why: Cut, call_id: str = "") -> Cut | None:
+    async def _stopped(
+        self, task: asyncio.Task[Any], why: Cut, call: _Call | None = None
+    ) -> Cut | None:
         """Let *task* end; return why it was cut off, None if it ended by itself."""
         if self._cancelled.is_set():
             why = "cancelled"
         if why == "cancelled":
-            await self._stop_below(call_id)
+            await self._stop_below(call)
             await asyncio.wait({task}, timeout=GRACE_S)
         if task.done():
             _ = task.cancelled() or task.exception()  # whoever asked for it knows
             return None
         task.cancel()
-        await self._stop_below(call_id)
+        await self._stop_below(call)
         await asyncio.wait({task}, timeout=GRACE_S * 0.8)
         if not task.done():
             self._report("tool.abandoned", f"{task.get_name()}: swallowed its cancellation")
@@ -283,21 +313,23 @@ class Tools:
             self._report("tool.cut_off", f"raised while it was cancelled: {error!r}")
         return why
 
-    async def _stop_below(self, call_id: str) -> None:
+    async def _stop_below(self, call: _Call | None) -> None:
         """Wait for the end of the agents below: each of them ends what it runs in its time."""
-        if self._children is not None:
-            await self._children.stop(call_id)
+        if self._children is not None and call is not None:
+            call.is_stopping = True
+            await self._children.stop(call.call_id)
 
-    def _cut_off(self, event: k.ToolRequested, tool: Runnable, cut: str) -> Event:
+    def _cut_off(self, call: _Call, cut: str) -> Event:
+        tool = call.tool
         why: Literal["cancelled", "timeout"] = "cancelled" if cut == "cancelled" else "timeout"
         timed_out = {
-            "run": f"Tool {event.name} timed out after {tool.timeout_s or 0:g} s",
-            "silence": f"Tool {event.name} timed out: silent for {tool.idle_timeout_s or 0:g} s",
+            "run": f"Tool {call.name} timed out after {tool.timeout_s or 0:g} s",
+            "silence": f"Tool {call.name} timed out: silent for {tool.idle_timeout_s or 0:g} s",
         }.get(cut, "")
         if tool.effect == "write":
             asks = tool.reconcile is not None and why == "timeout"
-            return k.ToolInDoubt(event.call_id, why, event.attempt, timed_out or DOUBT, asks)
-        return k.ToolFailed(event.call_id, Failure(why, timed_out or CANCELLED))
+            return k.ToolInDoubt(call.call_id, why, call.attempt, timed_out or DOUBT, asks)
+        return k.ToolFailed(call.call_id, Failure(why, timed_out or CANCELLED))
 
 
 def _doubt(call_id: str, why: Any, attempt: int, *, asks: bool = False) -> k.ToolInDoubt:
@@ -317,30 +349,19 @@ async def _reconciled(tool: Runnable, invocation: Invocation) -> Reconciled:
         return await tool.reconcile(invocation)
 
 
-async def _ended(tool: Runnable, invocation: Invocation) -> Returned | BaseException:
-    """Run *tool* and return what it returned or raised."""
-    try:
-        with given(invocation.ctx):
-            return await tool.run(invocation)
-    except (Exception, asyncio.CancelledError) as error:
-        return error
-
-
-def _outcome(
-    event: k.ToolRequested, tool: Runnable, ended: Returned | BaseException
-) -> Event | Live:
-    call_id = event.call_id
+def _outcome(call: _Call) -> Event | Live:
+    call_id, tool, ended = call.call_id, call.tool, call.ended
     if isinstance(ended, Returned):
         finished = k.ToolFinished(call_id, ended.content, ended.details, ended.terminate)
         return Live(finished, ended.live)
     if isinstance(ended, asyncio.CancelledError):
         return k.ToolFailed(call_id, Failure("host", CANCELLED))
-    if isinstance(ended, Unsettled):
-        return _doubt(call_id, "stopped", event.attempt)
+    if ended is None or isinstance(ended, Unsettled):
+        return _doubt(call_id, "stopped", call.attempt)
     if isinstance(ended, OutcomeUnknownError):
         if tool.effect == "write":
             asks = tool.reconcile is not None
-            return k.ToolInDoubt(call_id, "stopped", event.attempt, str(ended), asks)
+            return k.ToolInDoubt(call_id, "stopped", call.attempt, str(ended), asks)
         return k.ToolFailed(call_id, Failure("interrupted", str(ended)))
     if isinstance(ended, LiveEffectError):
         raise ended

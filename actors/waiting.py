@@ -8,67 +8,47 @@ from collections.abc import Callable
 from math import inf
 from typing import Literal
 
-from tinyagent.actors.flag import Flag
-
 Cut = Literal["cancelled", "run", "silence"]
 """Why something is cut off: by its flag; it takes too long; it says nothing for too long."""
 
 
 class Watch:
-    """Says when what runs in its block is to be cut off: once, and not after its end.
+    """Says when what runs is to be cut off because of the time that it takes: once, if at all.
 
     Args:
         run_s: how long it may run. silence_s: how long without a word. None is for ever.
         cut: told why.
     """
 
-    __slots__ = ("_cut", "_end_s", "_flag", "_heard_s", "_loop", "_silence_s", "_timer")
+    __slots__ = ("_cut", "_end_s", "_heard_s", "_loop", "_silence_s", "_timer")
 
     def __init__(
-        self,
-        flag: Flag,
-        run_s: float | None,
-        silence_s: float | None,
-        cut: Callable[[Cut], None],
+        self, run_s: float | None, silence_s: float | None, cut: Callable[[Cut], None]
     ) -> None:
-        self._flag = flag
         self._cut = cut
         self._loop = asyncio.get_running_loop()
         self._end_s = inf if run_s is None else self._loop.time() + run_s
         self._silence_s = inf if silence_s is None else silence_s
         self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Watch:
-        self._flag.join(self)
-        if self._end_s < inf or self._silence_s < inf:
-            self.hear()
-            self._wait()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._flag.leave(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self.hear()
+        self._wait()
 
     def hear(self) -> None:
         """Something was said."""
         self._heard_s = self._loop.time()
 
-    def wake(self) -> None:
-        """The flag is set."""
-        self._over("cancelled")
+    def end(self) -> None:
+        """Say nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _wait(self) -> None:
         now_s = self._loop.time()
         quiet_s = self._heard_s + self._silence_s
         if self._end_s <= now_s or quiet_s <= now_s:
-            self._over("run" if self._end_s <= now_s else "silence")
+            self._cut("run" if self._end_s <= now_s else "silence")
         else:
             self._timer = self._loop.call_at(min(self._end_s, quiet_s), self._wait)
-
-    def _over(self, why: Cut) -> None:
-        self.__exit__()
-        self._cut(why)
 
 
 class Slots:

@@ -134,6 +134,11 @@ class Voice:
         self.last = record = self._journal.append(event, cause=self.seq, actor=self.name, live=live)
         return record
 
+    async def safe(self) -> None:
+        """Return when what was said last is as safe as its kind demands."""
+        if not self._journal.has_reached(self.last):
+            await self._journal.reached(self.last)
+
     async def tell(self, item: Event | Live) -> None:
         """Append *item* and return when its record is as safe as its kind demands.
 

@@ -163,9 +163,9 @@ BUGS = {
         passes(test_a_worker_is_asked_for_more_only_when_what_hangs_on_it_is_safe),
     ),
     "write_tool_rerun": Bug(
-        "actors.tools:Tools.answer",
-        'if "write" in (began.effect, tool.effect):\n            asks',
-        'if "writes" in (began.effect, tool.effect):\n            asks',
+        "actors.tools:Tools._taken",
+        'if "write" in (began.effect, tool.effect):',
+        'if "writes" in (began.effect, tool.effect):',
         cuts,
     ),
     "key_from_attempt": Bug(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Never
 
 import msgspec
 
+from tinyagent._alchemy import check_arguments
 from tinyagent._diagnostics import diagnose
 from tinyagent._schema import Schema, converted
 from tinyagent.agent_types import AgentTool, Tool, ToolCallContent
@@ -47,7 +47,7 @@ def validate_tool_arguments(tool: Tool, tool_call: ToolCallContent) -> dict[str,
 
 
 def checked(
-    tool: Tool, given: object, *, report: Callable[[str], object] | None = None
+    tool: Tool, given: object, *, report: Callable[[str, str], object] | None = None
 ) -> dict[str, Any]:
     """Return *given* (a dict, JSON text or nothing) as arguments for *tool*.
 
@@ -61,9 +61,11 @@ def checked(
     Raises:
         ToolArgumentsError: they do not fit.
     """
-    quick = _decoded(given) if isinstance(given, str) else None
-    text = given.encode() if quick is not None and isinstance(given, str) else None
-    arguments = parsed(tool.name, given) if quick is None else quick
+    text = None
+    if isinstance(given, str) and (arguments := _decoded(given)) is not None:
+        text = given.encode()
+    else:
+        arguments = parsed(tool.name, given)
     typed = getattr(tool, "__tinyagent_faults__", None)
     if typed is not None:
         # Its own types: nothing is converted. What the schema finds is told once.
@@ -85,7 +87,7 @@ def checked(
             faults = schema_faults(tool.parameters, arguments)
     except BrokenSchemaError as error:
         told = f"the arguments of tool {tool.name} are not checked: {error}"
-        (report or partial(diagnose, "tool.schema"))(told)
+        (report or diagnose)("tool.schema", told)
         return arguments
     if faults:
         _refuse(tool.name, faults, given)
@@ -138,8 +140,6 @@ def schema_faults(
     Raises:
         BrokenSchemaError: *schema* is none, or refers to something outside itself.
     """
-    from tinyagent._alchemy import check_arguments
-
     try:
         schema_json = _schema_json(schema)
     except (TypeError, ValueError) as error:

@@ -197,10 +197,8 @@ def blocks_of(content: k.Content) -> list[TextContent | ImageContent]:
 
 def content_of(blocks: Sequence[object]) -> k.Content:
     """Return public blocks as recorded content; a single plain text is a string."""
-    if isinstance(blocks, list) and len(blocks) == 1:
-        said = _plain_text(blocks[0])
-        if said is not None:
-            return said
+    if len(blocks) == 1 and (said := _plain_text(blocks[0])) is not None:
+        return said
     dumped: list[dict[str, Any]] = []
     for block in blocks:
         if isinstance(block, TextContent | ImageContent):
@@ -214,11 +212,13 @@ def content_of(blocks: Sequence[object]) -> k.Content:
 
 def _plain_text(block: object) -> str | None:
     """Return the text of a block that is a text and nothing else, as most results are."""
-    if type(block) is not TextContent or vars(block) or block.type != "text":
+    if type(block) is not TextContent or vars(block):
         return None
-    if block.text_signature is not None or block.cache_control is not None:
-        return None
-    return str(text(block.text)) if isinstance(block.text, str) else None
+    match block:
+        case TextContent(type="text", text=str(said), text_signature=None, cache_control=None):
+            return str(text(said))
+        case _:
+            return None
 
 
 def details_of(details: object) -> dict[str, Any] | None:

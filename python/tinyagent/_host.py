@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from tinyagent._arguments import ToolArgumentsError, checked, parsed
@@ -75,8 +75,7 @@ class HostTool:
             Refused: they do not fit; the text is for the model.
         """
         try:
-            report = self._report and partial(self._report, "tool.schema")
-            return checked(self._tool, text, report=report)
+            return checked(self._tool, text, report=self._report)
         except ToolArgumentsError as error:
             raise Refused(str(error)) from None
 
@@ -90,9 +89,9 @@ class HostTool:
             invocation.progress(content_of(said.content), plain(said.details) or None)
 
         try:
-            given = await awaited(
-                execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
-            )
+            given = execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
+            if isawaitable(given):
+                given = await given
         except (KeyboardInterrupt, SystemExit) as stop:
             if self._host is None:
                 raise

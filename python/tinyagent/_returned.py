@@ -49,7 +49,7 @@ def sayable(name: str, given: AgentToolResult, report: Report | None) -> AgentTo
     Raises:
         TypeError: the content is neither text nor blocks.
     """
-    details, odd = json_of(given.details)
+    details, odd = json_of(given.details) if given.details else ({}, {})
     if odd and report is not None:
         told = ", ".join(f"{key} ({kind})" for key, kind in odd.items())
         report("tool.details", f"details of tool {name} that are no JSON, told by repr: {told}")

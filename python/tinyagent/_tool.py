@@ -102,13 +102,11 @@ class FunctionTool(AgentTool, Generic[P, R]):
         self, call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
     ) -> AgentToolResult:
         given = self._decoded(arguments)
-        ctx = current_ctx()
         if self._is_async:
-            said: Any = await self._called(ctx, given)
+            said: Any = await self._called(given)
         else:
-            said = await _in_thread(
-                self.name, functools.partial(self._called, _threaded(ctx), given)
-            )
+            _thread(current_ctx())
+            said = await _in_thread(self.name, functools.partial(self._called, given))
             if inspect.isawaitable(said):
                 said = await said
         return result_of(self.name, said)
@@ -124,10 +122,10 @@ class FunctionTool(AgentTool, Generic[P, R]):
         given, faults = self._signature.decoded(arguments)
         return False if faults else self._waits(ctx, given)  # nobody need allow what cannot run
 
-    def _called(self, ctx: Ctx[Any], given: dict[str, Any]) -> Any:
+    def _called(self, given: dict[str, Any]) -> Any:
         called: Callable[..., Any] = self.function
         if self._signature.context:
-            given = {self._signature.context: ctx, **given}
+            given = {self._signature.context: current_ctx(), **given}
         return called(**given)
 
     def _decoded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,6 +209,8 @@ def result_of(name: str, said: object) -> AgentToolResult:
     Raises:
         TypeError: it cannot be encoded.
     """
+    if isinstance(said, str):
+        return AgentToolResult([TextContent(text=said)])
     if isinstance(said, AgentToolResult):
         return said
     if isinstance(said, ToolReturn):
@@ -237,7 +237,7 @@ def _encoded(name: str, content: object) -> str:
         raise TypeError(told) from None
 
 
-def _threaded(ctx: Ctx[Any]) -> Ctx[Any]:
+def _thread(ctx: Ctx[Any]) -> None:
     """Let *ctx* be told of progress by another thread."""
     loop, progress = asyncio.get_running_loop(), ctx.progress
 
@@ -245,7 +245,6 @@ def _threaded(ctx: Ctx[Any]) -> Ctx[Any]:
         loop.call_soon_threadsafe(progress, content)
 
     ctx.progress = later  # type: ignore[method-assign] # the context of this one run
-    return ctx
 
 
 def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:

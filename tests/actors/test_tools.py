@@ -222,9 +222,15 @@ async def test_after_a_cancel_a_tool_has_a_moment_to_end_by_itself() -> None:
 
 
 async def test_calls_that_had_no_turn_before_the_cancel_are_not_run() -> None:
-    stage = Stage(forever, parallel_max=1)
+    runs = asyncio.Event()
+
+    async def run(invocation: Invocation) -> Returned:
+        runs.set()
+        return await forever(invocation)
+
+    stage = Stage(run, parallel_max=1)
     stage.call("a", "b")
-    await stage.until("tool.started")
+    await runs.wait()
     stage.journal.append(k.CancelRequested())
     _, first, second = await stage.end()
     assert first == k.ToolFailed("a", Failure("cancelled", CANCELLED))

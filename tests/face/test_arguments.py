@@ -229,7 +229,10 @@ def test_row_43_a_broken_schema_checks_nothing_and_is_reported_once(
 ) -> None:
     reported: list[str] = []
     given = {"v": "7"}
-    assert checked(with_schema(broken), given, report=reported.append) == given
+    assert (
+        checked(with_schema(broken), given, report=lambda name, told: reported.append(told))
+        == given
+    )
     assert reported[0].startswith("the arguments of tool f are not checked: the schema is ")
     with caplog.at_level(logging.WARNING, "tinyagent"):
         for _ in range(3):

@@ -110,9 +110,8 @@ async def test_a_call_with_other_arguments_is_refused_beside_the_nearest() -> No
         name="weather",
         arguments={"city": "Rome"},
         attempt=1,
-        signal=nobody,
-        progress=nobody,
-        ctx=nobody,
+        asked=nobody,
+        contexts=nobody,
     )
     with pytest.raises(LiveEffectError) as refused:
         await tool.run(call)
