@@ -91,8 +91,10 @@ def ended(state: State, call_id: str, terminate: bool, *decided: Event) -> tuple
     call = state.calls.get(call_id)
     if call is None or call.phase == "ended":
         raise UnexpectedEventError(f"not waiting for call {call_id}", "end of a call", 0)
-    over = CallState(call.id, call.name, "ended", call.terminate or terminate)
-    return _put(state, over), decided
+    over = CallState(call_id, call.name, "ended", call.terminate or terminate)
+    waiting = state.waiting - (call.phase == "waiting")
+    calls = {**state.calls, call_id: over}
+    return _set(state, calls=calls, left=state.left - 1, waiting=waiting), decided
 
 
 def doubted(state: State, event: k.ToolInDoubt) -> tuple[State, Decided]:
@@ -245,10 +247,11 @@ def _told(call: CallState, by: Any) -> k.ToolSettled:
 
 
 def _put(state: State, call: CallState) -> State:
+    """Return *state* with *call*, which has not ended."""
     before = state.calls[call.id].phase
     return _set(
         state,
         calls={**state.calls, call.id: call},
-        left=state.left + (before == "ended") - (call.phase == "ended"),
+        left=state.left + (before == "ended"),
         waiting=state.waiting - (before == "waiting") + (call.phase == "waiting"),
     )

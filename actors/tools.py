@@ -125,10 +125,9 @@ class Tools:
     async def answer(self, record: Record, voice: Voice) -> None:
         """Tell the start, the progress and the end of one call; or what came of it, in doubt."""
         event = record.event
-        if isinstance(event, k.ToolInDoubt):
-            await voice.tell(await self._reconcile(record, event))
+        if not isinstance(event, k.ToolRequested):
+            await voice.tell(await self._reconcile(record))
             return
-        assert isinstance(event, k.ToolRequested)
         call = self._taken(record, event, voice)
         if not isinstance(call, _Call):
             await self._end(voice, event.call_id, call)
@@ -204,8 +203,10 @@ class Tools:
         ref = k.CallRef(call.id, call.name, "bad" if call.bad else "")
         return tool.arguments(ref, call.arguments)
 
-    async def _reconcile(self, record: Record, doubt: k.ToolInDoubt) -> k.ToolReconciled:
+    async def _reconcile(self, record: Record) -> k.ToolReconciled:
         """Ask the tool; whatever it does, there is an answer."""
+        doubt = record.event
+        assert isinstance(doubt, k.ToolInDoubt)
         name = self._conversation.calls[doubt.call_id].name
         said = Reconciled("unknown")
         task: asyncio.Task[Reconciled] | None = None

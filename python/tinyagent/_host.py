@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -83,11 +84,7 @@ class HostTool:
         """Call ``execute`` and take what it gives."""
         execute = self._tool.execute
         assert execute is not None
-
-        def on_update(update: AgentToolResult) -> None:
-            said = sayable(invocation.name, update, self._report)
-            invocation.progress(content_of(said.content), plain(said.details) or None)
-
+        on_update = partial(self._update, invocation)
         try:
             given = execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
             if isawaitable(given):
@@ -99,6 +96,10 @@ class HostTool:
             self._host.interrupt(stop)
             raise RuntimeError(str(stop) or type(stop).__name__) from None
         return returned(invocation.name, given, self._report, self._tool.output_bytes_max)
+
+    def _update(self, invocation: Invocation, update: AgentToolResult) -> None:
+        said = sayable(invocation.name, update, self._report)
+        invocation.progress(content_of(said.content), plain(said.details) or None)
 
     @property
     def reconcile(self) -> Reconcile | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -45,6 +45,7 @@ class McpTool(AgentTool):
     server: str = ""
 
 
+@final
 class McpServer:
     """A server that an agent can have among its tools; see ``mcp_server``.
 
@@ -317,9 +318,8 @@ class Servers:
     def tools(self) -> list[AgentTool] | None:
         """The agent's tools, each server's in its place; the list itself if there is no server."""
         given = self._given()
-        for tool in given or ():
-            if isinstance(tool, McpServer):
-                return [tool for each in given or () for tool in self._of(each)]
+        if given and McpServer in map(type, given):
+            return [tool for each in given for tool in self._of(each)]
         return given
 
     async def ready(self, log: Log) -> None:
