@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -129,21 +131,24 @@ _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 """Fields that are younger than the first digests: without a value they are not digested."""
 
 
+def _digested(struct: type[msgspec.Struct], later: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return what takes, of one of *struct*, that which is digested."""
+    first = [(name, Any) for name in struct.__struct_fields__ if name not in (*_DERIVED, *later)]
+    fields: list[Any] = [*first, *((name, Any, value) for name, value in later.items())]
+    made = msgspec.defstruct("Digested", fields, omit_defaults=True)
+    told = attrgetter(*made.__struct_fields__)
+    return lambda one: made(*told(one))
+
+
+_state_told = _digested(State, _LATER)
+_call_told = _digested(CallState, _LATER_OF_CALL)
+
+
 def digest_of(state: State) -> str:
     """Return the digest of *state* that turns and runs end with."""
-    told = msgspec.structs.asdict(state)
-    for name in _DERIVED:
-        del told[name]
-    for name, default in _LATER.items():
-        if told[name] == default:
-            del told[name]
-    told["calls"] = {call_id: _told(call) for call_id, call in state.calls.items()}
+    told = _state_told(state)
+    if state.calls:
+        told.calls = {call_id: _call_told(call) for call_id, call in state.calls.items()}
+    if not state.ran_s:
+        told.ran_s = 0  # as an integer it is left out
     return digest(canonical(told))
-
-
-def _told(call: CallState) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(call)
-    for name, default in _LATER_OF_CALL.items():
-        if told[name] == default:
-            del told[name]
-    return told

@@ -25,13 +25,15 @@ def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
     complete object when another block began behind it.
     """
     drafts: dict[int, Draft] = {}
-    for block, op, data, *_ in pieces:
+    for piece in pieces:
+        block, op, data = piece[:3]
         draft = drafts.get(block)
         if draft is None:
             if is_cut:
                 for before in drafts.values():
                     before.is_whole = before.is_whole or is_object("".join(before.parts))
-            draft = drafts[block] = Draft(op)
+            opened = _OPENED.get(op) or op
+            draft = drafts[block] = Draft(opened, opened != "call")
         if op in _NAMED:
             draft.take(op, data)
         else:
@@ -39,16 +41,16 @@ def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
     return [drafts[at].block() for at in sorted(drafts) if not is_cut or drafts[at].is_whole]
 
 
-class Draft:
-    """A block while its pieces arrive."""
+class Draft(msgspec.Struct):
+    """A block while its pieces arrive. ``is_whole``: as far as is known, it may be kept."""
 
-    id = name = sign = ""
+    op: str
+    is_whole: bool
+    parts: list[str] = []
+    id: str = ""
+    name: str = ""
+    sign: str = ""
     keep: Any = None
-
-    def __init__(self, op: str) -> None:
-        self.op = _OPENED.get(op, op)
-        self.parts: list[str] = []
-        self.is_whole = self.op != "call"
 
     def take(self, op: str, data: Any) -> None:
         """Take in a piece that is no text."""

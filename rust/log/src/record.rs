@@ -137,9 +137,14 @@ fn push_body(out: &mut Vec<u8>, record: &Record<'_>) {
 /// Ends the line that starts at *start* with its checksum and a newline.
 pub(crate) fn push_tail(out: &mut Vec<u8>, start: usize, id: &LogId) {
     let crc = id.crc(&out[start..]);
-    out.extend_from_slice(b",\"x\":\"");
-    out.extend_from_slice(&hex8(crc));
-    out.extend_from_slice(b"\"}\n");
+    out.extend_from_slice(&tail(crc));
+}
+
+/// The end of a line with the checksum *crc*.
+fn tail(crc: u32) -> [u8; TAIL_BYTES] {
+    let mut tail = *b",\"x\":\"........\"}\n";
+    tail[6..14].copy_from_slice(&hex8(crc));
+    tail
 }
 
 /// The checksum that a line carries, if its last 17 bytes are in place.
@@ -158,8 +163,10 @@ pub fn is_sound(line: &[u8], id: &LogId) -> bool {
 
 /// The checksum of *line*, if that is so.
 pub(crate) fn sound_crc(line: &[u8], id: &LogId) -> Option<u32> {
-    let crc = stored_crc(line).filter(|_| line.len() <= LINE_BYTES_MAX)?;
-    (id.crc(&line[..line.len() - TAIL_BYTES]) == crc).then_some(crc)
+    let (body, end) = line.split_at_checked(line.len().checked_sub(TAIL_BYTES)?)?;
+    // Written again, it is compared sooner than it is read.
+    let crc = id.crc(body);
+    (line.len() <= LINE_BYTES_MAX && end == tail(crc)).then_some(crc)
 }
 
 /// *line* with the checksum that it has in the log *id*. `None` if it has none yet.

@@ -21,11 +21,11 @@ pub(crate) fn scan_since(bytes: &[u8], id: &LogId, since: u64) -> Vec<Item> {
 }
 
 /// The header, the records that are passed over, and where the others start. `None` if all must be
-/// looked at: nobody vouches for them, each has a hash, or some were lost.
+/// looked at: none are before *since*, nobody vouches for them, each has a hash, or some were lost.
 fn vouched(bytes: &[u8], id: &LogId, since: u64) -> Option<(Vec<Item>, usize)> {
     let body = memchr::memchr(b'\n', bytes)? + 1;
     let header = Header::parse(&bytes[..body])
-        .filter(|header| header.log == *id && header.level == PLAIN)?;
+        .filter(|header| header.log == *id && header.level == PLAIN && header.first < since)?;
     let mut behind = start_of_line(bytes, bytes.len());
     Seal::parse(&bytes[behind..], id)?;
     loop {
