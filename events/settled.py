@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
 
 
-_PASSING = frozenset(
-    {"asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating"}
+_PASSING: dict[str, Any] = dict.fromkeys(
+    ("asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating")
 )
-"""What of a conversation is about the run that is over, or looked at by itself."""
+"""What of a conversation is about the run that is over, or looked at by itself; it is not told."""
 
 
 def lasting(conversation: Conversation) -> dict[str, Any] | None:
     """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
     if not conversation.is_settled:
         return None
-    kept = dict(filter(operator.itemgetter(1), vars(conversation).items()))  # what is not empty
-    for name in _PASSING & kept.keys():
-        del kept[name]
+    told = vars(conversation) | _PASSING
+    kept = dict(filter(operator.itemgetter(1), told.items()))
     for name in ("closings", "layer"):
         part = getattr(conversation, name)
         if not part.is_blank:
