@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyagent._played import Played
     from tinyagent._runs import Run, RunResult
     from tinyagent._vocabulary import Event
-    from tinyagent.events import Record
+    from tinyagent.events import Conversation, Record
     from tinyagent.events.fact import Effect
 
 Output = TypeVar("Output")
@@ -102,9 +102,9 @@ class Running(Settings):
         Nothing happens before it is entered, or its first event is asked for. What goes wrong at
         run time is not raised: the last event, ``RunEnded``, says it. *output*: as of ``run``.
         """
-        from tinyagent._runs import event_of
+        from tinyagent._runs import call_of, event_of
 
-        return self._watched(input_data, output, event_of, completes=True)
+        return self._watched(input_data, output, event_of, call_of)
 
     @overload
     def records(self, input_data: Input | None = None) -> Run[Record]: ...
@@ -143,8 +143,8 @@ class Running(Settings):
         input_data: Input | None,
         output: Any,
         pick: Callable[[Record], T],
+        pick_call: Callable[[Record, Conversation], T] | None = None,
         *,
-        completes: bool = False,
         below: bool = False,
     ) -> Run[T, Any]:
         from tinyagent._runs import Run
@@ -152,8 +152,7 @@ class Running(Settings):
         def begin() -> Awaitable[Played]:
             return self._begun(input_data, output)
 
-        let_go = self._let_go
-        return Run(begin, self._engine, pick, let_go=let_go, completes=completes, below=below)
+        return Run(begin, self._engine, pick, pick_call, let_go=self._let_go, below=below)
 
     @property
     def _keeper(self) -> StateKeeper:

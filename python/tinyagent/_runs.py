@@ -126,15 +126,15 @@ class Run(Generic[T, Output]):
         begin: Callable[[], Awaitable[Played]],
         engine: Callable[[], Engine],
         pick: Callable[[Record], T],
+        pick_call: Callable[[Record, Conversation], T] | None,
         *,
         let_go: Callable[[], None],
-        completes: bool = False,
         below: bool = False,
     ) -> None:
         self._begin = begin
         self._engine = engine
         self._pick = pick
-        self._completes = completes
+        self._pick_call = pick_call
         self._take: Callable[[], Record | None] = _nothing_yet
         self._let_go = let_go
         self._below = below
@@ -165,7 +165,7 @@ class Run(Generic[T, Output]):
         """
         record = self._take() or await self._next()
         if type(record.event) in _LOOKED_AT:
-            record = await self._looked_at(record)
+            return await self._looked_at(record)
         return self._pick(record)
 
     async def _next(self) -> Record:
@@ -177,13 +177,13 @@ class Run(Generic[T, Output]):
             raise StopAsyncIteration
         return record
 
-    async def _looked_at(self, record: Record) -> Record:
-        """Wait for the disk where a run ends; show a call with its arguments, if that is wanted."""
+    async def _looked_at(self, record: Record) -> T:
+        """Return the item of a call, or of a run's end when that is as safe as it has to be."""
         if isinstance(record.event, k.RunEnded):
             await self._journal.reached(record)
-        elif self._completes:
-            return _with_arguments(record, self._conversation)
-        return record
+        elif self._pick_call is not None:
+            return self._pick_call(record, self._conversation)
+        return self._pick(record)
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
@@ -275,12 +275,11 @@ def as_it_is(record: Record) -> Record:
     return record
 
 
-def _with_arguments(record: Record, conversation: Conversation) -> Record:
-    """Return *record* with the call's arguments, which the log has in the answer that made it."""
+def call_of(record: Record, conversation: Conversation) -> Event:
+    """Return the event of a call with its arguments, which the log has in the answer before."""
     event = record.event
     assert isinstance(event, k.ToolRequested)
     given = event.arguments or conversation.given.get(event.call_id)
-    if given is None and event.call_id in conversation.calls:
-        given = arguments_of(conversation.calls[event.call_id].arguments)
-    event = msgspec.structs.replace(event, arguments=given)
-    return msgspec.structs.replace(record, event=event)
+    if given is None and (call := conversation.calls.get(event.call_id)) is not None:
+        given = arguments_of(call.arguments)
+    return msgspec.structs.replace(event, arguments=given)

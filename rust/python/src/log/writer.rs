@@ -155,8 +155,7 @@ impl LogWriter {
             })
         });
         let writer = opened.map_err(|failure: Failure| raise(py, &failure))?;
-        remember(py, &writer.queue)?;
-        Ok(writer)
+        remember(py, &writer.queue).map(|()| writer)
     }
 
     #[getter]
