@@ -172,7 +172,10 @@ class Journal:
             step()
 
     def has_reached(self, record: Record) -> bool:
-        """Say whether *record* is as safe as its kind demands before an effect may hang on it."""
+        """Say whether *record* is as safe as its kind demands before an effect may hang on it.
+
+        What has to be written is, by this call, if that needs no wait.
+        """
         level = record.event.barrier
         if not level or self._in_memory:
             return True

@@ -9,9 +9,11 @@ import pytest
 
 from tinyagent.events import Event, Record, UnknownEvent, kinds as k
 from tinyagent.runtime.errors import LogClosedError
-from tinyagent.runtime.stores import Stored, appending
+from tinyagent.runtime.journal import Journal
+from tinyagent.runtime.stores import Durability, Stored, appending
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.runtime.stores.memory import MemoryLog
+from tinyagent.testing import VirtualClock
 
 ID = "4f6c0b6c2d7e4b5f9a0d3c1e8b72a655"
 AT_US = 1795420800000210
@@ -74,6 +76,20 @@ async def test_who_reads_along_is_shown_them_as_they_are_stored(tmp_path: Path) 
     await log.close()
     await reading
     assert seen == list(log.read())
+
+
+@pytest.mark.parametrize("durability", ["interval", "group"])
+async def test_what_has_reached_the_file_can_be_read_there(
+    tmp_path: Path, durability: Durability
+) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us, durability=durability)
+    writing = Journal(log, VirtualClock())
+    for n in range(1, 21):
+        record = writing.append(k.ModelRequested(n))
+        if not writing.has_reached(record):
+            await writing.reached(record)
+        assert b'"e":{"n":%d}' % n in (tmp_path / "trip" / "00000001.jsonl").read_bytes()
+    await log.close()
 
 
 async def test_what_cannot_be_encoded_or_written_leaves_no_trace(tmp_path: Path) -> None:
