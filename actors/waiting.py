@@ -80,7 +80,8 @@ class Slots:
     def give(self, count: int) -> None:
         """Give *count* slots back."""
         self._free += count
-        self._hand_out()
+        if self._waiting:
+            self._hand_out()
 
     def _forget(self, count: int, waiter: asyncio.Future[None]) -> None:
         if waiter.done() and not waiter.cancelled():

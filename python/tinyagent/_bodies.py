@@ -197,7 +197,7 @@ def blocks_of(content: k.Content) -> list[TextContent | ImageContent]:
 
 def content_of(blocks: Sequence[object]) -> k.Content:
     """Return public blocks as recorded content; a single plain text is a string."""
-    if len(blocks) == 1 and (said := _plain_text(blocks[0])) is not None:
+    if (said := one_text(blocks)) is not None:
         return said
     dumped: list[dict[str, Any]] = []
     for block in blocks:
@@ -210,12 +210,12 @@ def content_of(blocks: Sequence[object]) -> k.Content:
     return dumped
 
 
-def _plain_text(block: object) -> str | None:
-    """Return the text of a block that is a text and nothing else, as most results are."""
-    if type(block) is not TextContent or vars(block):
-        return None
-    match block:
-        case TextContent(type="text", text=str(said), text_signature=None, cache_control=None):
+def one_text(blocks: object) -> str | None:
+    """Return the text of blocks that are one text and nothing else, as most results are."""
+    match blocks:
+        case [
+            TextContent(type="text", text=str(said), text_signature=None, cache_control=None) as one
+        ] if type(one) is TextContent and not vars(one):
             return str(text(said))
         case _:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tinyagent._bodies import content_of, json_of
+from tinyagent._bodies import content_of, json_of, one_text
 from tinyagent.actors.tools import Returned
 from tinyagent.agent_types import AgentToolResult, ImageContent, TextContent
 from tinyagent.events import plain
@@ -32,6 +32,10 @@ def returned(
     if not isinstance(given, AgentToolResult):
         kind = type(given).__name__
         raise TypeError(f"Tool {name} returned {kind}, expected AgentToolResult")
+    said = None if given.details or bytes_max is not None else one_text(given.content)
+    if said is not None:
+        shown = AgentToolResult(list(given.content), {}, bool(given.terminate))
+        return Returned(content=said, terminate=shown.terminate, live=shown)
     shown = sayable(name, given, report)
     if bytes_max is not None:
         shown = replace(shown, content=cut(shown.content, bytes_max))
