@@ -137,7 +137,7 @@ class Tools:
             if not self._cancelled.is_set():
                 voice.say(k.ToolStarted(call.call_id, call.tool.effect, call.attempt))
                 if not voice.is_alone:
-                    await asyncio.sleep(0)  # all start before the disk is asked, and one ends
+                    await asyncio.sleep(0)  # all start before one ends, and the disk is asked once
                 await voice.safe()
             if self._cancelled.is_set():  # the tool has not begun
                 not_run = _not_run(self._earlier(event))
@@ -272,11 +272,12 @@ class Tools:
         self._cancelled.leave(call)
         if call.watch is not None:
             call.watch.end()
+            call.watch = None
 
     def cut(self, call: _Call, why: Cut) -> None:
         """Cut off *call*, which runs: once, and not after its end."""
-        self._unwatch(call)
         call.is_cut = True
+        self._unwatch(call)
         call.voice.hand_over(partial(self._cut, call, why), f"tools cut off {call.call_id}")
 
     async def _cut(self, call: _Call, why: Cut) -> None:

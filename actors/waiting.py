@@ -9,7 +9,7 @@ from math import inf
 from typing import Literal
 
 Cut = Literal["cancelled", "run", "silence"]
-"""Why something is cut off: by its flag; it takes too long; it says nothing for too long."""
+"""Why something is cut off: the run is cancelled; it takes, or says nothing for, too long."""
 
 
 class Watch:

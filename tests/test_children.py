@@ -86,6 +86,20 @@ def outcomes(recording: Recording) -> list[tuple[str, str]]:
     return [(name, event.outcome) for name, event in of(recording, k.RunEnded)]
 
 
+async def test_a_call_that_is_over_begins_no_agent_any_more() -> None:
+    kept: list[Ctx[Any]] = []
+
+    @tool(effect="read")
+    async def keep(ctx: Ctx[Any]) -> str:
+        """Keep the context."""
+        kept.append(ctx)
+        return "kept"
+
+    await Agent(model=scripted(("keep", {}), "Done."), tools=[keep]).run("Go.")
+    with pytest.raises(RuntimeError, match="is over, and begins no agent any more"):
+        await kept[0].run(Agent(model=scripted("Late.")), "Go on.")
+
+
 # Three levels
 
 

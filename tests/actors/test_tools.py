@@ -8,8 +8,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from tests.actors.tooling import Stage, double, forever, said
+from tests.actors.tooling import ASKED, Stage, double, forever, said
 
+from tinyagent.actors.context import current_ctx
 from tinyagent.actors.gate import NOT_RUN
 from tinyagent.actors.tools import (
     CANCELLED,
@@ -70,6 +71,7 @@ async def test_the_tool_is_told_everything_about_its_call() -> None:
 
     async def run(invocation: Invocation) -> Returned:
         told.append(invocation)
+        assert current_ctx() is invocation.ctx
         return Returned(content=[{"type": "text", "text": "x"}], details={"n": 1}, terminate=True)
 
     stage = Stage(run, effect="write")
@@ -235,6 +237,25 @@ async def test_calls_that_had_no_turn_before_the_cancel_are_not_run() -> None:
     _, first, second = await stage.end()
     assert first == k.ToolFailed("a", Failure("cancelled", CANCELLED))
     assert second == k.ToolFailed("b", Failure("cancelled", NOT_RUN))
+
+
+async def test_the_disk_is_asked_once_for_all_that_start_together() -> None:
+    class Counting(MemoryLog):
+        durability = "interval"
+        asked: list[int] = []
+
+        @property
+        def written_seq(self) -> int:
+            return max(self.asked, default=0)
+
+        async def written(self, seq: int) -> None:
+            self.asked.append(self.seq)
+
+    log = Counting()
+    stage = Stage(double, log=log)
+    stage.call("a", "b")
+    await stage.end()
+    assert log.asked == [len(ASKED) + 4]
 
 
 async def test_a_cancel_while_the_start_is_made_safe_keeps_the_tool_from_running() -> None:
