@@ -523,7 +523,8 @@ class HttpExchange:
         an ``HttpFault`` if there is no more. Without *hear* the next pieces end it, each by itself.
 
         First of all comes the head. It ends it too, without *hear* or if the status is not 2xx:
-        status, headers with names in lower case, and then what there is of the body.
+        status, headers with names in lower case, and what there is of the body; if the status is
+        2xx, no headers, and None.
         """
 
     def unlisten(self) -> None:

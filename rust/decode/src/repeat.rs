@@ -40,11 +40,10 @@ impl Repeat {
         let text = chunk
             .strip_prefix(known.before.as_str())?
             .strip_suffix(known.behind.as_str())?;
-        let said = match serde_json::from_str(text) {
-            Ok(plain) => Cow::Borrowed(plain),
-            Err(_) => Cow::Owned(serde_json::from_str(text).ok()?),
-        };
-        Some((known.op, said))
+        match json::parse(text)? {
+            Node::String(said) => Some((known.op, said)),
+            _ => None,
+        }
     }
 
     /// Looks at a *chunk* that had to be parsed, to *payload*.

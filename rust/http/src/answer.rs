@@ -38,11 +38,15 @@ pub(crate) async fn run(mut request: Request, pool: Arc<Pool>, shared: Arc<Share
                     incoming: body,
                 };
                 if parts.status.is_success() {
-                    shared.set_head(head(&parts, None));
+                    shared.set_head(Head {
+                        status: parts.status.as_u16(),
+                        headers: Vec::new(),
+                        error_body: None,
+                    });
                     receive(body, &shared, limits, &mut clock).await
                 } else {
                     let error = error_body(body, limits.error_body).await;
-                    shared.set_head(head(&parts, Some(error)));
+                    shared.set_head(refusal(&parts, error));
                     Ok(())
                 }
             }
@@ -83,7 +87,7 @@ impl Clock {
     }
 }
 
-fn head(parts: &Parts, error_body: Option<Vec<u8>>) -> Head {
+fn refusal(parts: &Parts, error_body: Vec<u8>) -> Head {
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
     let headers = parts.headers.iter();
     Head {
@@ -91,7 +95,7 @@ fn head(parts: &Parts, error_body: Option<Vec<u8>>) -> Head {
         headers: headers
             .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
             .collect(),
-        error_body,
+        error_body: Some(error_body),
     }
 }
 

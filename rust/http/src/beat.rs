@@ -46,7 +46,9 @@ impl Beat {
             let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
             let due = std::mem::take(&mut *gathered);
             drop(gathered);
-            due.iter().for_each(|shared| shared.flush());
+            // Bells are rung when all wait for them: each once, however many wait.
+            let bells: Vec<_> = due.iter().filter_map(Shared::flush).collect();
+            bells.iter().for_each(|bell| bell.ring());
         }
     }
 }

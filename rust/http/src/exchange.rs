@@ -11,14 +11,20 @@ use crate::pool::Pool;
 use crate::request::{Fault, Request};
 use crate::runtime::Runtime;
 
-/// Called on the runtime's thread: must neither block nor call back.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+/// Who is woken. Called on the runtime's thread: must neither block nor call back.
+pub trait Wake: Send + Sync {
+    /// From now on waits for the bell.
+    fn wait(&self);
+
+    /// Rings the bell: all who wait for it are woken.
+    fn ring(&self);
+}
 
 /// How an answer begins.
 pub struct Head {
     /// The HTTP status.
     pub status: u16,
-    /// Names in lower case; values byte for byte as Latin-1.
+    /// Names in lower case; values byte for byte as Latin-1. None if the status is 2xx.
     pub headers: Vec<(String, String)>,
     /// What there is of the body, if the status is not 2xx; then nothing follows.
     pub error_body: Option<Vec<u8>>,
@@ -39,11 +45,22 @@ pub enum News {
     /// The head of the answer. Once, before everything else.
     Head(Head),
     /// Pieces, at least one.
-    Pieces(Vec<Timed>),
+    Pieces(Vec<Timed>, Behind),
     /// The end of the answer; again and again.
     End,
     /// Why there is no more; again and again.
     Fault(Fault),
+}
+
+/// What [`Exchange::take`] would find behind pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Nothing yet.
+    None,
+    /// The end of the answer.
+    End,
+    /// Why there is no more.
+    Fault,
 }
 
 /// One request under way. Dropping it cancels it.
@@ -74,14 +91,9 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer has ended well: what [`Exchange::take`] found last is all of it.
-    pub fn is_whole(&self) -> bool {
-        self.is_here() && self.shared.is_whole()
-    }
-
-    /// From now on *wake* is called when [`Exchange::take`] has something, and then not again before
+    /// From now on *wake* is woken when [`Exchange::take`] has something, and then not again before
     /// that has nothing more. What is there already is not told.
-    pub fn listen(&self, wake: Option<Wake>) {
+    pub fn listen(&self, wake: Option<Arc<dyn Wake>>) {
         if self.is_here() {
             self.shared.listen(wake);
         }

@@ -6,7 +6,7 @@ use tinyagent_decode::{Answer, Decoder, Kind, Piece};
 use tokio::sync::Notify;
 
 use crate::beat::Beat;
-use crate::exchange::{Head, News, Timed, Wake};
+use crate::exchange::{Behind, Head, News, Timed, Wake};
 use crate::request::Fault;
 
 /// An unread answer may grow to this before the network is left waiting.
@@ -30,7 +30,7 @@ struct Inbox {
     is_due: bool,
     /// Set once: how the exchange ended.
     end: Option<Result<(), Fault>>,
-    wake: Option<Wake>,
+    wake: Option<Arc<dyn Wake>>,
     /// The reader was woken, and has not found everything taken since.
     is_told: bool,
 }
@@ -87,24 +87,12 @@ impl Shared {
 
     /// Nothing more has come for now.
     pub(crate) fn pause(self: &Arc<Self>) {
-        self.change(|inbox| {
+        self.tell(|inbox| {
             inbox.is_start = false;
             if !inbox.pieces.is_empty() {
                 inbox.make_due();
             }
         });
-        self.gather();
-    }
-
-    /// What is there, if anything is, is due at the next beat.
-    fn gather(self: &Arc<Self>) {
-        let mut inbox = lock(&self.inbox);
-        let is_empty = inbox.head.is_none() && inbox.pieces.is_empty();
-        if !is_empty && !inbox.is_due && !inbox.is_start && !inbox.gathers {
-            inbox.gathers = true;
-            drop(inbox);
-            self.beat.flush_next(self.clone());
-        }
     }
 
     /// Decodes *bytes*; tells whether nothing more needs to be read. *gap_us* is that of the
@@ -127,13 +115,13 @@ impl Shared {
     ) -> Result<(), Fault> {
         let mut decoder = lock(&self.decoder);
         let pieces = decoder.close();
-        let failure = decoder.finish().failure;
+        let broken = broken.filter(|_| {
+            let failure = decoder.finish().failure;
+            failure.is_some_and(|failure| failure.kind == Kind::Interrupted)
+        });
         drop(decoder);
         self.put(pieces, 0, gap_us);
-        match (broken, failure) {
-            (Some(fault), Some(failure)) if failure.kind == Kind::Interrupted => Err(fault),
-            _ => Ok(()),
-        }
+        broken.map_or(Ok(()), Err)
     }
 
     fn put(self: &Arc<Self>, pieces: Vec<Piece>, bytes: usize, gap_us: impl FnOnce() -> u64) {
@@ -145,7 +133,7 @@ impl Shared {
             piece,
             gap_us: std::mem::take(&mut gap_us),
         });
-        self.change(|inbox| {
+        self.tell(|inbox| {
             inbox.pieces.extend(timed);
             inbox.bytes += bytes;
             let is_much = inbox.pieces.len() >= FIRST_PIECES_MAX;
@@ -153,16 +141,15 @@ impl Shared {
                 inbox.make_due();
             }
         });
-        self.gather();
     }
 
-    /// Makes what has gathered due.
-    pub(crate) fn flush(&self) {
+    /// Makes what has gathered due; returns the bell to ring for it.
+    pub(crate) fn flush(self: &Arc<Self>) -> Option<Arc<dyn Wake>> {
         self.change(|inbox| {
             if inbox.gathers {
                 inbox.make_due();
             }
-        });
+        })
     }
 
     /// Waits while too much is unread.
@@ -173,27 +160,40 @@ impl Shared {
     }
 
     /// Ends the exchange, if it has not ended; tells whether it had not.
-    pub(crate) fn end(&self, end: Result<(), Fault>) -> bool {
+    pub(crate) fn end(self: &Arc<Self>, end: Result<(), Fault>) -> bool {
         let mut is_first = false;
-        self.change(|inbox| {
+        self.tell(|inbox| {
             is_first = inbox.end.is_none();
             inbox.end.get_or_insert(end);
         });
         is_first
     }
 
-    fn change(&self, change: impl FnOnce(&mut Inbox)) {
+    /// Makes a change, and wakes the reader if it is one for it.
+    fn tell(self: &Arc<Self>, change: impl FnOnce(&mut Inbox)) {
+        if let Some(wake) = self.change(change) {
+            wake.ring();
+        }
+    }
+
+    /// Makes a change. If it is one for the reader, that waits for the bell that is returned; else
+    /// what is there, if anything is, is due at the next beat.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Inbox)) -> Option<Arc<dyn Wake>> {
         let mut inbox = lock(&self.inbox);
         change(&mut inbox);
-        if !inbox.is_news() || inbox.is_told {
-            return;
+        if inbox.is_news() {
+            let is_told = std::mem::replace(&mut inbox.is_told, true);
+            let wake = inbox.wake.clone().filter(|_| !is_told)?;
+            drop(inbox);
+            wake.wait();
+            return Some(wake);
         }
-        inbox.is_told = true;
-        let wake = inbox.wake.clone();
-        drop(inbox);
-        if let Some(wake) = wake {
-            wake();
+        let is_empty = inbox.head.is_none() && inbox.pieces.is_empty();
+        if !is_empty && !inbox.is_start && !std::mem::replace(&mut inbox.gathers, true) {
+            drop(inbox);
+            self.beat.flush_next(self.clone());
         }
+        None
     }
 
     // The reader's side
@@ -208,9 +208,15 @@ impl Shared {
             if !inbox.pieces.is_empty() {
                 (inbox.is_due, inbox.gathers, inbox.bytes) = (false, false, 0);
                 let pieces = std::mem::take(&mut inbox.pieces);
+                let behind = match inbox.end {
+                    None => Behind::None,
+                    Some(Ok(())) => Behind::End,
+                    Some(Err(_)) => Behind::Fault,
+                };
+                inbox.is_told = behind != Behind::None;
                 drop(inbox);
                 self.room.notify_one();
-                return News::Pieces(pieces);
+                return News::Pieces(pieces, behind);
             }
         }
         inbox.is_told = inbox.end.is_some();
@@ -221,16 +227,11 @@ impl Shared {
         }
     }
 
-    pub(crate) fn is_whole(&self) -> bool {
-        let inbox = lock(&self.inbox);
-        inbox.pieces.is_empty() && matches!(inbox.end, Some(Ok(())))
-    }
-
     pub(crate) fn finish(&self) -> Answer {
         lock(&self.decoder).finish()
     }
 
-    pub(crate) fn listen(&self, wake: Option<Wake>) {
+    pub(crate) fn listen(&self, wake: Option<Arc<dyn Wake>>) {
         // What was there may hold anything: it goes when the lock is free.
         let before = std::mem::replace(&mut lock(&self.inbox).wake, wake);
         drop(before);
@@ -261,7 +262,7 @@ mod tests {
     fn take(shared: &Shared) -> Option<usize> {
         match shared.take() {
             News::Head(head) => Some(usize::from(head.status)),
-            News::Pieces(pieces) => Some(pieces.len()),
+            News::Pieces(pieces, _) => Some(pieces.len()),
             _ => None,
         }
     }
@@ -313,9 +314,7 @@ mod tests {
         say(&shared, "a");
         shared.end(Ok(()));
         assert_eq!(take(&shared), Some(200));
-        assert!(!shared.is_whole());
-        assert_eq!(take(&shared), Some(1));
-        assert!(shared.is_whole());
+        assert!(matches!(shared.take(), News::Pieces(_, Behind::End)));
         assert!(matches!(shared.take(), News::End));
     }
 }

@@ -26,7 +26,7 @@ pub mod request;
 pub mod runtime;
 mod tls;
 
-pub use exchange::{Exchange, Head, News, Timed, Wake};
+pub use exchange::{Behind, Exchange, Head, News, Timed, Wake};
 pub use pool::{Pool, Settings};
 pub use request::{Fault, Limits, Request};
 pub use runtime::Runtime;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
-use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const NAME: &str = "tinyagent-http";
 
 /// One thread that runs everything, and the pools that live on it.
 pub struct Runtime {
-    pid: u32,
+    forks: u64,
     tokio: Handle,
     beat: Arc<Beat>,
     pools: Mutex<HashMap<Settings, Arc<Pool>>>,
@@ -29,8 +29,17 @@ pub struct Runtime {
 
 static CURRENT: Mutex<Option<&'static Runtime>> = Mutex::new(None);
 
+/// How often this process and those before it were told that they are the child of another. To ask
+/// the system who we are, at each look at each answer, is dearer than the look.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// Tells that this process has just been forked off another.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
 impl Runtime {
-    /// The runtime of this process; a child process gets a new one.
+    /// The runtime of this process; a child process that was told so by [`forked`] gets a new one.
     ///
     /// The one that a child inherited has no threads there and is left alone for ever. A fork
     /// while another thread is in here would leave the child with a locked lock: callers from
@@ -61,7 +70,7 @@ impl Runtime {
             .enable_time()
             .build()?;
         let runtime = Runtime {
-            pid: process::id(),
+            forks: FORKS.load(Ordering::Relaxed),
             tokio: tokio.handle().clone(),
             beat: Arc::default(),
             pools: Mutex::default(),
@@ -77,7 +86,7 @@ impl Runtime {
 
     /// Whether this is the process that the runtime was made in.
     pub fn is_here(&self) -> bool {
-        self.pid == process::id()
+        self.forks == FORKS.load(Ordering::Relaxed)
     }
 
     /// The pool for *settings*: the same for the same.

@@ -28,14 +28,17 @@ type Pair = (std::net::TcpStream, std::net::TcpStream);
 pub struct LoopBell(pub Arc<Bell>);
 
 /// Takes what has come, in the loop.
-pub type Look = Arc<dyn Fn(Python<'_>) -> PyResult<()> + Send + Sync>;
+pub trait Look: Send + Sync {
+    /// Has the interpreter.
+    fn look(&self, py: Python<'_>) -> PyResult<()>;
+}
 
 /// Who is woken.
 pub enum Woken {
     /// Gets its result.
     Future(Py<PyAny>),
     /// Looks what there is.
-    Look(Look),
+    Look(Arc<dyn Look>),
 }
 
 /// Where those of one loop wait to be woken there.
@@ -65,9 +68,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Bell {
     /// Wakes *woken* in the loop. From any thread; never waits.
     pub fn ring(self: &Arc<Self>, woken: Woken) {
+        self.add(woken);
+        self.tell();
+    }
+
+    /// Lets *woken* be woken with the next that is.
+    pub fn add(&self, woken: Woken) {
+        lock(&self.rung).woken.push(woken);
+    }
+
+    /// Wakes all that were added, unless the loop is awake and has taken them.
+    pub fn tell(self: &Arc<Self>) {
         let mut rung = lock(&self.rung);
-        rung.woken.push(woken);
-        if std::mem::replace(&mut rung.is_told, true) {
+        if rung.woken.is_empty() || std::mem::replace(&mut rung.is_told, true) {
             return;
         }
         drop(rung);
@@ -118,7 +131,7 @@ impl LoopBell {
 
 fn wake(py: Python<'_>, woken: &Woken) -> PyResult<()> {
     match woken {
-        Woken::Look(look) => look(py)?,
+        Woken::Look(it) => it.look(py)?,
         Woken::Future(future) => {
             // Done if it was cancelled.
             let done = future.call_method0(py, intern!(py, "done"))?;

@@ -125,15 +125,21 @@ fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
 /// How an answer ended, without its last pieces.
 pub(crate) fn answer(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
-    dict.set_item("reason", answer.reason.map(|reason| reason.word()))?;
-    dict.set_item("raw_reason", answer.raw_reason)?;
-    dict.set_item("usage", answer.usage.map(|it| usage(py, it)).transpose()?)?;
-    dict.set_item("usage_raw", answer.usage_raw)?;
-    dict.set_item("response", answer.response)?;
+    dict.set_item(
+        intern!(py, "reason"),
+        answer.reason.map(|reason| reason.word()),
+    )?;
+    dict.set_item(intern!(py, "raw_reason"), answer.raw_reason)?;
+    dict.set_item(
+        intern!(py, "usage"),
+        answer.usage.map(|it| usage(py, it)).transpose()?,
+    )?;
+    dict.set_item(intern!(py, "usage_raw"), answer.usage_raw)?;
+    dict.set_item(intern!(py, "response"), answer.response)?;
     let failure = answer.failure.map(|it| (it.kind.word(), it.message));
-    dict.set_item("failure", failure)?;
-    dict.set_item("bad_calls", answer.bad_calls)?;
-    dict.set_item("unterminated", answer.unterminated)?;
+    dict.set_item(intern!(py, "failure"), failure)?;
+    dict.set_item(intern!(py, "bad_calls"), answer.bad_calls)?;
+    dict.set_item(intern!(py, "unterminated"), answer.unterminated)?;
     Ok(dict)
 }
 

@@ -11,10 +11,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_decode::{Api, Data, Op, Piece};
-use tinyagent_http::{Exchange, Limits, News, Request, Runtime, Settings, Timed};
+use tinyagent_http::{Behind, Exchange, Limits, News, Request, Runtime, Settings, Timed, Wake};
 
-use crate::bell::{Look, LoopBell, Woken};
-use crate::decode;
+use crate::bell::{Bell, Look, LoopBell, Woken};
+use crate::{decode, fork};
 
 create_exception!(tinyagent._alchemy, HttpFault, PyException);
 
@@ -36,23 +36,24 @@ impl HttpPool {
     #[new]
     #[pyo3(signature = (*, http_proxy="", https_proxy="", all_proxy="", no_proxy="", cert_file=None, cert_dir=None))]
     fn new(
+        py: Python<'_>,
         http_proxy: &str,
         https_proxy: &str,
         all_proxy: &str,
         no_proxy: &str,
         cert_file: Option<PathBuf>,
         cert_dir: Option<PathBuf>,
-    ) -> Self {
-        HttpPool {
-            settings: Settings {
-                http_proxy: http_proxy.to_owned(),
-                https_proxy: https_proxy.to_owned(),
-                all_proxy: all_proxy.to_owned(),
-                no_proxy: no_proxy.to_owned(),
-                cert_file,
-                cert_dir,
-            },
-        }
+    ) -> PyResult<Self> {
+        fork::watch(py)?;
+        let settings = Settings {
+            http_proxy: http_proxy.to_owned(),
+            https_proxy: https_proxy.to_owned(),
+            all_proxy: all_proxy.to_owned(),
+            no_proxy: no_proxy.to_owned(),
+            cert_file,
+            cert_dir,
+        };
+        Ok(HttpPool { settings })
     }
 
     #[allow(clippy::too_many_arguments)] // all that a request is, in one crossing
@@ -111,22 +112,16 @@ impl HttpExchange {
         hear: Option<Py<PyAny>>,
         heard: Py<PyAny>,
     ) -> PyResult<()> {
-        let (exchange, status) = (Arc::downgrade(&self.inner), self.status.clone());
-        let (bell, ear) = (
-            bell.0.clone(),
-            Arc::new(Ear {
-                exchange,
-                status,
-                hear,
-                heard,
-            }),
-        );
-        let look: Look = {
-            let ear = ear.clone();
-            Arc::new(move |py| ear.look(py))
-        };
-        let wake = move || bell.ring(Woken::Look(look.clone()));
-        self.inner.listen(Some(Arc::new(wake)));
+        let ear = Arc::new(Ear {
+            exchange: Arc::downgrade(&self.inner),
+            status: self.status.clone(),
+            hear,
+            heard,
+        });
+        self.inner.listen(Some(Arc::new(Waiting {
+            bell: bell.0.clone(),
+            ear: ear.clone(),
+        })));
         ear.look(py)
     }
 
@@ -156,7 +151,7 @@ struct Ear {
     heard: Py<PyAny>,
 }
 
-impl Ear {
+impl Look for Ear {
     /// Lets all that has come be heard. With the last of it the bell is ready to ring again.
     fn look(&self, py: Python<'_>) -> PyResult<()> {
         let heard = self.heard.bind(py);
@@ -176,11 +171,14 @@ impl Ear {
                     let head = (head.status, head.headers, error);
                     Ok(head.into_pyobject(py)?.into_any())
                 }
-                News::Pieces(pieces) => match &self.hear {
+                News::Pieces(pieces, behind) => match &self.hear {
                     None => Ok(timed(py, pieces, false)?.into_any()),
-                    Some(_) if exchange.is_whole() => Ok(timed(py, pieces, true)?.into_any()),
+                    Some(_) if behind == Behind::End => Ok(timed(py, pieces, true)?.into_any()),
                     Some(hear) => match hear.bind(py).call1((timed(py, pieces, true)?,)) {
-                        Ok(said) if said.is_none() => continue,
+                        Ok(said) if said.is_none() => match behind {
+                            Behind::None => return Ok(()),
+                            _ => continue,
+                        },
                         said => said,
                     },
                 },
@@ -192,6 +190,22 @@ impl Ear {
             settle(heard, said)?;
         }
         Ok(())
+    }
+}
+
+/// Who listens, and the bell that wakes them: apart, as what waits for a bell must not keep it.
+struct Waiting {
+    bell: Arc<Bell>,
+    ear: Arc<Ear>,
+}
+
+impl Wake for Waiting {
+    fn wait(&self) {
+        self.bell.add(Woken::Look(self.ear.clone()));
+    }
+
+    fn ring(&self) {
+        self.bell.tell();
     }
 }
 

@@ -5,12 +5,14 @@
 //! - `log`: the writer, the scanner and recovery of `tinyagent-log`.
 //! - `decode`: the stream decoders of `tinyagent-decode`.
 //! - `http`: requests of `tinyagent-http`; `bell`: how event loops are woken.
+//! - `fork`: how a child process learns that it is one.
 //! - `stream`: the blocking call of the compatible API.
 
 use pyo3::prelude::*;
 
 mod bell;
 mod decode;
+mod fork;
 mod http;
 mod log;
 mod stream;

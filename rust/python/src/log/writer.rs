@@ -7,12 +7,12 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyString;
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open_since, OpenOptions, Recovered};
-use tinyagent_log::queue::{self, Durability, Limits, Queue};
+use tinyagent_log::queue::{Durability, Limits, Queue};
 use tinyagent_log::reader::{Reader, KEEP_BYTES_MAX};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
@@ -27,6 +27,7 @@ use super::lines::fresh_id;
 use super::reader::{fields, LogReader};
 use super::{id, raise};
 use crate::bell::{Bell, LoopBell, Woken};
+use crate::fork;
 
 /// The logs that are open, for the end of the interpreter.
 static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
@@ -45,31 +46,20 @@ pub fn _at_exit(py: Python<'_>) {
     });
 }
 
-/// Lets no log of the parent be appended to.
-#[pyfunction]
-pub fn _after_fork() {
-    queue::forked();
-}
-
 fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
     if let Ok(mut open) = OPEN.lock() {
         open.retain(|other| other.strong_count() > 0);
         open.push(Arc::downgrade(queue));
     }
+    fork::watch(py)?;
     let mut outcome = Ok(());
-    HOOKS.call_once(|| outcome = hang_hooks(py));
+    HOOKS.call_once(|| outcome = hang_hook(py));
     outcome
 }
 
-fn hang_hooks(py: Python<'_>) -> PyResult<()> {
+fn hang_hook(py: Python<'_>) -> PyResult<()> {
     let at_exit = wrap_pyfunction!(_at_exit, py)?;
     py.import("atexit")?.call_method1("register", (at_exit,))?;
-    let os = py.import("os")?;
-    if os.hasattr("register_at_fork")? {
-        let in_child = PyDict::new(py);
-        in_child.set_item("after_in_child", wrap_pyfunction!(_after_fork, py)?)?;
-        os.call_method("register_at_fork", (), Some(&in_child))?;
-    }
     Ok(())
 }
 
