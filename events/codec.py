@@ -21,6 +21,8 @@ encode_known = msgspec.json.Encoder().encode
 """Returns the payload of an event whose kind is known, and fails as ``encode``."""
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _READINGS: dict[str, tuple[int, Callable[[bytes], Fact]]] = {}
+JOINED = ("model.delta", "pieces")
+"""The kind of which many make one answer, and all that it says: a list, of which more is one."""
 _INTEGER_MAX = 2**53
 _REDACTED = b'{"$redacted":'
 

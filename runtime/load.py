@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from tinyagent.events import Record, UnknownEvent
-from tinyagent.events.codec import readings
+from tinyagent.events.codec import JOINED, readings
 from tinyagent.runtime.ancestry import beside
 from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
@@ -135,10 +135,14 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
     return found.meta, decoded(found.records, found.damage), found.damage
 
 
-def own_records(reader: LogReader, first: int = 1) -> list[Record]:
-    """Return the records from number *first* on that lie in the log's own files."""
+def own_records(reader: LogReader, first: int = 1, *, joined: bool = False) -> list[Record]:
+    """Return the records from number *first* on that lie in the log's own files.
+
+    *joined*: as of ``records_of``.
+    """
     records: list[Record] = []
-    while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored):
+    told = JOINED if joined else None
+    while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored, told):
         records += batch
         first = batch[-1].seq + 1
     return records

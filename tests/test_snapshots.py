@@ -34,9 +34,9 @@ class Watched(FileLog):
         super().__init__(path, now_us=VirtualClock().now_us, log_id=ID)
         self.first: list[int] = []
 
-    def read_records(self, first: int = 1) -> list[Record]:
+    def read_records(self, first: int = 1, *, joined: bool = False) -> list[Record]:
         self.first.append(first)
-        return super().read_records(first)
+        return super().read_records(first, joined=joined)
 
 
 def build(*, log: Any, **options: Any) -> Agent:

@@ -164,11 +164,15 @@ def as_record(stored: Stored) -> Record:
     )
 
 
-def records_of(log: Log, first: int = 1) -> list[Record]:
-    """Return the records of *log* from number *first* on, with their events."""
+def records_of(log: Log, first: int = 1, *, joined: bool = False) -> list[Record]:
+    """Return the records of *log* from number *first* on, with their events.
+
+    *joined*: for who folds them, what a model said on end may be one record, as if it had been
+    said at once, under the last number of it.
+    """
     # A store that can do so reads them as such; any other one has at least ``read``.
-    read: Callable[[int], list[Record]] | None = getattr(log, "read_records", None)
-    return list(map(as_record, log.read(first))) if read is None else read(first)
+    read: Callable[..., list[Record]] | None = getattr(log, "read_records", None)
+    return list(map(as_record, log.read(first))) if read is None else read(first, joined=joined)
 
 
 AppendEvent = Callable[[Event, int, int, str | None, object], Record]

@@ -56,8 +56,8 @@ class _Sealing(_Store):
         """Yield the records, in the clear beside what is stored."""
         return map(self._opened, super().read(first, last))
 
-    def read_records(self, first: int = 1) -> list[Record]:
-        """Return the records with their events, in the clear."""
+    def read_records(self, first: int = 1, *, joined: bool = False) -> list[Record]:
+        """Return the records with their events, in the clear; none is *joined* to another."""
         return list(map(as_record, self.read(first)))
 
     async def tail(self, first: int) -> AsyncIterator[Stored]:

@@ -301,8 +301,10 @@ class FileLog:
                 yield record
             first = batch[-1].seq + 1
 
-    def read_records(self, first: int = 1) -> list[Record]:
+    def read_records(self, first: int = 1, *, joined: bool = False) -> list[Record]:
         """Return what ``read`` yields from *first* on, with the events, at less cost.
+
+        *joined*: as of ``records_of``.
 
         Raises:
             LogError: as ``read``.
@@ -311,7 +313,7 @@ class FileLog:
         if fork is not None and first <= fork.at < reader.base:
             shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
             first = fork.at + 1
-        return [*shared, *own_records(reader, first)]
+        return [*shared, *own_records(reader, first, joined=joined)]
 
     def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader

@@ -328,3 +328,41 @@ async def test_an_open_log_gives_its_records_with_events_from_any_number_on(tmp_
     assert records_of(log, 2999) == [as_record(stored) for stored in log.read(2999)]
     assert records_of(log, 3001) == []
     await log.close()
+
+
+async def test_what_a_model_said_on_end_may_be_read_as_one_record(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us)
+    rows: list[tuple[str | None, str, int, bytes]] = [
+        (None, "model.delta", 0, b'{"pieces":[]}'),
+        (None, "model.delta", 0, b'{"pieces":[[0,"text","a],",1]]}'),
+        (None, "model.delta", 0, b'{"pieces":[]}'),
+        (None, "model.delta", 0, b'{"pieces":[[0,"text","b",1],[0,"text","c",1]]}'),
+        (None, "model.delta", 4, b'{"pieces":[[0,"text","of another cause",1]]}'),
+        ("agent:main/x#1/model", "model.delta", 4, b'{"pieces":[[0,"text","another\'s",1]]}'),
+        (None, "model.delta", 4, b'{"pieces":[[0,"text","d",1]],"of":"a later release"}'),
+        (None, "model.delta", 4, b'{"pieces":[[0,"text","e",1]]}'),
+        (None, "user.said", 0, b'{"content":"On."}'),
+        (None, "model.delta", 4, b'{"pieces":[[0,"text","f",1]]}'),
+    ]
+    for seq, (actor, kind, cause, payload) in enumerate(rows, 1):
+        log.append(seq, now_us() + seq, actor, kind, 1, cause, payload)
+    assert [r.seq for r in records_of(log)] == list(range(1, 11))
+    records = records_of(log, joined=True)
+    assert [r.seq for r in records] == [4, 5, 6, 7, 8, 9, 10]
+    first = records[0]
+    assert (first.at_ns, first.cause, first.actor) == ((now_us() + 4) * 1000, 0, "model")
+    assert first.payload == (b'{"pieces":[[0,"text","a],",1],[0,"text","b",1],[0,"text","c",1]]}')
+    assert [r.event for r in records] == [decode(r.event.kind, 1, r.payload) for r in records]
+    await log.close()
+
+
+async def test_what_fits_no_kind_is_refused_though_it_is_joined(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us)
+    misfit = b'{"pieces":[1]}'
+    for seq, payload in enumerate((b'{"pieces":[[0,"text","a",1]]}', misfit), 1):
+        log.append(seq, now_us(), None, "model.delta", 1, 0, payload)
+    with pytest.raises(msgspec.ValidationError) as alone:
+        decode("model.delta", 1, misfit)
+    with pytest.raises(msgspec.ValidationError, match=re.escape(str(alone.value))):
+        records_of(log, joined=True)
+    await log.close()

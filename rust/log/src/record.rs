@@ -222,6 +222,14 @@ fn take_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
+/// What is in the list that is all of *payload*, under the name *field*: without its brackets.
+pub fn elements<'a>(payload: &'a [u8], field: &str) -> Option<&'a [u8]> {
+    match crate::json::fields(payload)?[..] {
+        [(name, list)] if name == field.as_bytes() => list.strip_prefix(b"[")?.strip_suffix(b"]"),
+        _ => None,
+    }
+}
+
 /// For a `log.lost` record: the first of the records that it stands for.
 pub(crate) fn lost_from(line: &[u8]) -> Option<u64> {
     let record = parse(line).filter(|record| record.kind == "log.lost")?;

@@ -1,13 +1,13 @@
 //! Events as records, one at a time as they happen; records as events, a batch at a time: the
 //! payloads of one kind are read in one call.
 
-use std::io::Write;
+use std::ops::Range;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyType};
-use tinyagent_log::record::Record;
+use tinyagent_log::record::{elements, Record};
 
 /// A batch with so many bytes of payloads is full.
 const BYTES_MAX: usize = 1 << 20;
@@ -53,37 +53,53 @@ pub fn make(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 /// Version of a kind, its usual emitter, and what makes events of a JSON array of payloads.
 type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);
 
+/// A kind, and the list that is all it says: of one actor and one cause, on end, these are one.
+pub type Joined = (String, String);
+
 /// The records of a batch that are of one kind.
 struct Kind<'py> {
     name: String,
     /// `None` for a kind that is not known.
     reading: Option<Reading<'py>>,
-    payloads: Vec<Bound<'py, PyBytes>>,
+    /// Their payloads as a JSON array, but for its end.
+    payloads: Vec<u8>,
+    count: usize,
 }
 
 impl<'py> Kind<'py> {
     /// Their events, in order; `None` if one of them cannot be read.
-    fn events(self) -> Option<Bound<'py, PyIterator>> {
-        let (.., read) = self.reading.filter(|_| !self.payloads.is_empty())?;
-        let events = read.call1((array(read.py(), &self.payloads).ok()?,)).ok()?;
-        let are_all = events.len().is_ok_and(|count| count == self.payloads.len());
+    fn events(&self) -> Option<Bound<'py, PyIterator>> {
+        let (.., read) = self.reading.as_ref().filter(|_| self.count > 0)?;
+        let array = PyBytes::new_with(read.py(), self.payloads.len() + 1, |array| {
+            let (end, payloads) = array.split_last_mut().expect("it has one byte at least");
+            payloads.copy_from_slice(&self.payloads);
+            (payloads[0], *end) = (b'[', b']');
+            Ok(())
+        });
+        let events = read.call1((array.ok()?,)).ok()?;
+        let are_all = events.len().is_ok_and(|count| count == self.count);
         events.try_iter().ok().filter(|_| are_all)
     }
-}
 
-/// *payloads* as one JSON array.
-fn array<'py>(py: Python<'py>, payloads: &[Bound<'py, PyBytes>]) -> PyResult<Bound<'py, PyBytes>> {
-    let bytes = payloads.iter().map(|payload| payload.as_bytes().len() + 1);
-    PyBytes::new_with(py, bytes.sum::<usize>() + 1, |array| {
-        let mut rest = &mut array[..];
-        for payload in payloads {
-            rest.write_all(b",")?;
-            rest.write_all(payload.as_bytes())?;
+    /// Takes in one more; returns where it lies.
+    fn take(&mut self, payload: &[u8]) -> Range<usize> {
+        self.payloads.push(b',');
+        self.payloads.extend_from_slice(payload);
+        self.count += 1;
+        self.payloads.len() - payload.len()..self.payloads.len()
+    }
+
+    /// Puts *elements* behind those in the list that is all of the last one; returns its new end.
+    fn extend(&mut self, elements: &[u8]) -> usize {
+        let is_empty = self.payloads.ends_with(b"[]}");
+        self.payloads.truncate(self.payloads.len() - b"]}".len());
+        if !is_empty && !elements.is_empty() {
+            self.payloads.push(b',');
         }
-        rest.write_all(b"]")?;
-        array[0] = b'[';
-        Ok(())
-    })
+        self.payloads.extend_from_slice(elements);
+        self.payloads.extend_from_slice(b"]}");
+        self.payloads.len()
+    }
 }
 
 /// What an event is put into.
@@ -93,24 +109,29 @@ struct Place<'py> {
     at_ns: u64,
     cause: u64,
     actor: Bound<'py, PyString>,
-    payload: Bound<'py, PyBytes>,
+    /// Where it lies among those of its kind.
+    payload: Range<usize>,
+    /// Whether what follows may be joined to it.
+    is_open: bool,
 }
 
 /// Records that are read together.
 pub struct Batch<'a, 'py> {
     reading_of: &'a Bound<'py, PyAny>,
+    joined: Option<Joined>,
     /// A dozen, which is found sooner than hashed.
     kinds: Vec<Kind<'py>>,
-    /// The index of each, and its place unless it takes more than to read its payload.
-    rows: Vec<(usize, Option<Place<'py>>)>,
+    /// The indices of each, and its place unless it takes more than to read its payload.
+    rows: Vec<(Range<usize>, Option<Place<'py>>)>,
     bytes: usize,
 }
 
 impl<'a, 'py> Batch<'a, 'py> {
     /// An empty one. *reading_of* tells the `Reading` of a kind, or None.
-    pub fn new(reading_of: &'a Bound<'py, PyAny>) -> Self {
+    pub fn new(reading_of: &'a Bound<'py, PyAny>, joined: Option<Joined>) -> Self {
         Batch {
             reading_of,
+            joined,
             kinds: Vec::new(),
             rows: Vec::new(),
             bytes: 0,
@@ -124,10 +145,10 @@ impl<'a, 'py> Batch<'a, 'py> {
 
     /// Puts in the one at *index* as one that takes more than to read its payload.
     pub fn leave(&mut self, index: usize) {
-        self.rows.push((index, None));
+        self.rows.push((index..index + 1, None));
     }
 
-    /// Puts in the one at *index*.
+    /// Puts in the one at *index*, which follows the one before it.
     pub fn take(&mut self, index: usize, record: &Record<'_>) -> PyResult<()> {
         let kind = self.kind(record.kind)?;
         let found = &mut self.kinds[kind];
@@ -138,17 +159,29 @@ impl<'a, 'py> Batch<'a, 'py> {
         };
         let py = emitter.py();
         let actor = record.actor.map(|actor| PyString::intern(py, actor));
+        let actor = actor.unwrap_or_else(|| emitter.clone());
+        self.bytes += record.payload.len();
+        let joined = self.joined.as_ref().filter(|(name, _)| name == record.kind);
+        let elements = joined.and_then(|(_, field)| elements(record.payload, field));
+        if let (Some(elements), Some((indices, Some(last)))) = (elements, self.rows.last_mut()) {
+            let is_alike = last.cause == record.cause && last.actor.is(&actor);
+            if last.is_open && last.kind == kind && is_alike {
+                (last.seq, last.at_ns) = (record.seq, at_ns);
+                last.payload.end = found.extend(elements);
+                indices.end = index + 1;
+                return Ok(());
+            }
+        }
         let place = Place {
             kind,
             seq: record.seq,
             at_ns,
             cause: record.cause,
-            actor: actor.unwrap_or_else(|| emitter.clone()),
-            payload: PyBytes::new(py, record.payload),
+            actor,
+            payload: found.take(record.payload),
+            is_open: elements.is_some(),
         };
-        found.payloads.push(place.payload.clone());
-        self.bytes += record.payload.len();
-        self.rows.push((index, Some(place)));
+        self.rows.push((index..index + 1, Some(place)));
         Ok(())
     }
 
@@ -160,6 +193,7 @@ impl<'a, 'py> Batch<'a, 'py> {
             name: name.to_owned(),
             reading: self.reading_of.call1((name,))?.extract()?,
             payloads: Vec::new(),
+            count: 0,
         });
         Ok(self.kinds.len() - 1)
     }
@@ -172,16 +206,18 @@ impl<'a, 'py> Batch<'a, 'py> {
         mut other: impl FnMut(usize) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let py = make.py();
-        let kinds = self.kinds.into_iter();
-        let mut events: Vec<_> = kinds.map(Kind::events).collect();
+        let mut events: Vec<_> = self.kinds.iter().map(Kind::events).collect();
         let records = PyList::empty(py);
-        for (index, place) in self.rows {
+        for (indices, place) in self.rows {
             let found = place.and_then(|p| Some((events[p.kind].as_mut()?.next()?, p)));
             let Some((event, p)) = found else {
-                records.append(other(index)?)?;
+                for index in indices {
+                    records.append(other(index)?)?;
+                }
                 continue;
             };
-            let fields = (p.seq, p.at_ns, p.cause, p.actor, event?, p.payload);
+            let payload = PyBytes::new(py, &self.kinds[p.kind].payloads[p.payload]);
+            let fields = (p.seq, p.at_ns, p.cause, p.actor, event?, payload);
             records.append(make.call1(fields)?)?;
         }
         Ok(records)

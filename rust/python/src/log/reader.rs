@@ -15,7 +15,7 @@ use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::scan::last_seal;
 
 use super::chain::{fork_fields, kept_fields, ForkFields, KeptFields};
-use super::events::Batch;
+use super::events::{Batch, Joined};
 use super::raise;
 
 /// A log, scanned and judged when this is made.
@@ -162,6 +162,11 @@ impl LogReader {
     /// JSON array of payloads, or None. Of a kind or version that it does not know, with a wrapper
     /// in the payload, or of a kind that *read* refuses, a record is what *other* makes of its
     /// fields as of `batch`.
+    ///
+    /// With *joined*, a kind and the list that is all it says, records of it that follow each other,
+    /// of one actor and one cause, come as one: the last of them, with all that is in their lists.
+    #[pyo3(signature = (first, count, reading_of, record, other, joined=None))]
+    #[allow(clippy::too_many_arguments)] // which records, and how each part of one is made
     fn events<'py>(
         &mut self,
         py: Python<'py>,
@@ -170,8 +175,9 @@ impl LogReader {
         reading_of: &Bound<'py, PyAny>,
         record: &Bound<'py, PyAny>,
         other: &Bound<'py, PyAny>,
+        joined: Option<Joined>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut batch = Batch::new(reading_of);
+        let mut batch = Batch::new(reading_of, joined);
         for index in self.range(first, count) {
             if batch.is_full() {
                 break;
