@@ -22,7 +22,6 @@ from tinyagent.actors.playing import Told
 from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
-from tinyagent.events.children import own
 from tinyagent.events.settled import Settled, lasting
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
@@ -151,24 +150,13 @@ class Keeper:
             if found is not None:
                 self._last, self._size = snapshot.seq, memoryview(snapshot.held).nbytes
                 self._seen = len(self._conversation.messages)
-                return self._as_said(*found)
+                return found
         log = self._journal.log
         check_beginning(log)
         self._machine.state = State()
         past = self._children.recall(records_of(log, joined=True))
         self._remember(past)
-        return self._as_said(reopened(past, self._machine), past) if past.records else None
-
-    def _as_said(self, found: Reopened, past: Sifted) -> tuple[Reopened, Sifted]:
-        """Return *past* with each record by itself where that matters.
-
-        That is in a run that is gone on with, for it is shown; and in a report.
-        """
-        first = 1 if found.diverged else found.began
-        if not first:
-            return found, past
-        before, _ = past.parted(first)
-        return found, Sifted([*before, *own(records_of(self._journal.log, first))])
+        return (reopened(past, self._machine), past) if past.records else None
 
     def _taken_up(self, held: Held, behind: list[Record]) -> tuple[Reopened, Sifted] | None:
         """Go on from *held* with what is on record *behind* it; None if that leads astray."""

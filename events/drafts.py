@@ -25,8 +25,7 @@ def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
     complete object when another block began behind it.
     """
     drafts: dict[int, Draft] = {}
-    for piece in pieces:
-        block, op, data = piece[:3]
+    for block, op, data, *_ in pieces:
         draft = drafts.get(block)
         if draft is None:
             if is_cut:

@@ -26,6 +26,8 @@ KEPT = 2
 BYTES_MAX = 64 << 20
 """A larger one is not written."""
 SEQ_MAX = (1 << 53) - 1
+_HELD = b',"held":'
+"""Ahead of what is held, which comes last."""
 _TAIL_BYTES = len(',"x":"00000000"}\n')
 
 
@@ -43,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     anchor: str
     code: str
-    held: msgspec.Raw
+    held: msgspec.Raw = msgspec.Raw()
 
     def is_behind(self, record: Record) -> bool:
         """Whether *record* is the one that it was made behind."""
@@ -91,10 +93,12 @@ class Snapshots:
         body = memoryview(line)[:-_TAIL_BYTES]  # it may be large: not copied more than once
         if line[-_TAIL_BYTES:] != _tail(crc32c(bytes.fromhex(self._log) + body)):
             raise SnapshotError("it is damaged, or of another log")
+        at = line.find(_HELD)
         try:
-            found = msgspec.json.decode(line, type=Snapshot)
+            found = msgspec.json.decode(line[:at] + b"}", type=Snapshot)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"it is of another format: {error}") from None
+        found = msgspec.structs.replace(found, held=msgspec.Raw(body[at + len(_HELD) :]))
         if (found.tinyagent_snap, found.log, f"{found.seq:020}") != (FORMAT, self._log, path.stem):
             raise SnapshotError("it is of another format, log or record")
         return found
