@@ -90,9 +90,14 @@ def record_of(
 
 def digest(data: bytes) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
-    import hashlib  # loads OpenSSL, which an import of the package shall not
+    return _sha256()(data).hexdigest()[:16]
 
-    return hashlib.sha256(data).hexdigest()[:16]
+
+@cache
+def _sha256() -> Callable[[bytes], Any]:
+    from hashlib import sha256  # loads OpenSSL, which an import of the package shall not
+
+    return sha256
 
 
 def is_same_event(one: Event, other: Event) -> bool:
