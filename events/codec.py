@@ -90,7 +90,8 @@ def record_of(
 
 def digest(data: bytes) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
-    return _sha256()(data).hexdigest()[:16]
+    digits: str = _sha256()(data).hexdigest()
+    return digits[:16]
 
 
 @cache
