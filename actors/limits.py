@@ -35,7 +35,8 @@ def configured(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of the state *changes* say of limits, and of the model."""
     new: dict[str, Any] = {}
     if "limits" in changes:
-        given = dict(changes["limits"])
+        told = changes["limits"].items()
+        given = {limit: most for limit, most in told if most is not None}  # null limits nothing
         if "cost_usd_max" not in given:
             given.pop("prices", None)  # for who reads the log; nothing is decided by them
         new["limits"] = in_common(given)

@@ -41,6 +41,12 @@ def test_tokens_are_looked_at_before_the_tools_of_an_answer() -> None:
     ]
 
 
+def test_a_limit_that_a_log_has_as_null_limits_nothing() -> None:
+    limits = limited(turns_max=None, tokens_max=None, tool_calls_max=None, cost_usd_max=None)
+    decided = last(limits, PROMPT, wants("a", input=8, output=3))
+    assert decided == [k.ToolRequested("a", "f")]
+
+
 def test_an_answer_that_reaches_the_limit_and_calls_nothing_is_an_answer() -> None:
     decided = last(limited(tokens_max=10), PROMPT, k.ModelFinished("end", usage={"output": 11}))
     assert decided == [k.TurnEnded(1), k.RunEnded("answered")]
