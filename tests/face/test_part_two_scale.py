@@ -216,7 +216,7 @@ async def test_row_53_twice_as_much_costs_twice_as_many_calls(run: Any) -> None:
 async def test_row_53_each_message_is_encoded_once_however_often_it_is_sent() -> None:
     script = [chat(calls=[(f"c{i}", "f", {"a": i})], text="Next.") for i in range(40)]
     made = await counted(recorded_agent(*script, chat(text="Done.")).prompt("hi"))
-    assert made["ChatCompletions.body"] == 41
+    assert made["ChatCompletions.parts"] == 41
     # The prompt, 40 answers and 40 results; the last answer is not sent.
     assert made["_Dialect.message"] == 81
 
