@@ -7,7 +7,7 @@ the only decoders). It knows nothing of conversations, retries or logs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -148,9 +148,8 @@ def played(exchange: Exchange | Player[H], hear: H) -> Coroutine[Any, Any, None]
     Raises:
         Failure: as ``Exchange.start`` and ``read``. Exception: what *hear* raised.
     """
-    if hasattr(exchange, "play"):
-        return cast("Player[H]", exchange).play(hear)
-    return _read(exchange, hear)
+    either: Any = exchange
+    return either.play(hear) if hasattr(exchange, "play") else _read(either, hear)
 
 
 async def _read(exchange: Exchange, hear: Hear) -> None:
