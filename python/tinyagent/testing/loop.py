@@ -85,7 +85,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """Let *callback* be ready."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(_Entry(handle, partial(context.run, callback, *args), callback))
         return handle
@@ -123,7 +123,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Let *callback* be ready at *when*."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         entry = _Entry(handle, partial(context.run, callback, *args), callback)
         heapq.heappush(self._timers, (when, next(self._order), entry))
