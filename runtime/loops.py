@@ -303,7 +303,9 @@ class _Stepping(Generic[S]):
 
     def now(self) -> None:
         """Step until nothing is left; what is raised ends the stage, whoever made this call."""
-        self._handle = None
+        if self._handle is not None:
+            self._handle.cancel()  # as this is it, or comes before it
+            self._handle = None
         if self._is_stepping or not self._mailbox:
             return
         self._is_stepping = True

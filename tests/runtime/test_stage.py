@@ -103,12 +103,14 @@ async def test_behind_the_end_nobody_begins_folds_or_steps(durability: str) -> N
     async with Stage(writing) as stage:
         stage.drive(counting(heard), mail, lambda: None)
         writing.join(mail, stage.serve(worker, CONTROL))
+        writing.append(k.UserSaid("a"))  # to be stepped on soon, and
+        writing.settle()  # it is, at once
         stage.close()
-    for event in (k.UserSaid("a"), k.CancelRequested(), k.ToolRequested("a", "f")):
+    for event in (k.UserSaid("late"), k.CancelRequested(), k.ToolRequested("a", "f")):
         writing.append(event)
     writing.settle()
     await settle()
-    assert (heard, worker.folded, len(mail)) == ([], [], 1)
+    assert (heard, worker.folded, len(mail)) == (["a"], [], 1)
     assert len(asyncio.all_tasks()) == 1
 
 
