@@ -149,8 +149,10 @@ class Stage:
 
     def is_alone(self, voice: Voice) -> bool:
         """Say whether nobody else speaks for the worker of *voice*."""
-        others = (other for other in self._speaking.values() if other is not voice)
-        return not any(other is not None and other.name == voice.name for other in others)
+        for other in self._speaking.values():
+            if other is not None and other is not voice and other.name == voice.name:
+                return False
+        return True
 
     def leave(self, task: asyncio.Task[None]) -> None:
         """Wait no more for *task*: it has said all, or another one says the rest."""
