@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
@@ -248,14 +248,22 @@ def current_ctx() -> Ctx[Any]:
     return find()
 
 
-@contextmanager
-def given(ctx: Ctx[Any]) -> Generator[None]:
+def given(ctx: Ctx[Any]) -> AbstractContextManager[None]:
     """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
-    token = CURRENT.set(lambda: ctx)
-    try:
-        yield
-    finally:
-        CURRENT.reset(token)
+    return _Given(ctx)
+
+
+class _Given:
+    __slots__ = ("_ctx", "_token")
+
+    def __init__(self, ctx: Ctx[Any]) -> None:
+        self._ctx = ctx
+
+    def __enter__(self) -> None:
+        self._token = CURRENT.set(lambda: self._ctx)
+
+    def __exit__(self, *raised: object) -> None:
+        CURRENT.reset(self._token)
 
 
 def _digest(*parts: str) -> bytes:
