@@ -23,7 +23,8 @@ and api of the answer must be those of the request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -76,27 +77,32 @@ def provider_for(api: str) -> Provider:
     Raises:
         ValueError: no provider speaks it.
     """
+    return _made_by(api)()
+
+
+@cache
+def _made_by(api: str) -> Callable[[], Provider]:
     # Imported here: the providers import this package's other files, hence the package.
     match api:
         case "openai-completions":
             from tinyagent.actors.providers.openai import ChatCompletions
 
-            return ChatCompletions()
+            return ChatCompletions
         case "minimax-completions":
             from tinyagent.actors.providers.openai import MiniMaxCompletions
 
-            return MiniMaxCompletions()
+            return MiniMaxCompletions
         case "anthropic-messages":
             from tinyagent.actors.providers.anthropic import Messages
 
-            return Messages()
+            return Messages
         case "openai-responses":
             from tinyagent.actors.providers.responses import Responses
 
-            return Responses()
+            return Responses
         case "google-generative-ai":
             from tinyagent.actors.providers.gemini import GenerateContent
 
-            return GenerateContent()
+            return GenerateContent
         case _:
             raise ValueError(f"unsupported api `{api}`")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tinyagent.actors.providers.hosted import HOSTED
+from tinyagent.alchemy_provider import is_answered_by_user, resolved
 
 if TYPE_CHECKING:
     from tinyagent._sources import Setup
@@ -27,8 +28,6 @@ def is_hosted(setup: Setup) -> bool:
         if stream_fn is not None and not hasattr(stream_fn, "__tinyagent_provider__"):
             setup.is_hosted = True
         else:
-            from tinyagent.alchemy_provider import is_answered_by_user
-
             setup.is_hosted = is_answered_by_user(setup.model, stream_fn)
     return setup.is_hosted
 
@@ -38,8 +37,6 @@ def model_of(setup: Setup) -> dict[str, Any]:
     if is_hosted(setup):
         model = setup.model
         return {"provider": model.provider, "id": model.id, "api": model.api}
-    from tinyagent.alchemy_provider import resolved
-
     return resolved(setup.model, setup.stream_fn)
 
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
+from tinyagent._access import access
 from tinyagent._bodies import error_kind, is_overflow
 from tinyagent._diagnostics import diagnose
 from tinyagent._partial import Partial, public_usage
-from tinyagent._resolve import access, debug, thinking_of
+from tinyagent._resolve import debug, thinking_of
 from tinyagent.actors.sources import ProviderSource
 from tinyagent.actors.streamer import failed_in_band, retry_delay_s
 from tinyagent.actors.transports import Answer, Exchange, Failure, Timed

@@ -94,13 +94,13 @@ class Engine:
         """Return this."""
         return self
 
-    def at_rest(self) -> Engine | Rest:
-        """Return what is to be kept of this between two runs: all, if it holds what Rest cannot."""
+    def at_rest(self) -> Rest | None:
+        """Return what is to be kept of this between two runs; None if it holds what Rest cannot."""
         binding = self.binding
         rested = binding.session.rested()
         messages = binding.session.conversation.messages
         if rested is None or not self.is_idle or len(messages) > MESSAGES_MAX:
-            return self
+            return None
         return Rest(
             self,
             rested,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tinyagent._resolve import access
+from tinyagent._access import access
 from tinyagent.actors.sources import Granted
 from tinyagent.agent_types import Model
 from tinyagent.alchemy_provider import resolved

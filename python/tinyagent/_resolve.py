@@ -1,19 +1,14 @@
-"""From a public model to what a request needs: api, URL, key, headers."""
+"""From a public model to what a request needs: api and URL; its key, of the environment."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinyagent.actors.providers.endpoints import DEFAULT_BASE_URLS, KEY_VARIABLES
 from tinyagent.agent_types import Model, ThinkingLevel
 from tinyagent.provider_contracts import ProviderMetadataModel
-
-if TYPE_CHECKING:
-    from tinyagent.actors.sources import Granted
-    from tinyagent.events import Settings
 
 OPENAI_URL = DEFAULT_BASE_URLS["openai"]
 CONTEXT_WINDOW, MAX_TOKENS = 128_000, 4096
@@ -51,7 +46,7 @@ def resolve_alchemy(model: Model) -> dict[str, Any]:
         raise ValueError("Model `base_url` must be a non-empty string")
     resolved = described(model, provider, model.id, api, url)
     own = DEFAULT_BASE_URLS.get(provider, OPENAI_URL)
-    if url == OPENAI_URL != own and _environment_key(provider):
+    if url == OPENAI_URL != own and environment_key(provider):
         resolved |= {"base_url": own, "url_by": "environment"}
     return resolved
 
@@ -96,45 +91,8 @@ def described(model: Model, provider: str, name: str, api: str, url: str) -> dic
     return said
 
 
-def access(model: Model, settings: Settings, key: str | None) -> Granted:
-    """Return what one request is sent with: key, headers, and where to.
-
-    A class of models may have a rule of its own (``__tinyagent_access__``). Else the key is the
-    one given, or the provider's environment variable. One from the environment goes to the OpenAI
-    URL only if it is OpenAI's; see ``resolve_alchemy`` for the others.
-
-    Raises:
-        Failure: the provider needs a key and there is none for this URL.
-    """
-    # What a request needs is imported for one: to name a model takes none of it.
-    from tinyagent.actors.sources import Granted
-    from tinyagent.actors.transports import Failure
-    from tinyagent.actors.transports.failures import public_url
-
-    own: Callable[[Model, Settings, str | None], Granted] | None = getattr(
-        type(model), "__tinyagent_access__", None
-    )
-    if own is not None:
-        return own(model, settings, key)
-    asked = settings.model
-    provider, api, url = asked["provider"], asked["api"], asked["base_url"]
-    headers: Mapping[str, str] = getattr(model, "headers", None) or {}
-    if key and asked.get("url_by") == "environment":
-        url = OPENAI_URL
-    elif not key and asked.get("auth") != "none":
-        key = _environment_key(provider)
-        is_elsewhere = url == OPENAI_URL and provider != "openai"
-        if provider in KEY_VARIABLES and (key is None or is_elsewhere):
-            raise Failure(
-                "refused",
-                f"failed to start {api} stream: No API key provided for provider: {provider}",
-            )
-    if debugs():
-        debug(f"{provider} {asked['id']} by {api}: POST {public_url(url)}")
-    return Granted(key or None, headers, url)
-
-
-def _environment_key(provider: str) -> str | None:
+def environment_key(provider: str) -> str | None:
+    """Return the key that the environment has for *provider*."""
     for name in KEY_VARIABLES.get(provider, ()):
         if key := os.environ.get(name):
             return key

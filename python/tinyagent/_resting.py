@@ -88,11 +88,13 @@ class Rest:
 
     def awake(self, agent: Hosted, keeper: StateKeeper) -> Engine:
         """Return the session that rests, or one like it."""
-        from tinyagent._engine import Engine  # which imports this
-
         is_whole = _at_hand.pop(id(self), None) is not None
         engine = self._engine
-        return engine if engine is not None and is_whole else Engine(agent, keeper, self)
+        if engine is not None and is_whole:
+            return engine
+        from tinyagent._engine import Engine  # which imports this
+
+        return Engine(agent, keeper, self)
 
     def cancel(self, reason: str) -> None:
         """Stop the run that began as the one before it let go."""
@@ -100,21 +102,20 @@ class Rest:
         if engine is not None:
             engine.cancel(reason)
 
+    def stay_at_hand(self) -> None:
+        """Keep the session whole for a while; that which rests longest is taken apart."""
+        _at_hand[id(self)] = self
+        if len(_at_hand) <= AT_HAND:
+            return
+        for oldest in tuple(_at_hand)[:-AT_HAND]:
+            if (found := _at_hand.pop(oldest, None)) is not None:
+                found.take_apart()
+
     def take_apart(self) -> None:
         """Free the session; from now on it can only be made again."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.take_apart()
-
-
-def stay_at_hand(rest: Rest) -> None:
-    """Keep the session of *rest* whole for a while; that which rests longest is taken apart."""
-    _at_hand[id(rest)] = rest
-    if len(_at_hand) <= AT_HAND:
-        return
-    for oldest in tuple(_at_hand)[:-AT_HAND]:
-        if (found := _at_hand.pop(oldest, None)) is not None:
-            found.take_apart()
 
 
 def told_by(rest: Rest | None) -> tuple[Conversation, Bodies]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._options import AgentOptions
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tinyagent._played import Played
     from tinyagent._runs import Run, RunResult
     from tinyagent._vocabulary import Event
-    from tinyagent.events import Conversation, Record
+    from tinyagent.events import Record
     from tinyagent.events.fact import Effect
 
 Output = TypeVar("Output")
@@ -102,9 +103,10 @@ class Running(Settings):
         Nothing happens before it is entered, or its first event is asked for. What goes wrong at
         run time is not raised: the last event, ``RunEnded``, says it. *output*: as of ``run``.
         """
-        from tinyagent._runs import call_of, event_of
+        from tinyagent._runs import Run, call_of, event_of
 
-        return self._watched(input_data, output, event_of, call_of)
+        begin = partial(self._begun, input_data, output)
+        return Run(begin, self._engine, event_of, call_of, let_go=self._let_go)
 
     @overload
     def records(self, input_data: Input | None = None) -> Run[Record]: ...
@@ -114,9 +116,10 @@ class Running(Settings):
     ) -> Run[Record, Output]: ...
     def records(self, input_data: Input | None = None, *, output: Any = None) -> Run[Record, Any]:
         """Return a run to watch as ``events`` does: every record of the session, children too."""
-        from tinyagent._runs import as_it_is
+        from tinyagent._runs import Run, as_it_is
 
-        return self._watched(input_data, output, as_it_is, below=True)
+        begin = partial(self._begun, input_data, output)
+        return Run(begin, self._engine, as_it_is, None, let_go=self._let_go, below=True)
 
     def as_tool(self, name: str, description: str, *, effect: Effect | None = None) -> AgentTool:
         """Return this agent as a tool of another, which runs it below itself, in its log.
@@ -137,22 +140,6 @@ class Running(Settings):
     def made_with(self, options: AgentOptions) -> tuple[Running, Engine]:
         """Return an agent like this one, with *options*, and its session."""
         raise NotImplementedError
-
-    def _watched(
-        self,
-        input_data: Input | None,
-        output: Any,
-        pick: Callable[[Record], T],
-        pick_call: Callable[[Record, Conversation], T] | None = None,
-        *,
-        below: bool = False,
-    ) -> Run[T, Any]:
-        from tinyagent._runs import Run
-
-        def begin() -> Awaitable[Played]:
-            return self._begun(input_data, output)
-
-        return Run(begin, self._engine, pick, pick_call, let_go=self._let_go, below=below)
 
     @property
     def _keeper(self) -> StateKeeper:
@@ -175,11 +162,11 @@ class Running(Settings):
         Raises:
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
-        from tinyagent._runs import NOTHING
-
         await self._check(BUSY)
         messages = [] if input_data is None else self._inputs(input_data)
         if not messages and not self._engine().goes_on:
+            from tinyagent._runs import NOTHING
+
             raise RuntimeError(NOTHING)
         return self._played(messages, output, is_text=isinstance(input_data, str))
 
@@ -201,21 +188,20 @@ class Running(Settings):
 
     def _let_go(self) -> None:
         """Keep of the session only what the next run needs, if it rests."""
-        from tinyagent._resting import Rest, stay_at_hand
-
         if self._made is None or self._plays:
             return
         engine = self._engine()
-        self._made = rest = engine.at_rest()
-        if not isinstance(rest, Rest):
+        rest = engine.at_rest()
+        if rest is None:
             return
+        self._made = rest
         if not engine.is_idle:
             self._made = engine  # another thread has queued something meanwhile
             return
         if not self._is_seen and engine.keeper.is_as_recorded:
             rest.take_state(engine)
             self._kept = None
-        stay_at_hand(rest)
+        rest.stay_at_hand()
 
     def _queue(self, via: str, message: AgentMessage | str) -> None:
         engine = self._engine()

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from tinyagent import alchemy_provider
 from tinyagent._bodies import Bodies
 from tinyagent._configured import is_hosted, stream_fn_of
+from tinyagent._fallback import granted
 from tinyagent._host import HostHooks
 from tinyagent._hosted import HostedSource
 from tinyagent._options import model_of
@@ -100,9 +102,7 @@ class Sources:
 
     def _ours(self) -> ProviderSource:
         if self._provider is None:
-            from tinyagent.alchemy_provider import shared_transport
-
-            transport = self._transport or shared_transport()
+            transport = self._transport or alchemy_provider.shared_transport()
             self._provider = ProviderSource(transport, self._access, self._report)
         return self._provider
 
@@ -111,17 +111,14 @@ class Sources:
         setup, kept = self.setup(), self._granted
         if kept is not None and kept[0] is setup and kept[1] is settings and kept[2] == key:
             return kept[3]
-        from tinyagent._fallback import granted
-
         found = granted(setup, settings, key)
         # Who debugs is told of every request.
         self._granted = None if debugs() else (setup, settings, key, found)
         return found
 
     def _stream_fn(self) -> Callable[..., Any]:
-        from tinyagent.alchemy_provider import stream_alchemy_openai_completions
-
-        return stream_fn_of(self.setup()) or stream_alchemy_openai_completions
+        ours = alchemy_provider.stream_alchemy_openai_completions
+        return stream_fn_of(self.setup()) or ours
 
     def _options(self, key: str | None) -> SimpleStreamOptions:
         named = SimpleStreamOptions.__struct_fields__

@@ -339,8 +339,6 @@ class Agent(Running):
             self._be_busy(False)
 
     def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:
-        from tinyagent._played import Heard
-
         engine = self._engine()
         if not self._listeners:
             quiet = engine.quiet(
@@ -348,6 +346,8 @@ class Agent(Running):
             )
             if quiet is not None:
                 return quiet
+        from tinyagent._played import Heard
+
         events = self._run(messages, is_watched=bool(self._listeners), output=output)
         return Heard(events, engine.binding)
 
