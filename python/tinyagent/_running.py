@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tinyagent.events.fact import Effect
 
 Output = TypeVar("Output")
-T = TypeVar("T")
 Input: TypeAlias = str | AgentMessage | list[AgentMessage]
 Inputs: TypeAlias = Sequence[AgentMessage] | Callable[[], Awaitable[Sequence[AgentMessage]]]
 """What a run begins with; or returns it, or says why it may not begin, when it is to."""
