@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import subprocess
@@ -365,4 +366,19 @@ async def test_what_fits_no_kind_is_refused_though_it_is_joined(tmp_path: Path) 
         decode("model.delta", 1, misfit)
     with pytest.raises(msgspec.ValidationError, match=re.escape(str(alone.value))):
         records_of(log, joined=True)
+    await log.close()
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_reading_leaves_the_collector_as_it_was(tmp_path: Path, is_on: bool) -> None:
+    log = FileLog(tmp_path / "trip", now_us=now_us)
+    fill(log, 3)
+    log.append(4, now_us(), None, "model.delta", 1, 0, b'{"pieces":[1]}')
+    (gc.enable if is_on else gc.disable)()
+    try:
+        with pytest.raises(msgspec.ValidationError):
+            records_of(log)
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
     await log.close()
