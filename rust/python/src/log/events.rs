@@ -103,7 +103,8 @@ impl<'py> Kind<'py> {
 }
 
 /// Lets nothing be collected while it lives: of what is made here all is kept, and to look through
-/// it every 700 objects takes a tenth of the time. Nobody sees it, for the interpreter is held.
+/// it every 700 objects takes a tenth of the time. The interpreter is held meanwhile, so no other
+/// thread sees it, but while a record is made that takes more than to read its payload.
 struct Paused<'py>(Option<Bound<'py, PyModule>>);
 
 impl<'py> Paused<'py> {
