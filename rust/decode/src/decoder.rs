@@ -88,6 +88,8 @@ enum Body {
 pub struct Decoder {
     body: Body,
     framer: Framer,
+    /// Empty between two calls: kept for its room.
+    arrived: Vec<Event>,
     protocol: Box<dyn Protocol>,
     sheet: Sheet,
     /// For a protocol whose text and arguments need no state beside the sheet's.
@@ -107,6 +109,7 @@ impl Decoder {
         Decoder {
             body: Body::Unknown,
             framer: Framer::new(EVENT_BYTES_MAX),
+            arrived: Vec::new(),
             protocol: match api {
                 Api::Chat => Box::new(Chat::new()),
                 Api::Minimax => Box::new(Chat::minimax()),
@@ -151,11 +154,10 @@ impl Decoder {
             all.extend_from_slice(bytes);
             return Vec::new();
         }
-        let mut events = Vec::new();
-        let fed = self.framer.feed(bytes, &mut events);
-        for event in events {
-            self.event(&event);
-        }
+        let mut arrived = std::mem::take(&mut self.arrived);
+        let fed = self.framer.feed(bytes, &mut arrived);
+        arrived.drain(..).for_each(|event| self.event(&event));
+        self.arrived = arrived;
         if let Err(error) = fed {
             let most = error.event_bytes_max;
             self.give_up(format!(
