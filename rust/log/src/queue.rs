@@ -104,7 +104,7 @@ impl Queue {
         self.is_told_forked() || std::process::id() != self.pid
     }
 
-    /// The same without a system call, for what is done a million times a second.
+    /// The same without a system call, for what each record does.
     fn is_told_forked(&self) -> bool {
         FORKS.load(Ordering::Relaxed) != self.forks
     }
@@ -226,7 +226,7 @@ impl Queue {
 
     /// Writes what is queued in this thread, if nobody else is at it: never waits for a sync.
     fn write_here(&self, seq: u64) {
-        if self.is_forked() || self.written() >= seq {
+        if self.is_told_forked() || self.written() >= seq {
             return;
         }
         self.shared.write_here();
@@ -277,7 +277,7 @@ impl Queue {
     }
 
     fn want(&self, ask: impl FnOnce(&mut State, &Shared) -> bool) -> Result<bool, Failure> {
-        if self.is_forked() {
+        if self.is_told_forked() {
             return Err(self.forked());
         }
         let mut state = self.shared.lock();
@@ -319,7 +319,7 @@ impl Queue {
 
     /// What the last failed fsync made necessary; `None` if none has failed.
     pub fn takeover(&self) -> Option<Takeover> {
-        if self.is_forked() {
+        if self.is_told_forked() {
             return None;
         }
         self.shared.lock().takeover
