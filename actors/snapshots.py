@@ -22,7 +22,7 @@ from tinyagent.actors.playing import Told
 from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
-from tinyagent.events.settled import Settled, lasting
+from tinyagent.events.settled import Lasting, Settled, lasting
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal, Past
@@ -85,12 +85,15 @@ Counts = tuple[int, int, int, int, bool]
 
 
 class Rested(NamedTuple):
-    """All of a session at rest that outlasts it, beside the log."""
+    """All of a session at rest that outlasts it, beside the log.
+
+    ``keeper`` is None if no snapshot was taken: what one would hold is counted again then.
+    """
 
     state: dict[str, Any]
     journal: Past
-    keeper: Counts
-    conversation: dict[str, Any]
+    keeper: Counts | None
+    conversation: Lasting
 
 
 class Keeper:
@@ -124,14 +127,17 @@ class Keeper:
         told = lasting(self._conversation)
         if self._records or is_writing or told is None or not self._children.is_idle:
             return None
-        counts = self._last, self._size, self._seen, self._new, self._was_apart
+        counts: Counts | None = None
+        if self._last or self._was_apart:
+            counts = self._last, self._size, self._seen, self._new, self._was_apart
         return Rested(_unusual(self._machine.state), self._journal.past, counts, told)
 
     def go_on(self, rested: Rested) -> None:
         """Know what *rested* tells; the conversation does already."""
         state, self._journal.past, counts, _ = rested
         self._machine.state = State(**state)
-        self._last, self._size, self._seen, self._new, self._was_apart = counts
+        if counts is not None:
+            self._last, self._size, self._seen, self._new, self._was_apart = counts
 
     # Looking back
 

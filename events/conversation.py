@@ -58,7 +58,7 @@ class Conversation:
     kinds: frozenset[str]
 
     def __init__(self) -> None:
-        self._configured(Settings())
+        self.configured(Settings())
         self.messages: list[Message] = []
         self.calls: dict[str, Call] = {}
         self.given: dict[str, dict[str, Any]] = {}
@@ -134,7 +134,7 @@ class Conversation:
 
         But for ``asked``, which nobody asks for before the next ``model.requested``.
         """
-        self._configured(told.settings)
+        self.configured(told.settings)
         self.messages = told.messages.joined()
         self.calls = {call[0]: Call(*call) for call in told.calls}
         self.given, self._refusals = told.given, told.refusals
@@ -344,11 +344,12 @@ class Conversation:
 
     def _configure(self, record: k.Record, event: k.SessionStarted | k.ConfigChanged) -> None:
         if isinstance(event, k.SessionStarted):
-            self._configured(settings_of(event))
+            self.configured(settings_of(event))
         else:
-            self._configured(changed(self.settings, event.set))
+            self.configured(changed(self.settings, event.set))
 
-    def _configured(self, settings: Settings) -> None:
+    def configured(self, settings: Settings) -> None:
+        """Let *settings* be in force."""
         self.settings = settings
         model = settings.model  # of an imported log its values may be anything
         self._model = f"{model.get('provider')}:{model.get('id')}"

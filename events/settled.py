@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -18,28 +18,40 @@ if TYPE_CHECKING:
 _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
 
 
-_PASSING: dict[str, Any] = dict.fromkeys(
-    ("asked", "closings", "layer", "_batch", "_inserted", "_instead", "_terminating")
+_COMMON = ("messages", "_viewed", "_asked_seq", "asked_n")
+"""What every conversation has between two runs, beside its settings."""
+_NOT_RARE: dict[str, Any] = dict.fromkeys(
+    (*_COMMON, "settings", "_model", "_numbers", "closings", "layer")
+    + ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
 )
-"""What of a conversation is about the run that is over, or looked at by itself; it is not told."""
+"""That, what is looked at by itself, and what is about the run that is over or said by whoever
+makes a conversation."""
+Lasting: TypeAlias = tuple[Any, ...]
+"""The settings, the values of ``_COMMON``, and by its name what few conversations have beside, if
+anything. An application may hold thousands, and what one tuple holds needs no names."""
 
 
-def lasting(conversation: Conversation) -> dict[str, Any] | None:
+def lasting(conversation: Conversation) -> Lasting | None:
     """Return what another one needs to ``go_on`` from *conversation*; None in a run."""
     if not conversation.is_settled:
         return None
-    told = vars(conversation) | _PASSING
-    kept = dict(filter(operator.itemgetter(1), told.items()))
+    told = vars(conversation)
+    rare = dict(filter(operator.itemgetter(1), (told | _NOT_RARE).items()))
     for name in ("closings", "layer"):
-        part = getattr(conversation, name)
-        if not part.is_blank:
-            kept[name] = part
-    return kept
+        if not told[name].is_blank:
+            rare[name] = told[name]
+    if told["_numbers"] != {told["_model"]: told["asked_n"]}:
+        rare["_numbers"] = told["_numbers"]
+    return conversation.settings, *map(told.__getitem__, _COMMON), rare or None
 
 
-def go_on(conversation: Conversation, kept: dict[str, Any]) -> None:
+def go_on(conversation: Conversation, kept: Lasting) -> None:
     """Let *conversation*, which has taken in nothing yet, stand where the one stood before it."""
-    for name, value in kept.items():
+    settings, *common, rare = kept
+    conversation.configured(settings)
+    told = dict(zip(_COMMON, common, strict=True))
+    told["_numbers"] = {vars(conversation)["_model"]: told["asked_n"]}
+    for name, value in {**told, **(rare or {})}.items():
         setattr(conversation, name, value)
 
 

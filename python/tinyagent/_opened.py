@@ -41,6 +41,8 @@ class OpenLog:
         store: where the log lives. options: what it was opened with.
     """
 
+    __slots__ = ("__weakref__", "_read", "options", "store")
+
     def __init__(self, store: Log) -> None:
         self.store = store
         self.options: LogOptions = store.options

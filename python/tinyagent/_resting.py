@@ -8,6 +8,7 @@ for the next run. Until the memory is needed the session itself is still there, 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyagent._bodies import Bodies
@@ -65,6 +66,7 @@ class Rest:
         self._engine: Engine | None = engine
         self.session = session
         # The host may hold what makes messages of the last run: then it is to make the others too.
+        self.bodies: Callable[[], Bodies | None]
         self.bodies = weakref.ref(bodies) if bodies.is_idle else lambda: bodies
         self.log = log
         self.redactor = redactor
@@ -116,6 +118,12 @@ class Rest:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.take_apart()
+        if self.bodies() is None:
+            self.bodies = _nobody
+
+
+def _nobody() -> None:
+    """Make no messages; kept in the place of a reference to nothing."""
 
 
 def told_by(rest: Rest | None) -> tuple[Conversation, Bodies]:

@@ -22,7 +22,7 @@ from tinyagent.agent_types import (
     ThinkingBudgets,
     ThinkingLevel,
 )
-from tinyagent.runtime.clock import Clock, SystemClock
+from tinyagent.runtime.clock import Clock, system_clock
 
 if TYPE_CHECKING:
     from tinyagent._decisions import OnApproval, OnUnknown
@@ -89,7 +89,7 @@ class Settings:
     def clock(self) -> Clock:
         """The time of the log."""
         if self._clock is None:
-            self._clock = self.given.clock or SystemClock()
+            self._clock = self.given.clock or system_clock()
         return self._clock
 
     @clock.setter

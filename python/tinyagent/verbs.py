@@ -16,7 +16,7 @@ from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import Recording as Recording, Records
-from tinyagent.runtime.clock import Clock, SystemClock
+from tinyagent.runtime.clock import Clock, system_clock
 from tinyagent.runtime.crypto import Encryption, Keys, opened
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.journal import Journal
@@ -64,7 +64,7 @@ class open_log:
         encryption: Encryption | None = None,
     ) -> None:
         self._options = LogOptions(sinks=tuple(sinks), redact=redact)
-        self._clock = clock or SystemClock()
+        self._clock = clock or system_clock()
         self._open: Callable[[], Log] = lambda: open_log_at(
             where,
             durability=durability,

@@ -64,7 +64,7 @@ def fork_of(fields: tuple[str, int, str, str | None] | None) -> ForkedFrom | Non
     return ForkedFrom(log=log, at=at, head=head, root=root)
 
 
-class LogMeta(msgspec.Struct, frozen=True, kw_only=True):
+class LogMeta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every store keeps with the records of a log.
 
     Attributes:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice, starmap
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING
 
 from tinyagent.events import Record
@@ -141,7 +142,7 @@ class FileLog:
             writer = self._writer
             self._meta = LogMeta(
                 log=writer.log,
-                level=writer.level,
+                level=intern(writer.level),
                 name=writer.name,
                 origin=writer.origin,
                 fork=fork_of(writer.fork),

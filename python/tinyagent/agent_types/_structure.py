@@ -278,7 +278,8 @@ class Structure(msgspec.Struct, metaclass=StructureMeta):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            later = self.__dict__.get(LATER)
+            # To look into the dict makes one, which is kept; many are asked for a protocol.
+            later = None if name.startswith("__") else self.__dict__.get(LATER)
             if later is None or name not in later:
                 kind = type(self).__name__
                 raise AttributeError(f"{kind!r} object has no attribute {name!r}")

@@ -29,7 +29,7 @@ pub(crate) struct Driver {
 struct Task {
     batch: Batch,
     barrier: u64,
-    closing: Option<(String, u64)>,
+    closing: Option<Box<(String, u64)>>,
     is_abandoned: bool,
     is_due: bool,
 }
@@ -222,7 +222,7 @@ impl Driver {
             self.publish(shared);
             outcome?;
         }
-        if let Some((why, at)) = &task.closing {
+        if let Some((why, at)) = task.closing.as_deref() {
             let outcome = self.writer.close(why, *at);
             self.publish(shared);
             return outcome;
@@ -324,7 +324,7 @@ impl Driver {
 fn tell(shared: &Shared) {
     if let Ok(notify) = shared.notify.lock() {
         if let Some(notify) = notify.as_ref() {
-            notify();
+            notify.wake();
         }
     }
 }

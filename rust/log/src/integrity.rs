@@ -4,6 +4,7 @@
 //! record, and what older lines and marks say of theirs is passed over up to the first one that fits
 //! again, which is the seal of the repair.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::chain::{self, Fork, Hash};
@@ -29,9 +30,9 @@ pub(crate) fn level_to_write(
     path: &str,
     known: Option<&Header>,
     options: &OpenOptions,
-) -> Result<String, Failure> {
+) -> Result<Cow<'static, str>, Failure> {
     let invalid = |what: String| Err(Failure::Invalid(format!("{path}: {what}")));
-    let found = known.map(|known| known.level.as_str());
+    let found = known.map(|known| known.level.as_ref());
     let wanted = options.level.as_deref();
     let level = found.or(wanted).unwrap_or(PLAIN);
     if wanted.is_some_and(|wanted| wanted != level) {
@@ -47,7 +48,9 @@ pub(crate) fn level_to_write(
         SIGNED if !can_sign => {
             invalid("the log is signed; give the key that can sign it".to_owned())
         }
-        PLAIN | CHAIN | SIGNED => Ok(level.to_owned()),
+        PLAIN => Ok(PLAIN.into()),
+        CHAIN => Ok(CHAIN.into()),
+        SIGNED => Ok(SIGNED.into()),
         other if known.is_some() => Err(Failure::Version(format!(
             "{path}: the log is of integrity level {other}, which this version does not know; upgrade \
              tinyagent to go on with it"

@@ -1,5 +1,7 @@
 //! Marks: the first and the last line of a segment. They have no number.
 
+use std::borrow::Cow;
+
 use crate::chain::{parse_hash, Fork, Hash};
 use crate::checksum::LogId;
 use crate::json::{fields, parse_string, push_string, push_u64, take_u64};
@@ -28,7 +30,7 @@ pub struct Header {
     /// `first..tail` are copies; whatever older segments hold after `tail` is void.
     pub tail: u64,
     /// Integrity level: `crc`, `chain` or `signed`.
-    pub level: String,
+    pub level: Cow<'static, str>,
     /// Chain hash of record `first - 1`, 64 hexadecimal digits, at the levels that have one.
     pub prev: Option<String>,
     /// Raw JSON of `fork`, where the log is one.
@@ -46,7 +48,7 @@ pub struct Header {
     /// Microseconds since 1970 UTC.
     pub at: u64,
     /// The library that wrote it.
-    pub by: String,
+    pub by: Cow<'static, str>,
     /// Fields that are not known here, in their order.
     pub more: Vec<Kept>,
 }
@@ -141,7 +143,7 @@ impl Header {
             epoch: number("epoch")?,
             first: number("first").filter(|first| (1..=SEQ_MAX).contains(first))?,
             tail: number("tail").filter(|tail| *tail <= SEQ_MAX)?,
-            level: text("level")?,
+            level: text("level")?.into(),
             prev: text("prev"),
             fork: raw("fork"),
             pruned: raw("pruned"),
@@ -150,7 +152,7 @@ impl Header {
             name: text("name"),
             origin: text("origin"),
             at: number("at")?,
-            by: text("by").unwrap_or_default(),
+            by: text("by").unwrap_or_default().into(),
             more: unknown(&found, HEADER)?,
         })
     }

@@ -1,5 +1,6 @@
 //! Opens a log for appending: fence first, then read, then take over, then tidy.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct OpenOptions {
     /// Goes on although records were lost and the log was repaired.
     pub accepts_loss: bool,
     /// The library that writes.
-    pub by: String,
+    pub by: Cow<'static, str>,
     /// Now, in microseconds since 1970 UTC.
     pub at: u64,
     /// Who writes.

@@ -23,8 +23,11 @@ use crate::writer::{Takeover, Writer};
 
 pub use crate::shared::{Durability, Limits};
 
-/// Called by the writer thread when something that somebody waits for has come.
-pub type Notify = Box<dyn Fn() + Send>;
+/// Who waits for a log to get on.
+pub trait Waiters: Send + Sync {
+    /// Called by the writer thread when something that one of them waits for has come.
+    fn wake(&self);
+}
 
 /// A log that is being written.
 pub struct Queue {
@@ -48,7 +51,7 @@ impl Queue {
     pub fn start(writer: Writer, mode: Durability, limits: Limits) -> Queue {
         let header = writer.header.clone();
         let shared = Arc::new(Shared {
-            path: writer.vfs.path(""),
+            vfs: writer.vfs.clone(),
             mode,
             limits,
             state: Mutex::new(State {
@@ -128,7 +131,7 @@ impl Queue {
         }
         record.d = self.durable();
         if let Some(complaint) = complaint(&record) {
-            let path = &self.shared.path;
+            let path = self.shared.path();
             return Err(Failure::Invalid(format!(
                 "{path}: record {}: {complaint}",
                 record.seq
@@ -170,21 +173,23 @@ impl Queue {
         if let Some(failure) = &state.failure {
             return Err(Failure::clone(failure));
         }
-        let path = &self.shared.path;
+        let path = || self.shared.path();
         if state.is_closed || state.closing.is_some() {
             return Err(Failure::Closed(format!(
-                "{path}: record {seq} was appended after the log was closed; reopen it"
+                "{}: record {seq} was appended after the log was closed; reopen it",
+                path()
             )));
         }
         let next = self.head() + 1;
         if seq != next {
-            return Err(Failure::OutOfOrder(path.clone(), seq, next));
+            return Err(Failure::OutOfOrder(path(), seq, next));
         }
         let queued = state.queued_bytes();
         if queued > self.shared.limits.queue_bytes_hard_max {
             return Err(Failure::Behind(format!(
-                "{path}: {queued} bytes wait for the disk, at most {} may; record {seq} was not \
+                "{}: {queued} bytes wait for the disk, at most {} may; record {seq} was not \
                  accepted; the disk is stuck, or sources do not wait for room",
+                path(),
                 self.shared.limits.queue_bytes_hard_max
             )));
         }
@@ -194,7 +199,7 @@ impl Queue {
     fn forked(&self) -> Failure {
         Failure::Forked(format!(
             "{}: opened by process {}, this is its child {}; open a log of its own here",
-            self.shared.path,
+            self.shared.path(),
             self.pid,
             std::process::id()
         ))
@@ -204,7 +209,7 @@ impl Queue {
         Failure::Limit(format!(
             "{}: record {} ({} of {}) holds a value of {bytes} bytes, at most {BLOB_BYTES_MAX} \
              are possible; the log goes on, store the value elsewhere",
-            self.shared.path,
+            self.shared.path(),
             record.seq,
             record.kind,
             record.actor.unwrap_or("its usual emitter"),
@@ -288,7 +293,7 @@ impl Queue {
             Some(failure) => Err(Failure::clone(failure)),
             None if state.is_closed => Err(Failure::Closed(format!(
                 "{}: the log was closed before that record; reopen it",
-                self.shared.path
+                self.shared.path()
             ))),
             None => {
                 self.shared.wake(state);
@@ -305,7 +310,7 @@ impl Queue {
         let mut state = self.shared.lock();
         state.wants.is_closed |= !state.is_closed;
         if state.closing.is_none() && !state.is_closed {
-            state.closing = Some((why.to_owned(), at));
+            state.closing = Some(Box::new((why.to_owned(), at)));
             self.shared.wake(state);
             return false;
         }
@@ -365,7 +370,7 @@ impl Queue {
     }
 
     /// Sets who is told; returns when no call of the one before is under way.
-    pub fn set_notify(&self, notify: Option<Notify>) {
+    pub fn set_notify(&self, notify: Option<Arc<dyn Waiters>>) {
         if !self.is_forked() {
             let mut slot = self.shared.notify.lock();
             if let Ok(slot) = slot.as_mut() {

@@ -8,8 +8,9 @@ use crate::chain::Hash;
 use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::pace::{Pace, LOOK};
-use crate::queue::Notify;
+use crate::queue::Waiters;
 use crate::timing::Timings;
+use crate::vfs::Vfs;
 use crate::writer::{Batch, Takeover};
 
 /// When records are synced without being asked.
@@ -54,7 +55,8 @@ impl Default for Limits {
 }
 
 pub(crate) struct Shared {
-    pub path: String,
+    /// For messages.
+    pub vfs: Arc<dyn Vfs>,
     pub mode: Durability,
     pub limits: Limits,
     pub state: Mutex<State>,
@@ -70,7 +72,7 @@ pub(crate) struct Shared {
     pub durable: AtomicU64,
     /// Somebody waits until this is durable.
     pub barrier: AtomicU64,
-    pub notify: Mutex<Option<Notify>>,
+    pub notify: Mutex<Option<Arc<dyn Waiters>>>,
     pub timings: Timings,
 }
 
@@ -91,7 +93,7 @@ pub(crate) struct State {
     pub pace: Pace,
     /// How many wait for `Shared::progress`.
     pub blocked: usize,
-    pub closing: Option<(String, u64)>,
+    pub closing: Option<Box<(String, u64)>>,
     pub is_closed: bool,
     pub is_abandoned: bool,
     pub failure: Option<Box<Failure>>,
@@ -135,6 +137,10 @@ pub(crate) struct Wants {
 }
 
 impl Shared {
+    pub fn path(&self) -> String {
+        self.vfs.path("")
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock; if it did, the state is still whole.
         self.state
@@ -178,7 +184,7 @@ impl Shared {
         let thread = std::thread::Builder::new().name("tinyagent-log".to_owned());
         if let Err(error) = thread.spawn(move || driver::run(&driven)) {
             let durable = self.durable.load(Ordering::Acquire);
-            let failed = Failure::io("starting the writer thread", &self.path, &error, durable);
+            let failed = Failure::io("starting the writer thread", &self.path(), &error, durable);
             state.failure.get_or_insert(Box::new(failed));
             state.is_closed = true;
         }

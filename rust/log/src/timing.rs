@@ -1,8 +1,7 @@
 //! How long the disk took. Kept once somebody has asked: until then nobody looks at a clock.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So many are kept for whoever asks late.
@@ -18,10 +17,7 @@ pub enum Work {
 }
 
 #[derive(Default)]
-pub(crate) struct Timings {
-    is_wanted: AtomicBool,
-    kept: Mutex<Kept>,
-}
+pub(crate) struct Timings(OnceLock<Box<Mutex<Kept>>>);
 
 #[derive(Default)]
 struct Kept {
@@ -33,13 +29,13 @@ struct Kept {
 impl Timings {
     /// Does *what*, and keeps how long it took.
     pub fn of<T>(&self, work: Work, what: impl FnOnce() -> T) -> T {
-        if !self.is_wanted.load(Ordering::Relaxed) {
+        let Some(kept) = self.0.get() else {
             return what();
-        }
+        };
         let began = Instant::now();
         let done = what();
         let took = began.elapsed();
-        let mut kept = self.kept();
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.last.len() == KEPT_MAX {
             kept.last.pop_front();
         }
@@ -50,18 +46,14 @@ impl Timings {
 
     /// Those behind number *since*, and the number to ask with next; from now on, without one.
     pub fn since(&self, since: Option<u64>) -> (u64, Vec<(Work, Duration)>) {
-        self.is_wanted.store(true, Ordering::Relaxed);
-        let kept = self.kept();
+        let kept = self.0.get_or_init(Box::default).lock();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner);
         let new = kept.next - since.map_or(kept.next, |since| since.min(kept.next));
         let old = kept
             .last
             .len()
             .saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
         (kept.next, kept.last.range(old..).copied().collect())
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

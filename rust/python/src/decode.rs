@@ -127,7 +127,7 @@ pub(crate) fn answer(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, PyDic
     let dict = PyDict::new(py);
     dict.set_item(
         intern!(py, "reason"),
-        answer.reason.map(|reason| reason.word()),
+        answer.reason.map(|it| PyString::intern(py, it.word())),
     )?;
     dict.set_item(intern!(py, "raw_reason"), answer.raw_reason)?;
     dict.set_item(

@@ -71,7 +71,7 @@ fn options() -> OpenOptions {
         name: None,
         origin: None,
         more: Vec::new(),
-        by: "fuzz".to_owned(),
+        by: "fuzz".into(),
         at: 1,
         holder: Holder::default(),
     }

@@ -52,7 +52,7 @@ pub(crate) fn options() -> OpenOptions {
         level: None,
         key: None,
         accepts_loss: false,
-        by: "tinyagent 1.0.0".to_owned(),
+        by: "tinyagent 1.0.0".into(),
         at: AT,
         holder: Holder {
             pid: 7,

@@ -35,7 +35,7 @@ fn header(seg: u64, first: u64, tail: u64) -> Header {
         epoch: seg,
         first,
         tail,
-        level: "crc".to_owned(),
+        level: "crc".into(),
         prev: None,
         fork: None,
         pruned: None,
@@ -44,7 +44,7 @@ fn header(seg: u64, first: u64, tail: u64) -> Header {
         name: None,
         origin: None,
         at: AT,
-        by: "tinyagent 1.0.0".to_owned(),
+        by: "tinyagent 1.0.0".into(),
         more: Vec::new(),
     }
 }

@@ -90,7 +90,7 @@ pub fn header_line<'py>(
         epoch,
         first,
         tail,
-        level: level.to_owned(),
+        level: level.to_owned().into(),
         prev,
         fork: fork
             .as_ref()
@@ -103,7 +103,7 @@ pub fn header_line<'py>(
         name,
         origin,
         at: at_us,
-        by: by.to_owned(),
+        by: by.to_owned().into(),
         more: Vec::new(),
     };
     header.keep(kept_of(more));

@@ -1,7 +1,7 @@
 //! The writing end of a log.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Once, Weak};
+use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -12,7 +12,7 @@ use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open_since, OpenOptions, Recovered};
-use tinyagent_log::queue::{Durability, Limits, Queue};
+use tinyagent_log::queue::{Durability, Limits, Queue, Waiters};
 use tinyagent_log::reader::{Reader, KEEP_BYTES_MAX};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
@@ -48,7 +48,9 @@ pub fn _at_exit(py: Python<'_>) {
 
 fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
     if let Ok(mut open) = OPEN.lock() {
-        open.retain(|other| other.strong_count() > 0);
+        if open.len() == open.capacity() {
+            open.retain(|other| other.strong_count() > 0);
+        }
         open.push(Arc::downgrade(queue));
     }
     fork::watch(py)?;
@@ -68,14 +70,26 @@ fn hang_hook(py: Python<'_>) -> PyResult<()> {
 pub struct LogWriter {
     queue: Arc<Queue>,
     recovered: Recovered,
-    waiting: Waiting,
-    reader: Mutex<Option<Reader>>,
+    /// Made for the first.
+    waiting: OnceLock<Arc<Waiting>>,
+    reader: Mutex<Option<Box<Reader>>>,
     /// Whoever reads along is behind it.
     follower: PyOnceLock<Py<PyAny>>,
 }
 
-/// Futures that the thread wakes when it has got on, each in its loop.
-type Waiting = Arc<Mutex<Vec<(Arc<Bell>, Py<PyAny>)>>>;
+/// Futures that the thread wakes when it has got on, each in its loop; who waits for more asks
+/// again.
+#[derive(Default)]
+struct Waiting(Mutex<Vec<(Arc<Bell>, Py<PyAny>)>>);
+
+impl Waiters for Waiting {
+    fn wake(&self) {
+        let all = self.0.lock().map(|mut all| std::mem::take(&mut *all));
+        for (bell, future) in all.unwrap_or_default() {
+            bell.ring(Woken::Future(future));
+        }
+    }
+}
 
 #[pymethods]
 impl LogWriter {
@@ -125,7 +139,7 @@ impl LogWriter {
             level,
             key: key.as_ref().map(key_of).transpose()?,
             accepts_loss: accept_loss,
-            by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).to_owned(),
+            by: concat!("tinyagent ", env!("CARGO_PKG_VERSION")).into(),
             at: at_us,
             holder: holder(),
         };
@@ -137,10 +151,10 @@ impl LogWriter {
             }
             let queue = Queue::start(writer, mode, limits);
             Ok(LogWriter {
-                waiting: waking(&queue),
+                waiting: OnceLock::new(),
                 queue: Arc::new(queue),
                 recovered,
-                reader: Mutex::new(reader.filter(keeps_all)),
+                reader: Mutex::new(reader.filter(keeps_all).map(Box::new)),
                 follower: PyOnceLock::new(),
             })
         });
@@ -206,7 +220,8 @@ impl LogWriter {
 
     /// What reads the records that opening looked at, once; `None` if they are too many to keep.
     fn take_reader(&self) -> Option<LogReader> {
-        self.reader.lock().ok()?.take().map(LogReader::from)
+        let reader = self.reader.lock().ok()?.take();
+        reader.map(|reader| LogReader::from(*reader))
     }
 
     #[getter]
@@ -307,7 +322,12 @@ impl LogWriter {
     }
 
     fn wait(&self, bell: &LoopBell, future: Py<PyAny>) {
-        if let Ok(mut waiting) = self.waiting.lock() {
+        let waiting = self.waiting.get_or_init(|| {
+            let waiting = Arc::<Waiting>::default();
+            self.queue.set_notify(Some(waiting.clone()));
+            waiting
+        });
+        if let Ok(mut waiting) = waiting.0.lock() {
             waiting.push((bell.0.clone(), future));
         }
     }
@@ -348,19 +368,6 @@ impl LogWriter {
 fn keeps_all(reader: &Reader) -> bool {
     let bytes: u64 = reader.files.iter().map(|file| file.size).sum();
     bytes <= KEEP_BYTES_MAX as u64
-}
-
-/// Where futures wait for *queue* to get on. All are woken; who waits for more asks again.
-fn waking(queue: &Queue) -> Waiting {
-    let waiting = Waiting::default();
-    let woken = waiting.clone();
-    queue.set_notify(Some(Box::new(move || {
-        let all = woken.lock().map(|mut all| std::mem::take(&mut *all));
-        for (bell, future) in all.unwrap_or_default() {
-            bell.ring(Woken::Future(future));
-        }
-    })));
-    waiting
 }
 
 fn mode(durability: &str) -> PyResult<Durability> {
