@@ -25,10 +25,10 @@ from tinyagent.events import Conversation, Record, kinds as k, record_of
 from tinyagent.events.settled import Lasting, Settled, lasting
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
-from tinyagent.runtime.journal import Journal, Past
+from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.mailbox import Mailbox
-from tinyagent.runtime.stores import records_of
+from tinyagent.runtime.stores import Recovered, records_of
 from tinyagent.runtime.stores.snapshots import Snapshot, code_of, snapshots_of
 
 RECORDS_MIN, BYTES_MIN = 1_000, 1 << 20
@@ -91,7 +91,8 @@ class Rested(NamedTuple):
     """
 
     state: dict[str, Any]
-    journal: Past
+    run: int
+    recovered: Recovered | None
     keeper: Counts | None
     conversation: Lasting
 
@@ -130,14 +131,14 @@ class Keeper:
         counts: Counts | None = None
         if self._last or self._was_apart:
             counts = self._last, self._size, self._seen, self._new, self._was_apart
-        return Rested(_unusual(self._machine.state), self._journal.past, counts, told)
+        return Rested(_unusual(self._machine.state), *self._journal.past, counts, told)
 
     def go_on(self, rested: Rested) -> None:
         """Know what *rested* tells; the conversation does already."""
-        state, self._journal.past, counts, _ = rested
-        self._machine.state = State(**state)
-        if counts is not None:
-            self._last, self._size, self._seen, self._new, self._was_apart = counts
+        self._machine.state = State(**rested.state)
+        self._journal.past = rested.run, rested.recovered
+        if rested.keeper is not None:
+            self._last, self._size, self._seen, self._new, self._was_apart = rested.keeper
 
     # Looking back
 

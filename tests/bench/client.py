@@ -40,7 +40,7 @@ from tinyagent import (
 from tinyagent.agent_types import MessageUpdateEvent
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime import stores
-from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.clock import system_clock
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -116,7 +116,7 @@ class Bench:
     def agent(self, model: str) -> Agent:
         self.made += 1
         where = self.folder / str(self.made) if LOG == "disk" else None
-        log = NoLog() if LOG == "off" else open_log_at(where, now_us=SystemClock().now_us)
+        log = NoLog() if LOG == "off" else open_log_at(where, now_us=system_clock().now_us)
         asked = OpenAICompatModel(provider="openai", id=model, base_url=self.url)
         prompt = "You are a helpful assistant."
         if not IS_STREAM:

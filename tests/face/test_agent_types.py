@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from typing import Any
 
@@ -119,6 +120,12 @@ def test_unknown_keywords_are_kept_wherever_an_instance_goes(cls: Any) -> None:
     assert list(one.model_dump())[-2:] == ["custom", "later"]
     assert one.model_dump()["later"] == {"n": [1, None]}
     assert repr(one).endswith("custom='z', later={'n': [1, None]})")
+
+
+def test_to_be_asked_for_a_protocol_that_it_has_not_gives_an_instance_no_dict() -> None:
+    one = Model()
+    assert not hasattr(one, "__tinyagent_stream__")
+    assert {} not in gc.get_referents(one)
 
 
 @pytest.mark.parametrize("name", ["model_dump", "__class__", "__deepcopy__", "\0later"])

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.clock import SystemClock, system_clock
 from tinyagent.testing import VirtualClock
 
 
@@ -26,6 +26,17 @@ def test_a_wall_clock_that_is_set_back_does_not_move_a_log_back(
     before = clock.now_us()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert clock.now_us() >= before
+
+
+def test_all_who_ask_have_one_clock_until_the_wall_clock_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, wall_ns = system_clock(), time.time_ns
+    assert system_clock() is clock
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + 60_000_000_000)
+    ahead = system_clock()
+    assert ahead is system_clock()
+    assert 59_000_000 < ahead.now_us() - clock.now_us() < 61_000_000
 
 
 async def test_sleeping_takes_as_long_as_asked() -> None:
