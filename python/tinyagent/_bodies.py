@@ -66,6 +66,13 @@ class Bodies:
         kept = self._given, self._seqs, self._answers, self._said, self._made, self._closings
         return not any(kept)
 
+    def rest(self) -> Bodies:
+        """Return this, without the room that what was shown meanwhile has left."""
+        for emptied in (self._given, self._answers, self._said):
+            if not emptied:
+                emptied.clear()  # what a dict is left with by its last entry is as large as before
+        return self
+
     def wants(self, record: Record) -> bool:
         """Whether *record* is for this reader."""
         return record.event.kind in self.kinds

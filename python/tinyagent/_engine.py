@@ -104,7 +104,7 @@ class Engine:
         return Rest(
             self,
             rested,
-            bodies=binding.bodies,
+            bodies=binding.bodies.rest(),
             log=self.log,
             redactor=None if self._redactor.is_idle else self._redactor,
             outcome=binding.outcome,

@@ -8,7 +8,6 @@ for the next run. Until the memory is needed the session itself is still there, 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyagent._bodies import Bodies
@@ -35,14 +34,13 @@ class Rest:
     """The session of one agent, at rest.
 
     Attributes:
-        bodies: returns who makes the public messages, if the host has any, or may have.
         has_state: the agent's state too, which is what the log says, but for its *error*.
     """
 
     __slots__ = (
         "__weakref__",
+        "_bodies",
         "_engine",
-        "bodies",
         "error",
         "has_state",
         "is_watched",
@@ -66,14 +64,20 @@ class Rest:
         self._engine: Engine | None = engine
         self.session = session
         # The host may hold what makes messages of the last run: then it is to make the others too.
-        self.bodies: Callable[[], Bodies | None]
-        self.bodies = weakref.ref(bodies) if bodies.is_idle else lambda: bodies
+        self._bodies: Bodies | weakref.ref[Bodies] | None
+        self._bodies = weakref.ref(bodies) if bodies.is_idle else bodies
         self.log = log
         self.redactor = redactor
         self.outcome = outcome
         self.is_watched = is_watched
         self.has_state = False
         self.error: str | None = None
+
+    @property
+    def bodies(self) -> Bodies | None:
+        """Who makes the public messages, if the host has any, or may have."""
+        known = self._bodies
+        return known() if isinstance(known, weakref.ref) else known
 
     def give_keeper(self) -> StateKeeper | None:
         """Return who kept the state, if the session was not forgotten yet."""
@@ -118,12 +122,8 @@ class Rest:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.take_apart()
-        if self.bodies() is None:
-            self.bodies = _nobody
-
-
-def _nobody() -> None:
-    """Make no messages; kept in the place of a reference to nothing."""
+        if self.bodies is None:
+            self._bodies = None  # a reference to nothing is as large as one to something
 
 
 def told_by(rest: Rest | None) -> tuple[Conversation, Bodies]:
@@ -131,6 +131,6 @@ def told_by(rest: Rest | None) -> tuple[Conversation, Bodies]:
     conversation = Conversation()
     if rest is not None:
         go_on(conversation, rest.session.conversation)
-    bodies = (rest and rest.bodies()) or Bodies(conversation)
+    bodies = (rest and rest.bodies) or Bodies(conversation)
     bodies.conversation = conversation
     return conversation, bodies
