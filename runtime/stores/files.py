@@ -11,7 +11,6 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice, starmap
 from pathlib import Path
-from sys import intern
 from typing import TYPE_CHECKING
 
 from tinyagent.events import Record
@@ -142,7 +141,7 @@ class FileLog:
             writer = self._writer
             self._meta = LogMeta(
                 log=writer.log,
-                level=intern(writer.level),
+                level=writer.level,
                 name=writer.name,
                 origin=writer.origin,
                 fork=fork_of(writer.fork),

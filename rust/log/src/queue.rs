@@ -21,13 +21,7 @@ use crate::shared::{Rest, Shared, State};
 use crate::timing::{Timings, Work};
 use crate::writer::{Takeover, Writer};
 
-pub use crate::shared::{Durability, Limits};
-
-/// Who waits for a log to get on.
-pub trait Waiters: Send + Sync {
-    /// Called by the writer thread when something that one of them waits for has come.
-    fn wake(&self);
-}
+pub use crate::shared::{Durability, Limits, Waiters};
 
 /// A log that is being written.
 pub struct Queue {

@@ -8,7 +8,6 @@ use crate::chain::Hash;
 use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::pace::{Pace, LOOK};
-use crate::queue::Waiters;
 use crate::timing::Timings;
 use crate::vfs::Vfs;
 use crate::writer::{Batch, Takeover};
@@ -52,6 +51,12 @@ impl Default for Limits {
             interval: Duration::from_secs(1),
         }
     }
+}
+
+/// Who waits for a log to get on.
+pub trait Waiters: Send + Sync {
+    /// Called by the writer thread when something that one of them waits for has come.
+    fn wake(&self);
 }
 
 pub(crate) struct Shared {

@@ -178,8 +178,8 @@ impl LogWriter {
     }
 
     #[getter]
-    fn level(&self) -> &str {
-        &self.queue.header().level
+    fn level<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::intern(py, &self.queue.header().level)
     }
 
     #[getter]
