@@ -20,12 +20,10 @@ _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Cu
 
 _COMMON = ("messages", "_viewed", "_asked_seq", "asked_n")
 """What every conversation has between two runs, beside its settings."""
-_NOT_RARE: dict[str, Any] = dict.fromkeys(
-    (*_COMMON, "settings", "_model", "_numbers", "closings", "layer")
-    + ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
-)
-"""That, what is looked at by itself, and what is about the run that is over or said by whoever
-makes a conversation."""
+_PASSING = ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
+"""What is about the run that is over, or said by whoever makes a conversation."""
+_BY_ITSELF = ("settings", "_model", "_numbers", "closings", "layer")
+_NOT_RARE: dict[str, Any] = dict.fromkeys((*_COMMON, *_PASSING, *_BY_ITSELF))
 Lasting: TypeAlias = tuple[Any, ...]
 """The settings, the values of ``_COMMON``, and by its name what few conversations have beside, if
 anything. An application may hold thousands, and what one tuple holds needs no names."""
