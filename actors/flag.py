@@ -38,8 +38,10 @@ class Flag:
             waker.wake()
 
     def join(self, waker: Waker) -> None:
-        """Tell *waker* when it is set, after those who joined before."""
+        """Tell *waker* when it is set, after those who joined before; at once if it is."""
         self._told[waker] = None
+        if self._is_set:
+            waker.wake()
 
     def leave(self, waker: Waker) -> None:
         """Tell *waker* nothing more. Unknown ones are ignored."""

@@ -112,6 +112,7 @@ class Tools:
         self._report = report
         self._started = reopened.started if reopened is not None else {}
         self._cancelled = Flag()
+        self._disk = asyncio.Lock()  # held by a call that waits for it; others have it in line
 
     def is_asked(self, event: Event) -> bool:
         """Say whether *event* is a call, or a doubt that the tool is to be asked about."""
@@ -134,12 +135,7 @@ class Tools:
             return
         call.slots = await self._slots.take(alone=call.tool.alone)
         try:
-            if not self._cancelled.is_set():
-                voice.say(k.ToolStarted(call.call_id, call.tool.effect, call.attempt))
-                if not voice.is_alone:
-                    await asyncio.sleep(0)  # all start before one ends, and the disk is asked once
-                await voice.safe()
-            if self._cancelled.is_set():  # the tool has not begun
+            if self._cancelled.is_set() or not await self._started_safely(call):
                 not_run = _not_run(self._earlier(event))
                 came: Event | Live = k.ToolFailed(call.call_id, Failure("cancelled", not_run))
             else:
@@ -151,6 +147,21 @@ class Tools:
         finally:
             if not call.is_cut:
                 self._slots.give(call.slots)
+
+    async def _started_safely(self, call: _Call) -> bool:
+        """Tell the start of *call*; return whether it may run: not if that took its time.
+
+        Calls that start together run in their order, and the disk is asked once for them all.
+        """
+        voice = call.voice
+        voice.say(k.ToolStarted(call.call_id, call.tool.effect, call.attempt))
+        if not voice.is_alone:
+            await asyncio.sleep(0)  # all start before one ends
+        if not self._disk.locked() and voice.is_safe:
+            return True
+        async with self._disk:
+            await voice.safe()
+        return not self._cancelled.is_set()
 
     def _earlier(self, event: k.ToolRequested) -> Begun | None:
         """Return the attempt of an earlier process that *event* asks for again."""
@@ -249,9 +260,9 @@ class Tools:
             children.begin(call.call_id)
         call.task.set_name(f"tool {call.name}, call {call.call_id}")
         voice.is_away = True
-        self._cancelled.join(call)
         if tool.timeout_s is not None or tool.idle_timeout_s is not None:
             call.watch = Watch(tool.timeout_s, tool.idle_timeout_s, partial(self.cut, call))
+        self._cancelled.join(call)
         token = CURRENT.set(lambda: call.ctx)
         try:
             call.ended = await tool.run(call)

@@ -134,9 +134,14 @@ class Voice:
         self.last = record = self._journal.append(event, cause=self.seq, actor=self.name, live=live)
         return record
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether what was said last is as safe as its kind demands."""
+        return self._journal.has_reached(self.last)
+
     async def safe(self) -> None:
-        """Return when what was said last is as safe as its kind demands."""
-        if not self._journal.has_reached(self.last):
+        """Return when that is so."""
+        if not self.is_safe:
             await self._journal.reached(self.last)
 
     async def tell(self, item: Event | Live) -> None:

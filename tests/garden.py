@@ -181,7 +181,7 @@ BUGS = {
         forks,
     ),
     "machine_takes_cancel_early": Bug(
-        "actors.session:Session._cast",
+        "actors.session:Session._enter",
         "Mailbox(self.machine.name, self.machine.inputs)",
         "Mailbox(self.machine.name, self.machine.inputs, control=CONTROL)",
         schedules,
