@@ -49,24 +49,18 @@ def register(redactor: Redactor, label: str, value: str | None) -> None:
 
 def _provider_keys() -> Iterator[tuple[str, str]]:
     variables = _variables()
-    # Asked of the dict inside: what is around it decodes every name there is, and that whenever a
-    # session begins; or raises an error for each that is not there.
-    there = variables.keys() & getattr(os.environ, "_data", os.environ)
+    there = variables.keys() & os.environ  # to ask for each that is not there costs more
     for name in filter(there.__contains__, variables):
-        yield variables[name], os.environ[os.fsdecode(name)]
+        yield variables[name], os.environ[name]
 
 
 @cache
-def _variables() -> dict[str | bytes, str]:
-    """Return each variable that may hold a key, and whose key it is: the first that names it.
-
-    By its name, and by its name as an environment may keep it.
-    """
-    found: dict[str | bytes, str] = {}
+def _variables() -> dict[str, str]:
+    """Return each variable that may hold a key, and whose key it is: the first that names it."""
+    found: dict[str, str] = {}
     for provider, names in (
         {name: known.keys for name, known in KNOWN.items()} | KEY_VARIABLES
     ).items():
         for name in names:
             found.setdefault(name, provider)
-            found.setdefault(os.fsencode(name), provider)
     return found
