@@ -24,8 +24,8 @@ from tinyagent.runtime.log import open_log_at
 from tinyagent.testing import scripted
 
 COUNT = 200
-MADE_BYTES_MAX = 1_500
-IDLE_BYTES_MAX = 12_000
+MADE_BYTES_MAX = 900
+IDLE_BYTES_MAX = 10_500
 """A third more than was measured, on CPython 3.11; a log in a folder, one answer of 20 deltas."""
 
 
