@@ -258,6 +258,31 @@ async def test_the_disk_is_asked_once_for_all_that_start_together() -> None:
     assert log.asked == [len(ASKED) + 4]
 
 
+async def test_calls_that_start_together_run_in_order_however_soon_the_disk_has_them() -> None:
+    class Ahead(MemoryLog):
+        durability = "interval"
+        safe = 0
+
+        @property
+        def durable_seq(self) -> int:
+            return self.safe
+
+        async def durable(self, seq: int) -> None:
+            self.safe = self.seq  # of all, before the first is told
+            await asyncio.sleep(0)
+
+    ran: list[str] = []
+
+    async def run(invocation: Invocation) -> Returned:
+        ran.append(invocation.call_id)
+        return Returned(content="done")
+
+    stage = Stage(run, log=Ahead(), effect="write")
+    stage.call("a", "b")
+    await stage.end()
+    assert ran == ["a", "b"]
+
+
 async def test_a_cancel_while_the_start_is_made_safe_keeps_the_tool_from_running() -> None:
     gate = asyncio.Event()
 
