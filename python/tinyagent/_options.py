@@ -202,8 +202,6 @@ class AgentOptions:
 
     def sent(self, session_id: str | None, budgets: ThinkingBudgets | None) -> dict[str, Any]:
         """Return the options that shape requests, as the log holds them."""
-        if session_id is None and budgets is None and _SHAPING.isdisjoint(vars(self)):
-            return {}
         given = {
             "temperature": self.temperature,
             "max_tokens": self.max_tokens or (budgets and budgets.max_tokens),
@@ -224,25 +222,6 @@ class AgentOptions:
             "read_timeout_s": self.read_timeout_s,
         }
         return {name: value for name, value in given.items() if value is not None}
-
-
-_SHAPING = {
-    "temperature",
-    "max_tokens",
-    "enable_prompt_caching",
-    "retries_max",
-    "retry",
-    "stop",
-    "parallel_tool_calls",
-    "tool_choice",
-    "output_schema",
-    "compaction",
-    "extra_body",
-    "connect_timeout_s",
-    "first_byte_timeout_s",
-    "read_timeout_s",
-}
-"""The options that ``sent`` looks at: of an agent that has none of them, nothing is sent."""
 
 
 def _output(schema: dict[str, Any]) -> dict[str, Any]:
