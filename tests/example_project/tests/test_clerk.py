@@ -81,7 +81,8 @@ def test_two_lookups_are_told_in_every_order_there_is() -> None:
         assert len(effects(log)) == 2
 
     found = explore(scenario, schedules=300, strategy="dfs(6)")
-    assert found.distinct > 20
+    assert found.complete
+    assert found.distinct > 1
 
 
 async def test_time_is_moved_by_hand(virtual_clock) -> None:
