@@ -40,7 +40,13 @@ LINES = (
         "encoded and sent, and they grow with it",
     ),
     Line("deltas", "", "a delta more in an answer, µs"),
-    Line("agents", "", "an agent more, a log on disk, µs"),
+    Line(
+        "agents",
+        "",
+        "an agent more, a log on disk, µs",
+        "the kernel's share grows, which has a reserve of a MiB to write for each new log; that of "
+        "the process is flat",
+    ),
     Line("agents-memory", "", "an agent more, a log in memory, µs"),
     Line(
         "at-once",
