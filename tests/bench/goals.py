@@ -28,11 +28,7 @@ FIRST = (
     "configuration and the prompt are put on record"
 )
 CALL = "each call is three records and a task, folded and posted in Python"
-BEGUN = "200 runs begin at once, and end at once"
-PACED = (
-    "each delta is a batch of its own, for which Python takes 23 us: the loop wakes, a record is "
-    "made and shown"
-)
+PACED = "each delta is a batch of its own, for which Python takes 23 us: it is logged and shown"
 WHOLE = (
     "an agent keeps its log's handle and what of a conversation its log does not tell; some 2 KB "
     "are what the runs of many at once leave"
@@ -134,7 +130,7 @@ GOALS: tuple[Part, ...] = (
         "tinyagent conc wall_s",
         "tinyagent conc ideal_s",
         most=1.1,
-        in_the_way=BEGUN,
+        in_the_way="200 runs begin at once, and end at once",
     ),
     part("G5", "p99 of a delta, ms", "tinyagent conc lat_p99_ms", most=25),
     part(
