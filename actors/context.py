@@ -229,8 +229,7 @@ class Contexts:
         )
 
 
-CURRENT: ContextVar[Callable[[], Ctx[Any]]] = ContextVar("tinyagent_ctx")
-"""Returns the context of what runs here. A tool's is made when it is asked for: few ask."""
+_current: ContextVar[Callable[[], Ctx[Any]]] = ContextVar("tinyagent_ctx")
 
 
 def current_ctx() -> Ctx[Any]:
@@ -240,7 +239,7 @@ def current_ctx() -> Ctx[Any]:
         RuntimeError: none does.
     """
     try:
-        find = CURRENT.get()
+        find = _current.get()
     except LookupError:
         raise RuntimeError(
             "current_ctx() is for code that an agent runs: call it inside of a tool or a hook"
@@ -248,22 +247,25 @@ def current_ctx() -> Ctx[Any]:
     return find()
 
 
-def given(ctx: Ctx[Any]) -> AbstractContextManager[None]:
-    """Let ``current_ctx`` return *ctx* in the block, and in tasks and threads begun in it."""
-    return _Given(ctx)
+def given(find: Callable[[], Ctx[Any]]) -> AbstractContextManager[None]:
+    """Let ``current_ctx`` return what *find* does in the block, and in tasks and threads of it.
+
+    It is called when somebody asks: few do.
+    """
+    return _Given(find)
 
 
 class _Given:
-    __slots__ = ("_ctx", "_token")
+    __slots__ = ("_find", "_token")
 
-    def __init__(self, ctx: Ctx[Any]) -> None:
-        self._ctx = ctx
+    def __init__(self, find: Callable[[], Ctx[Any]]) -> None:
+        self._find = find
 
     def __enter__(self) -> None:
-        self._token = CURRENT.set(lambda: self._ctx)
+        self._token = _current.set(self._find)
 
     def __exit__(self, *raised: object) -> None:
-        CURRENT.reset(self._token)
+        _current.reset(self._token)
 
 
 def _digest(*parts: str) -> bytes:

@@ -70,7 +70,8 @@ class Hooks:
                 k.HostFailed(event.hook, Failure("interrupted", INTERRUPTED), event.call_id)
             )
             return
-        with given(self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)):
+        ctx = self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)
+        with given(lambda: ctx):
             running = Running(self._hooks[event.hook](event, record.seq))
         task = running.task
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyagent.actors.context import CURRENT, Contexts, given, no_run
+from tinyagent.actors.context import Contexts, given, no_run
 from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
@@ -263,13 +263,12 @@ class Tools:
         if tool.timeout_s is not None or tool.idle_timeout_s is not None:
             call.watch = Watch(tool.timeout_s, tool.idle_timeout_s, partial(self.cut, call))
         self._cancelled.join(call)
-        token = CURRENT.set(lambda: call.ctx)
         try:
-            call.ended = await tool.run(call)
+            with given(lambda: call.ctx):
+                call.ended = await tool.run(call)
         except (Exception, asyncio.CancelledError) as error:
             call.ended = error
         finally:
-            CURRENT.reset(token)
             self._unwatch(call)
         if call.is_cut:
             if isinstance(call.ended, BaseException):
@@ -358,7 +357,7 @@ def _not_run(began: Begun | None) -> str:
 async def _reconciled(tool: Runnable, invocation: Invocation) -> Reconciled:
     if tool.reconcile is None:  # it could say, when it was cut off
         return Reconciled("unknown")
-    with given(invocation.ctx):
+    with given(lambda: invocation.ctx):
         return await tool.reconcile(invocation)
 
 

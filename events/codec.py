@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from tinyagent.events.kinds import KINDS, Event, Fact, Record, UnknownEvent
+from tinyagent.events.kinds import KINDS, Event, Fact, ModelDelta, Record, UnknownEvent
 from tinyagent.events.upcast import upcast
 
 encode_known = msgspec.json.Encoder().encode
 """Returns the payload of an event whose kind is known, and fails as ``encode``."""
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _READINGS: dict[str, tuple[int, Callable[[bytes], Fact]]] = {}
-JOINED = ("model.delta", "pieces")
+JOINED = (ModelDelta.kind, "pieces")
 """The kind of which many make one answer, and all that it says: a list, of which more is one."""
 _INTEGER_MAX = 2**53
 _REDACTED = b'{"$redacted":'
@@ -90,7 +90,17 @@ def record_of(
 
 def digest(data: bytes) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
-    digits: str = _sha256()(data).hexdigest()
+    return digest_in(hashing(data))
+
+
+def hashing(data: bytes) -> Any:
+    """Return the SHA-256 of *data*: with ``copy`` and ``update`` it goes on from there."""
+    return _sha256()(data)
+
+
+def digest_in(hashed: Any) -> str:
+    """Return as ``digest`` does what *hashed* has come to."""
+    digits: str = hashed.hexdigest()
     return digits[:16]
 
 

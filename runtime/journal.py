@@ -127,8 +127,8 @@ class Journal:
     ) -> Record:
         """Make *event* the next record of the log, and post it.
 
-        When this returns the record has its number and every reader has it in its mailbox; it is
-        not yet safe (see ``reached``). *live* travels with the record in this process only.
+        When this returns the record has its number and was posted to every reader; it is not yet
+        safe (see ``reached``). *live* travels with the record in this process only.
 
         Raises:
             LogError: the log takes nothing more. MailboxFullError: a reader is stuck.

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tinyagent.actors.providers.content import Mark, chosen
 from tinyagent.actors.providers.repair import Repair
+from tinyagent.events.codec import digest_in, hashing
 from tinyagent.events.messages import Message
 
 T = TypeVar("T")
@@ -55,18 +56,16 @@ class Body:
         head, _, turns, tail = parts
         count = len(self._turns)
         if head != self._head or turns[:count] != self._turns:
-            from hashlib import sha256  # loads OpenSSL, which an import of the package shall not
-
-            count, self._head, self._begun = 0, head, sha256(head)
+            count, self._head, self._begun = 0, head, hashing(head)
             self.whole, self._size = head, len(head)
         new = b",".join([b""] * bool(count) + turns[count:])
         self.whole = b"".join((memoryview(self.whole)[: self._size], new, tail))
         self._turns = turns
         self._size += len(new)
         self._begun.update(new)
-        digested = self._begun.copy()
-        digested.update(tail)
-        self.digest = digested.hexdigest()[:16]
+        hashed = self._begun.copy()
+        hashed.update(tail)
+        self.digest = digest_in(hashed)
 
 
 class History(Generic[T]):

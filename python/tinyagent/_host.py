@@ -10,7 +10,7 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 from tinyagent._arguments import ToolArgumentsError, checked, parsed
-from tinyagent._bodies import Bodies, content_of, details_of
+from tinyagent._bodies import Bodies, content_of, details_of, one_text
 from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
 from tinyagent._returned import returned, sayable
 from tinyagent._state import awaited as awaited
@@ -386,9 +386,9 @@ def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
 def said(message: AgentMessage, via: Any) -> Live:
     """Return the input that *message* is."""
     if type(message) is UserMessage and message.role == "user" and not vars(message):
-        content = content_of(message.content) if len(message.content) == 1 else []
-        if isinstance(content, str):  # as most inputs are
-            return Live(k.UserSaid(content, via, plain(message.timestamp)), message)
+        text = one_text(message.content)
+        if text is not None:  # as most inputs are
+            return Live(k.UserSaid(text, via, plain(message.timestamp)), message)
     dump = dumped(message)
     known = {"role", "content", "timestamp"}
     if dump.get("role") == "user" and dump.keys() <= known:

@@ -129,7 +129,8 @@ class Queues:
             MESSAGE, Failure("cancelled", "cancelled")
         )
         try:
-            with given(contexts.of(asked, f"#{asked.seq}", 1)):
+            ctx = contexts.of(asked, f"#{asked.seq}", 1)
+            with given(lambda: ctx):
                 found = [await heard(self._seams.hooks, message) for message in messages]
             answer = k.HostAnswered(MESSAGE, n=len(found))
         except Exception as error:

@@ -63,7 +63,7 @@ def test_outside_of_a_tool_there_is_no_context() -> None:
     with pytest.raises(RuntimeError, match="inside of a tool or a hook"):
         current_ctx()
     here = ctx()
-    with given(here):
+    with given(lambda: here):
         assert current_ctx() is here
     with pytest.raises(RuntimeError):
         current_ctx()
@@ -71,5 +71,5 @@ def test_outside_of_a_tool_there_is_no_context() -> None:
 
 async def test_a_thread_begun_in_a_tool_has_its_context() -> None:
     here = ctx()
-    with given(here):
+    with given(lambda: here):
         assert await asyncio.to_thread(current_ctx) is here

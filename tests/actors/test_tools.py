@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.actors.tooling import ASKED, Stage, double, forever, said
+from tests.runtime.test_loops import Waiting
 
 from tinyagent.actors.context import current_ctx
 from tinyagent.actors.gate import NOT_RUN
@@ -259,16 +260,9 @@ async def test_the_disk_is_asked_once_for_all_that_start_together() -> None:
 
 
 async def test_calls_that_start_together_run_in_order_however_soon_the_disk_has_them() -> None:
-    class Ahead(MemoryLog):
-        durability = "interval"
-        safe = 0
-
-        @property
-        def durable_seq(self) -> int:
-            return self.safe
-
+    class Ahead(Waiting):
         async def durable(self, seq: int) -> None:
-            self.safe = self.seq  # of all, before the first is told
+            self.move(self.seq)  # of all, before the first is told
             await asyncio.sleep(0)
 
     ran: list[str] = []
@@ -277,7 +271,7 @@ async def test_calls_that_start_together_run_in_order_however_soon_the_disk_has_
         ran.append(invocation.call_id)
         return Returned(content="done")
 
-    stage = Stage(run, log=Ahead(), effect="write")
+    stage = Stage(run, log=Ahead("interval"), effect="write")
     stage.call("a", "b")
     await stage.end()
     assert ran == ["a", "b"]
