@@ -44,8 +44,8 @@ LINES = (
         "agents",
         "",
         "an agent more, a log on disk, µs",
-        "the kernel's share grows, which has a reserve of a MiB to write for each new log; that of "
-        "the process is flat",
+        "measured apart, the process's own share is flat; the kernel's, which makes, writes and "
+        "syncs the files, is as large or larger and scatters from press to press",
     ),
     Line("agents-memory", "", "an agent more, a log in memory, µs"),
     Line(
