@@ -94,6 +94,7 @@ class Session:
         self.provided = Provided()  # for tools and hooks; the host may set it between runs
         self._own_signal = signal is None
         self._is_cancelled = False
+        self.called_off = ""  # why the run that is about to begin is to be cancelled
         self.behind_max = BEHIND_MAX
         self._unasked_bytes = 0
         self.is_running = False
@@ -223,6 +224,8 @@ class Session:
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
+                if self.called_off:
+                    self.cancel(self.called_off)
                 stage.drive(self.machine, self._mail, self.sync)
         except asyncio.CancelledError:
             # The loop is closed under the run. The agent may be used again, in another one.
@@ -260,7 +263,8 @@ class Session:
         if self.is_running and not self._is_cancelled:
             self._is_cancelled = True
             self.signal.set()
-            self.journal.append(k.CancelRequested(reason))
+            with suppress(LogError):  # whoever appends next is told
+                self.journal.append(k.CancelRequested(reason))
 
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""

@@ -1,4 +1,4 @@
-"""How long a tool is waited for, and how many run at once."""
+"""How long a tool is waited for, and how many run at once; how the end of a run is waited for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 Cut = Literal["cancelled", "run", "silence"]
 """Why something is cut off: the run is cancelled; it takes, or says nothing for, too long."""
@@ -96,3 +96,21 @@ class Slots:
             if not waiter.done():
                 self._free -= count
                 waiter.set_result(None)
+
+
+async def ended(playing: asyncio.Task[Any]) -> None:
+    """Wait until *playing*, a run that was asked to stop, has ended.
+
+    Whoever cancels this ends the run at once. That, too, goes on record, so it is waited for:
+    when this returns or raises, nothing of the run goes on.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not playing.done():
+        try:
+            await asyncio.wait({playing})
+        except asyncio.CancelledError as error:
+            if cancelled is None:
+                playing.cancel()
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

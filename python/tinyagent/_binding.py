@@ -30,6 +30,7 @@ from tinyagent.actors.streamer import KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
 from tinyagent.actors.understudy import cast
+from tinyagent.actors.waiting import ended
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.settings import logged_tool
@@ -287,6 +288,7 @@ class Binding:
 
     def cancel(self, reason: str = "host") -> None:
         """Ask the run to stop. From any thread."""
+        self.session.called_off = reason  # before it is looked whether there is a run already
         self.queues.stop()
         self.in_loop(lambda: self.session.cancel(reason))
 
@@ -341,9 +343,11 @@ class Binding:
             await playing
             self.hooks.raise_interruption()
         finally:
-            await self.queues.rest()
-            if not playing.done():
-                await self.stop(playing)
+            try:
+                await self.queues.rest()
+            finally:
+                if not playing.done():
+                    await self.stop(playing)
             while (record := await mailbox.get()) is not None:
                 await self.tell(record, show)
 
@@ -381,14 +385,11 @@ class Binding:
 
     async def stop(self, playing: asyncio.Task[None]) -> None:
         """Cancel the run and wait for its end, whatever else happens to this task."""
+        self.session.called_off = "closed"
         self.session.cancel("closed")
         for waiter in self._seen_waiters:
             waiter[1].cancel()
-        try:
-            await asyncio.wait({playing})
-        except asyncio.CancelledError:
-            playing.cancel()
-            raise
+        await ended(playing)
 
 
 def _memory_log() -> Log:

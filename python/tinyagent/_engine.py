@@ -176,8 +176,9 @@ class Engine:
             Exception: whatever a message hook raised; nothing was said then. RuntimeError: it was
                 stopped before one had answered.
         """
-        self.expect(output)
         session = self.binding.session
+        session.called_off = ""
+        self.expect(output)
         session.behind_max = BEHIND_MAX
         self.binding.open()
         if session.is_unfinished:

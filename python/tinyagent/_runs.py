@@ -14,6 +14,7 @@ import msgspec
 
 from tinyagent._partial import arguments_of
 from tinyagent._state import extract_text
+from tinyagent.actors.waiting import ended
 from tinyagent.agent_types import AgentMessage, AssistantMessage
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.runtime.errors import TinyAgentError
@@ -191,11 +192,7 @@ class Run(Generic[T, Output]):
         if self._binding is None or playing is None or playing.done():
             return
         self._binding.cancel("closed")
-        try:
-            await asyncio.wait({playing})
-        except asyncio.CancelledError:
-            playing.cancel()
-            raise
+        await ended(playing)
         await playing
 
     async def __aenter__(self) -> Run[T, Output]:

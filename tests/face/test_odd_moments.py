@@ -1,0 +1,117 @@
+"""Runs that are cancelled before they have begun, and again while they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tinyagent import Agent, load, open_log, tool
+from tinyagent.testing import scripted
+
+
+@tool(effect="read")
+async def wait() -> str:
+    """Wait until it is cancelled."""
+    await asyncio.Event().wait()
+    return "never"
+
+
+def build(*, log: Any = None) -> Agent:
+    """Return an agent whose first run does not end by itself."""
+    return Agent(model=scripted(("wait", {}), "Done."), tools=[wait], log=log)
+
+
+async def ran(agent: Agent) -> None:
+    await agent.run("hi")
+
+
+async def prompted(agent: Agent) -> None:
+    await agent.prompt("hi")
+
+
+async def streamed(agent: Agent) -> None:
+    async with agent.stream("hi") as events:
+        async for _ in events:
+            pass
+
+
+async def watched(agent: Agent) -> None:
+    async with agent.events("hi") as run:
+        async for _ in run:
+            pass
+
+
+Way = Callable[[Agent], Coroutine[Any, Any, None]]
+WAYS = pytest.mark.parametrize("way", [ran, prompted, streamed, watched])
+
+
+async def passes(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@WAYS
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
+async def test_an_abort_counts_from_the_moment_in_which_the_agent_is_busy(
+    way: Way, count: int
+) -> None:
+    agent = build()
+    running = asyncio.create_task(way(agent))
+    await passes(count)
+    assert agent.state.is_streaming
+    agent.abort()
+    async with asyncio.timeout(5):
+        await running
+    assert agent.log.status == "cancelled"
+    assert not agent.state.is_streaming
+
+
+async def test_an_abort_of_an_agent_at_rest_is_not_one_of_its_next_run() -> None:
+    agent = Agent(model=scripted("One.", "Two."))
+    agent.abort()
+    assert (await agent.run("hi")).text == "One."
+    agent.abort()
+    assert (await agent.run("hi")).text == "Two."
+
+
+async def test_a_watched_run_that_is_left_at_once_is_cancelled() -> None:
+    agent = build()
+    async with asyncio.timeout(5), agent.events("hi") as run:
+        pass
+    assert run.result.outcome == "cancelled"
+
+
+@WAYS
+@pytest.mark.parametrize("count", [4, 12])
+@pytest.mark.parametrize("between", [1, 2, 3])
+async def test_who_cancels_again_while_the_run_ends_finds_its_end_on_record(
+    way: Way, count: int, between: int
+) -> None:
+    agent = build()
+    running = asyncio.create_task(way(agent))
+    await passes(count)
+    for _ in range(3):
+        running.cancel()
+        await passes(between)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert agent.log.status == "cancelled"
+    assert not agent.state.is_streaming
+    assert load(agent.log).replay().ok
+    assert (await agent.run("again")).text == "Done."
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_abort_does_not_raise_what_the_run_is_told_of_its_log() -> None:
+    async with open_log() as log:
+        agent = build(log=log)
+        running = asyncio.create_task(agent.run("hi"))
+        await passes(20)
+    agent.abort()
+    running.cancel()
+    with suppress(asyncio.CancelledError, RuntimeError):
+        await running
