@@ -211,7 +211,11 @@ class Stage:
         async def pass_on() -> None:
             try:
                 while (record := await mailbox.get()) is not None:
-                    await self.journal.log.durable(record.seq)
+                    try:
+                        await self.journal.log.durable(record.seq)
+                    except asyncio.CancelledError:
+                        mailbox.put_back(record)  # for whoever ends the run in this one's place
+                        raise
                     take(record)
             except asyncio.CancelledError:
                 raise

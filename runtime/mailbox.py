@@ -84,6 +84,10 @@ class Mailbox:
             self._make_room()
         return self._items.popleft()
 
+    def put_back(self, record: Record) -> None:
+        """Let *record*, which was taken last, be the next one again: nobody has read it."""
+        self._items.appendleft(record)
+
     async def get(self) -> Record | None:
         """Return the next record, waiting for it; None when closed and empty."""
         while not self._items:
