@@ -330,7 +330,7 @@ class Binding:
         playing = asyncio.create_task(session.run(inputs), name="tinyagent run")
         playing.add_done_callback(lambda _: session.unwatch(mailbox))
         try:
-            while (record := await mailbox.get()) is not None:
+            while (record := mailbox.take() or await mailbox.get()) is not None:
                 if isinstance(record.event, k.RunEnded):
                     self.outcome = record.event.outcome
                     await playing

@@ -112,9 +112,10 @@ class _Shown:
 
 def _call(about: _About, text: Callable[[], str]) -> ToolCallContent:
     done = arguments_of(text()) if about.closed else None
-    if done is not None:
-        return ToolCallContent(id=about.id, name=about.name, arguments=done)
     call = ToolCallContent(id=about.id, name=about.name)
+    if done is not None:
+        call.arguments = done  # assigned, for a constructor copies what it gets
+        return call
     defer(call, "partial_json", text)
     defer(call, "arguments", lambda: previewed(text()))
     return call

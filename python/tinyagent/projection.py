@@ -6,11 +6,11 @@ are shown in call order although they are recorded as they come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tinyagent._bodies import Bodies, blocks_of
-from tinyagent._partial import Partial, public_usage
+from tinyagent._partial import Partial, arguments_of, public_usage
 from tinyagent.agent_types import (
     STREAM_UPDATE_EVENTS,
     AgentEndEvent,
@@ -31,11 +31,11 @@ from tinyagent.agent_types import (
     TurnEndEvent,
     TurnStartEvent,
 )
-from tinyagent.events import Conversation, Record, kinds as k
+from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.codec import restored
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
-AFTER = "after_tool_call"
+BEFORE, AFTER = "before_tool_call", "after_tool_call"
 
 
 class Projection:
@@ -53,7 +53,6 @@ class Projection:
         self._terminating: set[str] = set()
         self._partial: Partial | None = None
         self._heard: list[k.Piece] = []
-        self._asked_seq = 0
         self._is_shown = False
         self._answer: AssistantMessage | None = None
         self._calls: list[str] = []
@@ -70,64 +69,30 @@ class Projection:
 
     def read(self, record: Record) -> Iterable[AgentEvent]:
         """Return the public events that *record* makes, to be read before the next record."""
-        match record.event:
-            case k.ModelDelta(pieces=pieces):
-                partial = self._partial if self._is_shown and record.live is None else None
-                if partial is not None and (grown := partial.grown(pieces)) is not None:
-                    return (MessageUpdateEvent("message_update", grown.partial, grown),)
-                return self._hear(pieces, record.live)
-            case k.UserSaid() | k.UserContinued() | k.UserDelivered():
-                return self._listen(record)
-            case k.ModelRequested():
-                return self._ask(record)
-            case k.ModelRetrying(model=model):
-                self._partial, self._heard = None, []
-                self._instead = model or self._instead
-            case k.ModelFinished() | k.ModelFailed():
-                return self._close(record)
-            case k.HostAsked(hook="before_tool_call", call_id=str(call_id)):
-                return self._start(call_id)
-            case k.ToolRequested(call_id=call_id):
-                return self._start(call_id)
-            case k.ToolProgressed() as event:
-                return self._progress(event)
-            case k.ToolFinished() | k.ToolFailed() | k.ToolBlocked() | k.ToolSettled() as event:
-                return self._return(record, event)
-            case k.ToolReconciled(outcome="done") as event:
-                return self._return(record, event)
-            case k.HostAnswered(hook="before_tool_call", call_id=str(call_id), terminate=True):
-                self._terminating.add(call_id)
-            case k.HostAnswered(hook="after_tool_call") | k.HostFailed(hook="after_tool_call"):
-                return self._revise(record.event)
-            case k.DiagnosticReported() if record.live is not None:
-                return (record.live,)  # an event of the application's own
-            case k.OutputRejected():
-                return self._add(self._bodies.said(record.seq))
-            case k.TurnEnded():
-                return self._end_turn()
-            case k.SessionResumed() if self._in_run:
-                return self._reopen()
-            case k.RunEnded():
-                return self._end_run(record)
-            case _:
-                pass
-        return ()
+        shown = _SHOWN.get(type(record.event))
+        return () if shown is None else shown(self, record, record.event)
 
     # Input
 
-    def _listen(self, record: Record) -> Iterator[AgentEvent]:
-        match record.event:
-            case k.UserSaid(via="prompt") | k.UserContinued():
-                if not self._in_run:
-                    yield from self._open_run()
-                if isinstance(record.event, k.UserSaid):
-                    yield from self._add(self._bodies.said(record.seq))
-            case k.UserDelivered(said=seqs):
-                yield from self._open_turn()
-                for seq in seqs:
-                    yield from self._add(self._bodies.said(seq))
-            case _:
-                pass
+    def _hear(self, record: Record, event: k.UserSaid) -> Iterator[AgentEvent]:
+        if event.via == "prompt":
+            yield from self._go_on(record, event)
+            yield from self._add(self._bodies.said(record.seq))
+
+    def _go_on(self, _: Record, __: k.UserSaid | k.UserContinued) -> Iterator[AgentEvent]:
+        if not self._in_run:
+            yield from self._open_run()
+
+    def _deliver(self, _: Record, event: k.UserDelivered) -> Iterator[AgentEvent]:
+        yield from self._open_turn()
+        for seq in event.said:
+            yield from self._add(self._bodies.said(seq))
+
+    def _reject(self, record: Record, _: k.OutputRejected) -> Iterator[AgentEvent]:
+        return self._add(self._bodies.said(record.seq))
+
+    def _report(self, record: Record, _: k.DiagnosticReported) -> Iterable[AgentEvent]:
+        return () if record.live is None else (record.live,)  # an event of the application's own
 
     def _open_run(self) -> Iterator[AgentEvent]:
         self._in_run, self.new_messages = True, []
@@ -145,8 +110,10 @@ class Projection:
         for call_id in again:
             yield from self._start(call_id)
 
-    def _reopen(self) -> Iterator[AgentEvent]:
+    def _reopen(self, _: Record, __: k.SessionResumed) -> Iterator[AgentEvent]:
         """A run that was cut off goes on, before listeners who have not seen its beginning."""
+        if not self._in_run:
+            return
         yield AgentStartEvent()
         self._partial, self._is_shown = None, False
         if self._in_turn:
@@ -165,18 +132,31 @@ class Projection:
 
     # The answer
 
-    def _ask(self, record: Record) -> Iterator[AgentEvent]:
+    def _ask(self, _: Record, __: k.ModelRequested) -> Iterator[AgentEvent]:
         yield from self._open_turn()
-        self._asked_seq = record.seq
         self._partial, self._is_shown, self._heard = None, False, []
         self._instead = None
 
-    def _hear(self, pieces: list[k.Piece], live: Any) -> Iterator[AgentEvent]:
-        if live is not None:
-            self._heard += pieces
-            for event in live:
-                yield from self._update(event)
-            return
+    def _retry(self, _: Record, event: k.ModelRetrying) -> Iterable[AgentEvent]:
+        self._partial, self._heard = None, []
+        self._instead = event.model or self._instead
+        return ()
+
+    def _grow(self, record: Record, event: k.ModelDelta) -> Iterable[AgentEvent]:
+        if record.live is not None:
+            return self._repeat(event.pieces, record.live)
+        partial = self._partial if self._is_shown else None
+        if partial is not None and (grown := partial.grown(event.pieces)) is not None:
+            return (MessageUpdateEvent("message_update", grown.partial, grown),)
+        return self._follow(event.pieces)
+
+    def _repeat(self, pieces: list[k.Piece], live: Any) -> Iterator[AgentEvent]:
+        """The host's own events are shown as they are."""
+        self._heard += pieces
+        for event in live:
+            yield from self._update(event)
+
+    def _follow(self, pieces: list[k.Piece]) -> Iterator[AgentEvent]:
         if self._partial is None:
             self._partial = Partial(self._blank())
             for _ in self._partial.read(self._heard):
@@ -199,16 +179,18 @@ class Projection:
 
     def _blank(self) -> AssistantMessage:
         model = self._instead or self._conversation.settings.model
-        return AssistantMessage(
+        message = AssistantMessage(
             stop_reason="stop",
             api=model.get("api"),
             provider=model.get("provider"),
             model=model.get("id"),
-            usage=public_usage(None),
         )
+        message.usage = public_usage(None)  # assigned, for a constructor copies what it gets
+        return message
 
-    def _close(self, record: Record) -> Iterator[AgentEvent]:
-        event = record.event
+    def _close(
+        self, record: Record, event: k.ModelFinished | k.ModelFailed
+    ) -> Iterator[AgentEvent]:
         message = self._bodies.answer(record.cause)
         if self._partial is not None and isinstance(event, k.ModelFinished):
             self._partial.finish(message.stop_reason, message.usage)
@@ -230,6 +212,20 @@ class Projection:
 
     # Tools
 
+    def _asked(self, _: Record, event: k.HostAsked) -> Iterable[AgentEvent]:
+        call_id = event.call_id if event.hook == BEFORE else None
+        return () if call_id is None else self._start(call_id)
+
+    def _answered(self, _: Record, event: k.HostAnswered | k.HostFailed) -> Iterable[AgentEvent]:
+        if event.hook == AFTER:
+            return self._revise(event)
+        if isinstance(event, k.HostAnswered) and event.hook == BEFORE and event.terminate:
+            self._terminating.add(event.call_id or "")
+        return ()
+
+    def _request(self, _: Record, event: k.ToolRequested) -> Iterator[AgentEvent]:
+        return self._start(event.call_id)
+
     def _start(self, call_id: str) -> Iterator[AgentEvent]:
         if call_id not in self._started:
             self._started.add(call_id)
@@ -237,14 +233,12 @@ class Projection:
             yield ToolExecutionStartEvent(tool_call_id=call_id, tool_name=name, args=args)
 
     def _call(self, call_id: str) -> tuple[str, JsonObject]:
-        from tinyagent._partial import arguments_of
-
         call = self._conversation.calls.get(call_id)
         if call is None:
             return "(lost)", {}  # the answer that made it is, in a log that was repaired
         return call.name, arguments_of(call.arguments) or {}
 
-    def _progress(self, event: k.ToolProgressed) -> Iterator[AgentEvent]:
+    def _progress(self, _: Record, event: k.ToolProgressed) -> Iterator[AgentEvent]:
         if event.call_id not in self._started:  # a function of the host runs the batch
             for call_id in self._calls:
                 yield from self._start(call_id)
@@ -271,6 +265,9 @@ class Projection:
             and AFTER not in self._conversation.settings.hooks
         ):
             yield from self._show_results()
+
+    def _reconcile(self, record: Record, event: k.ToolReconciled) -> Iterable[AgentEvent]:
+        return self._return(record, event) if event.outcome == "done" else ()
 
     def _revise(self, event: k.HostAnswered | k.HostFailed) -> Iterator[AgentEvent]:
         result = self._results.get(event.call_id or "")
@@ -308,13 +305,13 @@ class Projection:
 
     # Ends
 
-    def _end_turn(self) -> Iterator[AgentEvent]:
+    def _end_turn(self, _: Record, __: k.TurnEnded) -> Iterator[AgentEvent]:
         yield from self._show_results()
         self._in_turn = False
         yield TurnEndEvent(message=self._answer, tool_results=self._shown)
         self._calls, self._shown = [], []
 
-    def _end_run(self, record: Record) -> Iterator[AgentEvent]:
+    def _end_run(self, record: Record, _: k.RunEnded) -> Iterator[AgentEvent]:
         """A run that did not end with an answer ends with a message that says why."""
         closing = self._conversation.closings.made.get(record.seq)
         if closing is not None:
@@ -326,3 +323,31 @@ class Projection:
             yield TurnEndEvent(message=self._answer, tool_results=[])
         self._in_turn = self._in_run = False
         yield AgentEndEvent(messages=self.new_messages)
+
+
+_SHOWN: dict[type[Event], Callable[[Projection, Record, Any], Iterable[AgentEvent]]] = {
+    k.UserSaid: Projection._hear,
+    k.UserContinued: Projection._go_on,
+    k.UserDelivered: Projection._deliver,
+    k.ModelRequested: Projection._ask,
+    k.ModelRetrying: Projection._retry,
+    k.ModelDelta: Projection._grow,
+    k.ModelFinished: Projection._close,
+    k.ModelFailed: Projection._close,
+    k.OutputRejected: Projection._reject,
+    k.HostAsked: Projection._asked,
+    k.HostAnswered: Projection._answered,
+    k.HostFailed: Projection._answered,
+    k.ToolRequested: Projection._request,
+    k.ToolProgressed: Projection._progress,
+    k.ToolFinished: Projection._return,
+    k.ToolFailed: Projection._return,
+    k.ToolBlocked: Projection._return,
+    k.ToolSettled: Projection._return,
+    k.ToolReconciled: Projection._reconcile,
+    k.TurnEnded: Projection._end_turn,
+    k.RunEnded: Projection._end_run,
+    k.SessionResumed: Projection._reopen,
+    k.DiagnosticReported: Projection._report,
+}
+"""What each kind of record shows; of all others nothing is seen."""
