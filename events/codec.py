@@ -10,12 +10,15 @@ import base64
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tinyagent.events.kinds import KINDS, Event, Fact, ModelDelta, Record, UnknownEvent
 from tinyagent.events.upcast import upcast
+
+if TYPE_CHECKING:
+    from tinyagent._alchemy import Digest
 
 encode_known = msgspec.json.Encoder().encode
 """Returns the payload of an event whose kind is known, and fails as ``encode``."""
@@ -90,25 +93,21 @@ def record_of(
 
 def digest(data: bytes) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
-    return digest_in(hashing(data))
+    return hashing(data).told()
 
 
-def hashing(data: bytes) -> Any:
-    """Return the SHA-256 of *data*: with ``copy`` and ``update`` it goes on from there."""
-    return _sha256()(data)
-
-
-def digest_in(hashed: Any) -> str:
-    """Return as ``digest`` does what *hashed* has come to."""
-    digits: str = hashed.hexdigest()
-    return digits[:16]
+def hashing(data: bytes) -> Digest:
+    """Return what has the digest of *data*, and goes on from there."""
+    return _hash()(data)
 
 
 @cache
-def _sha256() -> Callable[[bytes], Any]:
-    from hashlib import sha256  # loads OpenSSL, which an import of the package shall not
+def _hash() -> type[Digest]:
+    # Not hashlib's: OpenSSL looks for SHA-256 among all that it knows each time, which takes longer
+    # than to hash what is hashed here.
+    from tinyagent._alchemy import Digest
 
-    return sha256
+    return Digest
 
 
 def is_same_event(one: Event, other: Event) -> bool:

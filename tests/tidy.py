@@ -20,6 +20,7 @@ STEPS = " ".join(f"actors/{name}.py" for name in f"agent {DECIDING}".split())
 ON_DISK = "ancestry archive chain load log prune redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
+    ("events/codec.py", "events _alchemy", ""),  # for its SHA-256 alone
     ("events/*", "events", ""),
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio contextvars"),
@@ -61,7 +62,7 @@ HOMES = {
     "httpcore": "actors/transports/portable.py",
     "mcp": "_mcp_client.py cli/mcp.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": f"{DISK} runtime/bells.py runtime/s*/[fs]*.py cli/*"
+    "tinyagent._alchemy": f"{DISK} events/codec.py runtime/bells.py runtime/s*/[fs]*.py cli/*"
     " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
 }
 ON_FIRST_USE = (

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tinyagent.actors.providers.content import Mark, chosen
 from tinyagent.actors.providers.repair import Repair
-from tinyagent.events.codec import digest_in, hashing
+from tinyagent.events.codec import hashing
 from tinyagent.events.messages import Message
 
 T = TypeVar("T")
@@ -62,10 +62,8 @@ class Body:
         self.whole = b"".join((memoryview(self.whole)[: self._size], new, tail))
         self._turns = turns
         self._size += len(new)
-        self._begun.update(new)
-        hashed = self._begun.copy()
-        hashed.update(tail)
-        self.digest = digest_in(hashed)
+        self._begun.take(new)
+        self.digest = self._begun.told(tail)
 
 
 class History(Generic[T]):

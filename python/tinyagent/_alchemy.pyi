@@ -452,6 +452,19 @@ def check_arguments(schema_json: bytes, arguments_json: bytes, /) -> list[tuple[
         ValueError: the schema is broken, or refers to something outside itself.
     """
 
+# ---- digests (events/codec.py) ------------------------------------------------------------------
+
+@final
+class Digest:
+    """The SHA-256 of what was taken so far."""
+
+    def __init__(self, data: bytes) -> None: ...
+    def take(self, data: bytes) -> None:
+        """Go on with *data*."""
+
+    def told(self, more: bytes = b"", /) -> str:
+        """Return the first 16 hexadecimal digits, as if *more* had been taken too."""
+
 # ---- HTTP (rust/http) -----------------------------------------------------------------------
 
 class HttpFault(Exception):
