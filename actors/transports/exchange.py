@@ -11,8 +11,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from tinyagent.actors.transports import Answer, Failure, HttpRequest, Timed, failures
 
 if TYPE_CHECKING:
@@ -219,4 +217,11 @@ class ByteExchange:
 
 def answer_of(end: Mapping[str, Any]) -> Answer:
     """Return what ``Decoder.finish`` says as an answer."""
-    return msgspec.convert(end, Answer)
+    return Answer(
+        reason=end["reason"],
+        raw_reason=end["raw_reason"],
+        usage=end["usage"],
+        response=end["response"],
+        failure=end["failure"],
+        bad_calls=tuple(end["bad_calls"]),
+    )

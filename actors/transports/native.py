@@ -15,6 +15,7 @@ import os
 import sys
 from contextvars import copy_context
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -30,10 +31,13 @@ from tinyagent.actors.transports import (
 from tinyagent.runtime.bells import bell_here
 
 if TYPE_CHECKING:
-    from tinyagent._alchemy import HttpExchange, HttpFault, HttpPool
+    from tinyagent._alchemy import HttpExchange, HttpFault, HttpPool, HttpTarget
 
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 """What a URL may hold as it is (RFC 3986, section 2.2), and what is escaped already."""
+
+_TARGET = attrgetter(*(name for name in HttpRequest.__struct_fields__ if name != "body"))
+"""All of a request that is mostly the same in the next one."""
 
 
 class NativeTransport:
@@ -46,11 +50,9 @@ class NativeTransport:
 
     def __init__(self) -> None:
         self._pool: HttpPool | None = None
-        # Where to and with what headers was asked for last, and what is sent for it: mostly the
-        # next request's as well.
-        self._asked: tuple[str, tuple[tuple[str, str], ...]] | None = None
-        self._url = ""
-        self._headers: list[tuple[str, str]] = []
+        # What was asked for last, and where it went: mostly the next request does as well.
+        self._asked: tuple[object, ...] = ()
+        self._target: HttpTarget | None = None
 
     def open(self, request: HttpRequest) -> NativeExchange:
         """Return an exchange that has not started yet."""
@@ -64,13 +66,17 @@ class NativeTransport:
         Raises:
             Failure: HTTP cannot carry it, or no decoder reads its answer.
         """
-        asked = request.url, request.headers
-        if asked != self._asked:
-            failures.check_headers(request.headers)
-            names = {name.lower() for name, _ in request.headers}
-            own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
-            self._headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
-            self._asked, self._url = asked, ascii_url(request.url)
+        asked, target = _TARGET(request), self._target
+        if target is None or asked != self._asked:
+            target = self._target = self._target_of(request)
+            self._asked = asked
+        return target.open(request.body, bell_here(), hear, heard)
+
+    def _target_of(self, request: HttpRequest) -> HttpTarget:
+        failures.check_headers(request.headers)
+        names = {name.lower() for name, _ in request.headers}
+        own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
+        headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
         limits_s = (
             request.connect_timeout_s,
             request.first_byte_timeout_s,
@@ -79,11 +85,8 @@ class NativeTransport:
         )
         if self._pool is None:
             self._pool = _pool()
-        url, headers, body = self._url, self._headers, request.body
         try:
-            return self._pool.open(
-                request.api, url, headers, body, limits_s, bell_here(), hear, heard
-            )
+            return self._pool.target(request.api, ascii_url(request.url), headers, limits_s)
         except ValueError:
             raise Failure("invalid", f"unsupported api `{request.api}`") from None
 

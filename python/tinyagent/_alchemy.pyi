@@ -494,25 +494,37 @@ class HttpPool:
         cert_file: str | Path | None = None,
         cert_dir: str | Path | None = None,
     ) -> None: ...
-    def open(
+    def target(
         self,
         api: str,
         url: str,
         headers: list[tuple[str, str]],
-        body: bytes,
         limits_s: tuple[float, float, float, float],
+    ) -> HttpTarget:
+        """Return where requests to *url* with these *headers* go.
+
+        *limits_s*: until connected, until the head of the answer, of silence in it, of an error
+        body. A faulty URL is told by each exchange.
+
+        Raises:
+            ValueError: there is no decoder for *api*.
+        """
+
+@final
+class HttpTarget:
+    """All of a request but its body: the same for many."""
+
+    def open(
+        self,
+        body: bytes,
         bell: LoopBell,
         hear: Callable[[list[tuple[Any, ...]]], object] | None,
         heard: Future[Any],
     ) -> HttpExchange:
-        """Begin to POST *body*; never waits.
-
-        *limits_s*: until connected, until the head of the answer, of silence in it, of an error
-        body. A faulty URL is told by the exchange. *hear* and *heard* are as of
-        ``HttpExchange.listen``.
+        """Begin to POST *body*; never waits. *hear* and *heard* are as of ``HttpExchange.listen``.
 
         Raises:
-            ValueError: there is no decoder for *api*. OSError: the system gives no thread.
+            OSError: the system gives no thread.
         """
 
 @final
@@ -547,7 +559,7 @@ class HttpExchange:
         """Let nothing be heard any more."""
 
     def finish(self) -> dict[str, Any]:
-        """Say how the answer ended, as ``Decoder.finish`` without its pieces."""
+        """Say how the answer ended, as ``Decoder.finish`` without its pieces and ``usage_raw``."""
 
     def close(self) -> None:
         """Close the connection if the answer has not ended. Wakes whoever waits. Never waits."""

@@ -182,8 +182,6 @@ pub struct Answer {
     pub raw_reason: Option<String>,
     /// Tokens and cost; the last that were sent.
     pub usage: Option<Usage>,
-    /// The same as sent: JSON text.
-    pub usage_raw: Option<String>,
     /// The provider's id of the answer.
     pub response: Option<String>,
     /// Why it failed.

@@ -194,6 +194,11 @@ impl Decoder {
         answer
     }
 
+    /// The usage that came last, as it was sent: JSON text.
+    pub fn usage_raw(&self) -> Option<String> {
+        self.sheet.usage_raw.as_ref().map(ToString::to_string)
+    }
+
     fn read_rest(&mut self) {
         if let Body::Whole(all) = std::mem::replace(&mut self.body, Body::Events) {
             self.whole(&String::from_utf8_lossy(&all));

@@ -118,6 +118,9 @@ impl<'t> Deserialize<'t> for Node<'t> {
     }
 }
 
+/// Room for as many fields as most objects of an answer have.
+const FIELDS: usize = 8;
+
 struct Reader;
 
 impl<'t> Visitor<'t> for Reader {
@@ -164,7 +167,7 @@ impl<'t> Visitor<'t> for Reader {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut access: A) -> Result<Node<'t>, A::Error> {
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(FIELDS);
         while let Some(key) = access.next_key()? {
             let Node::String(key) = key else {
                 return Err(de::Error::custom("a name that is no string"));

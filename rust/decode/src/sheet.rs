@@ -42,6 +42,7 @@ pub(crate) struct Sheet {
     pub ended: bool,
     pub raw_reason: Option<String>,
     pub usage: Option<Usage>,
+    /// The same as sent.
     pub usage_raw: Option<Value>,
     pub response: Option<String>,
     pub failure: Option<Failure>,
@@ -290,7 +291,6 @@ impl Sheet {
             reason,
             raw_reason: self.raw_reason.clone(),
             usage: self.usage,
-            usage_raw: self.usage_raw.as_ref().map(Value::to_string),
             response: self.response.clone(),
             failure: self.failure.clone(),
             bad_calls: self.bad_calls(reason),

@@ -25,10 +25,10 @@ const ERROR_BODY_BYTES_MAX: usize = 65_536;
 const DRAIN: Duration = Duration::from_millis(50);
 
 /// Runs one exchange to its end. Dropping this closes the connection, or the stream on it.
-pub(crate) async fn run(mut request: Request, pool: Arc<Pool>, shared: Arc<Shared>) {
+pub(crate) async fn run(request: Request, pool: Arc<Pool>, shared: Arc<Shared>) {
     let mut clock = Clock::new();
     let _guard = Ended(shared.clone());
-    let limits = request.limits;
+    let limits = request.target.limits;
     let end = match request.build(&pool) {
         Ok(built) => match send(&pool, built, limits).await {
             Ok(response) => {

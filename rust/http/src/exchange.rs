@@ -73,7 +73,10 @@ pub struct Exchange {
 impl Exchange {
     /// Begins to send *request* over *pool*.
     pub fn open(runtime: &'static Runtime, pool: Arc<Pool>, request: Request) -> Self {
-        let shared = Arc::new(Shared::new(Decoder::new(request.api), runtime.beat()));
+        let shared = Arc::new(Shared::new(
+            Decoder::new(request.target.api),
+            runtime.beat(),
+        ));
         let run = answer::run(request, pool, shared.clone());
         let task = runtime.handle().spawn(run).abort_handle();
         Exchange {

@@ -9,7 +9,7 @@
 //! - [`runtime`]: [`Runtime`], the process's threads and pools; new in a child process.
 //! - [`pool`]: [`Pool`]: connections kept for the next request, under one set of [`Settings`].
 //! - `connect`: from a URL to a connection: names, proxies, TLS; `tls`: who is trusted.
-//! - [`request`]: [`Request`], its limits, how it is sent; [`Fault`], why there is no answer.
+//! - [`request`]: [`Target`] and [`Request`], how it is sent; [`Fault`], why there is no answer.
 //! - [`exchange`]: [`Exchange`]: one request and its answer, from outside; cancelling it.
 //! - `answer`: the same from inside: reads and decodes.
 //! - `inbox`: what lies between the two, under one lock; `beat`: when it is handed out.
@@ -28,5 +28,5 @@ mod tls;
 
 pub use exchange::{Behind, Exchange, Head, News, Timed, Wake};
 pub use pool::{Pool, Settings};
-pub use request::{Fault, Limits, Request};
+pub use request::{Fault, Limits, Request, Target};
 pub use runtime::Runtime;

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderName, HeaderValue, AUTHORIZATION, PROXY_AUTHORIZATION};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, AUTHORIZATION, PROXY_AUTHORIZATION};
 use hyper::http::uri::Authority;
 use hyper::{Method, Response, Uri};
 use hyper_util::client::legacy::connect::capture_connection;
@@ -15,18 +16,19 @@ use tinyagent_decode::Api;
 
 use crate::pool::Pool;
 
+/// Where requests go, with what headers, and how long each part may take: the same for many.
+pub struct Target {
+    pub(crate) api: Api,
+    pub(crate) limits: Limits,
+    head: Result<(Uri, HeaderMap), Fault>,
+}
+
 /// One POST.
 pub struct Request {
-    /// Which decoder reads the answer.
-    pub api: Api,
-    /// Absolute, `http` or `https`, in ASCII. A user and password become basic authorization.
-    pub url: String,
-    /// Name and value, in order. Nothing is added but `host` and `content-length`.
-    pub headers: Vec<(String, String)>,
+    /// All of it but the body.
+    pub target: Arc<Target>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long each part may take.
-    pub limits: Limits,
 }
 
 /// How long each part of an exchange may take.
@@ -87,28 +89,46 @@ impl Fault {
     }
 }
 
+impl Target {
+    /// Where *url* leads, with these *headers*, names and values in order. Nothing is added to
+    /// them but `host` and `content-length`.
+    ///
+    /// The URL is absolute, `http` or `https`, in ASCII; a user and password in it become basic
+    /// authorization. What is wrong with it, or with a header, is told by each answer. *api* says
+    /// which decoder reads these.
+    pub fn new(api: Api, url: &str, headers: &[(String, String)], limits: Limits) -> Self {
+        let head = parse(url).and_then(|(url, user)| Ok((url, fields(headers, user)?)));
+        Target { api, limits, head }
+    }
+}
+
 impl Request {
     /// The request as it goes out by *pool*.
-    pub(crate) fn build(&mut self, pool: &Pool) -> Result<hyper::Request<Full<Bytes>>, Fault> {
-        let (url, user) = parse(&self.url)?;
-        let body = Full::new(Bytes::from(std::mem::take(&mut self.body)));
-        let mut request = hyper::Request::new(body);
+    pub(crate) fn build(self, pool: &Pool) -> Result<hyper::Request<Full<Bytes>>, Fault> {
+        let (url, headers) = self.target.head.clone()?;
+        let mut request = hyper::Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        for (name, value) in &self.headers {
-            let name = HeaderName::try_from(name.as_str()).map_err(|_| Fault::BadHeader)?;
-            let value = HeaderValue::try_from(value.as_str()).map_err(|_| Fault::BadHeader)?;
-            headers.append(name, value);
-        }
-        if let Some(authorization) = user {
-            headers.insert(AUTHORIZATION, authorization);
-        }
+        *request.headers_mut() = headers;
         if let Some(authorization) = pool.proxy_authorization(&url) {
+            let headers = request.headers_mut();
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
         *request.uri_mut() = url;
         Ok(request)
     }
+}
+
+fn fields(headers: &[(String, String)], user: Option<HeaderValue>) -> Result<HeaderMap, Fault> {
+    let mut fields = HeaderMap::with_capacity(headers.len() + 1);
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| Fault::BadHeader)?;
+        let value = HeaderValue::try_from(value.as_str()).map_err(|_| Fault::BadHeader)?;
+        fields.append(name, value);
+    }
+    if let Some(authorization) = user {
+        fields.insert(AUTHORIZATION, authorization);
+    }
+    Ok(fields)
 }
 
 /// The URL without its user, and the user as basic authorization (RFC 7617).

@@ -92,10 +92,12 @@ impl Runtime {
     /// The pool for *settings*: the same for the same.
     pub fn pool(&self, settings: &Settings) -> Arc<Pool> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = pools.entry(settings.clone());
-        known
-            .or_insert_with(|| Arc::new(Pool::new(settings)))
-            .clone()
+        if let Some(known) = pools.get(settings) {
+            return known.clone();
+        }
+        let pool = Arc::new(Pool::new(settings));
+        pools.insert(settings.clone(), pool.clone());
+        pool
     }
 
     pub(crate) fn handle(&self) -> &Handle {

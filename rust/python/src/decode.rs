@@ -50,6 +50,7 @@ impl Decoder {
         let rest = self.inner.close();
         let dict = answer(py, self.inner.finish())?;
         dict.set_item("pieces", pieces(py, rest)?)?;
+        dict.set_item("usage_raw", self.inner.usage_raw())?;
         Ok(dict)
     }
 
@@ -122,7 +123,7 @@ fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     items.try_iter()?.map(|pair| pair?.extract()).collect()
 }
 
-/// How an answer ended, without its last pieces.
+/// How an answer ended, without its last pieces, and the usage as it was sent.
 pub(crate) fn answer(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item(
@@ -134,7 +135,6 @@ pub(crate) fn answer(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, PyDic
         intern!(py, "usage"),
         answer.usage.map(|it| usage(py, it)).transpose()?,
     )?;
-    dict.set_item(intern!(py, "usage_raw"), answer.usage_raw)?;
     dict.set_item(intern!(py, "response"), answer.response)?;
     let failure = answer.failure.map(|it| (it.kind.word(), it.message));
     dict.set_item(intern!(py, "failure"), failure)?;

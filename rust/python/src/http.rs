@@ -11,7 +11,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use tinyagent_decode::{Api, Data, Op, Piece};
-use tinyagent_http::{Behind, Exchange, Limits, News, Request, Runtime, Settings, Timed, Wake};
+use tinyagent_http::{
+    Behind, Exchange, Limits, News, Request, Runtime, Settings, Target, Timed, Wake,
+};
 
 use crate::bell::{Bell, Look, LoopBell, Woken};
 use crate::{decode, fork};
@@ -22,13 +24,14 @@ create_exception!(tinyagent._alchemy, HttpFault, PyException);
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("HttpFault", module.py().get_type::<HttpFault>())?;
     module.add_class::<HttpPool>()?;
+    module.add_class::<HttpTarget>()?;
     module.add_class::<HttpExchange>()
 }
 
 /// Connections under one set of settings. See `_alchemy.pyi`.
 #[pyclass(module = "tinyagent._alchemy", frozen)]
 struct HttpPool {
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 #[pymethods]
@@ -53,37 +56,55 @@ impl HttpPool {
             cert_file,
             cert_dir,
         };
-        Ok(HttpPool { settings })
+        Ok(HttpPool {
+            settings: Arc::new(settings),
+        })
     }
 
-    #[allow(clippy::too_many_arguments)] // all that a request is, in one crossing
-    fn open(
+    fn target(
         &self,
-        py: Python<'_>,
         api: &str,
-        url: String,
+        url: &str,
         headers: Vec<(String, String)>,
-        body: &[u8],
         limits_s: (f64, f64, f64, f64),
-        bell: &LoopBell,
-        hear: Option<Py<PyAny>>,
-        heard: Py<PyAny>,
-    ) -> PyResult<HttpExchange> {
+    ) -> PyResult<HttpTarget> {
         let known = Api::named(api)
             .ok_or_else(|| PyValueError::new_err(format!("unsupported api `{api}`")))?;
         let limit =
             |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 4);
+        let limits = Limits {
+            connect: limit(limits_s.0),
+            first_byte: limit(limits_s.1),
+            read: limit(limits_s.2),
+            error_body: limit(limits_s.3),
+        };
+        Ok(HttpTarget {
+            settings: self.settings.clone(),
+            target: Arc::new(Target::new(known, url, &headers, limits)),
+        })
+    }
+}
+
+/// Where requests go. See `_alchemy.pyi`.
+#[pyclass(module = "tinyagent._alchemy", frozen)]
+struct HttpTarget {
+    settings: Arc<Settings>,
+    target: Arc<Target>,
+}
+
+#[pymethods]
+impl HttpTarget {
+    fn open(
+        &self,
+        py: Python<'_>,
+        body: &[u8],
+        bell: &LoopBell,
+        hear: Option<Py<PyAny>>,
+        heard: Py<PyAny>,
+    ) -> PyResult<HttpExchange> {
         let request = Request {
-            api: known,
-            url,
-            headers,
+            target: self.target.clone(),
             body: body.to_vec(),
-            limits: Limits {
-                connect: limit(limits_s.0),
-                first_byte: limit(limits_s.1),
-                read: limit(limits_s.2),
-                error_body: limit(limits_s.3),
-            },
         };
         let runtime = Runtime::current().map_err(|error| PyOSError::new_err(error.to_string()))?;
         let pool = runtime.pool(&self.settings);
