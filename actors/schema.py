@@ -38,7 +38,7 @@ class Signature(msgspec.Struct, frozen=True):
 
     Attributes:
         context: name of the parameter that takes the ``Ctx``; empty if none does.
-        whole: the type of all arguments, of which any may be missing.
+        whole: a struct of one field, ``arguments``: all of them, of which any may be missing.
         schema: of the arguments. description: the docstring, without what is about arguments.
     """
 
@@ -54,7 +54,8 @@ class Signature(msgspec.Struct, frozen=True):
         Names that the signature has not, and arguments that are missing, are the schema's to find.
         """
         try:
-            return msgspec.convert(arguments, self.whole, strict=True), []
+            whole = msgspec.convert({"arguments": arguments}, self.whole, strict=True)
+            return whole.arguments, []
         except msgspec.ValidationError:
             return self._decoded_each(arguments)
 
@@ -105,7 +106,9 @@ def signature_of(function: Callable[..., Any], name: str) -> Signature:
     # As a log gives it back: without tuples among the defaults.
     schema = msgspec.json.decode(msgspec.json.encode(schema))
     make: Any = TypedDict
-    whole = make("Arguments", {each.name: each.type for each in parameters}, total=False)
+    arguments = make("Arguments", {each.name: each.type for each in parameters}, total=False)
+    # msgspec looks a TypedDict's types up in each call, but those of a struct once.
+    whole = msgspec.defstruct("Whole", [("arguments", arguments)])
     return Signature(context, tuple(parameters), whole, schema, text)
 
 
