@@ -15,7 +15,8 @@ import msgspec
 
 from tinyagent._configured import model_of, options_of
 from tinyagent._decisions import Decisions, rule_in, rule_of
-from tinyagent._host import HostHooks, HostTool, find_tool, spec_of
+from tinyagent._host import HostHooks
+from tinyagent._host_tools import HostTool, find_tool, spec_of
 from tinyagent._output import Outputs
 from tinyagent._queues import Queues
 from tinyagent._replaced import replaced_execution

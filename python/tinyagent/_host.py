@@ -1,24 +1,21 @@
-"""What a host gives an agent (tools, callbacks, options), as the actors understand it."""
+"""The callbacks that a host gives an agent, as questions that the actors ask."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any
 
-from tinyagent._arguments import ToolArgumentsError, checked, parsed
 from tinyagent._bodies import Bodies, content_of, details_of, one_text
+from tinyagent._host_tools import find_tool, parsed_arguments
 from tinyagent._replaced import batch_result, batch_stream, replaced_execution as replaced_execution
-from tinyagent._returned import returned, sayable
+from tinyagent._returned import returned
 from tinyagent._state import awaited as awaited
-from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
+from tinyagent.actors.tools import Refused
 from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
-    AgentToolResult,
     ToolCallContent,
     ToolLoopControl,
     ToolResultMessage,
@@ -29,121 +26,6 @@ from tinyagent.events.messages import Result
 from tinyagent.runtime.loops import Live
 
 WITHHELD = "The tool ran; its result was withheld."
-
-
-def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
-    """Return what the log says of *tool*."""
-    return k.ToolSpec(
-        name=tool.name,
-        description=tool.description,
-        schema=tool.parameters or {},
-        effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
-        reconcile=tool.reconcile is not None,
-        approval="always" if tool.approval != "never" else None,
-        timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
-        server=getattr(tool, "server", None),
-    )
-
-
-class Told(Protocol):
-    """Who is told of what is no result of a tool."""
-
-    def report(self, name: str, message: str) -> None:
-        """Put on record something that a person may want to know."""
-        ...
-
-    def interrupt(self, stop: BaseException) -> None:
-        """Close the run, and let *stop* propagate then."""
-        ...
-
-
-class HostTool:
-    """An ``AgentTool`` that can be run."""
-
-    def __init__(self, tool: AgentTool, timeout_s: float | None, host: Told | None) -> None:
-        self._tool = tool
-        self._host = host
-        self._report = None if host is None else host.report
-        self.effect: k.Effect = tool.effect  # type: ignore[assignment] # as in spec_of
-        self.timeout_s = tool.timeout_s if tool.timeout_s is not None else timeout_s
-        self.idle_timeout_s = tool.idle_timeout_s
-        self.alone = tool.alone
-
-    def arguments(self, call: k.CallRef, text: str) -> dict[str, Any]:
-        """Return the call's arguments, checked and converted as the tool's schema wants them.
-
-        Raises:
-            Refused: they do not fit; the text is for the model.
-        """
-        try:
-            return checked(self._tool, text, report=self._report)
-        except ToolArgumentsError as error:
-            raise Refused(str(error)) from None
-
-    async def run(self, invocation: Invocation) -> Returned:
-        """Call ``execute`` and take what it gives."""
-        execute = self._tool.execute
-        assert execute is not None
-        on_update = partial(self._update, invocation)
-        try:
-            given = execute(invocation.call_id, invocation.arguments, invocation.signal, on_update)
-            if isawaitable(given):
-                given = await given
-        except (KeyboardInterrupt, SystemExit) as stop:
-            if self._host is None:
-                raise
-            # It would leave the loop at once, with the run in the middle.
-            self._host.interrupt(stop)
-            raise RuntimeError(str(stop) or type(stop).__name__) from None
-        return returned(invocation.name, given, self._report, self._tool.output_bytes_max)
-
-    def _update(self, invocation: Invocation, update: AgentToolResult) -> None:
-        said = sayable(invocation.name, update, self._report)
-        invocation.progress(content_of(said.content), plain(said.details) or None)
-
-    @property
-    def reconcile(self) -> Reconcile | None:
-        """How the tool says what came of a run of it: by its ``reconcile`` function."""
-        return self._reconcile if self._tool.reconcile is not None else None
-
-    async def _reconcile(self, invocation: Invocation) -> Reconciled:
-        """Ask the function: a result says that it is done, False that it is not, None nothing."""
-        assert self._tool.reconcile is not None
-        said = await awaited(self._tool.reconcile(invocation.ctx, invocation.arguments))
-        if said is None or said is False:
-            return Reconciled("unknown" if said is None else "not_done")
-        return Reconciled("done", returned(invocation.name, said).content)
-
-
-def find_tool(
-    tools: Sequence[AgentTool] | None,
-    name: str,
-    timeout_s: float | None = None,
-    host: Told | None = None,
-) -> HostTool:
-    """Return the first tool called *name*; *host* is told of what is no result of it.
-
-    Raises:
-        Refused: there is none, or it cannot be run.
-    """
-    for tool in tools or ():
-        if tool.name == name:
-            if tool.execute is None:
-                raise Refused(f"Tool {name} has no execute function")
-            return HostTool(tool, timeout_s, host)
-    raise Refused(f"Tool {name} not found")
-
-
-def parsed_arguments(name: str, text: str) -> dict[str, Any]:
-    """Return the object that *text* is.
-
-    Raises:
-        Refused: it is none; the text says where it breaks off.
-    """
-    try:
-        return parsed(name, text)
-    except ToolArgumentsError as error:
-        raise Refused(str(error)) from None
 
 
 class HostHooks:

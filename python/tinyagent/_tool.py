@@ -101,6 +101,17 @@ class FunctionTool(AgentTool, Generic[P, R]):
     async def _execute(
         self, call_id: str, arguments: Mapping[str, Any], signal: object, on_update: object
     ) -> AgentToolResult:
+        return result_of(self.name, await self._run(arguments))
+
+    @property
+    def __tinyagent_run__(self) -> Callable[[Mapping[str, Any]], Awaitable[object]] | None:
+        """Runs the function, as ``execute`` does, and leaves a text as it is.
+
+        None where ``execute`` is not its own any more.
+        """
+        return self._run if self.execute == self._execute else None
+
+    async def _run(self, arguments: Mapping[str, Any]) -> AgentToolResult | str:
         given = self._decoded(arguments)
         if self._is_async:
             said: Any = await self._called(given)
@@ -109,7 +120,7 @@ class FunctionTool(AgentTool, Generic[P, R]):
             said = await _in_thread(self.name, functools.partial(self._called, given))
             if inspect.isawaitable(said):
                 said = await said
-        return result_of(self.name, said)
+        return said if isinstance(said, str) else result_of(self.name, said)
 
     async def _reconcile(self, ctx: Ctx[Any], arguments: Mapping[str, Any]) -> object:
         assert self._asked is not None

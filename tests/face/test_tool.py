@@ -72,6 +72,24 @@ def test_name_and_description_may_be_others_than_the_functions() -> None:
     assert (made.name, made.description) == ("weather", "For travellers.")
 
 
+async def test_who_puts_something_around_a_tools_execute_is_given_results_and_is_what_runs() -> (
+    None
+):
+    @tool(effect="read")
+    async def greet(name: str) -> str:
+        return f"Hello {name}"
+
+    inner = greet.execute
+    assert inner is not None
+
+    async def louder(*given: Any) -> AgentToolResult:
+        result: AgentToolResult = await inner(*given)
+        return AgentToolResult([TextContent(text=f"{result.content[0].text}!")])  # type: ignore[union-attr] # a text
+
+    greet.execute = louder
+    assert (await outcome(greet, name="Ada")).content == "Hello Ada!"
+
+
 # What it is given
 
 
