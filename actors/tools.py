@@ -365,7 +365,7 @@ def _outcome(call: _Call) -> Event | Live:
     call_id, tool, ended = call.call_id, call.tool, call.ended
     if isinstance(ended, Returned):
         finished = k.ToolFinished(call_id, ended.content, ended.details, ended.terminate)
-        return Live(finished, ended.live)
+        return finished if ended.live is None else Live(finished, ended.live)
     if isinstance(ended, asyncio.CancelledError):
         return k.ToolFailed(call_id, Failure("host", CANCELLED))
     if ended is None or isinstance(ended, Unsettled):

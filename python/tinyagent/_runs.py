@@ -166,7 +166,10 @@ class Run(Generic[T, Output]):
         """
         record = self._take() or await self._next()
         if type(record.event) in _LOOKED_AT:
-            return await self._looked_at(record)
+            if isinstance(record.event, k.RunEnded):
+                await self._journal.reached(record)  # an end is shown when it is safe
+            elif self._pick_call is not None:
+                return self._pick_call(record, self._conversation)
         return self._pick(record)
 
     async def _next(self) -> Record:
@@ -177,14 +180,6 @@ class Run(Generic[T, Output]):
             await playing
             raise StopAsyncIteration
         return record
-
-    async def _looked_at(self, record: Record) -> T:
-        """Return the item of a call, or of a run's end when that is as safe as it has to be."""
-        if isinstance(record.event, k.RunEnded):
-            await self._journal.reached(record)
-        elif self._pick_call is not None:
-            return self._pick_call(record, self._conversation)
-        return self._pick(record)
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
