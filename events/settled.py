@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Custom: "c"}
 
 
-_COMMON = ("messages", "_viewed", "_asked_seq", "asked_n")
-"""What every conversation has between two runs, beside its settings."""
+_COMMON = ("_viewed", "_asked_seq", "asked_n")
+"""What every conversation has between two runs, beside its settings and its messages."""
 _PASSING = ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
 """What is about the run that is over, or said by whoever makes a conversation."""
-_BY_ITSELF = ("settings", "_model", "_numbers", "closings", "layer")
+_BY_ITSELF = ("settings", "messages", "_model", "_numbers", "closings", "layer")
 _NOT_RARE: dict[str, Any] = dict.fromkeys((*_COMMON, *_PASSING, *_BY_ITSELF))
 Lasting: TypeAlias = tuple[Any, ...]
-"""The settings, the values of ``_COMMON``, and by its name what few conversations have beside, if
-anything. An application may hold thousands, and what one tuple holds needs no names."""
+"""The settings, the messages, the values of ``_COMMON``, and by its name what few conversations
+have beside, if anything. An application may hold thousands, and what is in a tuple needs no names.
+"""
 
 
 def lasting(conversation: Conversation) -> Lasting | None:
@@ -40,13 +41,16 @@ def lasting(conversation: Conversation) -> Lasting | None:
             rare[name] = told[name]
     if told["_numbers"] != {told["_model"]: told["asked_n"]}:
         rare["_numbers"] = told["_numbers"]
-    return conversation.settings, *map(told.__getitem__, _COMMON), rare or None
+    # A tuple has no room that is not used.
+    messages = tuple(conversation.messages)
+    return conversation.settings, messages, *map(told.__getitem__, _COMMON), rare or None
 
 
 def go_on(conversation: Conversation, kept: Lasting) -> None:
     """Let *conversation*, which has taken in nothing yet, stand where the one stood before it."""
-    settings, *common, rare = kept
+    settings, messages, *common, rare = kept
     conversation.configured(settings)
+    conversation.messages = list(messages)
     told = dict(zip(_COMMON, common, strict=True))
     told["_numbers"] = {vars(conversation)["_model"]: told["asked_n"]}
     for name, value in {**told, **(rare or {})}.items():

@@ -97,9 +97,10 @@ class Engine:
     def at_rest(self) -> Rest | None:
         """Return what is to be kept of this between two runs; None if it holds what Rest cannot."""
         binding = self.binding
+        if len(binding.session.conversation.messages) > MESSAGES_MAX:
+            return None
         rested = binding.session.rested()
-        messages = binding.session.conversation.messages
-        if rested is None or not self.is_idle or len(messages) > MESSAGES_MAX:
+        if rested is None or not self.is_idle:
             return None
         return Rest(
             self,

@@ -122,6 +122,8 @@ class Rest:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.take_apart()
+            if (rest := getattr(self.log.store, "rest", None)) is not None:
+                rest()
         if self.bodies is None:
             self._bodies = None  # a reference to nothing is as large as one to something
 

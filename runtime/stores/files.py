@@ -131,15 +131,16 @@ class FileLog:
         self._opening = opening if writer.seq else None  # of a new log there is nothing to read
         _warn_if_long(self.where, writer.seq)
 
-    # What the writer says of itself is asked for when it is first needed: a log that was opened
-    # and does nothing holds nothing of it.
+    # What the writer says of itself is asked for when it is first needed: a log that does nothing
+    # holds nothing of it.
 
     @property
     def meta(self) -> LogMeta:
         """Identity of the log."""
-        if self._meta is None:
+        meta = self._meta
+        if meta is None:
             writer = self._writer
-            self._meta = LogMeta(
+            meta = self._meta = LogMeta(
                 log=writer.log,
                 level=writer.level,
                 name=writer.name,
@@ -147,7 +148,7 @@ class FileLog:
                 fork=fork_of(writer.fork),
                 more=tuple(writer.more),
             )
-        return self._meta
+        return meta
 
     @property
     def epoch(self) -> int:
@@ -157,9 +158,16 @@ class FileLog:
     @property
     def snapshots(self) -> Snapshots:
         """The snapshots in its folder."""
-        if self._snapshots is None:
-            self._snapshots = Snapshots(self.where, self.meta.log)
-        return self._snapshots
+        snapshots = self._snapshots
+        if snapshots is None:
+            snapshots = self._snapshots = Snapshots(self.where, self.meta.log)
+        return snapshots
+
+    def rest(self) -> None:
+        """Hold nothing that can be asked for again: nobody appends for a while."""
+        self._meta, snapshots = None, self._snapshots
+        if snapshots is not None and not snapshots.is_writing:
+            self._snapshots = None
 
     @property
     def _path(self) -> Path:
@@ -359,8 +367,9 @@ class FileLog:
         while not is_closed:
             await self._progress(lambda: self._writer.is_closed)
             is_closed = self._writer.is_closed
-        if self._snapshots is not None and self._snapshots.is_writing:
-            await asyncio.to_thread(self._snapshots.wait)
+        snapshots = self._snapshots
+        if snapshots is not None and snapshots.is_writing:
+            await asyncio.to_thread(snapshots.wait)
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure

@@ -21,6 +21,7 @@ from tinyagent.actors.session import Session
 from tinyagent.events import Conversation
 from tinyagent.runtime.clock import SystemClock
 from tinyagent.runtime.log import open_log_at
+from tinyagent.runtime.stores.snapshots import Snapshots
 from tinyagent.testing import scripted
 
 COUNT = 200
@@ -93,6 +94,21 @@ async def test_the_session_of_an_agent_at_rest_is_let_go_of_and_made_again() -> 
     roles = ["user", "assistant", "tool_result", "assistant", *["user", "assistant"] * 2]
     assert [message.role for message in agent.state.messages] == roles
     assert [message.role for message in log.messages] == roles
+
+
+async def test_what_a_log_can_be_asked_for_again_is_let_go_of_with_the_session(
+    tmp_path: Path,
+) -> None:
+    before = alive(Snapshots)
+    log = open_log_at(tmp_path, now_us=SystemClock().now_us)
+    agent, meta = Agent(model=scripted("First.", "Second."), log=log), log.meta
+    for answer in ("First.", "Second."):
+        assert await agent.prompt_text("Go") == answer
+        assert alive(Snapshots) == before + 1
+        await held()
+        assert alive(Snapshots) == before
+        assert agent.log.meta == meta
+    await agent.log.close()
 
 
 async def test_the_session_of_an_agent_that_was_watched_is_let_go_of_too() -> None:
