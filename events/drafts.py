@@ -25,7 +25,8 @@ def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
     complete object when another block began behind it.
     """
     drafts: dict[int, Draft] = {}
-    for block, op, data, *_ in pieces:
+    for piece in pieces:
+        block, op, data = piece[0], piece[1], piece[2]  # the rest of each is not wanted as a list
         draft = drafts.get(block)
         if draft is None:
             if is_cut:
@@ -37,7 +38,7 @@ def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
             draft.take(op, data)
         else:
             draft.parts.append(data)
-    return [drafts[at].block() for at in sorted(drafts) if not is_cut or drafts[at].is_whole]
+    return [draft.block() for _, draft in sorted(drafts.items()) if draft.is_whole or not is_cut]
 
 
 class Draft(msgspec.Struct):
