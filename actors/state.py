@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tinyagent.events import canonical, digest
+from tinyagent.events import digest
 
 STEERING, FOLLOW_UP = "get_steering_messages", "get_follow_up_messages"
 POLLS = (STEERING, FOLLOW_UP)
@@ -23,7 +23,7 @@ BATCH = "execute_tool_calls"
 """Asked instead of running the tools, where the host has put a function of its own there."""
 
 
-class CallState(msgspec.Struct, frozen=True):
+class CallState(msgspec.Struct, frozen=True, gc=False):
     """One tool call of the turn.
 
     Attributes:
@@ -45,8 +45,8 @@ class CallState(msgspec.Struct, frozen=True):
     approved: bool | None = None
 
 
-class State(msgspec.Struct, frozen=True):
-    """What the agent knows between two records.
+class State(msgspec.Struct, frozen=True, gc=False):
+    """What the agent knows between two records. It holds plain values alone, so it is in no cycle.
 
     Attributes:
         asking: the hook that must answer before anything else happens.
@@ -132,14 +132,20 @@ _LATER_OF_CALL = {"attempt": 1, "doubt": "", "args": "", "approved": None}
 
 
 def _digested(struct: type[msgspec.Struct], later: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return what takes, of one of *struct*, that which is digested."""
-    first = [(name, Any) for name in struct.__struct_fields__ if name not in (*_DERIVED, *later)]
-    fields: list[Any] = [*first, *((name, Any, value) for name, value in later.items())]
+    """Return what takes, of one of *struct*, that which is digested.
+
+    Its fields are in the order of their names, as they are to be written.
+    """
+    names = sorted(name for name in struct.__struct_fields__ if name not in _DERIVED)
+    # None is a default that no field has which is always written.
+    fields = [(name, Any, later.get(name)) for name in names]
     made = msgspec.defstruct("Digested", fields, omit_defaults=True)
-    told = attrgetter(*made.__struct_fields__)
+    told = attrgetter(*names)
     return lambda one: made(*told(one))
 
 
+# Makes of them what ``canonical`` does: their own fields are in order, so only dicts are sorted.
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _state_told = _digested(State, _LATER)
 _call_told = _digested(CallState, _LATER_OF_CALL)
 
@@ -151,4 +157,4 @@ def digest_of(state: State) -> str:
         told.calls = {call_id: _call_told(call) for call_id, call in state.calls.items()}
     if not state.ran_s:
         told.ran_s = 0  # as an integer it is left out
-    return digest(canonical(told))
+    return digest(_encode(told))
