@@ -90,7 +90,7 @@ def _begun(state: State, event: k.UserSaid | k.UserContinued, seq: int) -> tuple
     if state.phase != "idle":
         return state, ()  # one more prompt of the run that the prompt before it started
     used = {} if goes_on and state.over else limits.UNUSED
-    state = _set(state, calls={}, cancelled=False, over="", **used)
+    state = _set(state, poll="start", calls={}, cancelled=False, over="", **used)
     return _joined(limits.begun(state), _poll(state, "start"))
 
 

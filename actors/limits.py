@@ -53,6 +53,8 @@ def crossed(state: State, *, for_tools: bool = False) -> k.BudgetExceeded | None
     The tools of the last turn still run. Tool calls are looked at in ``counted``.
     """
     limits = state.limits
+    if not limits:
+        return None
     if not for_tools and "turns_max" in limits and state.turns >= limits["turns_max"]:
         return k.BudgetExceeded("turns_max", state.turns, limits["turns_max"])
     if "tokens_max" in limits and state.tokens >= limits["tokens_max"]:

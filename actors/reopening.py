@@ -71,26 +71,28 @@ def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
     recorded = defaultdict[int, list[Event]](list)
     for record in past.of(machine.decisions):
         recorded[record.cause].append(record.event)
-    was_idle = machine.state.phase == "idle"
+    step, state = machine.step, machine.state
+    is_idle = state.phase == "idle"
     for record in past.of(machine.inputs):
+        was_idle = is_idle
         try:
-            decided = machine.take(record)
+            state, decided = step(state, record)
         except UnexpectedEventError:
             found.diverged = True
             return found
-        is_idle = machine.state.phase == "idle"
+        is_idle = state.phase == "idle"
         if was_idle and (decided or not is_idle):
             found.began = record.seq  # not by configuration that came behind an unwritten end
-        was_idle = is_idle
-        kept = recorded[record.seq]
-        if kept == list(decided):
+        kept = recorded.get(record.seq, [])
+        if kept == [*decided]:
             continue
         if len(kept) > len(decided) or not all(map(is_same_event, kept, decided)):
             found.diverged = True
             return found
         if len(kept) < len(decided):
             found.missing.append((record, decided[len(kept) :]))
-    if machine.state.phase == "idle" and not found.missing:
+    machine.state = state
+    if is_idle and not found.missing:
         found.began = 0
     return found
 
