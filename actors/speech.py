@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -26,18 +25,17 @@ class Speech:
         self._args: defaultdict[int, list[str]] = defaultdict(list)
         self._ids: set[str] = set()
 
-    def take(self, pieces: Sequence[k.Piece]) -> list[k.Piece]:
-        """Return *pieces* as they go on record: each call has an id of its own."""
-        out = list(pieces)
-        if out:
+    def take(self, pieces: list[k.Piece]) -> list[k.Piece]:
+        """Return the same *pieces* as they go on record: each call has an id of its own."""
+        if pieces:
             self.begun = True
         for at, piece in enumerate(pieces):
             op = piece[1]
             if op == "args":
                 self._args[piece[0]].append(piece[2])
             elif op == "call":
-                out[at] = self._named(*piece)
-        return out
+                pieces[at] = self._named(*piece)
+        return pieces
 
     def _named(self, block: int, op: str, data: dict[str, Any], gap_us: Any) -> k.Piece:
         call_id, name = self._calls.get(block, _UNNAMED)

@@ -44,9 +44,9 @@ class Hear(Protocol):
     """Is told what ``Heard`` is, joined; returns what to wait for before it is told more."""
 
     def __call__(
-        self, pieces: Sequence[k.Piece], live: object = None, void: bool = False
+        self, pieces: list[k.Piece], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
-        """Put it on record."""
+        """Put it on record; the list is its own now."""
         ...
 
 
@@ -254,7 +254,7 @@ class Streamer:
         return k.Failure("cancelled", self._why)
 
     def _hear(
-        self, pieces: Sequence[k.Piece], live: object = None, void: bool = False
+        self, pieces: list[k.Piece], live: object = None, void: bool = False
     ) -> Awaitable[None] | None:
         voice = self._voice
         if void:

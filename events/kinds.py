@@ -198,7 +198,7 @@ class ModelDelta(Fact, frozen=True):
                 yield name, joined
 
     def _joined(self, op: str) -> str:
-        return "".join(piece[2] for piece in self.pieces if piece[1] == op)
+        return "".join([piece[2] for piece in self.pieces if piece[1] == op])
 
 
 class ModelRetrying(Fact, frozen=True):

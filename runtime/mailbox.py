@@ -18,7 +18,7 @@ CAPACITY = 100_000
 
 
 class Mailbox:
-    """The records that one reader has not taken yet.
+    """The records that one reader has not taken yet. It is read in one event loop.
 
     Attributes:
         attendant: is called after each post; it spares the reader a wake-up for each record. It
@@ -30,6 +30,7 @@ class Mailbox:
         "_closed",
         "_control",
         "_items",
+        "_loop",
         "_room",
         "_waiter",
         "attendant",
@@ -50,6 +51,7 @@ class Mailbox:
         self._control = control
         self._capacity = capacity
         self._items: deque[Record] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self.attendant: Callable[[], None] | None = None
@@ -88,17 +90,25 @@ class Mailbox:
         """Let *record*, which was taken last, be the next one again: nobody has read it."""
         self._items.appendleft(record)
 
+    def news(self) -> asyncio.Future[None] | None:
+        """Return what is done once there may be more to take; None if it is closed and empty.
+
+        For the one reader, who found nothing to take: of two who wait the first would not be woken.
+        """
+        if self._closed and not self._items:
+            return None
+        # To ask which loop runs takes a system call before CPython 3.12.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        return waiter
+
     async def get(self) -> Record | None:
         """Return the next record, waiting for it; None when closed and empty."""
-        while not self._items:
-            if self._closed:
+        while (record := self.take()) is None:
+            if (news := self.news()) is None:
                 return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self.take()
+            await news
+        return record
 
     async def room(self, behind_max: int) -> None:
         """Wait until the reader is at most *behind_max* records behind. For sources only."""

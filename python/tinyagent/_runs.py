@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tinyagent._played import Played
     from tinyagent._vocabulary import Event
     from tinyagent.runtime.journal import Journal
-    from tinyagent.runtime.mailbox import Mailbox
 
     Output = TypeVar("Output", default=Any)
 else:
@@ -118,9 +117,8 @@ class Run(Generic[T, Output]):
     loses nothing.
     """
 
-    _journal: Journal  # of the run that has begun, as are these two
+    _journal: Journal  # of the run that has begun, as is this
     _conversation: Conversation
-    _mailbox: Mailbox
 
     def __init__(
         self,
@@ -137,6 +135,7 @@ class Run(Generic[T, Output]):
         self._pick = pick
         self._pick_call = pick_call
         self._take: Callable[[], Record | None] = _nothing_yet
+        self._news: Callable[[], Awaitable[None] | None] = _nothing_yet
         self._let_go = let_go
         self._below = below
         self._binding: Binding | None = None
@@ -164,7 +163,11 @@ class Run(Generic[T, Output]):
         Raises:
             RuntimeError: the run cannot begin: see ``Agent.run``.
         """
-        record = self._take() or await self._next()
+        while (record := self._take()) is None:
+            if (news := self._news()) is None:
+                await self._begin_or_end()
+            else:
+                await news
         if type(record.event) in _LOOKED_AT:
             if isinstance(record.event, k.RunEnded):
                 await self._journal.reached(record)  # an end is shown when it is safe
@@ -172,14 +175,13 @@ class Run(Generic[T, Output]):
                 return self._pick_call(record, self._conversation)
         return self._pick(record)
 
-    async def _next(self) -> Record:
-        """Begin the run if it has not; wait for what comes next."""
-        playing = self._playing or await self._started()
-        record = await self._mailbox.get()
-        if record is None:
-            await playing
-            raise StopAsyncIteration
-        return record
+    async def _begin_or_end(self) -> None:
+        """Begin the run if it has not; else it has ended."""
+        if self._playing is None:
+            await self._started()
+            return
+        await self._playing
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Cancel the run if it is under way, and wait for its end."""
@@ -212,8 +214,8 @@ class Run(Generic[T, Output]):
         binding.open()
         session = binding.session
         self._journal, self._conversation = session.journal, session.conversation
-        mailbox = self._mailbox = session.watch("run", below=self._below)
-        self._take = mailbox.take
+        mailbox = session.watch("run", below=self._below)
+        self._take, self._news = mailbox.take, mailbox.news
         try:
             # Begun here: from now on the agent is busy, before anybody else had a turn.
             await played.begin()

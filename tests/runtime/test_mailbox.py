@@ -85,6 +85,23 @@ async def test_a_reader_cancelled_after_it_was_woken_has_lost_nothing() -> None:
     assert await taken(box, 1) == [1]
 
 
+async def test_who_waits_for_news_is_told_once_of_all_that_came_and_asks_again_for_more() -> None:
+    box = Mailbox("reader", None)
+    first, seen = box.news(), list[int]()
+    assert first is not None
+    for seq in (1, 2):
+        box.post(record(seq))
+    await first
+    while (one := box.take()) is not None:
+        seen.append(one.seq)
+    second = box.news()
+    assert second is not None
+    assert not second.done()
+    box.close()
+    await second
+    assert (seen, box.take(), box.news()) == ([1, 2], None, None)
+
+
 async def test_closing_ends_a_reader_that_waits() -> None:
     box = Mailbox("reader", None)
     waiting = asyncio.create_task(box.get())
