@@ -94,6 +94,7 @@ class Session:
         self.provided = Provided()  # for tools and hooks; the host may set it between runs
         self._own_signal = signal is None
         self._is_cancelled = False
+        self._fail: Callable[[BaseException], None]  # ends the run that is under way
         self.called_off = ""  # why the run that is about to begin is to be cancelled
         self.behind_max = BEHIND_MAX
         self._unasked_bytes = 0
@@ -224,6 +225,7 @@ class Session:
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
+                self._fail = stage.fail
                 if self.called_off:
                     self.cancel(self.called_off)
                 stage.drive(self.machine, self._mail, self.sync)
@@ -243,7 +245,8 @@ class Session:
         finally:
             self.is_running = False
             await self.children.stop()
-            self._leave_stage()
+            self.journal.leave(*self._stage)
+            self._stage = []
             await self._mirrors.rest()
 
     def _hand_out(self, reopened: Reopened, cast: Sequence[Reader]) -> None:
@@ -263,8 +266,10 @@ class Session:
         if self.is_running and not self._is_cancelled:
             self._is_cancelled = True
             self.signal.set()
-            with suppress(LogError):  # whoever appends next is told
+            try:
                 self.journal.append(k.CancelRequested(reason))
+            except LogError as error:  # nobody would hear of it: all end at once
+                self._fail(error)
 
     def sync(self) -> None:
         """Record what the host changed in the configuration since the last time."""
@@ -374,10 +379,6 @@ class Session:
     def _sink_behind(self, name: str, lag: int) -> None:
         with suppress(LogError):  # whoever appends next is told
             self.report("sink.behind", f"{name} is {lag} records behind; it reads the log")
-
-    def _leave_stage(self) -> None:
-        self.journal.leave(*self._stage)
-        self._stage = []
 
     def _room(self, said: Record) -> Awaitable[None] | None:
         """Return what a source that has *said* something waits for; the disk is asked at times."""

@@ -112,5 +112,6 @@ async def ended(playing: asyncio.Task[Any]) -> None:
             if cancelled is None:
                 playing.cancel()
             cancelled = error
+    _ = playing.cancelled() or playing.exception()  # who left does not hear it
     if cancelled is not None:
         raise cancelled

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tinyagent import Agent, load, open_log, tool
+from tinyagent.runtime.errors import LogClosedError
 from tinyagent.testing import scripted
 
 
@@ -106,12 +106,17 @@ async def test_who_cancels_again_while_the_run_ends_finds_its_end_on_record(
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_an_abort_does_not_raise_what_the_run_is_told_of_its_log() -> None:
+@pytest.mark.parametrize("end", ["abort", "cancel"])
+async def test_a_run_whose_log_was_closed_under_it_can_be_ended(end: str) -> None:
     async with open_log() as log:
         agent = build(log=log)
         running = asyncio.create_task(agent.run("hi"))
         await passes(20)
-    agent.abort()
-    running.cancel()
-    with suppress(asyncio.CancelledError, RuntimeError):
-        await running
+    if end == "abort":
+        agent.abort()
+    else:
+        running.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(LogClosedError if end == "abort" else asyncio.CancelledError):
+            await running
+    assert len(asyncio.all_tasks()) == 1
