@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
@@ -16,6 +17,7 @@ from tinyagent.actors.context import Ctx, current_ctx
 from tinyagent.actors.schema import Fault, signature_of
 from tinyagent.actors.tools import Refused
 from tinyagent.agent_types import AgentTool, AgentToolResult, ImageContent, TextContent
+from tinyagent.events.codec import text
 from tinyagent.events.fact import Effect
 from tinyagent.runtime.errors import ToolDefinitionError
 
@@ -243,7 +245,10 @@ def _blocks(name: str, content: object) -> list[TextContent | ImageContent]:
 def _encoded(name: str, content: object) -> str:
     try:
         return msgspec.json.encode(content).decode()
-    except (TypeError, ValueError) as error:
+    except UnicodeEncodeError:  # half a character, as in names of files that are no UTF-8
+        said = json.dumps(msgspec.to_builtins(content), ensure_ascii=False, separators=(",", ":"))
+        return text(said)
+    except (TypeError, ValueError, RecursionError) as error:
         told = f"Tool {name} ran; what it returned cannot be told to the model: {error}"
         raise TypeError(told) from None
 

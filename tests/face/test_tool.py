@@ -235,6 +235,28 @@ async def test_a_result_that_cannot_be_encoded_says_that_the_tool_ran() -> None:
     )
 
 
+async def test_a_result_without_end_says_that_the_tool_ran() -> None:
+    @tool(effect="read")
+    async def give() -> object:
+        rows: list[object] = []
+        rows.append(rows)
+        return rows
+
+    assert str((await outcome(give)).content).startswith(
+        "Tool give ran; what it returned cannot be told to the model: "
+    )
+
+
+async def test_half_a_character_in_a_value_is_told_as_one_in_a_text_is() -> None:
+    @tool(effect="read")
+    async def give() -> dict[str, object]:
+        return {"files": ["a\udcff.txt"], "count": 2**60, "$b": None}
+
+    assert (await outcome(give)).content == (
+        '{"files":["a\ufffd.txt"],"count":1152921504606846976,"$b":null}'
+    )
+
+
 async def test_long_output_is_cut_at_a_character_and_the_model_is_told() -> None:
     @tool(effect="read", output_bytes_max=5)
     async def give() -> str:
