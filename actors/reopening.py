@@ -19,7 +19,7 @@ from tinyagent.events import Event, Fact, Record, UnknownEvent, kinds as k
 from tinyagent.events.codec import is_same_event
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.chain import pruned_of
-from tinyagent.runtime.errors import PrunedLogError, UnexpectedEventError
+from tinyagent.runtime.errors import PrunedLogError, RunUnfinishedError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
 from tinyagent.runtime.stores import Log
 
@@ -36,6 +36,7 @@ class Reopened(msgspec.Struct):
 
     Attributes:
         began: number of the record that started the run that did not end; 0 if there is none.
+        is_broken: an error brought it down in this session, which cannot go on with it.
         missing: inputs of the machine, each with what it decides after what is on record.
         diverged: today's code decides otherwise than the log says.
         too_new: a record that nobody can do without, and that this release cannot read.
@@ -47,6 +48,7 @@ class Reopened(msgspec.Struct):
     """
 
     began: int = 0
+    is_broken: bool = False
     missing: list[tuple[Record, tuple[Event, ...]]] = []
     diverged: bool = False
     too_new: Record | None = None
@@ -55,6 +57,10 @@ class Reopened(msgspec.Struct):
     attempts: dict[int, int] = {}
     cancelled: Record | None = None
     unknown: frozenset[str] = frozenset()
+
+    def unfinished(self, where: str) -> RunUnfinishedError:
+        """Return what is told of the run to who would begin another one."""
+        return RunUnfinishedError(where, self.began, is_broken=self.is_broken)
 
 
 def reopened(past: Sifted, machine: Machine[State]) -> Reopened:

@@ -39,7 +39,6 @@ from tinyagent.runtime.errors import (
     InvariantError,
     LogError,
     LogVersionError,
-    RunUnfinishedError,
 )
 from tinyagent.runtime.journal import Journal, Reader
 from tinyagent.runtime.loops import Live, Stage, Worker
@@ -206,8 +205,8 @@ class Session:
             LogError, MailboxFullError, UnexpectedEventError ...: the session cannot go on.
         """
         self.open()
-        if inputs and not self.machine.state.is_at_rest:
-            raise RunUnfinishedError(self.log.where, self.reopened.began)
+        if (inputs or self.reopened.is_broken) and not self.machine.state.is_at_rest:
+            raise self.reopened.unfinished(self.log.where)
         if not is_told:
             self.sync()
         self._is_cancelled = False
@@ -244,6 +243,8 @@ class Session:
                     self._own(late)
         finally:
             self.is_running = False
+            if not self.machine.state.is_at_rest:
+                self.reopened = Reopened(began, is_broken=True)
             await self.children.stop()
             self.journal.leave(*self._stage)
             self._stage = []

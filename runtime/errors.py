@@ -143,11 +143,13 @@ class CorruptLogError(LogError):
 class RunUnfinishedError(LogError):
     """The log's last run was cut off, and another one cannot begin before it has ended."""
 
-    def __init__(self, where: str, began: int) -> None:
-        super().__init__(
-            f"{where}: the run that began with record {began} did not end; "
-            "end it first: await agent.run() without a message, or resume(...)"
-        )
+    def __init__(self, where: str, began: int, *, is_broken: bool = False) -> None:
+        told = "end it first: await agent.run() without a message, or resume(...)"
+        if is_broken:
+            told = (
+                "an error brought this agent down in it: resume(...) the log, or make another agent"
+            )
+        super().__init__(f"{where}: the run that began with record {began} did not end; {told}")
 
 
 class ForkedProcessError(LogError):

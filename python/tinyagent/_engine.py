@@ -28,7 +28,6 @@ from tinyagent.actors.state import POLLS
 from tinyagent.agent_types import AgentEvent, AgentMessage, Model
 from tinyagent.events import Event, kinds as k
 from tinyagent.runtime.child_log import ChildLog
-from tinyagent.runtime.errors import RunUnfinishedError
 from tinyagent.runtime.loops import Live
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ class Engine:
         self.binding.open()
         if session.is_unfinished:
             if messages:
-                raise RunUnfinishedError(session.log.where, session.reopened.began)
+                raise session.reopened.unfinished(session.log.where)
             return []
         self._adopt()
         heard = await self.binding.queues.begin(messages)

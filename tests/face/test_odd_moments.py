@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent import Agent, load, open_log, tool
+from tinyagent import Agent, RunUnfinishedError, load, open_log, tool
 from tinyagent.runtime.errors import LogClosedError
 from tinyagent.testing import scripted
 
@@ -120,3 +120,24 @@ async def test_a_run_whose_log_was_closed_under_it_can_be_ended(end: str) -> Non
         with pytest.raises(LogClosedError if end == "abort" else asyncio.CancelledError):
             await running
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_agent_that_an_error_brought_down_names_its_run_and_what_goes_on_with_it() -> None:
+    class Odd(BaseException):
+        """Nothing that a tool may raise."""
+
+    @tool(effect="read")
+    async def wait() -> str:
+        raise Odd
+
+    agent = Agent(model=scripted(("wait", {}), "Done."), tools=[wait])
+    with pytest.raises(Odd):
+        await agent.run("hi")
+    told = (
+        "memory: the run that began with record 2 did not end; an error brought this agent down "
+        "in it: resume(...) the log, or make another agent"
+    )
+    for again in (agent.run("again"), agent.run(), agent.prompt("again")):
+        with pytest.raises(RunUnfinishedError) as raised:
+            await again
+        assert str(raised.value) == told
