@@ -309,8 +309,11 @@ impl Driver {
             if state.blocked > 0 {
                 shared.progress.notify_all();
             }
-            // From now on the thread has a sync to make in time. While it is there it looks soon.
-            if is_first && (state.rest == Rest::Gone || patience(shared) < REST) {
+            // From now on the thread has a sync to make in time. While it is there it looks soon;
+            // if there is none, whoever comes for what lingers starts one: to do so takes longer
+            // than to write, and whoever writes here has more to do.
+            let is_seen_to = state.lingers || state.rest != Rest::Gone;
+            if is_first && (!is_seen_to || patience(shared) < REST) {
                 shared.wake(state);
             }
             due
@@ -325,6 +328,54 @@ fn tell(shared: &Shared) {
     if let Ok(notify) = shared.notify.lock() {
         if let Some(notify) = notify.as_ref() {
             notify.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Queue;
+    use crate::record::Record;
+    use crate::tests::open_on;
+    use crate::vfs::memory::MemoryVfs;
+
+    fn written_here() -> Queue {
+        let (writer, _) = open_on(&MemoryVfs::new()).expect("opened");
+        let limits = Limits {
+            interval: Duration::from_millis(100),
+            ..Limits::default()
+        };
+        let queue = Queue::start(writer, Durability::Interval, limits);
+        let record = Record {
+            seq: 1,
+            d: 0,
+            ts_us: 1,
+            actor: None,
+            kind: "user.said",
+            v: 1,
+            cause: 0,
+            payload: b"{}",
+        };
+        queue.append(&record, None).expect("accepted");
+        while queue.want_written(1) != Ok(true) {
+            std::thread::yield_now(); // it had lingered long enough
+        }
+        queue
+    }
+
+    #[test]
+    fn who_writes_the_first_lines_starts_no_thread_for_their_sync() {
+        // The moment may be over in which they linger: then it is there already.
+        assert!((0..1000).any(|_| written_here().rest() == Rest::Gone));
+    }
+
+    #[test]
+    fn they_are_synced_in_their_time_although_nobody_asks_for_it() {
+        let queue = written_here();
+        while queue.durable() < 1 {
+            assert_eq!(queue.failure(), None);
+            std::thread::yield_now();
         }
     }
 }

@@ -257,10 +257,10 @@ impl Queue {
         state.failure.is_none() && !state.is_closed && state.pace.look(Instant::now())
     }
 
-    /// Whether the thread rests until it is woken.
+    /// What the thread is at.
     #[cfg(test)]
-    pub(crate) fn is_asleep(&self) -> bool {
-        matches!(self.shared.lock().rest, Rest::Sleeps | Rest::Gone)
+    pub(crate) fn rest(&self) -> Rest {
+        self.shared.lock().rest
     }
 
     /// Whether the queue is short; if not, the notifier is called once it is.

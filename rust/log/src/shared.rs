@@ -92,7 +92,8 @@ pub(crate) struct State {
     pub has_chores: bool,
     /// When the oldest record was written that is not synced.
     pub oldest: Option<Instant>,
-    /// What is queued will be written soon, by whoever does that for all logs.
+    /// Whoever does that for all logs will see soon that what is queued is written, and synced in
+    /// time.
     pub lingers: bool,
     pub rest: Rest,
     pub pace: Pace,
@@ -128,7 +129,7 @@ pub(crate) enum Rest {
     /// Whoever has anything for it.
     Sleeps,
     /// There is none: whoever has anything for it starts one. What is written is durable, and
-    /// what is queued lingers.
+    /// what is queued lingers; or what is written does, until its sync is seen to.
     Gone,
 }
 
@@ -162,12 +163,14 @@ impl Shared {
         }
     }
 
-    /// Writes what has lingered; what is not for this thread is left to the log's own.
+    /// Writes what has lingered; what is not for this thread is left to the log's own, and so is
+    /// the sync of what somebody else has written meanwhile.
     pub fn write_lingering(self: &Arc<Self>) {
         self.lock().lingers = false;
         self.write_here();
         let state = self.lock();
-        if !state.lingers && !state.batch.lines.is_empty() {
+        let is_unsynced = state.rest == Rest::Gone && state.oldest.is_some();
+        if is_unsynced || (!state.lingers && !state.batch.lines.is_empty()) {
             self.wake(state);
         }
     }

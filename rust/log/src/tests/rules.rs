@@ -12,6 +12,7 @@ use crate::open::{open, TORN_BYTES_MAX};
 use crate::pace::has_cores;
 use crate::queue::{Durability, Limits, Queue};
 use crate::record::{push_line, Record, SEQ_MAX};
+use crate::shared::Rest;
 use crate::vfs::fault::{FaultVfs, Plan};
 use crate::vfs::memory::MemoryVfs;
 use crate::vfs::Vfs;
@@ -240,7 +241,7 @@ fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
     queue.append(&record(101), None).expect("accepted");
     wait(&|| queue.written() == 101);
     assert_eq!(queue.durable(), 100);
-    wait(&|| queue.is_asleep() && !queue.is_nearly_durable(101));
+    wait(&|| queue.rest() == Rest::Sleeps && !queue.is_nearly_durable(101));
 }
 
 #[test]
