@@ -7,7 +7,7 @@ are shown in call order although they are recorded as they come.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from tinyagent._bodies import Bodies, blocks_of
 from tinyagent._partial import Partial, arguments_of, public_usage
@@ -36,6 +36,7 @@ from tinyagent.events.codec import restored
 from tinyagent.events.messages import CallEnd, Result, result_of, revised
 
 BEFORE, AFTER = "before_tool_call", "after_tool_call"
+Showing = Callable[["Projection", Record, Any], Iterable[AgentEvent]]
 
 
 class Projection:
@@ -69,7 +70,7 @@ class Projection:
 
     def read(self, record: Record) -> Iterable[AgentEvent]:
         """Return the public events that *record* makes, to be read before the next record."""
-        shown = _SHOWN.get(type(record.event))
+        shown = self._showing.get(type(record.event))
         return () if shown is None else shown(self, record, record.event)
 
     # Input
@@ -324,30 +325,29 @@ class Projection:
         self._in_turn = self._in_run = False
         yield AgentEndEvent(messages=self.new_messages)
 
-
-_SHOWN: dict[type[Event], Callable[[Projection, Record, Any], Iterable[AgentEvent]]] = {
-    k.UserSaid: Projection._hear,
-    k.UserContinued: Projection._go_on,
-    k.UserDelivered: Projection._deliver,
-    k.ModelRequested: Projection._ask,
-    k.ModelRetrying: Projection._retry,
-    k.ModelDelta: Projection._grow,
-    k.ModelFinished: Projection._close,
-    k.ModelFailed: Projection._close,
-    k.OutputRejected: Projection._reject,
-    k.HostAsked: Projection._asked,
-    k.HostAnswered: Projection._answered,
-    k.HostFailed: Projection._answered,
-    k.ToolRequested: Projection._request,
-    k.ToolProgressed: Projection._progress,
-    k.ToolFinished: Projection._return,
-    k.ToolFailed: Projection._return,
-    k.ToolBlocked: Projection._return,
-    k.ToolSettled: Projection._return,
-    k.ToolReconciled: Projection._reconcile,
-    k.TurnEnded: Projection._end_turn,
-    k.RunEnded: Projection._end_run,
-    k.SessionResumed: Projection._reopen,
-    k.DiagnosticReported: Projection._report,
-}
-"""What each kind of record shows; of all others nothing is seen."""
+    _showing: ClassVar[dict[type[Event], Showing]] = {
+        k.UserSaid: _hear,
+        k.UserContinued: _go_on,
+        k.UserDelivered: _deliver,
+        k.ModelRequested: _ask,
+        k.ModelRetrying: _retry,
+        k.ModelDelta: _grow,
+        k.ModelFinished: _close,
+        k.ModelFailed: _close,
+        k.OutputRejected: _reject,
+        k.HostAsked: _asked,
+        k.HostAnswered: _answered,
+        k.HostFailed: _answered,
+        k.ToolRequested: _request,
+        k.ToolProgressed: _progress,
+        k.ToolFinished: _return,
+        k.ToolFailed: _return,
+        k.ToolBlocked: _return,
+        k.ToolSettled: _return,
+        k.ToolReconciled: _reconcile,
+        k.TurnEnded: _end_turn,
+        k.RunEnded: _end_run,
+        k.SessionResumed: _reopen,
+        k.DiagnosticReported: _report,
+    }
+    """What shows a record of each kind that is seen."""
