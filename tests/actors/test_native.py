@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
+from msgspec.structs import replace
 from tests.contract_failures import FailureContract
 from tests.contracts import AnswerContract
 
@@ -76,6 +77,29 @@ async def test_a_megabyte_in_one_line(transport: NativeTransport) -> None:
     async with ProviderServer([script]) as server:
         pieces = await answered(transport, asked(server.chat_url))
     assert said(pieces) == "ü" * 1_000_000
+
+
+async def test_a_request_is_sent_its_own_way_however_like_the_one_before_it_is(
+    transport: NativeTransport,
+) -> None:
+    authorized = ("authorization", "Bearer sk-another")
+    async with ProviderServer([GREETING] * 4 + [stall(GREETING, HALF)]) as server:
+        first = asked(server.chat_url)
+        shorter = replace(first, body=b"{}")
+        elsewhere = replace(shorter, url=f"{server.url}/another")
+        other = replace(elsewhere, headers=(authorized,))
+        for request in (first, shorter, elsewhere, other):
+            await answered(transport, request)
+        with pytest.raises(Failure, match=r"silent for 0\.2 s"):
+            async with asyncio.timeout(2.0):
+                await answered(transport, replace(other, read_timeout_s=0.2))
+        with pytest.raises(Failure, match="unsupported api `another`"):
+            await answered(transport, replace(other, read_timeout_s=0.2, api="another"))
+    sent = server.requests
+    assert [each.body for each in sent[:2]] == [first.body, b"{}"]
+    assert [each.path for each in sent[1:3]] == ["/v1/chat/completions", "/another"]
+    keys = [each.headers["authorization"] for each in sent[2:4]]
+    assert keys == [first.headers[1][1], authorized[1]]
 
 
 async def test_many_answers_wake_their_loop_together(transport: NativeTransport) -> None:
