@@ -205,6 +205,9 @@ class LogWriter:
         since: int = 0,
     ) -> None: ...
     @property
+    def path(self) -> str:
+        """The folder, as it was given."""
+    @property
     def log(self) -> str: ...
     @property
     def name(self) -> str | None: ...

@@ -72,11 +72,9 @@ class FileLog:
         "_opening",
         "_recovered",
         "_snapshots",
-        "_takeovers",
         "_writer",
         "durability",
         "options",
-        "where",
     )
 
     def __init__(
@@ -100,11 +98,10 @@ class FileLog:
     ) -> None:
         from tinyagent._alchemy import LogWriter
 
-        self.where = str(path)
         self.durability: Durability = durability
         self._now_us = now_us
         writer = self._writer = LogWriter(
-            self.where,
+            path,
             durability=durability,
             at_us=now_us(),
             log_id=log_id,
@@ -119,20 +116,24 @@ class FileLog:
             queue_bytes_soft_max=queue_bytes_soft_max,
             queue_bytes_hard_max=queue_bytes_hard_max,
             interval_ms=interval_ms,
-            since=newest(self._path),
+            since=newest(path),
         )
         self.options: LogOptions = NO_OPTIONS
         self._meta: LogMeta | None = None
         self._snapshots: Snapshots | None = None
         self._followers: Followers | None = None
         self._recovered = _recovered(writer)
-        self._takeovers = 0
         opening = writer.take_reader()
         self._opening = opening if writer.seq else None  # of a new log there is nothing to read
         _warn_if_long(self.where, writer.seq)
 
     # What the writer says of itself is asked for when it is first needed: a log that does nothing
     # holds nothing of it.
+
+    @property
+    def where(self) -> str:
+        """The folder, as it was given."""
+        return self._writer.path
 
     @property
     def meta(self) -> LogMeta:
@@ -187,13 +188,13 @@ class FileLog:
     @property
     def recovered(self) -> Recovered | None:
         """What opening found, or the last failed fsync since; None if nothing."""
-        taken = self._writer.takeover
-        if taken is not None and taken[0] != self._takeovers:
-            self._takeovers, copied, segment = taken
-            self._recovered = Recovered(
+        taken, known = self._writer.takeover, self._recovered
+        if taken is not None and (known is None or known.segment != taken[2]):
+            _, copied, segment = taken
+            known = self._recovered = Recovered(
                 torn_bytes=0, dropped=0, copied=copied, segment=segment, why="fsync"
             )
-        return self._recovered
+        return known
 
     @property
     def seq(self) -> int:

@@ -55,6 +55,18 @@ async def test_what_was_appended_is_there_after_reopening(tmp_path: Path) -> Non
     await log.close()
 
 
+@pytest.mark.parametrize("name", ["trip", "a//b/", "./x/../y", "\udcff"])
+async def test_a_log_says_where_it_is_as_it_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    for given in (name, Path(name)):
+        log = FileLog(given, now_us=now_us)
+        assert log.where == str(given)
+        await log.close()
+
+
 async def test_the_worked_example_of_the_format_is_on_disk_to_the_byte(tmp_path: Path) -> None:
     log = FileLog(tmp_path, now_us=now_us, log_id=ID)
     log.append(1, 1795420800000210, None, "session.started", 1, 0, b"{}")

@@ -287,7 +287,7 @@ impl Driver {
                 state.pace.done(Instant::now());
             }
             state.in_flight_bytes = 0;
-            state.takeover = self.writer.takeover;
+            state.takeover.clone_from(&self.writer.takeover);
             let is_first = state.oldest.is_none() && written > durable;
             if written == durable {
                 state.oldest = None;

@@ -210,7 +210,7 @@ fn claims(reader: &Reader) -> BTreeMap<u64, Vec<Claim>> {
             let (seq, offset, head) = match item {
                 // Before the first record of all nothing need be said.
                 Item::Header(header, offset) if header.first > 1 => {
-                    (header.first - 1, *offset, header.prev.clone())
+                    (header.first - 1, *offset, header.rare().prev.clone())
                 }
                 Item::Seal(seal, offset) if seal.last > 0 => {
                     (seal.last, *offset, seal.head.clone())

@@ -13,14 +13,15 @@
 //! - `json`: the little JSON needed here.
 //! - `chain`: each record's hash covers the one before; where a fork left its parent.
 //! - `sign`: signatures of seals; `integrity`: the chain followed and compared.
-//! - `record`, `marks`: a line built, checked and taken apart; header and seal.
+//! - `record`, `marks`: a line built, checked and taken apart; header and seal; `rare`: what few
+//!   headers say.
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
 //! - `reader`: a folder or a packed file, read.
 //! - `pruning`: the oldest segments removed on purpose.
 //! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
-//! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk.
+//! - `writer`: write, sync, rotate, seal; a failed fsync; a full disk; `reserve`: what is left then.
 //! - `queue`, `driver`, `shared`: the handle that feeds a writer, the thread that drives it, and
 //!   what they share; `timing`: how long the disk took; `linger`: one thread that writes the few
 //!   lines of many logs.
@@ -48,9 +49,11 @@ pub mod open;
 mod pace;
 pub mod pruning;
 pub mod queue;
+pub mod rare;
 pub mod reader;
 pub mod record;
 pub mod recover;
+mod reserve;
 pub mod salvage;
 pub mod scan;
 mod sealed;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::chain::{parse_hash, Fork, Hash};
 use crate::checksum::LogId;
 use crate::json::{fields, parse_string, push_string, push_u64, take_u64};
+use crate::rare::{Rare, NOTHING};
 use crate::record::{is_sound, push_tail, SEQ_MAX, TAIL_BYTES};
 
 /// The format that this library writes, and the newest that it reads.
@@ -31,26 +32,12 @@ pub struct Header {
     pub tail: u64,
     /// Integrity level: `crc`, `chain` or `signed`.
     pub level: Cow<'static, str>,
-    /// Chain hash of record `first - 1`, 64 hexadecimal digits, at the levels that have one.
-    pub prev: Option<String>,
-    /// Raw JSON of `fork`, where the log is one.
-    pub fork: Option<String>,
-    /// Raw JSON of `pruned`, where records were removed on purpose.
-    pub pruned: Option<String>,
-    /// Raw JSON of `redacted`, where texts were masked and the chain made anew.
-    pub redacted: Option<String>,
-    /// Raw JSON of `need`: what a reader must know.
-    pub need: Option<String>,
-    /// A label for people.
-    pub name: Option<String>,
-    /// Set if the log was imported.
-    pub origin: Option<String>,
     /// Microseconds since 1970 UTC.
     pub at: u64,
     /// The library that wrote it.
     pub by: Cow<'static, str>,
-    /// Fields that are not known here, in their order.
-    pub more: Vec<Kept>,
+    /// What few logs have; see [`Header::rare`].
+    pub rare: Option<Box<Rare>>,
 }
 
 /// A field of a mark as it was written, `"name":value`, and the known one that it stands behind.
@@ -103,10 +90,20 @@ pub struct Seal {
 }
 
 impl Header {
+    /// What few headers say.
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// The same, to say some of it.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// Appends the line to *out*.
     pub fn push_line(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        let mut line = MarkLine::new(out, &self.more);
+        let (start, rare) = (out.len(), self.rare());
+        let mut line = MarkLine::new(out, &rare.more);
         line.number("tinyagent_log", self.format);
         line.text("log", Some(&self.log.to_string()));
         line.number("seg", self.seg);
@@ -114,13 +111,13 @@ impl Header {
         line.number("first", self.first);
         line.number("tail", self.tail);
         line.text("level", Some(&self.level));
-        line.text("prev", self.prev.as_deref());
-        line.raw("fork", self.fork.as_deref());
-        line.raw("pruned", self.pruned.as_deref());
-        line.raw("redacted", self.redacted.as_deref());
-        line.raw("need", self.need.as_deref());
-        line.text("name", self.name.as_deref());
-        line.text("origin", self.origin.as_deref());
+        line.text("prev", rare.prev.as_deref());
+        line.raw("fork", rare.fork.as_deref());
+        line.raw("pruned", rare.pruned.as_deref());
+        line.raw("redacted", rare.redacted.as_deref());
+        line.raw("need", rare.need.as_deref());
+        line.text("name", rare.name.as_deref());
+        line.text("origin", rare.origin.as_deref());
         line.number("at", self.at);
         line.text("by", Some(&self.by));
         push_tail(out, start, &self.log);
@@ -144,26 +141,30 @@ impl Header {
             first: number("first").filter(|first| (1..=SEQ_MAX).contains(first))?,
             tail: number("tail").filter(|tail| *tail <= SEQ_MAX)?,
             level: text("level")?.into(),
-            prev: text("prev"),
-            fork: raw("fork"),
-            pruned: raw("pruned"),
-            redacted: raw("redacted"),
-            need: raw("need"),
-            name: text("name"),
-            origin: text("origin"),
             at: number("at")?,
             by: text("by").unwrap_or_default().into(),
-            more: unknown(&found, HEADER)?,
+            rare: Rare {
+                prev: text("prev"),
+                fork: raw("fork"),
+                pruned: raw("pruned"),
+                redacted: raw("redacted"),
+                need: raw("need"),
+                name: text("name"),
+                origin: text("origin"),
+                more: unknown(&found, HEADER)?,
+            }
+            .boxed(),
         })
     }
 
     /// What a tool that writes the log anew hands on unseen: what is not known here, what was
     /// removed or masked, and what a reader must know.
     pub fn kept(&self) -> Vec<Kept> {
+        let rare = self.rare();
         let removed = [
-            ("pruned", &self.pruned),
-            ("redacted", &self.redacted),
-            ("need", &self.need),
+            ("pruned", &rare.pruned),
+            ("redacted", &rare.redacted),
+            ("need", &rare.need),
         ];
         let removed = removed.into_iter().filter_map(|(name, value)| {
             Some(Kept {
@@ -171,35 +172,36 @@ impl Header {
                 raw: format!("\"{name}\":{}", value.as_ref()?),
             })
         });
-        removed.chain(self.more.iter().cloned()).collect()
+        removed.chain(rare.more.iter().cloned()).collect()
     }
 
     /// Takes what [`Header::kept`] gave; what it says itself stays.
     pub fn keep(&mut self, kept: Vec<Kept>) {
         for one in kept {
+            let rare = self.rare_mut();
             let known = [
-                ("\"pruned\":", &mut self.pruned),
-                ("\"redacted\":", &mut self.redacted),
-                ("\"need\":", &mut self.need),
+                ("\"pruned\":", &mut rare.pruned),
+                ("\"redacted\":", &mut rare.redacted),
+                ("\"need\":", &mut rare.need),
             ];
             let known = known
                 .into_iter()
                 .find_map(|(name, place)| Some((one.raw.strip_prefix(name)?, place)));
             match known {
                 Some((value, place)) => *place = place.take().or(Some(value.to_owned())),
-                None => self.more.push(one),
+                None => rare.more.push(one),
             }
         }
     }
 
     /// Where the log left its parent, if it is a fork.
     pub fn forked(&self) -> Option<Fork> {
-        Fork::parse(self.fork.as_deref()?)
+        Fork::parse(self.rare().fork.as_deref()?)
     }
 
     /// The last record that was removed on purpose, and the hash there.
     pub fn pruned(&self) -> Option<(u64, Hash)> {
-        let found = fields(self.pruned.as_deref()?.as_bytes())?;
+        let found = fields(self.rare().pruned.as_deref()?.as_bytes())?;
         let head = field(&found, "head").and_then(parse_string)?;
         let upto = field(&found, "upto").and_then(number)?;
         Some((upto, parse_hash(head.as_bytes())?))
@@ -218,8 +220,9 @@ impl Header {
     /// Why this library may not read the log; `None` if it may.
     pub fn objection(&self) -> Option<String> {
         let is_strange = |raw: bool, known: bool| raw && !known;
-        if is_strange(self.fork.is_some(), self.forked().is_some())
-            || is_strange(self.pruned.is_some(), self.pruned().is_some())
+        let rare = self.rare();
+        if is_strange(rare.fork.is_some(), self.forked().is_some())
+            || is_strange(rare.pruned.is_some(), self.pruned().is_some())
         {
             return Some(format!(
                 "its header says that it is forked or pruned, in words that are not known here; \
@@ -234,7 +237,7 @@ impl Header {
                 self.by
             ));
         }
-        let need = self
+        let need = rare
             .need
             .as_deref()
             .filter(|need| !KNOWN_NEEDS.contains(need))?;

@@ -13,13 +13,15 @@ use crate::garden::planted;
 use crate::integrity::{self, Walk, PLAIN};
 use crate::lock::{read_holder, Hint, Holder, Lock};
 use crate::marks::{Header, Kept, FORMAT};
+use crate::rare::Rare;
 use crate::reader::{Found, Reader};
 use crate::record::SEQ_MAX;
 use crate::recover::Verdict;
+use crate::reserve::reserve;
 use crate::sign::Key;
 use crate::tidying::tidy;
 use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
-use crate::writer::{Heads, Writer, RESERVE, RESERVE_BYTES};
+use crate::writer::{Heads, Writer};
 
 /// A larger torn end is refused: a person decides.
 pub const TORN_BYTES_MAX: u64 = 8 << 20;
@@ -189,7 +191,7 @@ fn header(
     }
     if let (Some(known), Some(wanted)) = (known, &options.fork) {
         if known.forked().as_ref() != Some(wanted) {
-            let found = known.fork.as_deref().unwrap_or("no fork");
+            let found = known.rare().fork.as_deref().unwrap_or("no fork");
             return Err(Failure::Invalid(format!(
                 "{}: the log here is {found}, not {}; open another folder for the fork",
                 vfs.path(""),
@@ -198,9 +200,19 @@ fn header(
         }
     }
     let level = integrity::level_to_write(&vfs.path(""), known, options)?;
-    let fork = match known {
-        Some(known) => known.fork.clone(),
-        None => options.fork.as_ref().map(Fork::json),
+    let rare = match known.map(Header::rare) {
+        Some(known) => Rare {
+            fork: known.fork.clone(),
+            name: known.name.clone(),
+            origin: known.origin.clone(),
+            ..Rare::default()
+        },
+        None => Rare {
+            fork: options.fork.as_ref().map(Fork::json),
+            name: options.name.clone(),
+            origin: options.origin.clone(),
+            ..Rare::default()
+        },
     };
     // Of a log that is there, `take_over` says where it goes on.
     let shared = options.fork.as_ref().map_or(0, |fork| fork.at);
@@ -211,18 +223,11 @@ fn header(
         epoch: reader.map_or(0, |reader| reader.epoch).max(epoch_before) + 1,
         first: shared + 1,
         tail: shared,
-        // `begin` knows it.
-        prev: None,
         level,
-        fork,
-        pruned: None,
-        redacted: None,
-        need: None,
-        name: known.map_or(options.name.clone(), |known| known.name.clone()),
-        origin: known.map_or(options.origin.clone(), |known| known.origin.clone()),
         at: options.at,
         by: options.by.clone(),
-        more: Vec::new(),
+        // `begin` knows the hash before it.
+        rare: rare.boxed(),
     };
     header.keep(known.map_or(options.more.clone(), Header::kept));
     Ok(header)
@@ -342,8 +347,9 @@ impl Opening {
         options: &OpenOptions,
     ) -> Result<Writer, Failure> {
         // Before the first record of all there is nothing to name.
-        let before = heads.filter(|_| self.header.first > 1);
-        self.header.prev = before.map(|heads| chain::show(&heads.durable));
+        if let Some(heads) = heads.filter(|_| self.header.first > 1) {
+            self.header.rare_mut().prev = Some(chain::show(&heads.durable));
+        }
         let path = self.vfs.path(&segment_name(self.header.seg));
         let mut bytes = Vec::with_capacity(copies.len() + 512);
         self.header.push_line(&mut bytes);
@@ -389,12 +395,4 @@ impl Opening {
             header: Arc::new(self.header),
         })
     }
-}
-
-fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
-    if !vfs.exists(RESERVE)? {
-        let mut file = vfs.create_new(RESERVE)?;
-        append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error)?;
-    }
-    Ok(())
 }

@@ -63,14 +63,11 @@ pub fn prune(vfs: &Arc<dyn Vfs>, before: u64) -> Result<Pruned, Failure> {
     let found = prunable(vfs, before)?;
     let files = read_segments(vfs.as_ref(), u64::MAX)?;
     let mut reader = read(vfs)?;
-    if let Some((at, header)) = cut(&reader, &files, before) {
+    if let Some((at, mut header)) = cut(&reader, &files, before) {
         let upto = header.first - 1;
         let (head, values) = walk(&mut reader, upto)?;
         let pruned = format!("{{\"upto\":{upto},\"head\":\"{}\"}}", chain::show(&head));
-        let header = Header {
-            pruned: Some(pruned),
-            ..header
-        };
+        header.rare_mut().pruned = Some(pruned);
         let put = put(vfs.as_ref(), &files, at, &header, b"");
         put.map_err(failed("writing the first header"))?;
         remove_values(vfs.as_ref(), &values);
@@ -99,7 +96,7 @@ pub fn detach(
     let first = first
         .filter_map(|(at, file)| Some((at, begins(file)?)))
         .next();
-    let Some((at, header)) = first.filter(|(_, header)| shares(header, base)) else {
+    let Some((at, mut header)) = first.filter(|(_, header)| shares(header, base)) else {
         return Ok(());
     };
     // As for pruning: of a writer that may be paused.
@@ -118,13 +115,8 @@ pub fn detach(
             vfs.sync_folder(folder).map_err(failed)?;
         }
     }
-    let (first, tail, prev) = (1, 0, None);
-    let header = Header {
-        first,
-        tail,
-        prev,
-        ..header
-    };
+    (header.first, header.tail) = (1, 0);
+    header.rare_mut().prev = None;
     put(vfs.as_ref(), &files, at, &header, prefix).map_err(failed)
 }
 

@@ -47,9 +47,9 @@ impl Queue {
         let shared = Arc::new(Shared {
             vfs: writer.vfs.clone(),
             mode,
-            limits,
+            limits: limits.shared(),
             state: Mutex::new(State {
-                chained: writer.head(),
+                chained: writer.head().map(Box::new),
                 rest: Rest::Gone,
                 pace: Pace::new(has_cores()),
                 ..State::default()
@@ -135,12 +135,10 @@ impl Queue {
         self.check(&state, record.seq)?;
         let start = state.batch.lines.len();
         let id = &self.header.log;
-        match state.chained {
-            None => push_line(&mut state.batch.lines, id, &record),
-            Some(before) => {
-                let lines = &mut state.batch.lines;
-                state.chained = Some(push_chained(lines, id, &record, &before));
-            }
+        let State { batch, chained, .. } = &mut *state;
+        match chained {
+            None => push_line(&mut batch.lines, id, &record),
+            Some(head) => **head = push_chained(&mut batch.lines, id, &record, head),
         }
         if let Some(keep) = keep {
             keep.extend_from_slice(&state.batch.lines[start..]);
@@ -321,7 +319,7 @@ impl Queue {
         if self.is_told_forked() {
             return None;
         }
-        self.shared.lock().takeover
+        self.shared.lock().takeover.as_deref().copied()
     }
 
     /// How long the disk took behind number *since*, as `Timings::since`; nothing in a child.

@@ -1,7 +1,7 @@
 //! What the handle of a log and its thread share: the queue, who waits, and the bounds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::chain::Hash;
@@ -24,7 +24,7 @@ pub enum Durability {
 }
 
 /// Bounds, with their units.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Above this, sources of events wait.
     pub queue_bytes_soft_max: usize,
@@ -38,6 +38,17 @@ pub struct Limits {
     pub segment_records_max: u64,
     /// How long a record may wait for its sync in mode `interval`.
     pub interval: Duration,
+}
+
+impl Limits {
+    /// These, held once for all logs that have the usual ones.
+    pub(crate) fn shared(self) -> Arc<Limits> {
+        static USUAL: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
+        match self == **USUAL {
+            true => USUAL.clone(),
+            false => Arc::new(self),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -63,7 +74,7 @@ pub(crate) struct Shared {
     /// For messages.
     pub vfs: Arc<dyn Vfs>,
     pub mode: Durability,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub state: Mutex<State>,
     /// Who holds it takes the batch and writes it: so batches are written in their order. Taken
     /// before `state`, never while that is held. `None` when the log has ended.
@@ -85,7 +96,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub batch: Batch,
     /// Chain hash of the last record accepted, at the levels that have one.
-    pub chained: Option<Hash>,
+    pub chained: Option<Box<Hash>>,
     pub in_flight_bytes: usize,
     pub wants: Wants,
     /// The thread has something to do beside writing.
@@ -103,7 +114,7 @@ pub(crate) struct State {
     pub is_closed: bool,
     pub is_abandoned: bool,
     pub failure: Option<Box<Failure>>,
-    pub takeover: Option<Takeover>,
+    pub takeover: Option<Box<Takeover>>,
 }
 
 impl State {

@@ -14,14 +14,9 @@ use crate::failure::{is_full, Failure};
 use crate::garden::{planted, planted_nth};
 use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
+use crate::reserve::RESERVE;
 use crate::sign::Key;
 use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
-
-/// Name of the file that is given up when the disk is full.
-pub const RESERVE: &str = "RESERVE";
-/// Its size: enough for the longest line and a seal. In tests, which open logs by the million and
-/// write short lines, less.
-pub const RESERVE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
 /// Lines on their way to the file.
 #[derive(Default)]
@@ -74,7 +69,7 @@ pub struct Writer {
     /// Signs the seals, at level `signed`.
     pub(crate) key: Option<Key>,
     /// What the last segment took over from one whose fsync failed.
-    pub takeover: Option<Takeover>,
+    pub takeover: Option<Box<Takeover>>,
 }
 
 impl Writer {
@@ -300,11 +295,11 @@ impl Writer {
         let (first, tail) = (self.durable + 1, self.written);
         match self.next_segment(first, tail, &lines) {
             Ok(()) => {
-                self.takeover = Some(Takeover {
-                    count: self.takeover.map_or(0, |before| before.count) + 1,
+                self.takeover = Some(Box::new(Takeover {
+                    count: self.takeover.as_ref().map_or(0, |before| before.count) + 1,
                     copied: tail + 1 - first,
                     segment: self.header.seg,
-                });
+                }));
                 Ok(())
             }
             Err(fenced @ Failure::Fenced(_)) => Err(fenced),
@@ -319,7 +314,9 @@ impl Writer {
         (header.first, header.tail, header.at) = (first, tail, self.at);
         // The record before `first`: the last durable one, which is the last written one unless
         // an fsync failed.
-        header.prev = self.heads.as_ref().map(|heads| chain::show(&heads.durable));
+        if let Some(heads) = &self.heads {
+            header.rare_mut().prev = Some(chain::show(&heads.durable));
+        }
         let name = segment_name(header.seg);
         let mut file = match self.vfs.create_new(&name) {
             Ok(file) => file,

@@ -1,10 +1,13 @@
 //! The log for Python: a writer, a reader, and lines. Only translates.
 
+use std::path::Path;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tinyagent_log::checksum::LogId;
 use tinyagent_log::failure::Failure;
+use tinyagent_log::lock::Holder;
 
 mod chain;
 mod events;
@@ -83,4 +86,16 @@ fn id(hex: &str) -> PyResult<LogId> {
             "log id {hex:?} is not 32 lower-case hexadecimal digits"
         ))
     })
+}
+
+/// Who writes: this process.
+fn holder() -> Holder {
+    let read = |name: &str| std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
+    let text = |name: &str| read(name).unwrap_or_default().trim().to_owned();
+    Holder {
+        pid: std::process::id(),
+        host: text("hostname"),
+        boot: text("random/boot_id"),
+        ..Holder::default()
+    }
 }

@@ -6,12 +6,12 @@ use crate::archive::{pack, unpack, ARCHIVE_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::archiving::{archive, Archived};
 use crate::failure::Failure;
 use crate::recover::Verdict;
+use crate::reserve::RESERVE;
 use crate::salvage::Salvage;
 use crate::verify::verify;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::vfs::{ordinals, Vfs};
-use crate::writer::RESERVE;
 
 /// A log of three segments and seven records, closed.
 fn log() -> MemoryVfs {

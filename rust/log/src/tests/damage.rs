@@ -248,7 +248,7 @@ fn a_newer_format_and_an_unknown_need_are_told_from_damage() {
     let failure = read(&disk_with(&line)).expect_err("refused");
     assert!(matches!(failure, Failure::Version(_)), "{failure}");
     header.format = 1;
-    header.need = Some("[\"moon\"]".to_owned());
+    header.rare_mut().need = Some("[\"moon\"]".to_owned());
     line.clear();
     header.push_line(&mut line);
     let failure = read(&disk_with(&line)).expect_err("refused");

@@ -86,7 +86,7 @@ fn a_failed_fsync_is_not_retried_but_taken_over_by_the_next_segment() {
         ..Plan::default()
     });
     writer.sync().expect("taken over");
-    let taken = writer.takeover.expect("taken over");
+    let taken = writer.takeover.as_deref().expect("taken over");
     assert_eq!((taken.count, taken.copied, taken.segment), (1, 3, 2));
     assert_eq!(writer.durable(), 5);
     assert_eq!((writer.header().first, writer.header().tail), (3, 5));

@@ -11,10 +11,11 @@ use crate::failure::Failure;
 use crate::open::{open, OpenOptions};
 use crate::pruning::detach;
 use crate::recover::Verdict;
+use crate::reserve::RESERVE;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::vfs::Vfs;
-use crate::writer::{Writer, RESERVE};
+use crate::writer::Writer;
 
 fn fork() -> Fork {
     Fork {

@@ -2,6 +2,7 @@
 
 use super::id;
 use crate::marks::{Header, Seal};
+use crate::rare::Rare;
 use crate::record::push_tail;
 
 /// As a later release may write it: fields first, between and last, of every type.
@@ -55,7 +56,7 @@ fn a_reader_refuses_what_it_does_not_know_and_hands_on_what_others_must_know() {
     );
     let mut other = future_header();
     other.keep(told("[\"enc\"]").kept());
-    assert_eq!(other.need.as_deref(), Some("[\"enc\"]"));
+    assert_eq!(other.rare().need.as_deref(), Some("[\"enc\"]"));
 }
 
 fn future_header() -> Header {
@@ -66,19 +67,22 @@ fn future_header() -> Header {
 fn what_is_handed_on_includes_what_was_removed_and_masked_but_overrules_nothing() {
     let line = future(",\"pruned\":{\"upto\":3},\"redacted\":{\"head\":\"00\"},\"n\":true");
     let header = Header::parse(&line).expect("a header");
-    let mut other = Header {
-        more: Vec::new(),
-        pruned: None,
-        redacted: None,
-        ..header.clone()
+    let with = |redacted| {
+        let rare = Rare {
+            redacted,
+            more: Vec::new(),
+            pruned: None,
+            ..header.rare().clone()
+        };
+        Header {
+            rare: rare.boxed(),
+            ..header.clone()
+        }
     };
+    let mut other = with(None);
     other.keep(header.kept());
     assert_eq!(other, header);
-    let mut own = Header {
-        redacted: Some("{}".to_owned()),
-        more: Vec::new(),
-        ..header.clone()
-    };
+    let mut own = with(Some("{}".to_owned()));
     own.keep(header.kept());
-    assert_eq!(own.redacted.as_deref(), Some("{}"));
+    assert_eq!(own.rare().redacted.as_deref(), Some("{}"));
 }

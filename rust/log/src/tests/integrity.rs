@@ -126,7 +126,10 @@ fn headers_and_seals_name_the_full_hash() {
     writer.close("close", AT).expect("closed");
     drop(writer);
     let (headers, seals) = marks(&disk);
-    assert_eq!((&headers[0].prev, &headers[1].prev), (&None, &second));
+    assert_eq!(
+        (&headers[0].rare().prev, &headers[1].rare().prev),
+        (&None, &second)
+    );
     assert_eq!((&seals[0].head, &seals[1].head), (&second, &third));
     assert_eq!(headers[1].level, "chain");
 }
@@ -317,6 +320,6 @@ fn a_fork_goes_on_from_the_hash_of_its_parent() {
     writer.close("close", AT).expect("closed");
     drop(writer);
     let (headers, _) = marks(&disk);
-    assert_eq!(headers[0].prev, Some("03".repeat(32)));
+    assert_eq!(headers[0].rare().prev, Some("03".repeat(32)));
     open_as(&disk, &chained()).expect("the chain holds");
 }

@@ -6,11 +6,11 @@ use crate::archiving::archive;
 use crate::failure::Failure;
 use crate::pruning::{prunable, prune, Pruned};
 use crate::recover::Verdict;
+use crate::reserve::RESERVE;
 use crate::verify::verify;
 use crate::vfs::fault::{Fault, FaultVfs, Plan};
 use crate::vfs::memory::{Dice, MemoryVfs};
 use crate::vfs::Vfs;
-use crate::writer::RESERVE;
 
 /// Segments with the records 1..=3, 4..=5, 6..=7, closed.
 fn log() -> MemoryVfs {

@@ -37,16 +37,9 @@ fn header(seg: u64, first: u64, tail: u64) -> Header {
         first,
         tail,
         level: "crc".into(),
-        prev: None,
-        fork: None,
-        pruned: None,
-        redacted: None,
-        need: None,
-        name: None,
-        origin: None,
         at: AT,
         by: "tinyagent 1.0.0".into(),
-        more: Vec::new(),
+        rare: None,
     }
 }
 
@@ -387,7 +380,7 @@ fn numbers_end_where_every_reader_still_has_them_exact() {
     let mut line = Vec::new();
     push_line(&mut line, &id(), &last);
     let mut first = header(1, SEQ_MAX, SEQ_MAX - 1);
-    first.pruned = Some(format!(
+    first.rare_mut().pruned = Some(format!(
         "{{\"upto\":{},\"head\":\"{}\"}}",
         SEQ_MAX - 1,
         "0".repeat(64)

@@ -125,7 +125,7 @@ impl MemoryVfs {
             if let Some(&node) = survivor.filter(|_| has_parent) {
                 let node = &before.nodes[node];
                 // A megabyte of zeros, which nobody reads.
-                let bytes = match name == crate::writer::RESERVE {
+                let bytes = match name == crate::reserve::RESERVE {
                     true => node.cached.clone(),
                     false => survivor_of(node, dice),
                 };

@@ -19,6 +19,11 @@ impl RealVfs {
         RealVfs { root: root.into() }
     }
 
+    /// The folder, as it was given.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         if name.is_empty() {
             self.root.clone()

@@ -8,6 +8,7 @@ use pyo3::types::PyBytes;
 use tinyagent_log::checksum::{self, LogId};
 use tinyagent_log::failure::Failure;
 use tinyagent_log::marks::{Header, Seal};
+use tinyagent_log::rare::Rare;
 use tinyagent_log::record::{complaint, push_chained, push_line, Record};
 use tinyagent_log::vfs::real::RealVfs;
 use tinyagent_log::vfs::Vfs;
@@ -91,20 +92,21 @@ pub fn header_line<'py>(
         first,
         tail,
         level: level.to_owned().into(),
-        prev,
-        fork: fork
-            .as_ref()
-            .map(fork_of)
-            .transpose()?
-            .map(|fork| fork.json()),
-        pruned: None,
-        redacted: redacted.map(|head| format!("{{\"head\":\"{head}\"}}")),
-        need: None,
-        name,
-        origin,
         at: at_us,
         by: by.to_owned().into(),
-        more: Vec::new(),
+        rare: Rare {
+            prev,
+            fork: fork
+                .as_ref()
+                .map(fork_of)
+                .transpose()?
+                .map(|fork| fork.json()),
+            redacted: redacted.map(|head| format!("{{\"head\":\"{head}\"}}")),
+            name,
+            origin,
+            ..Rare::default()
+        }
+        .boxed(),
     };
     header.keep(kept_of(more));
     let mut out = Vec::new();

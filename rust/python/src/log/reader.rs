@@ -51,12 +51,12 @@ impl LogReader {
 
     #[getter]
     fn name(&self) -> Option<&str> {
-        self.reader.header.name.as_deref()
+        self.reader.header.rare().name.as_deref()
     }
 
     #[getter]
     fn origin(&self) -> Option<&str> {
-        self.reader.header.origin.as_deref()
+        self.reader.header.rare().origin.as_deref()
     }
 
     #[getter]

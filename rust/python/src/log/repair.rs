@@ -61,8 +61,8 @@ pub fn salvage_log<'py>(py: Python<'py>, path: std::path::PathBuf) -> PyResult<B
     if let Some(header) = &salvage.header {
         out.set_item("format", header.format)?;
         out.set_item("level", &header.level)?;
-        out.set_item("name", &header.name)?;
-        out.set_item("origin", &header.origin)?;
+        out.set_item("name", &header.rare().name)?;
+        out.set_item("origin", &header.rare().origin)?;
         out.set_item("fork", header.forked().map(fork_fields))?;
         out.set_item("more", kept_fields(header.kept()))?;
         out.set_item("at_us", header.at)?;

@@ -1,6 +1,6 @@
 //! The writing end of a log.
 
-use std::path::Path;
+use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
 use std::time::Duration;
 
@@ -10,14 +10,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
-use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open_since, OpenOptions, Recovered};
 use tinyagent_log::queue::{Durability, Limits, Queue, Waiters};
 use tinyagent_log::reader::{Reader, KEEP_BYTES_MAX};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
 use tinyagent_log::vfs::real::RealVfs;
-use tinyagent_log::vfs::Vfs;
 
 use super::chain::{
     fork_fields, fork_of, kept_fields, kept_of, key_of, ForkFields, KeptFields, KeyFields,
@@ -25,7 +23,7 @@ use super::chain::{
 use super::events::{make, Told};
 use super::lines::fresh_id;
 use super::reader::{fields, LogReader};
-use super::{id, raise};
+use super::{holder, id, raise};
 use crate::bell::{Bell, LoopBell, Woken};
 use crate::fork;
 
@@ -69,7 +67,9 @@ fn hang_hook(py: Python<'_>) -> PyResult<()> {
 #[pyclass(frozen)]
 pub struct LogWriter {
     queue: Arc<Queue>,
-    recovered: Recovered,
+    vfs: Arc<RealVfs>,
+    /// None if nothing was found but a log that was closed in order, or none.
+    recovered: Option<Box<Recovered>>,
     /// Made for the first.
     waiting: OnceLock<Arc<Waiting>>,
     reader: Mutex<Option<Box<Reader>>>,
@@ -144,16 +144,16 @@ impl LogWriter {
             holder: holder(),
         };
         let opened = py.detach(|| {
-            let vfs: Arc<dyn Vfs> = Arc::new(RealVfs::new(path));
-            let (writer, recovered, reader) = open_since(vfs, &options, since)?;
+            let vfs = Arc::new(RealVfs::new(path));
+            let (writer, recovered, reader) = open_since(vfs.clone(), &options, since)?;
             if writer.header().level == SIGNED {
                 limits.segment_records_max = SIGNED_RECORDS_MAX;
             }
-            let queue = Queue::start(writer, mode, limits);
             Ok(LogWriter {
                 waiting: OnceLock::new(),
-                queue: Arc::new(queue),
-                recovered,
+                queue: Arc::new(Queue::start(writer, mode, limits)),
+                vfs,
+                recovered: worth_telling(recovered),
                 reader: Mutex::new(reader.filter(keeps_all).map(Box::new)),
                 follower: PyOnceLock::new(),
             })
@@ -163,18 +163,23 @@ impl LogWriter {
     }
 
     #[getter]
+    fn path(&self) -> &OsStr {
+        self.vfs.root().as_os_str()
+    }
+
+    #[getter]
     fn log(&self) -> String {
         self.queue.header().log.to_string()
     }
 
     #[getter]
     fn name(&self) -> Option<String> {
-        self.queue.header().name.clone()
+        self.queue.header().rare().name.clone()
     }
 
     #[getter]
     fn origin(&self) -> Option<String> {
-        self.queue.header().origin.clone()
+        self.queue.header().rare().origin.clone()
     }
 
     #[getter]
@@ -200,8 +205,10 @@ impl LogWriter {
     /// `(is_unclean, torn_bytes, dropped, copied, segment)`.
     #[getter]
     fn recovered(&self) -> (bool, u64, u64, u64, u64) {
-        let r = &self.recovered;
-        (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment)
+        match &self.recovered {
+            Some(r) => (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment),
+            None => (false, 0, 0, 0, self.queue.header().seg),
+        }
     }
 
     /// `(count, copied, segment)` of the last failed fsync.
@@ -364,6 +371,15 @@ impl LogWriter {
     }
 }
 
+/// What was found, if it is anything: most logs hold nothing of it.
+fn worth_telling(found: Recovered) -> Option<Box<Recovered>> {
+    let nothing = Recovered {
+        segment: found.segment,
+        ..Recovered::default()
+    };
+    (found != nothing).then(|| Box::new(found))
+}
+
 /// Whether *reader* needs its files no more, of which the opening cuts off what is void.
 fn keeps_all(reader: &Reader) -> bool {
     let bytes: u64 = reader.files.iter().map(|file| file.size).sum();
@@ -378,16 +394,5 @@ fn mode(durability: &str) -> PyResult<Durability> {
         other => Err(PyValueError::new_err(format!(
             "durability {other:?} is none of interval, group, strict"
         ))),
-    }
-}
-
-fn holder() -> Holder {
-    let read = |name: &str| std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
-    let text = |name: &str| read(name).unwrap_or_default().trim().to_owned();
-    Holder {
-        pid: std::process::id(),
-        host: text("hostname"),
-        boot: text("random/boot_id"),
-        ..Holder::default()
     }
 }

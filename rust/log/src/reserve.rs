@@ -1,0 +1,20 @@
+//! The file that is given up when the disk is full.
+
+use std::io;
+
+use crate::vfs::{append_all, Vfs};
+
+/// Name of the file.
+pub const RESERVE: &str = "RESERVE";
+/// Its size: enough for the longest line and a seal. In tests, which open logs by the million and
+/// write short lines, less.
+const RESERVE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
+
+/// Writes it, if it is not there.
+pub(crate) fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
+    if !vfs.exists(RESERVE)? {
+        let mut file = vfs.create_new(RESERVE)?;
+        append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error)?;
+    }
+    Ok(())
+}
