@@ -32,8 +32,8 @@ from tinyagent.actors.streamer import KeyOf, Source, Streamer
 from tinyagent.actors.timers import Timers
 from tinyagent.actors.tools import PARALLEL_MAX, Find, Tools
 from tinyagent.events import Conversation, Event, Record, kinds as k
-from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.clock import Clock
+from tinyagent.runtime.collecting import uncollected
 from tinyagent.runtime.errors import (
     DivergenceError,
     InvariantError,
@@ -131,15 +131,11 @@ class Session:
         if self._is_open:
             return False
         self.shadow = self.journal.shadow = shadow_of(self.journal.redactor)
-        past = self._keeper.look_back() if self.log.seq else None
-        if past is None:
+        if not (self.log.seq and self._restore()):
             started = self._configure()
             if versions := versions_of(self.journal.redactor):
-                versions = {**started.versions, **versions}
-                started = msgspec.structs.replace(started, versions=versions)
+                started = msgspec.structs.replace(started, versions=started.versions | versions)
             self._own(self.journal.append(started))
-        else:
-            self._restore(*past)
         self._is_open = True
         for name, message in self._reports:
             self.report(name, message)
@@ -294,8 +290,13 @@ class Session:
             told = f"record {record.seq} started a run outside of ``run``; please report this"
             raise InvariantError(told)
 
-    def _restore(self, found: Reopened, past: Sifted) -> None:
-        self.reopened, where = found, self.log.where
+    @uncollected()
+    def _restore(self) -> bool:
+        """Stand where the log ends; False if the agent has no records in it."""
+        if (told := self._keeper.look_back()) is None:
+            return False
+        (found, past), where = told, self.log.where
+        self.reopened = found
         if found.too_new is not None:
             raise LogVersionError(newer(where, found.too_new))
         if found.diverged:
@@ -322,6 +323,7 @@ class Session:
                 self._unheard.append(taken)
         sent = range(self._shared + 1, self._unheard[0].seq)
         look_for_open(self.reopened, [*past.records, *self._unheard], self.machine.state, sent=sent)
+        return True
 
     def _append_recovery(self) -> None:
         found = self.log.recovered

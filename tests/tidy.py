@@ -25,6 +25,7 @@ TABLE = (
     ("runtime/clock.py", "", "asyncio time random uuid"),
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio contextvars"),
     ("runtime/answering.py", "events runtime", "asyncio contextvars"),
+    ("runtime/collecting.py", "", "gc"),
     ("runtime/bells.py", "_alchemy", "asyncio os sys threading"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
