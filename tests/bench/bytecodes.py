@@ -1,7 +1,8 @@
 """What a run takes of Python: its byte codes, by module or by function.
 
 ``python -m tests.bench.bytecodes MODEL [--functions]``: an agent of ``client.py`` runs with a model
-of ``provider.py``, as ``text-20``, ``tools-20`` or ``ptools-16``. Times scatter by a tenth from one
+of ``provider.py``, as ``text-20``, ``tools-20`` or ``ptools-16``. Or, as ``restore-2500``, a log of
+so many records is taken up, and what is told is for a record. Times scatter by a tenth from one
 press to the next; this by a hundredth, so it tells whether a change of a few lines is for the
 better. It knows nothing of what is native, and counts an ``await`` for more than it takes.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -19,6 +21,7 @@ from typing import Any
 
 from tests.bench.client import Bench, Heard
 from tests.bench.peers import provider
+from tests.bench.restore import fill, take_up
 
 WARM = 5
 ROWS = 60
@@ -56,6 +59,22 @@ async def codes_of(model: str, url: str) -> Count:
     return count
 
 
+def codes_of_restore(records: int) -> Count:
+    """Return the byte codes of taking up a log of *records*, when it was done before."""
+    count: Count = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "log"
+        asyncio.run(fill(place, records))
+        shutil.rmtree(place / "snap", ignore_errors=True)
+        take_up(place)
+        sys.settrace(lambda frame, event, argument: traced(count, frame))
+        try:
+            take_up(place)
+        finally:
+            sys.settrace(None)
+    return count
+
+
 def table(count: Count, turns: int, *, is_by_function: bool) -> str:
     """Return as text how many there were in the run, how many in a turn, and where most of them."""
     found: Counter[str] = Counter()
@@ -68,10 +87,13 @@ def table(count: Count, turns: int, *, is_by_function: bool) -> str:
 
 def main(model: str, *options: str) -> None:
     """Print the table of one run with *model*."""
-    steps = re.match(r"tools-(\d+)", model)
-    with provider() as (url, _):
-        count = asyncio.run(codes_of(model, url))
-    turns = int(steps[1]) + 1 if steps else 1
+    kind, _, number = model.partition("-")
+    if kind == "restore":
+        count, turns = codes_of_restore(int(number)), int(number)
+    else:
+        with provider() as (url, _):
+            count = asyncio.run(codes_of(model, url))
+        turns = int(number) + 1 if kind == "tools" else 1
     print(table(count, turns, is_by_function="--functions" in options))
 
 

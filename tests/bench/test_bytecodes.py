@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.bench.bytecodes import codes_of, table
+from tests.bench.bytecodes import codes_of, codes_of_restore, table
 from tests.bench.peers import provider
 
 
@@ -16,3 +16,8 @@ def test_the_byte_codes_of_a_run_are_much_the_same_in_every_press() -> None:
     rows = table(first, 3, is_by_function=True).splitlines()
     assert rows[0].split() == [f"{first.total():,}", f"{first.total() // 3:,}", "all"]
     assert any("tinyagent/runtime/journal.py:Journal.append" in row for row in rows)
+
+
+def test_those_of_a_restore_grow_with_the_log() -> None:
+    few, many = (codes_of_restore(records).total() for records in (200, 400))
+    assert 1.2 < many / few < 2
