@@ -114,6 +114,8 @@ def _polled(state: State, where: str) -> tuple[State, Decided]:
     if state.steering:
         taken, left = _take(state.steering, state.modes[0])
         state = _set(state, poll=where, pending=taken, steering=left)
+    elif where == "turn" and not state.pending and FOLLOW_UP not in state.hooks:
+        return _followed(state)  # at once: mostly the run ends, and where it was polled is gone
     elif state.pending or state.poll != where:
         state = _set(state, poll=where, pending=())
     if where == "batch":
@@ -129,7 +131,7 @@ def _followed(state: State) -> tuple[State, Decided]:
     if not state.follow_ups:
         return _end_run(state, "answered")
     taken, left = _take(state.follow_ups, state.modes[1])
-    return _think(_set(state, pending=taken, follow_ups=left))
+    return _think(_set(state, poll="turn", pending=taken, follow_ups=left))
 
 
 def _take(queue: tuple[int, ...], mode: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -74,7 +74,7 @@ def charged(state: State, usage: Mapping[str, Any] | None, **changes: Any) -> St
         if "prices" in state.limits:
             spent = cost_pusd(usage, state.instead or state.model, state.limits["prices"])
             changes["cost_pusd"] = state.cost_pusd + (spent or 0)
-    return _set(state, **changes)
+    return _set(state, **changes) if changes else state
 
 
 def cost_pusd(
@@ -111,7 +111,8 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
     If there are any, ``over`` is the limit: the run ends when the others have ended.
     """
     before, calls = state.tool_calls, event.calls
-    state = charged(state, event.usage, calls={}, tool_calls=before + len(calls))
+    new = {"tool_calls": before + len(calls)} if calls else {}
+    state = charged(state, event.usage, **new)
     over = crossed(state, for_tools=True)
     if over is not None:
         refused = calls
