@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def uncollected() -> Generator[None]:
     """Let nothing be collected meanwhile, for a moment in which much is made of what is kept.
 
     Else all that is new is looked through again and again, and at times all that the process has.
