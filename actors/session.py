@@ -295,13 +295,12 @@ class Session:
         """Stand where the log ends; False if the agent has no records in it."""
         if (told := self._keeper.look_back()) is None:
             return False
-        (found, past), where = told, self.log.where
-        self.reopened = found
-        if found.too_new is not None:
-            raise LogVersionError(newer(where, found.too_new))
-        if found.diverged:
-            raise DivergenceError(diverged(where, past.records))
-        began = found.began or self.log.seq + 1
+        self.reopened, past = told
+        if self.reopened.too_new is not None:
+            raise LogVersionError(newer(self.log.where, self.reopened.too_new))
+        if self.reopened.diverged:
+            raise DivergenceError(diverged(self.log.where, past.records))
+        began = self.reopened.began or self.log.seq + 1
         before, since = past.parted(began)
         self.conversation.read(before)
         if self._face is not None:
@@ -326,8 +325,7 @@ class Session:
         return True
 
     def _append_recovery(self) -> None:
-        found = self.log.recovered
-        if found is not None:
+        if (found := self.log.recovered) is not None:
             told = found.torn_bytes, found.dropped, found.copied, found.segment
             self._own(self.journal.append(k.LogRecovered("unclean", *told)))
         versions = versions_of(self.journal.redactor)
