@@ -187,3 +187,16 @@ async def test_money_is_told_where_the_log_has_prices_and_never_as_zero(
     assert summary_of(load(REPLAYS / "one-tool.jsonl")).cost_usd is None
     _, out, _ = run("show", str(tmp_path / "a"))
     assert out.splitlines()[0].endswith(f" · ${told:,.4f}")
+
+
+async def test_a_log_that_cannot_be_read_does_not_keep_the_others_from_being_listed(
+    run: Run, tmp_path: Path
+) -> None:
+    async with open_log(tmp_path / "whole") as log:
+        await Agent(model=scripted("Yes."), log=log).run("Is it listed?")
+    broken = tmp_path / "broken" / "00000001.jsonl"
+    broken.parent.mkdir()
+    broken.symlink_to(broken.name)  # of itself; for root, too, it cannot be opened
+    code, out, _ = run("ls", str(tmp_path))
+    assert code == 0
+    assert "Is it listed?" in out

@@ -139,11 +139,11 @@ def _is_named(header: _Header, ref: str) -> bool:
 
 
 def headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
-    """Yield every log in the folder with its first line; what is no log is passed over."""
+    """Yield every log in the folder with its first line, but what is none, or cannot be read."""
     for path in sorted({*logs.glob("*/"), *logs.glob("*.jsonl")}):
         first = segments(path)[:1] if path.is_dir() else [path]
         for file in first:
-            with suppress(msgspec.MsgspecError):
+            with suppress(msgspec.MsgspecError, OSError):
                 yield path, msgspec.json.decode(first_line(file), type=_Header)
 
 
