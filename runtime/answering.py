@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyagent.events import Event, Record
-from tinyagent.runtime.diagnostics import HANDLED, Handled
+from tinyagent.runtime.diagnostics import HANDLED
 
 if TYPE_CHECKING:
     from tinyagent.runtime.loops import Stage, Worker
@@ -49,7 +49,7 @@ class Answers:
             return
         if worker.is_asked(record.event):
             voice = Voice(self._stage, self.name, record)
-            voice.begin(partial(voice.answer, worker, record), f"{self.name} answers {voice.seq}")
+            voice.begin(partial(worker.answer, record, voice), f"{self.name} answers {record.seq}")
         else:
             worker.fold(record)
 
@@ -86,7 +86,11 @@ class Voice:
         return self._stage.is_alone(self)
 
     def begin(self, answer: Answer, name: str) -> None:
-        """Let *answer* speak, in a task called *name*."""
+        """Let *answer* speak, in a task called *name*.
+
+        It is called there; what it returns is awaited when all that was said by then is as safe as
+        its kind demands.
+        """
         self._stage.speak(self, self._say(answer, self.hands), name)
 
     def hand_over(self, answer: Answer, name: str) -> None:
@@ -101,9 +105,19 @@ class Voice:
         self._stage.leave(spoke)
 
     async def _say(self, answer: Answer, hands: int) -> None:
-        HANDLED.set(self.handled())
+        HANDLED.set(self._stage.handled(self.name, self.seq))
+        journal, asked = self._journal, self.last
         try:
-            await answer()
+            saying = answer()
+            try:
+                # What was said already waits for the disk together with the request.
+                if self.last is not asked and not journal.has_reached(self.last):
+                    await journal.reached(self.last)
+                if not journal.has_reached(asked):
+                    await journal.reached(asked)
+                await saying
+            finally:
+                saying.close()  # it may never have begun
         except BaseException as error:
             is_heard = self.hands == hands
             if is_heard and not isinstance(error, asyncio.CancelledError):
@@ -111,23 +125,6 @@ class Voice:
             raise
         if self.hands == hands:
             self._stage.leave(self.task)
-
-    async def answer(self, worker: Worker, request: Record) -> None:
-        """Let *worker* answer *request*, when that is as safe as its kind demands."""
-        answer, journal = worker.answer(request, self), self._journal
-        try:
-            # What was said already waits for the disk together with the request.
-            if self.last is not request and not journal.has_reached(self.last):
-                await journal.reached(self.last)
-            if not journal.has_reached(request):
-                await journal.reached(request)
-            await answer
-        finally:
-            answer.close()  # it may never have begun
-
-    def handled(self) -> Handled:
-        """Return which record is answered, and by whom."""
-        return Handled(self._journal.log.meta.log, self._journal.run, self.name, self.seq)
 
     def say(self, event: Event, live: object = None) -> Record:
         """Append *event* at once, out of turn; return its record, which nobody has waited for."""

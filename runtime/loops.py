@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -90,6 +90,7 @@ class Stage:
 
     Attributes:
         is_stopped: all who speak are cancelled, and nobody takes anything more.
+        handled: says of whom, and of the number of a record, that he handles it in this run.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -98,6 +99,7 @@ class Stage:
         self._task = asyncio.current_task()
         self._home = copy_context()  # not that of whoever happens to post
         self._is_strict = journal.log.durability == "strict"
+        self.handled = partial(Handled, journal.log.meta.log, journal.run)
         self._machine: _Stepping[Any] | None = None
         self._behind: list[Mailbox] = []  # of those who are given what is durable
         # Who speaks, in the order in which they began; who is done was cancelled, or raised.
@@ -122,7 +124,7 @@ class Stage:
         if self.is_stopped:
             return
         home = self._home.copy()
-        stepping = _Stepping(machine, mailbox, self.journal, before, home, self.fail)
+        stepping = _Stepping(machine, mailbox, self.journal, before, home, self)
         if self._is_strict:
             self._pass_on(mailbox, stepping.step, home)
         else:
@@ -275,14 +277,14 @@ class _Stepping(Generic[S]):
         journal: Journal,
         before: Callable[[], None],
         home: Context,
-        fail: Callable[[BaseException], None],
+        stage: Stage,
     ) -> None:
         self._machine = machine
         self._mailbox = mailbox
         self._journal = journal
         self._before = before
-        self._fail = fail
-        self._handled = Handled(journal.log.meta.log, journal.run, machine.name, 0)
+        self._fail = stage.fail
+        self._handled = stage.handled(machine.name, 0)
         self._is_stepping = False
         self._handle: asyncio.Handle | None = None
         self._loop = asyncio.get_running_loop()
@@ -312,7 +314,7 @@ class _Stepping(Generic[S]):
         if self._handle is not None:
             self._handle.cancel()  # as this is it, or comes before it
             self._handle = None
-        if self._is_stepping or not self._mailbox:
+        if self._is_stepping:
             return
         self._is_stepping = True
         try:
