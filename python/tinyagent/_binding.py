@@ -6,7 +6,6 @@ Everything that runs an agent goes through here: ``Agent`` and the loop function
 from __future__ import annotations
 
 import asyncio
-import operator
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
@@ -88,7 +87,7 @@ class Binding:
         self.forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
         self._runs_hosts_batch = find is None and not is_batch
-        self._known_tools: tuple[AgentTool, ...] = ()
+        self._known_tools: list[AgentTool] = []
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.outcome, self._seen = "", 0
         log = log if log is not None else _memory_log()
@@ -172,15 +171,14 @@ class Binding:
     def _changes(self) -> dict[str, Any]:
         """Return what is not as it was recorded: in a run the tools only, between runs all."""
         changes: dict[str, Any] = {}
-        if self.session.is_running:
-            tools, known = self._tools() or (), self._known_tools
-            if len(tools) == len(known) and all(map(operator.is_, tools, known)):
-                return changes
-        setup = self.setup if self.session.is_running else self._read()
+        is_running = self.session.is_running
+        if is_running and [*(self._tools() or ())] == self._known_tools:
+            return changes
+        setup = self.setup if is_running else self._read()
         settings, specs = self.session.conversation.settings, self._specs()
         if tuple(specs) != settings.tools:
             changes["tools"] = msgspec.to_builtins([logged_tool(spec) for spec in specs])
-        if self.session.is_running:
+        if is_running:
             return changes
         for name, value, recorded in (
             ("model", model_of(setup), settings.model),
@@ -201,7 +199,7 @@ class Binding:
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:
-        self._known_tools = tuple(self._tools() or ())
+        self._known_tools = [*(self._tools() or ())]
         return [spec_of(tool, self.setup.tool_timeout_s) for tool in self._known_tools]
 
     def _installed(self, setup: Setup) -> list[str]:
