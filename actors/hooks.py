@@ -6,7 +6,7 @@ After a crash a hook may be asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from tinyagent.actors.context import Contexts, given
 from tinyagent.actors.flag import Flag, Running
@@ -22,14 +22,14 @@ INTERRUPTED = (
 )
 
 Asked = Callable[[k.HostAsked, int], Awaitable[Sequence[Event | Live]]]
-"""Calls one hook: takes the question and its number, returns the answer's events."""
+"""Calls the hook that is asked: takes the question and its number, returns the answer's events."""
 
 
 class Hooks:
     """The worker that answers ``host.asked``.
 
     Args:
-        contexts: makes what the hook's code may ask for.
+        ask: knows the hooks. contexts: makes what the hook's code may ask for.
         reopened: questions that an earlier process asked and left open.
     """
 
@@ -38,11 +38,11 @@ class Hooks:
 
     def __init__(
         self,
-        hooks: Mapping[str, Asked],
+        ask: Asked,
         contexts: Contexts,
         reopened: frozenset[int] = frozenset(),
     ) -> None:
-        self._hooks = hooks
+        self._ask = ask
         self._contexts = contexts
         self._reopened = reopened
         self._cancelled = Flag()
@@ -72,7 +72,7 @@ class Hooks:
             return
         ctx = self._contexts.of(record, f"#{record.seq}", 2 if is_repeated else 1)
         with given(lambda: ctx):
-            running = Running(self._hooks[event.hook](event, record.seq))
+            running = Running(self._ask(event, record.seq))
         task = running.task
         try:
             await running.over(self._cancelled)

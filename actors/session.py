@@ -7,7 +7,7 @@ wants to see what happens asks for a mailbox of its own (``watch``) before the r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -71,7 +71,7 @@ class Session:
         *,
         source: Source,
         find: Find,
-        hooks: Mapping[str, Asked],
+        ask: Asked,
         configure: Callable[[], k.SessionStarted],
         changes: Callable[[], dict[str, Any]],
         key_of: Callable[[], KeyOf | None] = lambda: None,
@@ -108,7 +108,7 @@ class Session:
         self._source = source
         self._key_of = key_of
         self._find = find
-        self._hooks = hooks
+        self._ask = ask
         self._parallel_max = tools_parallel_max
         sinks, told = (*sinks, *log.options.sinks), (self._sink_failed, self._sink_behind)
         self._mirrors = Mirrors(log, sinks, *told, self.journal.depths)
@@ -356,7 +356,7 @@ class Session:
                 children=self.children,
             ),
             Hooks(
-                self._hooks,
+                self._ask,
                 contexts,
                 frozenset(request.seq for request in reopened.requests),
             ),

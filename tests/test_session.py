@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -43,6 +43,10 @@ class Add:
         return Returned(content=str(total))
 
 
+def nobody(asked: k.HostAsked, seq: int) -> NoReturn:
+    raise AssertionError(f"{asked.hook} is asked, which is not there")
+
+
 def find(name: str) -> Runnable:
     if name != "add":
         raise Refused(f"Tool {name} not found")
@@ -61,7 +65,7 @@ def open_session(url: str, log: Log) -> Session:
             PortableTransport(clock.monotonic_s), lambda settings, key: Granted("k", {})
         ),
         find=find,
-        hooks={},
+        ask=nobody,
         configure=lambda: configuration,
         changes=dict,
     )

@@ -17,6 +17,7 @@ from tinyagent._decisions import Decisions, rule_in, rule_of
 from tinyagent._host import HostHooks
 from tinyagent._host_tools import HostTool, find_tool, spec_of
 from tinyagent._output import Outputs
+from tinyagent._questions import ASKED
 from tinyagent._queues import Queues
 from tinyagent._replaced import replaced_execution
 from tinyagent._resting import Rest, told_by
@@ -24,7 +25,6 @@ from tinyagent._seams import Seams
 from tinyagent._sources import Setup as Setup, Sources, forced
 from tinyagent._version import VERSION
 from tinyagent.actors import state as machine
-from tinyagent.actors.hooks import Asked
 from tinyagent.actors.session import Session
 from tinyagent.actors.streamer import KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX, Find
@@ -58,6 +58,10 @@ class Binding:
         is_batch: this is ``execute_tool_calls`` itself, whose replacement is not asked again.
     """
 
+    hooks: HostHooks
+    outputs: Outputs
+    seams: Seams
+    decisions: Decisions
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(
@@ -96,7 +100,7 @@ class Binding:
             log,
             self._clock,
             **cast(log, source=self._sources, find=find or self._find, key_of=key_of),
-            hooks=self._questions(),
+            ask=self._ask,
             configure=self.configuration,
             changes=self._changes,
             tools_parallel_max=tools_parallel_max,
@@ -138,20 +142,8 @@ class Binding:
     def _find(self, name: str) -> HostTool:
         return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
 
-    def _questions(self) -> dict[str, Asked]:
-        return {
-            machine.BEFORE: lambda asked, seq: self.hooks.ask_before(asked, seq),
-            machine.AFTER: lambda asked, seq: self.hooks.ask_after(asked, seq),
-            machine.CONTEXT: lambda asked, seq: self.hooks.ask_context(asked, seq),
-            machine.BATCH: lambda asked, seq: self.hooks.ask_batch(asked, seq),
-            machine.STOP: self._ask_stop,
-            machine.UNKNOWN: self.decisions.ask_unknown,
-            machine.APPROVAL: self.decisions.ask_approval,
-            machine.OUTPUT: self.outputs.ask,
-            machine.REQUEST: self.seams.ask_request,
-            machine.STEERING: self._poll,
-            machine.FOLLOW_UP: self._poll,
-        }
+    def _ask(self, asked: k.HostAsked, seq: int) -> Awaitable[Sequence[Event | Live]]:
+        return ASKED[asked.hook](self)(asked, seq)
 
     # Configuration
 
@@ -227,13 +219,14 @@ class Binding:
 
     # Questions that wait until what led to them was delivered
 
-    async def _poll(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+    async def poll(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
         """Answer when every event so far was delivered, so a listener may still steer."""
         await self._wait_seen(seq)
         await self.queues.drained()
         return await self.hooks.ask_queue(asked)
 
-    async def _ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+    async def ask_stop(self, asked: k.HostAsked, seq: int) -> Sequence[Event | Live]:
+        """Answer whether the run ends after this turn, when every event so far was delivered."""
         await self._wait_seen(seq)
         return await self.hooks.ask_stop(asked, seq)
 

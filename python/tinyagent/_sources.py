@@ -46,6 +46,8 @@ class Setup(msgspec.Struct, kw_only=True):
 class Sources:
     """The source of the streamer: whatever the host has configured when a call is made."""
 
+    _source: HostedSource | ProviderSource  # in force, once it was asked for a digest
+
     def __init__(
         self,
         setup: Callable[[], Setup],
@@ -58,22 +60,16 @@ class Sources:
         report: Report,
     ) -> None:
         self.setup = setup
+        self._bodies = bodies
+        self._hooks = hooks
         self._signal = signal
+        self._clock = clock
         self._transport = transport
         self._report = report
+        self._hosted: HostedSource | None = None
         self._provider: ProviderSource | None = None
         self._chosen_by: Setup | None = None
         self._granted: tuple[Setup, Settings, str | None, Granted] | None = None
-        self._source: HostedSource | ProviderSource
-        self._source = self._hosted = HostedSource(
-            stream_fn=self._stream_fn,
-            model=lambda: self.setup().model,
-            options=self._options,
-            bodies=bodies,
-            hooks=hooks,
-            signal=signal,
-            clock=clock,
-        )
 
     @property
     def attempts_max(self) -> int:
@@ -97,8 +93,21 @@ class Sources:
         setup = self.setup()
         if setup is not self._chosen_by:
             self._chosen_by = setup
-            self._source = self._hosted if is_hosted(setup) else self._ours()
+            self._source = self._theirs() if is_hosted(setup) else self._ours()
         return self._source
+
+    def _theirs(self) -> HostedSource:
+        if self._hosted is None:
+            self._hosted = HostedSource(
+                stream_fn=self._stream_fn,
+                model=lambda: self.setup().model,
+                options=self._options,
+                bodies=self._bodies,
+                hooks=self._hooks,
+                signal=self._signal,
+                clock=self._clock,
+            )
+        return self._hosted
 
     def _ours(self) -> ProviderSource:
         if self._provider is None:
@@ -130,7 +139,7 @@ class Sources:
     @property
     def raised(self) -> Exception | None:
         """What the host's own code raised, other than tools and their hooks."""
-        return self._hosted.raised
+        return None if self._hosted is None else self._hosted.raised
 
 
 def forced(event: k.SessionForked) -> dict[str, Any]:

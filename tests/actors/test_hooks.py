@@ -29,7 +29,8 @@ class Stage:
     def __init__(self, **hooks: Asked) -> None:
         self.journal = Journal(MemoryLog(), VirtualClock())
         self.said = Mailbox("test", frozenset({"host.answered", "host.failed", "user.said"}))
-        hook_worker = Hooks(hooks, Contexts(ID, VirtualClock(), asyncio.Event()))
+        contexts = Contexts(ID, VirtualClock(), asyncio.Event())
+        hook_worker = Hooks(lambda asked, seq: hooks[asked.hook](asked, seq), contexts)
         self._box = Mailbox("hooks", hook_worker.requests | CONTROL, control=CONTROL)
         self.journal.join(self._box)
         self.journal.join(self.said)
