@@ -101,7 +101,6 @@ class Session:
         self.keeps_interrupted = False
         self.reopened = Reopened()
         self._unheard: list[Record] = []
-        self._face = face
         self._configure = configure
         self._changes = changes
         self._watchers: list[Mailbox] = []
@@ -115,9 +114,7 @@ class Session:
         self.shadow: Shadow | None = None
         self.journal.join(self.conversation)
         self._stage: list[Reader] = []
-        self._reports: list[tuple[str, str]] = []
-        self._is_open = False
-        self._shared = log.meta.fork.at if log.meta.fork is not None else 0
+        self._untold: list[tuple[str, str]] | None = []  # to be reported when it opens; then None
         self._keeper = Keeper(self.journal, self.machine, self.children, self.conversation, face)
 
     def open(self) -> bool:
@@ -128,7 +125,7 @@ class Session:
             LogVersionError: a newer release wrote what nobody may skip; nothing is written.
             PrunedLogError: the beginning was removed; nothing is written.
         """
-        if self._is_open:
+        if self._untold is None:
             return False
         self.shadow = self.journal.shadow = shadow_of(self.journal.redactor)
         if not (self.log.seq and self._restore()):
@@ -136,22 +133,22 @@ class Session:
             if versions := versions_of(self.journal.redactor):
                 started = msgspec.structs.replace(started, versions=started.versions | versions)
             self._own(self.journal.append(started))
-        self._is_open = True
-        for name, message in self._reports:
+        untold, self._untold = self._untold, None
+        for name, message in untold:
             self.report(name, message)
         return True
 
     def rested(self) -> Rested | None:
         """Return what another one needs to go on from here; None if this one holds more."""
         holds = self._mirrors.all or self._watchers or self._unheard or self.shadow
-        if holds or self.is_running or not self._is_open:
+        if holds or self.is_running or self._untold is not None:
             return None
         return self._keeper.rested()
 
     def go_on(self, rested: Rested) -> None:
         """Stand where the session stood whose conversation this one was made with."""
         self._keeper.go_on(rested)
-        self._is_open = True
+        self._untold = None
 
     def append(self, event: Event, *, live: object = None) -> Record:
         """Record what came from outside. In an idle session the agent takes it in at once."""
@@ -215,7 +212,8 @@ class Session:
         self._mirrors.start()
         try:
             async with Stage(self.journal) as stage:
-                self._hand_out(reopened, self._enter(stage, cast))
+                mail, playing = self._enter(stage, cast)
+                self._hand_out(reopened, playing)
                 await self.children.settle()
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
@@ -223,19 +221,19 @@ class Session:
                 self._fail = stage.fail
                 if self.called_off:
                     self.cancel(self.called_off)
-                stage.drive(self.machine, self._mail, self.sync)
+                stage.drive(self.machine, mail, self.sync)
         except asyncio.CancelledError:
             # The loop is closed under the run. The agent may be used again, in another one.
             with suppress(LogError):  # a log that takes nothing more cannot be told
                 await self.children.close()
-                await close_run(self.machine, self._mail, self.journal, began)
+                await close_run(self.machine, mail, self.journal, began)
             raise
         except BaseExceptionGroup as group:
             raise brought_down(group, self.journal, self.machine.name) from None
         else:
             self.is_running = False
-            while len(self._mail):  # what came when the curtain had fallen
-                if (late := await self._mail.get()) is not None:
+            while len(mail):  # what came when the curtain had fallen
+                if (late := await mail.get()) is not None:
                     self._own(late)
         finally:
             self.is_running = False
@@ -281,7 +279,8 @@ class Session:
 
     def later(self, name: str, message: str) -> None:
         """Report when the session is opened; without any record if it never is."""
-        self._reports.append((name, message))
+        if self._untold is not None:
+            self._untold.append((name, message))
 
     def _own(self, record: Record) -> None:
         """Let the machine take a record that no mailbox brings it."""
@@ -303,14 +302,15 @@ class Session:
         began = self.reopened.began or self.log.seq + 1
         before, since = past.parted(began)
         self.conversation.read(before)
-        if self._face is not None:
-            for record in (r for r in past.of(self._face.kinds) if r.seq < began):
-                self._face.relive(record, is_open=False)
-            self._face.recall()
+        face = self._keeper.face
+        if face is not None:
+            for record in (r for r in past.of(face.kinds) if r.seq < began):
+                face.relive(record, is_open=False)
+            face.recall()
         for record in since:
             self.conversation.post(record)
-            if self._face is not None:
-                self._face.relive(record, is_open=True)
+            if face is not None:
+                face.relive(record, is_open=True)
         if self.shadow is not None:
             self.shadow.restore(past.records, self.machine.state)
         self.reopened.unknown = unknown_calls(past, self.conversation)
@@ -320,7 +320,7 @@ class Session:
             for event in decided:
                 taken = self.journal.append(event, cause=record.seq, actor=self.machine.name)
                 self._unheard.append(taken)
-        sent = range(self._shared + 1, self._unheard[0].seq)
+        sent = range(self.log.meta.cut + 1, self._unheard[0].seq)
         look_for_open(self.reopened, [*past.records, *self._unheard], self.machine.state, sent=sent)
         return True
 
@@ -360,17 +360,17 @@ class Session:
                 contexts,
                 frozenset(request.seq for request in reopened.requests),
             ),
-            Timers(self.journal.clock, self.signal, shared=self._shared),
+            Timers(self.journal.clock, self.signal, shared=self.log.meta.cut),
         )
 
-    def _enter(self, stage: Stage, cast: Sequence[Worker]) -> list[Reader]:
-        """Put the *cast* on *stage*, with mail for all; return who is posted for them."""
-        mail = self._mail = Mailbox(self.machine.name, self.machine.inputs)
+    def _enter(self, stage: Stage, cast: Sequence[Worker]) -> tuple[Mailbox, list[Reader]]:
+        """Put the *cast* on *stage*, with mail for all; return the machine's, and the cast's."""
+        mail = Mailbox(self.machine.name, self.machine.inputs)
         playing = [stage.serve(worker, CONTROL) for worker in cast]
         # The curtain falls after all have their mail.
         self._stage = [mail, *playing, self._keeper.behind(mail), Curtain(stage)]
         self.journal.join(*self._stage)
-        return playing
+        return mail, playing
 
     def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
         failure = k.Failure("host", f"{type(error).__name__}: {error}")

@@ -114,7 +114,7 @@ class Keeper:
         self._machine = machine
         self._children = children
         self._conversation = conversation
-        self._face = face
+        self.face = face
         self._snapshots = snapshots_of(journal.log)
         self._code = code() if self._snapshots is not None else ""
         self._records: list[Line] = []
@@ -176,9 +176,9 @@ class Keeper:
             self._conversation.settle(held.conversation)
             self._children.take_up(held.children, self._conversation.calls)
             before = [_record(line) for line in held.records]
-            if self._face is not None:
+            if self.face is not None:
                 for record in before:
-                    self._face.relive(record, is_open=False)
+                    self.face.relive(record, is_open=False)
             self._remember(Sifted([*before, *past.records]))
             return found, past
         return None
@@ -186,7 +186,7 @@ class Keeper:
     def _remember(self, past: Sifted) -> None:
         """Remember for later snapshots what the face wants to know of the *past*."""
         self._was_apart = is_apart(self._journal.redactor, past)
-        wanted = self._face.kinds if self._face is not None else ()
+        wanted = self.face.kinds if self.face is not None else ()
         self._records = [_line(record) for record in past.of(wanted) if _is_lasting(record)]
 
     def _usable(self) -> Iterator[tuple[Snapshot, Held, list[Record]]]:

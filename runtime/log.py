@@ -182,7 +182,7 @@ def packed(log: Log | LoadedLog, key: SealKey | None = None) -> tuple[bytes, dic
         line, taken = line_of(meta, record)
         lines.append(line)
         blobs.update(taken)
-    cut = meta.fork.at if meta.fork is not None else 0
+    cut = meta.cut
     before, last = (records[0].seq - 1, records[-1].seq) if records else (cut, cut)
     began_us, ended_us = (records[0].ts_us, records[-1].ts_us) if records else (0, 0)
     if isinstance(log, LoadedLog):

@@ -83,7 +83,7 @@ def detach(where: str | Path) -> int:
     from tinyagent._alchemy import detach_log
 
     log = read_log(where)
-    cut = log.meta.fork.at if log.meta.fork is not None else 0
+    cut = log.meta.cut
     if log.base != cut + 1:
         return 0
     if log.records[0].seq != 1:

@@ -270,7 +270,7 @@ def _before(found: Salvaged) -> int:
         if first.kind == k.LogLost.kind:
             return msgspec.json.decode(first.payload, type=k.LogLost).first - 1
         return first.seq - 1
-    return found.meta.fork.at if found.meta.fork is not None else 0
+    return found.meta.cut
 
 
 def _level_of(parts: list[list[Stored] | Gap]) -> str:

@@ -28,10 +28,8 @@ def masked_with_env(where: str | Path) -> dict[int, bytes]:
         LogError: the log cannot be read.
     """
     recording = load(where)
-    fork = recording.meta.fork
-    own = fork.at if fork is not None else 0
     found = masked(recording.records, redactor_for())
-    return {seq: encode(event) for seq, event in found.items() if seq > own}
+    return {seq: encode(event) for seq, event in found.items() if seq > recording.meta.cut}
 
 
 def masked(records: Sequence[Record], redactor: Redactor) -> dict[int, Event]:

@@ -369,7 +369,7 @@ def spans_of(
     What has no end in the log ends with its last record, and says ``error.type=unfinished``.
     """
     spans = Spans(meta, content=content, replay=replay)
-    cut = meta.fork.at if meta.fork is not None else 0
+    cut = meta.cut
     found: list[Span] = []
     for record in records:
         ended = spans.evolve(record)[1]

@@ -115,7 +115,7 @@ class OpenTelemetrySink:
         if meta.log != self._log:
             self._log, self._seq = meta.log, 0
             self._fold = Spans(meta, content=self._content)
-            self._cut = meta.fork.at if meta.fork is not None else 0
+            self._cut = meta.cut
             self._open = {}
 
     def watch(self, vitals: Vitals | None) -> None:

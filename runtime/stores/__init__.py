@@ -89,6 +89,11 @@ class LogMeta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sealed: tuple[tuple[str, str], ...] = ()
 
     @property
+    def cut(self) -> int:
+        """The last record that it shares with its parent; 0 if it is no fork."""
+        return self.fork.at if self.fork is not None else 0
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether its free text is: a reader must know."""
         return any(raw.startswith('"need":') and '"enc"' in raw for _, raw in self.more)

@@ -52,7 +52,7 @@ class MemoryLog:
         self.meta = meta or LogMeta(log=log_id or os.urandom(16).hex(), name=name, fork=fork)
         self.where = where
         self._records: list[Stored] = list(records)
-        cut = self.meta.fork.at if self.meta.fork is not None else 0
+        cut = self.meta.cut
         self._base = cut
         if self.seq < cut:
             raise ValueError(f"{where}: the records end at {self.seq}, before the fork at {cut}")

@@ -123,9 +123,9 @@ class Writer:
             )
             self._connection.execute(put, (row.meta.log, kept(row)))
             last = "SELECT max(seq) FROM record WHERE log = ?"
-            self.committed_seq: int = self._connection.execute(last, (row.meta.log,)).fetchone()[
-                0
-            ] or (row.meta.fork.at if row.meta.fork is not None else 0)
+            self.committed_seq: int = (
+                self._connection.execute(last, (row.meta.log,)).fetchone()[0] or row.meta.cut
+            )
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise LogFailedError(f"{self.where}: {error}", durable_seq=0) from None

@@ -25,6 +25,7 @@ from tinyagent.runtime.stores.snapshots import Snapshots
 from tinyagent.testing import scripted
 
 COUNT = 200
+ATTRIBUTES_MAX = 29
 MADE_BYTES_MAX = 760
 IDLE_BYTES_MAX = 10_000
 """A third more than was measured, on CPython 3.11; a log in a folder, one answer of 20 deltas."""
@@ -94,6 +95,14 @@ async def test_the_session_of_an_agent_at_rest_is_let_go_of_and_made_again() -> 
     roles = ["user", "assistant", "tool_result", "assistant", *["user", "assistant"] * 2]
     assert [message.role for message in agent.state.messages] == roles
     assert [message.role for message in log.messages] == roles
+
+
+async def test_a_session_that_works_has_no_dict_of_its_own() -> None:
+    """CPython keeps 29 attributes in the object itself; more of them take five times the room."""
+    agent = Agent(model=scripted("Well."))
+    await agent.prompt("Go")
+    sessions = [each for each in gc.get_objects() if isinstance(each, Session)]
+    assert 0 < max(len(vars(session)) for session in sessions) <= ATTRIBUTES_MAX
 
 
 async def test_what_a_log_can_be_asked_for_again_is_let_go_of_with_the_session(

@@ -87,8 +87,7 @@ def shares(recordings: Iterable[Recording], by: By) -> list[Share]:
         return found.setdefault(name, Tally(name))
 
     for recording in recordings:
-        fork = recording.meta.fork
-        shared = fork.at if fork is not None else 0  # counted in the parent
+        shared = recording.meta.cut  # counted in the parent
         if by != "tool":
             for asked in model_calls(recording.records):
                 if asked.asked.seq > shared:
