@@ -48,7 +48,8 @@ from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log
 
 CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
-BEHIND_MAX = 10_000
+BEHIND_MAX = 1000
+"""Records that a reader may be behind before the source of an answer waits for it."""
 UNASKED_BYTES_MAX = 64 << 10
 
 
@@ -95,7 +96,6 @@ class Session:
         self._is_cancelled = False
         self._fail: Callable[[BaseException], None]  # ends the run that is under way
         self.called_off = ""  # why the run that is about to begin is to be cancelled
-        self.behind_max = BEHIND_MAX
         self._unasked_bytes = 0
         self.is_running = False
         self.keeps_interrupted = False
@@ -386,7 +386,7 @@ class Session:
         self._unasked_bytes += len(said.payload)
         readers, below = self._watchers, self.children.readers
         for mailbox in readers + below if below else readers:
-            if len(mailbox) > self.behind_max:
+            if len(mailbox) > BEHIND_MAX:
                 break
         else:
             if self._unasked_bytes < UNASKED_BYTES_MAX:
@@ -396,5 +396,5 @@ class Session:
 
     async def _wait_room(self) -> None:
         for mailbox in {*self._watchers, *self.children.readers}:
-            await mailbox.room(self.behind_max)
+            await mailbox.room(BEHIND_MAX)
         await self.log.room()

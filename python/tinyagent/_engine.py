@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from tinyagent._state import StateKeeper
     from tinyagent.events.redaction import Redactor
 
-BEHIND_MAX = 1000
-"""Records that a reader may be behind before the source of an answer waits for it."""
-
 
 class Engine:
     """The session of one agent. *rest* is what was kept of the one before it.
@@ -179,7 +176,6 @@ class Engine:
         session = self.binding.session
         session.called_off = ""
         self.expect(output)
-        session.behind_max = BEHIND_MAX
         self.binding.open()
         if session.is_unfinished:
             if messages:
