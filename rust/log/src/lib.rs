@@ -53,7 +53,7 @@ pub mod rare;
 pub mod reader;
 pub mod record;
 pub mod recover;
-mod reserve;
+pub mod reserve;
 pub mod salvage;
 pub mod scan;
 mod sealed;

@@ -13,9 +13,10 @@ use tinyagent_log::lock::Holder;
 use tinyagent_log::open::{open, OpenOptions};
 use tinyagent_log::reader::{Found, Reader};
 use tinyagent_log::record::{parse, push_line, Record};
+use tinyagent_log::reserve::RESERVE;
 use tinyagent_log::vfs::memory::{Dice, MemoryVfs};
 use tinyagent_log::vfs::segment_name;
-use tinyagent_log::writer::{Batch, Writer, RESERVE};
+use tinyagent_log::writer::{Batch, Writer};
 use tinyagent_log_fuzz::{cross, mutate};
 
 const HEADER: &[u8] = b"{\"tinyagent_log\":";
