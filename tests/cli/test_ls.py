@@ -189,7 +189,7 @@ async def test_money_is_told_where_the_log_has_prices_and_never_as_zero(
     assert out.splitlines()[0].endswith(f" · ${told:,.4f}")
 
 
-async def test_a_log_that_cannot_be_read_does_not_keep_the_others_from_being_listed(
+async def test_a_log_that_cannot_be_read_is_named_behind_the_others(
     run: Run, tmp_path: Path
 ) -> None:
     async with open_log(tmp_path / "whole") as log:
@@ -199,4 +199,6 @@ async def test_a_log_that_cannot_be_read_does_not_keep_the_others_from_being_lis
     broken.symlink_to(broken.name)  # of itself; for root, too, it cannot be opened
     code, out, _ = run("ls", str(tmp_path))
     assert code == 0
-    assert "Is it listed?" in out
+    *_, listed, told = out.splitlines()
+    assert "Is it listed?" in listed
+    assert told.startswith(f"! {broken.parent}  OSError: ")

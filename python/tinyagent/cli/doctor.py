@@ -102,12 +102,14 @@ def _logs(folder: Path) -> Iterator[Checked]:
     yield Checked(name="folder", ok=is_private, found=told + advice)
     formats: set[int] = set()
     count = 0
-    for path, _ in refs.headers(folder):
+    unreadable: dict[str, str] = {}
+    for path, _ in refs.headers(folder, unreadable):
         try:
             formats.add(load(path).meta.format)
             count += 1
         except LogError as error:
-            found = f"{path}: {type(error).__name__}: {error}"
-            yield Checked(name="log", ok=False, found=found)
+            unreadable[str(path)] = f"{type(error).__name__}: {error}"
+    for place, why in unreadable.items():
+        yield Checked(name="log", ok=False, found=f"{place}: {why}")
     written = f", format {', '.join(map(str, sorted(formats)))}" if formats else ""
     yield Checked(name="logs", ok=True, found=f"{count:,} readable{written}")

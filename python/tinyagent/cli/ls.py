@@ -47,7 +47,7 @@ def found_in(folder: Path) -> tuple[list[Summary], dict[str, str]]:
     """Return the logs of *folder*, the newest first, and by path why others cannot be read."""
     logs: list[Summary] = []
     unreadable: dict[str, str] = {}
-    for path, _ in refs.headers(folder):
+    for path, _ in refs.headers(folder, unreadable):
         try:
             logs.append(summary_of(load(path)))
         except LogError as error:

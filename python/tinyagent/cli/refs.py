@@ -138,13 +138,19 @@ def _is_named(header: _Header, ref: str) -> bool:
     return bool(ref) and header.log.startswith(ref.lower())
 
 
-def headers(logs: Path) -> Iterator[tuple[Path, _Header]]:
-    """Yield every log in the folder with its first line, but what is none, or cannot be read."""
+def headers(logs: Path, unreadable: dict[str, str] | None = None) -> Iterator[tuple[Path, _Header]]:
+    """Yield every log in the folder with its first line; what is no log is passed over.
+
+    So is what the system cannot read: *unreadable* is told by path why.
+    """
     for path in sorted({*logs.glob("*/"), *logs.glob("*.jsonl")}):
-        first = segments(path)[:1] if path.is_dir() else [path]
-        for file in first:
-            with suppress(msgspec.MsgspecError, OSError):
-                yield path, msgspec.json.decode(first_line(file), type=_Header)
+        try:
+            for file in segments(path)[:1] if path.is_dir() else [path]:
+                with suppress(msgspec.MsgspecError):
+                    yield path, msgspec.json.decode(first_line(file), type=_Header)
+        except OSError as error:
+            if unreadable is not None:
+                unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
 def written_ns(log: Path) -> int:
