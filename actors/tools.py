@@ -378,4 +378,12 @@ def _outcome(call: _Call) -> Event | Live:
     if isinstance(ended, LiveEffectError):
         raise ended
     kind: k.FailureKind = "invalid" if isinstance(ended, Refused) else "host"
-    return k.ToolFailed(call_id, Failure(kind, str(ended) or type(ended).__name__))
+    return k.ToolFailed(call_id, Failure(kind, _told(ended)))
+
+
+def _told(error: BaseException) -> str:
+    """Return what the model is told of *error*: of a group, also what is in it."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        text = f"{text}: {'; '.join(map(_told, error.exceptions))}"
+    return text

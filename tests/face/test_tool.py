@@ -279,6 +279,25 @@ async def test_half_a_character_in_long_output_does_not_make_a_tool_that_ran_a_f
     ]
 
 
+async def test_of_a_group_of_errors_the_model_is_told_each() -> None:
+    async def fails(error: Exception) -> None:
+        raise error
+
+    @tool(effect="read")
+    async def two_at_once() -> str:
+        """Ask two places at once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails(OSError("no such host")))
+            group.create_task(fails(KeyError()))
+        return "never"
+
+    agent = Agent(model=scripted(("two_at_once", {}), "I see."), tools=[two_at_once])
+    await agent.run("Go")
+    [failed] = recorded(agent, "tool.failed")
+    told = "unhandled errors in a TaskGroup (2 sub-exceptions): no such host; KeyError"
+    assert failed.failure.message == told
+
+
 async def test_results_are_shown_to_the_model_in_the_order_of_the_calls() -> None:
     gate = asyncio.Event()
 
