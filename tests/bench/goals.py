@@ -303,6 +303,7 @@ GOALS: tuple[Part, ...] = (
         "json.loads read cpu_us",
         "tinyagent read cpu_us",
         least=4,
+        in_the_way="it is at the bound: from machine to machine 3.9 to 5.2 were measured",
     ),
     part(
         "G14",
