@@ -48,8 +48,7 @@ from tinyagent.runtime.sinks.subscription import Mirrors
 from tinyagent.runtime.stores import Log
 
 CONTROL = frozenset({k.CancelRequested.kind, k.BudgetExceeded.kind, k.RunEnded.kind})
-BEHIND_MAX = 1000
-"""Records that a reader may be behind before the source of an answer waits for it."""
+BEHIND_MAX = 10_000
 UNASKED_BYTES_MAX = 64 << 10
 
 
@@ -96,6 +95,7 @@ class Session:
         self._is_cancelled = False
         self._fail: Callable[[BaseException], None]  # ends the run that is under way
         self.called_off = ""  # why the run that is about to begin is to be cancelled
+        self.behind_max = BEHIND_MAX
         self._unasked_bytes = 0
         self.is_running = False
         self.keeps_interrupted = False
@@ -113,7 +113,6 @@ class Session:
         self._mirrors = Mirrors(log, sinks, *told, self.journal.depths)
         self.shadow: Shadow | None = None
         self.journal.join(self.conversation)
-        self._stage: list[Reader] = []
         self._untold: list[tuple[str, str]] | None = []  # to be reported when it opens; then None
         self._keeper = Keeper(self.journal, self.machine, self.children, self.conversation, face)
 
@@ -210,15 +209,19 @@ class Session:
         self.is_running = True
         began = self.journal.run = reopened.began or self.log.seq + 1
         self._mirrors.start()
+        mail, on_stage = Mailbox(self.machine.name, self.machine.inputs), list[Reader]()
         try:
             async with Stage(self.journal) as stage:
-                mail, playing = self._enter(stage, cast)
+                self._fail = stage.fail
+                playing = [stage.serve(worker, CONTROL) for worker in cast]
+                # The curtain falls after all have their mail.
+                on_stage += [mail, *playing, self._keeper.behind(mail), Curtain(stage)]
+                self.journal.join(*on_stage)
                 self._hand_out(reopened, playing)
                 await self.children.settle()
                 for item in inputs:
                     event, live = item if isinstance(item, Live) else (item, None)
                     self.journal.append(event, live=live)
-                self._fail = stage.fail
                 if self.called_off:
                     self.cancel(self.called_off)
                 stage.drive(self.machine, mail, self.sync)
@@ -240,8 +243,7 @@ class Session:
             if not self.machine.state.is_at_rest:
                 self.reopened = Reopened(began, is_broken=True)
             await self.children.stop()
-            self.journal.leave(*self._stage)
-            self._stage = []
+            self.journal.leave(*on_stage)
             await self._mirrors.rest()
 
     def _hand_out(self, reopened: Reopened, cast: Sequence[Reader]) -> None:
@@ -363,15 +365,6 @@ class Session:
             Timers(self.journal.clock, self.signal, shared=self.log.meta.cut),
         )
 
-    def _enter(self, stage: Stage, cast: Sequence[Worker]) -> tuple[Mailbox, list[Reader]]:
-        """Put the *cast* on *stage*, with mail for all; return the machine's, and the cast's."""
-        mail = Mailbox(self.machine.name, self.machine.inputs)
-        playing = [stage.serve(worker, CONTROL) for worker in cast]
-        # The curtain falls after all have their mail.
-        self._stage = [mail, *playing, self._keeper.behind(mail), Curtain(stage)]
-        self.journal.join(*self._stage)
-        return mail, playing
-
     def _sink_failed(self, name: str, seq: int, error: Exception) -> None:
         failure = k.Failure("host", f"{type(error).__name__}: {error}")
         with suppress(LogError):  # whoever appends next is told
@@ -386,7 +379,7 @@ class Session:
         self._unasked_bytes += len(said.payload)
         readers, below = self._watchers, self.children.readers
         for mailbox in readers + below if below else readers:
-            if len(mailbox) > BEHIND_MAX:
+            if len(mailbox) > self.behind_max:
                 break
         else:
             if self._unasked_bytes < UNASKED_BYTES_MAX:
@@ -396,5 +389,5 @@ class Session:
 
     async def _wait_room(self) -> None:
         for mailbox in {*self._watchers, *self.children.readers}:
-            await mailbox.room(BEHIND_MAX)
+            await mailbox.room(self.behind_max)
         await self.log.room()

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from tinyagent._state import StateKeeper
     from tinyagent.events.redaction import Redactor
 
+BEHIND_MAX = 1000
+"""Records that a reader may be behind before the source of an answer waits for it."""
+
 
 class Engine:
     """The session of one agent. *rest* is what was kept of the one before it.
@@ -175,6 +178,7 @@ class Engine:
         """
         session = self.binding.session
         session.called_off = ""
+        session.behind_max = BEHIND_MAX
         self.expect(output)
         self.binding.open()
         if session.is_unfinished:

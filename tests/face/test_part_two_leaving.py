@@ -106,7 +106,7 @@ async def test_row_46_a_loop_that_waits_for_its_reader_is_closed_too() -> None:
 
     config = AgentLoopConfig(MODEL, convert)
     run = agent_loop([user()], AgentContext(), config, None, lambda *_: Endless())  # type: ignore[arg-type] # no result
-    await until(lambda: pulled > 10_500)  # 10,000 events wait in the stream, 1,000 before it
+    await until(lambda: pulled > 12_000)
     del run
     gc.collect()
     await until(lambda: len(asyncio.all_tasks()) == 1)
