@@ -110,8 +110,8 @@ class Children:
         """Take in what begins or ends agents below, and who makes calls; return who is running."""
         is_main = self.path == MAIN
         for record in past.of(_ANSWERS) if is_main else ():
-            event: Any = record.event
-            for ref in event.calls:
+            assert isinstance(record.event, k.ModelFinished)
+            for ref in record.event.calls:
                 self.claimed[ref.id] = child_of(record.actor) or MAIN
         running: dict[str, None] = {}
         for record in past.of(_BELOW):
