@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tinyagent._bodies import Bodies
 from tinyagent.events import Conversation
 from tinyagent.events.settled import go_on
+from tinyagent.runtime.stores import let_rest
 
 if TYPE_CHECKING:
     from tinyagent._engine import Engine
@@ -122,8 +123,7 @@ class Rest:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.take_apart()
-            if (rest := getattr(self.log.store, "rest", None)) is not None:
-                rest()
+            let_rest(self.log.store)
         if self.bodies is None:
             self._bodies = None  # a reference to nothing is as large as one to something
 

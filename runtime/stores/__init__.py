@@ -206,6 +206,13 @@ def writing(log: Log) -> Callable[[int], bool]:
     return (lambda seq: log.written_seq >= seq) if own is None else own
 
 
+def let_rest(log: Log) -> None:
+    """Let *log* hold nothing that it can be asked for again: nobody appends for a while."""
+    own: Callable[[], None] | None = getattr(log, "rest", None)
+    if own is not None:
+        own()
+
+
 def _no_key(path: str, body: Any) -> Any:
     raise LookupError(path)
 

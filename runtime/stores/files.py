@@ -165,7 +165,7 @@ class FileLog:
         return snapshots
 
     def rest(self) -> None:
-        """Hold nothing that can be asked for again: nobody appends for a while."""
+        """See ``let_rest``."""
         self._meta, snapshots = None, self._snapshots
         if snapshots is not None and not snapshots.is_writing:
             self._snapshots = None
