@@ -113,6 +113,15 @@ def test_a_folder_that_others_can_read_and_a_damaged_log_are_told(run: Run, tmp_
     assert run("doctor", "--dir", str(folder))[0] == 0
 
 
+def test_a_log_that_the_system_cannot_read_is_told(run: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / "00000001.jsonl"
+    broken.parent.mkdir()
+    broken.symlink_to(broken.name)  # of itself; for root, too, it cannot be opened
+    code, out, _ = run("doctor", "--dir", str(tmp_path))
+    assert code == 1
+    assert f"! log        {broken.parent}: OSError: " in out
+
+
 def test_two_owners_of_the_package_are_told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

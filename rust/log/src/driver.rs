@@ -336,8 +336,7 @@ fn tell(shared: &Shared) {
 mod tests {
     use super::*;
     use crate::queue::Queue;
-    use crate::record::Record;
-    use crate::tests::open_on;
+    use crate::tests::{open_on, record};
     use crate::vfs::memory::MemoryVfs;
 
     fn written_here() -> Queue {
@@ -347,17 +346,7 @@ mod tests {
             ..Limits::default()
         };
         let queue = Queue::start(writer, Durability::Interval, limits);
-        let record = Record {
-            seq: 1,
-            d: 0,
-            ts_us: 1,
-            actor: None,
-            kind: "user.said",
-            v: 1,
-            cause: 0,
-            payload: b"{}",
-        };
-        queue.append(&record, None).expect("accepted");
+        queue.append(&record(1), None).expect("accepted");
         while queue.want_written(1) != Ok(true) {
             std::thread::yield_now(); // it had lingered long enough
         }
@@ -372,7 +361,10 @@ mod tests {
 
     #[test]
     fn they_are_synced_in_their_time_although_nobody_asks_for_it() {
-        let queue = written_here();
+        let mut queues = (0..1000).map(|_| written_here());
+        let queue = queues
+            .find(|queue| queue.rest() == Rest::Gone)
+            .expect("one whose thread is still to be started");
         while queue.durable() < 1 {
             assert_eq!(queue.failure(), None);
             std::thread::yield_now();

@@ -90,6 +90,20 @@ pub(crate) fn batch(d: u64, first: u64, last: u64, text: &str) -> Batch {
     batch
 }
 
+/// Record *seq*, of somebody who said nothing.
+pub(crate) fn record(seq: u64) -> Record<'static> {
+    Record {
+        seq,
+        d: 0,
+        ts_us: AT,
+        actor: None,
+        kind: "user.said",
+        v: 1,
+        cause: 0,
+        payload: b"{}",
+    }
+}
+
 /// Adds record *seq* to *batch*; its large values lie in blobs.
 pub(crate) fn push(batch: &mut Batch, seq: u64, d: u64, payload: &[u8]) {
     let (left, blobs) = take_out(payload).expect("within the limit");

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{append, batch, id, open_on, options, read, AT};
+use super::{append, batch, id, open_on, options, read, record, AT};
 use crate::failure::Failure;
 use crate::lock::{read_hint, read_holder, Hint, LOCK};
 use crate::marks::{Header, FORMAT};
 use crate::open::{open, TORN_BYTES_MAX};
 use crate::pace::has_cores;
 use crate::queue::{Durability, Limits, Queue};
-use crate::record::{push_line, Record, SEQ_MAX};
+use crate::record::{push_line, SEQ_MAX};
 use crate::shared::Rest;
 use crate::vfs::fault::{FaultVfs, Plan};
 use crate::vfs::memory::MemoryVfs;
@@ -271,19 +271,6 @@ fn queue_on(disk: &MemoryVfs, interval: Duration) -> Queue {
         ..Limits::default()
     };
     Queue::start(writer, Durability::Interval, limits)
-}
-
-fn record(seq: u64) -> Record<'static> {
-    Record {
-        seq,
-        d: 0,
-        ts_us: AT,
-        actor: None,
-        kind: "user.said",
-        v: 1,
-        cause: 0,
-        payload: b"{}",
-    }
 }
 
 #[test]
