@@ -184,7 +184,7 @@ BUGS = {
         forks,
     ),
     "machine_takes_cancel_early": Bug(
-        "actors.session:Session._enter",
+        "actors.session:Session.run",
         "Mailbox(self.machine.name, self.machine.inputs)",
         "Mailbox(self.machine.name, self.machine.inputs, control=CONTROL)",
         passes(test_a_cancel_is_stepped_on_behind_the_results_that_wait_for_the_disk),
