@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tinyagent._options import AgentOptions
 from tinyagent._settings import Settings
-from tinyagent._state import StateKeeper, own
+from tinyagent._state import Idle, StateKeeper, own
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentState, AgentTool, ImageContent
 
 if TYPE_CHECKING:
@@ -29,6 +29,17 @@ BUSY = (
     "Agent is already processing a prompt. Use steer() or follow_up() to queue messages, "
     "or wait for completion."
 )
+LEAVE = (
+    "a run that was left in the midst of it, and is still held, goes on: watch it in its context, "
+    "`async with agent.events(...) as run`, or end it with `await run.aclose()`"
+)
+
+
+def busy_error(told: str) -> RuntimeError:
+    """Return the error of who begins a run while another one goes on."""
+    error = RuntimeError(told)
+    error.add_note(LEAVE)
+    return error
 
 
 class Running(Settings):
@@ -36,7 +47,12 @@ class Running(Settings):
 
     _kept: StateKeeper | None = None
     _is_copy = False
+    _idle: Idle | None = None
     _running = False
+    _is_ending = False
+    """Whether the run was told to end, so that the next one waits for that."""
+    _watched: object = None
+    """What the run began with, as it was given to who watches it."""
     _plays = 0
     """Runs that go on, or of which somebody hears the end."""
 
@@ -105,7 +121,7 @@ class Running(Settings):
         from tinyagent._runs import Run, call_of, event_of
 
         begin = partial(self._begun, input_data, output)
-        return Run(begin, self._engine, event_of, call_of, let_go=self._let_go)
+        return Run(begin, self._engine, event_of, call_of, let_go=self._let_go, leave=self._leave)
 
     @overload
     def records(self, input_data: Input | None = None) -> Run[Record]: ...
@@ -118,7 +134,8 @@ class Running(Settings):
         from tinyagent._runs import Run, as_it_is
 
         begin = partial(self._begun, input_data, output)
-        return Run(begin, self._engine, as_it_is, None, let_go=self._let_go, below=True)
+        let_go, leave = self._let_go, self._leave
+        return Run(begin, self._engine, as_it_is, None, let_go=let_go, leave=leave, below=True)
 
     def as_tool(self, name: str, description: str, *, effect: Effect | None = None) -> AgentTool:
         """Return this agent as a tool of another, which runs it below itself, in its log.
@@ -135,6 +152,12 @@ class Running(Settings):
         from tinyagent._children import tool_of
 
         return tool_of(self, name, description, effect)
+
+    async def wait_for_idle(self) -> None:
+        """Return when no run is in progress."""
+        if self._running:
+            idle = self._idle = self._idle or Idle()
+            await idle.wait()
 
     def made_with(self, options: AgentOptions) -> tuple[Running, Engine]:
         """Return an agent like this one, with *options*, and its session."""
@@ -219,6 +242,37 @@ class Running(Settings):
 
     async def _check(self, busy: str) -> None:
         raise NotImplementedError
+
+    async def _free(self, busy: str) -> None:
+        """Return when no run goes on, if the one that does was told to end.
+
+        Raises:
+            RuntimeError: it was not: *busy*.
+        """
+        if self._is_ending:
+            await self.wait_for_idle()
+        if self._running:
+            raise busy_error(busy)
+
+    def _leave(self, watched: object = None) -> None:
+        """The run is told to end: any, or the one that began with *watched*."""
+        if watched is None or watched is self._watched:
+            self._is_ending = self._running
+
+    def _be_busy(self, is_busy: bool) -> None:
+        self._plays += 1 if is_busy else -1
+        if is_busy:
+            self._running = True
+            self._keeper.begin()
+        else:
+            self._be_idle()
+
+    def _be_idle(self) -> None:
+        self._running = self._is_ending = False
+        self._keeper.state.is_streaming = False
+        self._let_go()
+        if self._idle is not None:
+            self._idle.tell()
 
     def _run(
         self, messages: Inputs, *, is_watched: bool, output: Any = None

@@ -113,8 +113,8 @@ class Run(Generic[T, Output]):
 
     It begins when it is entered, or when its first item is asked for. Leaving it early, by
     ``break`` out of its context or by ``aclose``, cancels the run, on record, and waits for its
-    end; so does letting go of it, without the wait. Who is slow to read slows the model down, and
-    loses nothing.
+    end. Letting go of it cancels the run too: the agent's next one waits for that end. Who is
+    slow to read slows the model down, and loses nothing.
     """
 
     _journal: Journal  # of the run that has begun, as is this
@@ -128,6 +128,7 @@ class Run(Generic[T, Output]):
         pick_call: Callable[[Record, Conversation], T] | None,
         *,
         let_go: Callable[[], None],
+        leave: Callable[[], None],
         below: bool = False,
     ) -> None:
         self._begin = begin
@@ -137,6 +138,7 @@ class Run(Generic[T, Output]):
         self._take: Callable[[], Record | None] = _nothing_yet
         self._news: Callable[[], Awaitable[None] | None] = _nothing_yet
         self._let_go = let_go
+        self._leave = leave
         self._below = below
         self._binding: Binding | None = None
         self._playing: asyncio.Task[None] | None = None
@@ -226,7 +228,7 @@ class Run(Generic[T, Output]):
             _play(played, self._results), name="tinyagent watched run"
         )
         # Who breaks out of a loop over it, and was not in its context, does not hold it any more.
-        abandon = weakref.finalize(self, _abandon, playing, binding)
+        abandon = weakref.finalize(self, _abandon, playing, binding, self._leave)
         abandon.atexit = False
         let_go = self._let_go
 
@@ -247,11 +249,12 @@ async def _play(played: Played, results: list[RunResult[Any]]) -> None:
         results.append(error.result)
 
 
-def _abandon(playing: asyncio.Task[None], binding: Binding) -> None:
+def _abandon(playing: asyncio.Task[None], binding: Binding, leave: Callable[[], None]) -> None:
     """Cancel the run that nobody watches any more."""
     if not playing.done():
         with suppress(RuntimeError):  # a closed loop runs nothing
             playing.get_loop().call_soon_threadsafe(binding.cancel, "closed")
+            leave()
 
 
 def _nothing_yet() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -21,11 +21,17 @@ T = TypeVar("T")
 class AgentStream(Generic[T]):
     """An async iterator over a run. ``aclose``, or leaving the context, ends the run.
 
-    Nothing happens before the first item is asked for.
+    Nothing happens before the first item is asked for. *leave* is called when nobody holds it any
+    more: what is under way of the run is closed soon.
     """
 
-    def __init__(self, items: AsyncGenerator[T]) -> None:
+    def __init__(self, items: AsyncGenerator[T], leave: Callable[[], None]) -> None:
         self._items = items
+        self._leave = leave
+
+    def __del__(self) -> None:
+        """Say that nobody reads any more."""
+        self._leave()
 
     def __aiter__(self) -> AgentStream[T]:
         """Return this stream."""

@@ -21,9 +21,8 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
     options_of,
 )
-from tinyagent._running import Input as Input, Inputs, Running
+from tinyagent._running import Input as Input, Inputs, Running, busy_error
 from tinyagent._state import (
-    Idle,
     awaited,
     extract_text as extract_text,
     inputs_of,
@@ -95,8 +94,6 @@ class Agent(Running):
     """
 
     _listeners: dict[Listener, None] | None = None
-    _idle: Idle | None = None
-    _is_resetting = False
 
     def __init__(
         self,
@@ -219,18 +216,12 @@ class Agent(Running):
         if self._made is not None:
             self._made.cancel("abort")
 
-    async def wait_for_idle(self) -> None:
-        """Return when no run is in progress."""
-        if self._running:
-            idle = self._idle = self._idle or Idle()
-            await idle.wait()
-
     def reset(self) -> None:
         """Forget messages, error and queues; keep prompt, model and tools. Stops a run."""
         self.abort()
         self.clear_all_queues()
         self._keeper.reset()
-        self._is_resetting = self._running
+        self._leave()
 
     # Running
 
@@ -274,14 +265,15 @@ class Agent(Running):
     ) -> AgentStream[AgentEvent]:
         """Return the events of a run. Nothing happens before the first is asked for."""
         inputs = partial(self._checked, input_data, images)
-        return AgentStream(self._run(inputs, is_watched=True))
+        return AgentStream(self._run(inputs, is_watched=True), partial(self._leave, inputs))
 
     def stream_text(
         self, input_data: Input, images: list[ImageContent] | None = None
     ) -> AgentStream[str]:
         """Return the text of the run's answers as it arrives, each character once."""
         inputs = partial(self._checked, input_data, images)
-        return AgentStream(text_of(self._run(inputs, is_watched=True)))
+        texts = text_of(self._run(inputs, is_watched=True))
+        return AgentStream(texts, partial(self._leave, inputs))
 
     async def continue_(self) -> AgentMessage:
         """Run the agent without a new message: after tool results, or again after an error.
@@ -289,8 +281,7 @@ class Agent(Running):
         Raises:
             RuntimeError: the agent is busy, has no model, or nothing to go on from.
         """
-        if self._running and not self._is_resetting:
-            raise RuntimeError(BUSY_CONTINUE)
+        await self._free(BUSY_CONTINUE)
         self._keeper.drop_failed()
         if not self.state.messages:
             raise RuntimeError("No messages to continue from")
@@ -312,23 +303,23 @@ class Agent(Running):
         return inputs_of(given, images, now_ms=self.clock.now_us() // 1000)
 
     async def _check(self, busy: str) -> None:
-        if self._running and self._is_resetting:
-            await self.wait_for_idle()
         if self._running:
-            raise RuntimeError(busy)
+            await self._free(busy)
         if self._keeper.state.model is None:
             raise RuntimeError("No model configured")
         self._check_limits()
         await self._engine().ready()
         if self._running:
-            raise RuntimeError(busy)
+            raise busy_error(busy)
 
     async def _run(
         self, messages: Inputs, *, is_watched: bool, output: Any = None
     ) -> AsyncGenerator[AgentEvent]:
+        watched = messages
         if callable(messages):
             messages = await messages()
         self._be_busy(True)
+        self._watched = watched
         try:
             engine = self._engine()
             run = await engine.run(messages, self._show, is_watched=is_watched, output=output)
@@ -336,6 +327,8 @@ class Agent(Running):
                 async for event in events:
                     yield event
         finally:
+            if self._watched is watched:
+                self._watched = None
             self._be_busy(False)
 
     def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:
@@ -350,21 +343,6 @@ class Agent(Running):
 
         events = self._run(messages, is_watched=bool(self._listeners), output=output)
         return Heard(events, engine.binding)
-
-    def _be_busy(self, is_busy: bool) -> None:
-        self._plays += 1 if is_busy else -1
-        if is_busy:
-            self._running = True
-            self._keeper.begin()
-        else:
-            self._be_idle()
-
-    def _be_idle(self) -> None:
-        self._running = self._is_resetting = False
-        self._keeper.state.is_streaming = False
-        self._let_go()
-        if self._idle is not None:
-            self._idle.tell()
 
     def _show(self, event: AgentEvent) -> Awaitable[None] | None:
         self._keeper.take(event)

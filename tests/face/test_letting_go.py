@@ -1,0 +1,81 @@
+"""Runs that are left in the midst of it, by ``break``: what the agent's next run does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from tinyagent import Agent, RunEnded, extract_text, load, tool
+from tinyagent._running import BUSY, LEAVE
+from tinyagent.agent import BUSY_CONTINUE
+from tinyagent.testing import scripted
+
+WATCHED = ["events", "records", "stream"]
+
+
+@tool(effect="pure")
+async def sleep() -> str:
+    """Sleep."""
+    await asyncio.sleep(60)
+    return "awake"
+
+
+def drowsy() -> Agent:
+    return Agent(model=scripted(("sleep", {}), "Back."), tools=[sleep])
+
+
+async def until_it_sleeps(watched: Any) -> None:
+    async for each in watched:
+        kind = getattr(getattr(each, "event", each), "kind", None) or getattr(each, "type", None)
+        if kind in ("tool.requested", "tool_execution_start"):
+            break
+
+
+@pytest.mark.parametrize("way", WATCHED)
+async def test_a_run_that_was_let_go_is_waited_for_by_the_next_one(way: str) -> None:
+    agent = drowsy()
+    await until_it_sleeps(getattr(agent, way)("hi"))
+    began = time.monotonic()
+    assert (await agent.run("again")).text == "Back."
+    assert time.monotonic() - began < 10
+    events = [record.event for record in agent.log.records(kinds=["run.ended"])]
+    ends = [event.outcome for event in events if isinstance(event, RunEnded)]
+    assert ends == ["cancelled", "answered"]
+    assert load(agent.log).replay().ok
+
+
+@pytest.mark.parametrize("way", WATCHED)
+async def test_a_run_that_was_let_go_can_be_continued(way: str) -> None:
+    agent = drowsy()
+    await until_it_sleeps(getattr(agent, way)("hi"))
+    assert extract_text(await agent.continue_()) == "Back."
+
+
+@pytest.mark.parametrize("way", WATCHED)
+async def test_a_run_that_is_still_held_is_in_the_way_and_the_error_says_how_to_end_it(
+    way: str,
+) -> None:
+    agent = drowsy()
+    held = getattr(agent, way)("hi")
+    await until_it_sleeps(held)
+    for run, told in ((agent.run("again"), BUSY), (agent.continue_(), BUSY_CONTINUE)):
+        with pytest.raises(RuntimeError) as raised:
+            await run
+        assert (str(raised.value), raised.value.__notes__) == (told, [LEAVE])
+    await held.aclose()
+    assert (await agent.run("again")).text == "Back."
+
+
+async def test_letting_go_of_a_stream_that_is_over_leaves_the_run_that_goes_on_alone() -> None:
+    agent = Agent(model=scripted("One.", ("sleep", {}), "Back."), tools=[sleep])
+    old, unused = agent.stream("hi"), agent.stream("never")
+    assert [event.type async for event in old][-1] == "agent_end"
+    held = agent.stream("more")
+    await until_it_sleeps(held)
+    del old, unused
+    with pytest.raises(RuntimeError, match="already processing"):
+        await agent.prompt("again")
+    await held.aclose()
