@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
 import msgspec
 
-from tinyagent.events import Record, kinds as k
+from tinyagent.events import Record, kinds as k, plain
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.clock import Clock
 
@@ -164,7 +164,13 @@ class Ctx(Generic[D]):
             stopped.cancel()
 
     def progress(self, content: k.Content) -> None:
-        """Say something while the tool runs: a ``tool.progressed``."""
+        """Say something while the tool runs: a ``tool.progressed``.
+
+        Raises:
+            TypeError: *content* is neither a text nor a list of blocks.
+        """
+        if not isinstance(content, str):
+            content = _blocks(content)
         self._progress(content)
 
     @overload
@@ -190,6 +196,32 @@ class Ctx(Generic[D]):
             LookupError: the agent has none of that name.
         """
         return self._secret(name)
+
+
+def go_to_thread(ctx: Ctx[Any]) -> None:
+    """Let another thread than that of this loop say something by way of *ctx*."""
+    loop, progress = asyncio.get_running_loop(), ctx._progress
+
+    def later(content: k.Content) -> None:
+        loop.call_soon_threadsafe(progress, content)
+
+    ctx._progress = later
+
+
+def _blocks(content: object) -> list[dict[str, Any]]:
+    """Return blocks that a tool says as a log holds them.
+
+    Raises:
+        TypeError: they are none.
+    """
+    blocks: list[dict[str, Any]] = []
+    for block in content if isinstance(content, list) else [content]:
+        dump = block.model_dump(exclude_none=True) if hasattr(block, "model_dump") else block
+        if not isinstance(dump, dict) or (dump is content):
+            kind = type(block).__name__
+            raise TypeError(f"ctx.progress() takes a text, or a list of blocks; got {kind}")
+        blocks.append(plain(dump))
+    return blocks
 
 
 class Contexts:

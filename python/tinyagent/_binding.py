@@ -188,6 +188,9 @@ class Binding:
         self.setup = self._read_setup()
         if self.forced:
             self.setup = msgspec.structs.replace(self.setup, **self.forced)
+        if not isinstance(self.setup.system, str):
+            kind = type(self.setup.system).__name__
+            raise TypeError(f"system_prompt must be a text, not {kind}")
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:

@@ -6,6 +6,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._binding import Binding, Setup, Show
@@ -283,14 +284,14 @@ class Engine:
 
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the conversation of a run, behind what is open."""
-        event = k.ContextEdited([["insert", dumped(message)]])
+        event = _inserted(message)
         self.binding.in_loop(lambda: self._append(event, message))
 
     def clear(self, messages: Sequence[AgentMessage]) -> None:
         """Let the conversation of a run be *messages*, at once."""
-        self.binding.in_loop(lambda: self._append(k.ContextEdited([["clear"]]), None))
-        for message in messages:
-            self.insert(message)
+        inserted = [(_inserted(message), message) for message in messages]
+        for event, message in [(k.ContextEdited([["clear"]]), None), *inserted]:
+            self.binding.in_loop(partial(self._append, event, message))
 
     def _append(self, event: k.ContextEdited, message: AgentMessage | None) -> None:
         self.binding.session.append(event, live=message)
@@ -301,11 +302,15 @@ class Engine:
         if self.keeper.take_reset():
             session.append(k.ContextEdited([["clear"]]))
         removed, added = self.keeper.edits()
+        if not removed and not added:
+            return
+        inserted = list(map(_inserted, added))
+        self.keeper.adopt()
         drops = [["drop", seq] for seq in map(bodies.seq_of, removed) if seq]
         if drops:
             session.append(k.ContextEdited(drops))
-        for message in added:
-            session.append(k.ContextEdited([["insert", dumped(message)]]), live=message)
+        for event, message in zip(inserted, added, strict=True):
+            session.append(event, live=message)
 
     async def _key(self, provider: str) -> str | None:
         resolve = self._agent.get_api_key
@@ -351,7 +356,7 @@ class Engine:
         return Setup(
             model=model,
             fallback=fallback,
-            system=self.keeper.state.system_prompt,
+            system=self.keeper.state.system_prompt or "",
             stream_fn=agent.stream_fn,
             options=sent,
             limits=logged_limits(options.limits, options.prices),
@@ -373,3 +378,12 @@ class Engine:
         hooks.stop = options.should_stop_after_turn
         hooks.caching = options.enable_prompt_caching
         hooks.stop_arguments = self.keeper.stop_arguments
+
+
+def _inserted(message: AgentMessage) -> k.ContextEdited:
+    """Return the edit that puts *message* into the conversation.
+
+    Raises:
+        As of ``dumped``.
+    """
+    return k.ContextEdited([["insert", dumped(message)]])

@@ -16,6 +16,7 @@ from tinyagent.actors.tools import Refused
 from tinyagent.agent_types import (
     AgentMessage,
     AgentTool,
+    AssistantMessage,
     ToolCallContent,
     ToolLoopControl,
     ToolResultMessage,
@@ -25,6 +26,11 @@ from tinyagent.events import Conversation, Event, kinds as k, plain
 from tinyagent.events.messages import Result
 from tinyagent.runtime.loops import Live
 
+_ROLES = (
+    ("user", UserMessage),
+    ("assistant", AssistantMessage),
+    ("tool_result", ToolResultMessage),
+)
 WITHHELD = "The tool ran; its result was withheld."
 
 
@@ -257,20 +263,28 @@ def context_ops(before: list[AgentMessage], after: Sequence[AgentMessage]) -> li
 
 
 def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
-    """Return *message* as a log holds it."""
-    if isinstance(message, dict):
-        given: dict[str, Any] = plain(message)
-        return given
-    out: dict[str, Any] = plain(message.model_dump(exclude_none=True))
+    """Return *message* as a log holds it.
+
+    Raises:
+        ValidationError: a field of it is of a wrong type, so that no log could be read that has it.
+        TypeError: it is no message, or holds something that is no JSON.
+    """
+    if not isinstance(message, dict) and not hasattr(message, "model_dump"):
+        raise TypeError(f"expected a message, got {type(message).__name__}")
+    dump = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
+    out: dict[str, Any] = plain(dump)
+    for role, known in _ROLES:
+        if dump.get("role") == role:
+            known.model_validate(dump)
     return out
 
 
 def said(message: AgentMessage, via: Any) -> Live:
     """Return the input that *message* is."""
     if type(message) is UserMessage and message.role == "user" and not vars(message):
-        text = one_text(message.content)
-        if text is not None:  # as most inputs are
-            return Live(k.UserSaid(text, via, plain(message.timestamp)), message)
+        text, at_ms = one_text(message.content), message.timestamp
+        if text is not None and (at_ms is None or type(at_ms) is int):  # as most inputs are
+            return Live(k.UserSaid(text, via, at_ms), message)
     dump = dumped(message)
     known = {"role", "content", "timestamp"}
     if dump.get("role") == "user" and dump.keys() <= known:

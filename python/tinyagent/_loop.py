@@ -257,7 +257,7 @@ class Loop:
         }
         return Setup(
             model=config.model,
-            system=self._context.system_prompt,
+            system=self._context.system_prompt or "",
             stream_fn=self._stream_fn,
             api_key=config.api_key,
             options={**options, "steering_mode": "all", "follow_up_mode": "all"},

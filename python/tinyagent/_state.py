@@ -193,9 +193,11 @@ class StateKeeper:
             if ours is not theirs:
                 break
             same += 1
-        removed, added = known[same:], live[same:]
-        self._known = list(live)
-        return removed, list(added)
+        return known[same:], live[same:]
+
+    def adopt(self) -> None:
+        """What the host changed in the messages is on record."""
+        self._known = list(self.state.messages)
 
     def drop_failed(self) -> None:
         """Take trailing error and aborted answers out of the messages."""
@@ -244,21 +246,32 @@ def inputs_of(
     """Return the messages that an input is.
 
     Raises:
-        TypeError: there are images and no user message to put them in.
+        TypeError: it is none, or there are images and no user message to put them in.
+        ValidationError: a message that is a dict does not fit.
     """
     if isinstance(given, str):
         content: list[Any] = [TextContent(text=given), *(images or ())]
         return [UserMessage(content=content, timestamp=now_ms)]
-    messages = list(given) if isinstance(given, list | tuple) else [given]
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    messages = [_message_of(each) for each in listed]
     if not images:
-        return messages  # type: ignore[return-value] # a list of messages
+        return messages
     for at in range(len(messages) - 1, -1, -1):
         message = messages[at]
         if isinstance(message, UserMessage):
             content = [*message.content, *images]
             messages[at] = message.model_copy(update={"content": content})
-            return messages  # type: ignore[return-value] # a list of messages
+            return messages
     raise TypeError("images need a user message to go with")
+
+
+def _message_of(given: object) -> AgentMessage:
+    if isinstance(given, dict):
+        return AgentState.model_validate({"messages": [given]}).messages[0]
+    if hasattr(given, "model_dump"):
+        return given  # type: ignore[return-value] # of the host's own class, perhaps
+    kind = type(given).__name__
+    raise TypeError(f"what is said must be a text, a message or a list of messages, not {kind}")
 
 
 _owned: weakref.WeakValueDictionary[int, AgentState] = weakref.WeakValueDictionary()

@@ -13,11 +13,11 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from tinyagent.actors.context import Ctx, current_ctx
+from tinyagent.actors.context import Ctx, current_ctx, go_to_thread
 from tinyagent.actors.schema import Fault, signature_of
 from tinyagent.actors.tools import Refused
 from tinyagent.agent_types import AgentTool, AgentToolResult, ImageContent, TextContent
-from tinyagent.events.codec import text
+from tinyagent.events.codec import plain, text
 from tinyagent.events.fact import Effect
 from tinyagent.runtime.errors import ToolDefinitionError
 
@@ -118,7 +118,7 @@ class FunctionTool(AgentTool, Generic[P, R]):
         if self._is_async:
             said: Any = await self._called(given)
         else:
-            _thread(current_ctx())
+            go_to_thread(current_ctx())
             said = await _in_thread(self.name, functools.partial(self._called, given))
             if inspect.isawaitable(said):
                 said = await said
@@ -244,7 +244,11 @@ def _blocks(name: str, content: object) -> list[TextContent | ImageContent]:
 
 def _encoded(name: str, content: object) -> str:
     try:
-        return msgspec.json.encode(content).decode()
+        encoded = msgspec.json.encode(content)
+        if b"null" not in encoded:
+            return encoded.decode()
+        said = _with_names(msgspec.to_builtins(content))
+        return said if isinstance(said, str) else msgspec.json.encode(said).decode()
     except UnicodeEncodeError:  # half a character, as in names of files that are no UTF-8
         said = json.dumps(msgspec.to_builtins(content), ensure_ascii=False, separators=(",", ":"))
         return text(said)
@@ -253,14 +257,17 @@ def _encoded(name: str, content: object) -> str:
         raise TypeError(told) from None
 
 
-def _thread(ctx: Ctx[Any]) -> None:
-    """Let *ctx* be told of progress by another thread."""
-    loop, progress = asyncio.get_running_loop(), ctx.progress
-
-    def later(content: Any) -> None:
-        loop.call_soon_threadsafe(progress, content)
-
-    ctx.progress = later  # type: ignore[method-assign] # the context of this one run
+def _with_names(value: Any) -> Any:
+    """Return *value* with the names of numbers that JSON has not: NaN is not nothing."""
+    match value:
+        case float():
+            return plain(value)
+        case dict():
+            return {key: _with_names(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_with_names(item) for item in value]
+        case _:
+            return value
 
 
 def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:

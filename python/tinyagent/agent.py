@@ -174,16 +174,16 @@ class Agent(Running):
     def replace_messages(self, messages: list[AgentMessage]) -> None:
         """Let the conversation be *messages*."""
         if self._running:
-            self._keeper.replace(messages)
             self._engine().clear(messages)
+            self._keeper.replace(messages)
         else:
             self.state.messages = list(messages)
 
     def append_message(self, message: AgentMessage) -> None:
         """Put *message* at the end of the conversation; in a run, behind the open turn."""
         if self._running:
-            self._keeper.insert(message)
             self._engine().insert(message)
+            self._keeper.insert(message)
         else:
             self.state.messages = [*self.state.messages, message]
 

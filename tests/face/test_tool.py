@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -36,6 +37,11 @@ class Unit(enum.Enum):
 @dataclass
 class Place:
     name: str
+
+
+class Share(msgspec.Struct):
+    of: str
+    value: float
 
 
 @tool(effect="read")
@@ -202,6 +208,10 @@ async def test_a_secret_that_is_not_there_is_named() -> None:
         (TextContent(text="block"), "block"),
         (AgentToolResult(content=[TextContent(text="old")]), "old"),
         (ToolReturn(content={"a": 1}), '{"a":1}'),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
+        ({"a": [math.nan, None, 2**60, 1e22]}, '{"a":["NaN",null,1152921504606846976,1e22]}'),
+        (Share("tea", math.inf), '{"of":"tea","value":"Infinity"}'),
     ],
 )
 async def test_a_result_is_text_or_whatever_can_be_encoded(given: Any, content: str) -> None:
