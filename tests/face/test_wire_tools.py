@@ -131,6 +131,16 @@ async def test_w6g_neither_ids_nor_indices(heard: Any) -> None:
     assert len({block[1] for block in found.blocks}) == 2
 
 
+@ways
+@pytest.mark.parametrize("nothing", [{}, "", None])
+async def test_w6g_calls_without_ids_under_one_index_are_told_apart_by_their_names(
+    heard: Any, nothing: Any
+) -> None:
+    body = call(0, None, "f", '{"a": 1}') + call(0, None, "g", nothing)
+    found = await heard(body + end("tool_calls"))
+    assert [block[2:] for block in found.blocks] == [("f", {"a": 1}), ("g", {})]
+
+
 async def test_w6g_a_given_id_is_new_in_its_conversation() -> None:
     from tests.wire import user
 

@@ -122,9 +122,9 @@ impl Calls {
         };
         let call = sheet.call(last)?;
         let another = if fragment.id.is_empty() {
-            // No id at all: a name together with arguments, after complete ones.
+            // No id at all: another name, or a name together with arguments, after complete ones.
             !fragment.name.is_empty()
-                && fragment.has_arguments()
+                && (fragment.has_arguments() || fragment.name != call.name)
                 && !call.name.is_empty()
                 && is_complete(sheet, last)
         } else {
