@@ -20,7 +20,9 @@ pub(crate) fn retry_after_s(headers: &[(String, String)], error: &Node) -> Optio
         .map(|delay_ms| delay_ms / 1000.0);
     let whole = || {
         let value = header("retry-after")?;
-        match value.parse::<f64>() {
+        // Gateways add a header of their own, or the unit.
+        let first = value.split(',').next().unwrap_or("").trim();
+        match first.strip_suffix('s').unwrap_or(first).parse::<f64>() {
             Ok(delay_s) => Some(delay_s),
             Err(_) => Some((http_date_s(value)? - now_s()?) as f64),
         }
@@ -131,5 +133,8 @@ mod tests {
         let router = json!({"metadata": {"headers": {"X-RateLimit-Reset": "784111787000"}}}).into();
         assert_eq!(delay(&dates[1..], &router), Some(10.0));
         assert_eq!(delay(&[("retry-after", "-3")], &none), Some(0.0));
+        assert_eq!(delay(&[("retry-after", "7, 8")], &none), Some(7.0));
+        assert_eq!(delay(&[("retry-after", "6s")], &none), Some(6.0));
+        assert_eq!(delay(&[("retry-after", "soon, or later")], &none), None);
     }
 }
