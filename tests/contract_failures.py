@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 from contextlib import aclosing
 
@@ -20,7 +21,7 @@ from tinyagent.testing import (
     stall,
     status,
 )
-from tinyagent.testing._exchanges import KEY, asked, pieces_of, refused
+from tinyagent.testing._exchanges import KEY, answered, asked, pieces_of, refused
 
 GREETING = chat(text="Hello there, this takes a few chunks")
 
@@ -63,6 +64,42 @@ class FailureContract:
         assert (first.retry_after_s, first.retryable) == (7.0, True)
         assert (second.retry_after_s, second.retryable) == (None, False)
 
+    @pytest.mark.parametrize("code", [301, 302, 307, 308])
+    async def test_where_else_to_go_is_told_and_nobody_goes_there(
+        self, transport: Transport, code: int
+    ) -> None:
+        place = {"location": "https://me:pw@other.invalid/v2?api_key=abc"}
+        async with ProviderServer([status(code, "", place)]) as server:
+            failure = await refused(transport, asked(server.chat_url))
+        assert failure.message == (
+            f"API returned error: {code} - moved to https://other.invalid/v2?api_key=***;"
+            " this is not followed: set base_url to the right place"
+        )
+        assert (failure.kind, failure.retryable) == ("network", False)
+
+    @pytest.mark.parametrize("names", ["br", "zstd", "x-own, gzip"])
+    async def test_an_answer_that_is_compressed_in_another_way_says_in_which(
+        self, transport: Transport, names: str
+    ) -> None:
+        fields = {"content-encoding": names}
+        async with ProviderServer([status(200, b"\x0b\x02\x80abc\x03", fields)]) as server:
+            with pytest.raises(Failure) as raised:
+                await answered(transport, asked(server.chat_url))
+        failure = raised.value
+        assert failure.message == (
+            f"HTTP request failed: the answer is compressed ({names}), although it was asked for"
+            " as it is (accept-encoding: identity)"
+        )
+        assert (failure.kind, failure.status, failure.retryable) == ("network", 200, False)
+
+    async def test_why_it_failed_is_told_to_who_asks_for_diagnostics(
+        self, transport: Transport, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with ProviderServer([reset()]) as server:
+            with caplog.at_level(logging.WARNING, "tinyagent"):
+                failure = await refused(transport, asked(server.chat_url))
+        assert caplog.messages == [f"{failure.message}: {failure.__notes__[0]}"]
+
     async def test_a_page_of_html_is_cut_at_4096_characters(self, transport: Transport) -> None:
         page = "<html>" + "ü" * 100_000
         async with ProviderServer([status(502, page)]) as server:
@@ -99,7 +136,17 @@ class FailureContract:
         assert failure.message.endswith(f"for url (http://{host}/v1?alt=sse&api_key=***)")
 
     @pytest.mark.parametrize(
-        "url", ["", "no url", "ftp://host/x", "http://", "http://[::1/x", "http://ho st/", "//x/y"]
+        "url",
+        [
+            "",
+            "no url",
+            "ftp://host/x",
+            "http://",
+            "http://[::1/x",
+            "http://ho st/",
+            "//x/y",
+            "http://me:pw@host:65536/x",
+        ],
     )
     async def test_a_bad_url_is_a_builder_error(self, transport: Transport, url: str) -> None:
         failure = await refused(transport, asked(url))

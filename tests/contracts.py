@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+import zlib
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tinyagent.testing import (
     Reply,
     chat,
     paced,
+    rechunked,
     sse,
     stall,
     status,
@@ -59,17 +61,38 @@ class AnswerContract:
         assert received.headers["accept-encoding"] == "identity"
         assert "httpx" not in received.headers["user-agent"]
 
+    @pytest.mark.parametrize(
+        ("names", "wbits"),
+        [("gzip", 31), ("GZip, identity", 31), ("deflate", 15), ("deflate", -15), ("identity", 0)],
+    )
     async def test_a_compressed_answer_is_read_although_it_was_not_asked_for(
-        self,
-        transport: Transport,
+        self, transport: Transport, names: str, wbits: int
     ) -> None:
-        import gzip
+        press = zlib.compressobj(wbits=wbits) if wbits else None
+        body = press.compress(GREETING.body) + press.flush() if press else GREETING.body
+        fields = (("content-type", "text/event-stream"), ("content-encoding", names))
+        whole = Reply(chunks=(body,), headers=fields)
+        async with ProviderServer([whole, rechunked(whole, [2, 1])]) as server:
+            for _ in range(2):
+                pieces = await answered(transport, asked(server.chat_url))
+                assert said(pieces).startswith("Grüße")
 
-        body = Reply(
-            chunks=(gzip.compress(GREETING.body),),
-            headers=(("content-type", "text/event-stream"), ("content-encoding", "gzip")),
-        )
-        async with ProviderServer([body]) as server:
+    async def test_the_head_of_an_answer_may_be_long_and_old_fashioned(
+        self, transport: Transport
+    ) -> None:
+        fields = [(f"x-{number}", "1") for number in range(200)]
+        fields += [("x-folded", "a\r\n b"), ("content-type", "text/event-stream")]
+        async with ProviderServer([replace(GREETING, headers=tuple(fields))]) as server:
+            pieces = await answered(transport, asked(server.chat_url))
+        assert said(pieces).startswith("Grüße")
+
+    @pytest.mark.parametrize("listed", ["*", "elsewhere.invalid, *"])
+    async def test_a_proxy_is_for_nobody_if_the_environment_says_so(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch, listed: str
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", listed)
+        async with ProviderServer([GREETING]) as server:
             pieces = await answered(transport, asked(server.chat_url))
         assert said(pieces).startswith("Grüße")
 

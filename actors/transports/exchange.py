@@ -215,6 +215,18 @@ class ByteExchange:
         )
 
 
+def headers_of(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return the headers of *request* as they are sent.
+
+    Raises:
+        Failure: HTTP cannot carry one.
+    """
+    failures.check_headers(request.headers)
+    names = {name.lower() for name, _ in request.headers}
+    own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
+    return [*request.headers, *(pair for pair in own if pair[0] not in names)]
+
+
 def answer_of(end: Mapping[str, Any]) -> Answer:
     """Return what ``Decoder.finish`` says as an answer."""
     return Answer(

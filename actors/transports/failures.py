@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
 from tinyagent.actors.transports import Answer, Failure
+from tinyagent.runtime.diagnostics import tell
 
 ABORTED = "Request was aborted"
 FILTERED = "The answer was stopped by a filter"
@@ -45,7 +46,7 @@ def http_failure(
     from tinyagent._alchemy import classify_error
 
     found = classify_error(api, status, dict(headers), body)
-    text = struck_out(body.decode("utf-8", "replace"), secrets)[:ERROR_TEXT_CHARS_MAX]
+    text = struck_out(_told(status, headers, body), secrets)[:ERROR_TEXT_CHARS_MAX]
     return Failure(
         found["kind"],
         f"API returned error: {status} - {text}",
@@ -53,6 +54,13 @@ def http_failure(
         retry_after_s=found["retry_after_s"],
         retryable=found["retryable"],
     )
+
+
+def _told(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    if 300 <= status < 400 and (place := headers.get("location")):
+        moved = f"moved to {public_url(place)}"
+        return f"{moved}; this is not followed: set base_url to the right place"
+    return body.decode("utf-8", "replace")
 
 
 def secrets_of(headers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
@@ -131,6 +139,13 @@ def broke_off(status: int, why: Exception) -> Failure:
     return _noted(Failure("network", message, status=status, retryable=True), why)
 
 
+def encoded(status: int, names: str) -> Failure:
+    """The answer has a ``content-encoding`` of *names*, which nobody here can undo."""
+    what = f"the answer is compressed ({names}), although it was asked for as it is"
+    message = f"HTTP request failed: {what} (accept-encoding: identity)"
+    return Failure("network", message, status=status)
+
+
 def cancelled() -> Failure:
     """``aclose`` was called before there was an answer."""
     return Failure("cancelled", ABORTED)
@@ -150,6 +165,8 @@ def fault_of(answer: Answer) -> tuple[str, str] | None:
 
 
 def _noted(failure: Failure, why: Exception) -> Failure:
-    """Add what the library said as a note: for a person at a traceback, not for the message."""
-    failure.add_note(f"{type(why).__name__}: {why}")
+    """Add what the library said as a note, and tell it: to a person, it is not for the message."""
+    note = f"{type(why).__name__}: {why}"
+    failure.add_note(note)
+    tell("http", f"{failure.message}: {note}")
     return failure

@@ -73,10 +73,7 @@ class NativeTransport:
         return target.open(request.body, bell_here(), hear, heard)
 
     def _target_of(self, request: HttpRequest) -> HttpTarget:
-        failures.check_headers(request.headers)
-        names = {name.lower() for name, _ in request.headers}
-        own = (("accept-encoding", "identity"), ("user-agent", "tinyagent"))
-        headers = [*request.headers, *(pair for pair in own if pair[0] not in names)]
+        headers = exchange.headers_of(request)
         limits_s = (
             request.connect_timeout_s,
             request.first_byte_timeout_s,
@@ -84,7 +81,10 @@ class NativeTransport:
             exchange.ERROR_BODY_TIMEOUT_S,
         )
         if self._pool is None:
-            self._pool = _pool()
+            try:
+                self._pool = _pool()
+            except ValueError as error:  # a proxy that leads nowhere
+                raise failures.no_client(error) from None
         try:
             return self._pool.target(request.api, ascii_url(request.url), headers, limits_s)
         except ValueError:
@@ -216,6 +216,8 @@ class NativeExchange:
                 return failures.cancelled()
             case "not_sent":
                 return failures.not_sent(wire.url, ConnectionError(why))
+            case "encoded":
+                return failures.encoded(status, why)
             case _:
                 return failures.broke_off(status, ConnectionError(why))
 
@@ -267,4 +269,4 @@ def _pool() -> HttpPool:
 
 
 def _variable(name: str) -> str:
-    return os.environ.get(name) or os.environ.get(name.upper()) or ""
+    return (os.environ.get(name) or os.environ.get(name.upper()) or "").strip()

@@ -12,8 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from tinyagent.actors.transports import Failure, HttpRequest, failures, names
-from tinyagent.actors.transports.exchange import ByteExchange
+from tinyagent.actors.transports import Failure, HttpRequest, exchange, failures, names
 
 if TYPE_CHECKING:
     import ssl
@@ -31,6 +30,7 @@ IDLE_CONNECTION_S = 30.0
 OTHER_ADDRESS_S = 2.0
 """So long an address of a host may take to connect while there is another one to try."""
 
+_CODINGS = "identity,gzip,deflate,"
 _NO_HOST = frozenset(' "#%/<>?@\\^`{|}')
 """Characters that no host has (WHATWG URL, section 3.1), and that httpx lets pass."""
 
@@ -46,10 +46,10 @@ class PortableTransport:
         self._clock = clock
         self._clients = Clients(client)
 
-    def open(self, request: HttpRequest) -> ByteExchange:
+    def open(self, request: HttpRequest) -> exchange.ByteExchange:
         """Return an exchange that has not started yet."""
         stream = Stream("POST", request, self._clients)
-        return ByteExchange(request, stream, self._clock, has_window=True)
+        return exchange.ByteExchange(request, stream, self._clock, has_window=True)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; those of others close when their loop ends."""
@@ -101,6 +101,11 @@ class Stream:
         if self._is_closed:
             await self._shut()
             raise failures.cancelled()
+        names = self.headers.get("content-encoding", "").lower()
+        undone = f"{client.headers.get('accept-encoding', '')},{_CODINGS}"  # the rest is passed on
+        if self._response.is_success and not _listed(names) <= _listed(undone):
+            await self._shut()
+            raise failures.encoded(self.status, names)
 
     async def read(self) -> bytes:
         """Return the next bytes of the answer; none at its end, or after ``aclose``.
@@ -153,10 +158,7 @@ class Stream:
         import httpx
 
         wire = self._request
-        names = {name.lower() for name, _ in wire.headers}
-        own = [("accept-encoding", "identity"), ("user-agent", "tinyagent")]
-        headers = [*wire.headers, *(pair for pair in own if pair[0] not in names)]
-        failures.check_headers(headers)
+        headers = exchange.headers_of(wire)
         try:
             request = client.build_request(
                 self._method,
@@ -169,7 +171,8 @@ class Stream:
         except Exception:  # httpx.InvalidURL, and what the idna package raises
             raise failures.bad_url() from None
         host = request.url.host
-        if request.url.scheme not in ("http", "https") or not host or _NO_HOST & set(host):
+        is_known = request.url.scheme in ("http", "https") and (request.url.port or 0) < 65_536
+        if not is_known or not host or _NO_HOST & set(host):
             raise failures.bad_url()
         return request
 
@@ -221,6 +224,10 @@ class Stream:
             with contextlib.suppress(Exception):  # the connection is closed: it is sure to raise
                 async for _ in chunks:
                     pass
+
+
+def _listed(field: str) -> set[str]:
+    return {name.strip().lower() for name in field.split(",")}
 
 
 class Clients:

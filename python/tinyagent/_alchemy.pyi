@@ -473,7 +473,7 @@ class Digest:
 class HttpFault(Exception):
     """An exchange failed. ``args``: a word, and what the library said.
 
-    Words: ``bad_url bad_header not_sent not_connected not_answered fell_silent broke_off
+    Words: ``bad_url bad_header not_sent not_connected not_answered fell_silent broke_off encoded
     cancelled``. See ``actors/transports/failures.py`` for what each means.
     """
 
@@ -485,6 +485,9 @@ class HttpPool:
 
     Proxies are URLs: ``http``, ``https``, ``socks5``, ``socks5h``. *no_proxy* lists hosts,
     domains and networks. Certificates replace the system's.
+
+    Raises:
+        ValueError: there is no way through one of the proxies; names it.
     """
 
     def __init__(

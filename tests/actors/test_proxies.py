@@ -118,6 +118,24 @@ async def test_what_httpx_cannot_go_through_is_a_failure_and_no_error_of_its_own
     assert "secret" not in f"{failure.message} {failure.__notes__}"
 
 
+@pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "proxy", ["gopher://me:secret@127.0.0.1:9", "socks4://127.0.0.1:9", "http://", "http://a b:9"]
+)
+async def test_a_proxy_that_leads_nowhere_is_named_and_not_gone_around(
+    environment: pytest.MonkeyPatch, name: str, proxy: str
+) -> None:
+    environment.setenv(name, proxy)
+    async with ProviderServer([GREETING]) as server:
+        failure = await refused(NativeTransport(), asked(server.chat_url))
+        assert server.connections == 0
+    assert (failure.kind, failure.retryable) == ("invalid", False)
+    assert "no client for this environment" in failure.message
+    assert failure.__notes__ == [
+        f"ValueError: {name.lower()} is no proxy's URL (http, https, socks5, socks5h)"
+    ]
+
+
 async def test_a_missing_file_of_certificates_is_a_failure_too(
     environment: pytest.MonkeyPatch,
 ) -> None:

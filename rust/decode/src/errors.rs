@@ -161,15 +161,19 @@ fn kind(status: Option<u16>, error: &Node, words: &[&str], said: &str) -> Kind {
     let inside = ["code", "status_code", "raw_status_code", "status"]
         .iter()
         .find_map(|key| integer(error, key));
-    let status = status.map(i64::from).or(inside);
-    if let Some(kind) = status.and_then(kind_of_status) {
+    let answered = status.map(i64::from);
+    if let Some(kind) = answered.or(inside).and_then(kind_of_status) {
         return kind;
     }
     if let Some(kind) = words.iter().find_map(|word| kind_of_vague_word(word)) {
         return kind;
     }
-    // A provider that fails in the middle of an answer and does not say why.
-    Kind::Overloaded
+    match answered {
+        // A redirect, or another protocol: a provider of models answers neither.
+        Some(100..=399) => Kind::Network,
+        // A provider that fails in the middle of an answer and does not say why.
+        _ => Kind::Overloaded,
+    }
 }
 
 /// Words that say more than a status does.

@@ -32,20 +32,24 @@ pub(crate) async fn run(request: Request, pool: Arc<Pool>, shared: Arc<Shared>) 
     let end = match request.build(&pool) {
         Ok(built) => match send(&pool, built, limits).await {
             Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let body = Body {
-                    inflate: Inflate::new(&parts.headers),
-                    incoming: body,
-                };
+                let (parts, incoming) = response.into_parts();
+                let inflate = Inflate::new(&parts.headers);
                 if parts.status.is_success() {
                     shared.set_head(Head {
                         status: parts.status.as_u16(),
                         headers: Vec::new(),
                         error_body: None,
                     });
-                    receive(body, &shared, limits, &mut clock).await
+                    match inflate {
+                        Ok(inflate) => {
+                            let body = Body { incoming, inflate };
+                            receive(body, &shared, limits, &mut clock).await
+                        }
+                        Err(names) => Err(Fault::Encoded(names)),
+                    }
                 } else {
-                    let error = error_body(body, limits.error_body).await;
+                    let inflate = inflate.unwrap_or(Inflate::No);
+                    let error = error_body(Body { incoming, inflate }, limits.error_body).await;
                     shared.set_head(refusal(&parts, error));
                     Ok(())
                 }

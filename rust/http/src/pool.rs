@@ -33,6 +33,42 @@ pub struct Settings {
     pub cert_dir: Option<PathBuf>,
 }
 
+impl Settings {
+    /// The name of a proxy that nothing can go through, if there is one: it would be left out.
+    pub fn bad_proxy(&self) -> Option<&'static str> {
+        let named = [
+            ("http_proxy", &self.http_proxy),
+            ("https_proxy", &self.https_proxy),
+            ("all_proxy", &self.all_proxy),
+        ];
+        let mut bad = named.into_iter().filter(|(_, url)| {
+            let matcher = Matcher::builder().all(url.as_str()).build();
+            let proxy = matcher.intercept(&Uri::from_static("http://localhost"));
+            // The matcher knows SOCKS 4, the connector does not.
+            let scheme = proxy.and_then(|it| it.uri().scheme_str().map(str::to_owned));
+            !url.is_empty() && scheme.is_none_or(|scheme| scheme.starts_with("socks4"))
+        });
+        bad.next().map(|(name, _)| name)
+    }
+
+    fn proxies(&self) -> Matcher {
+        let mut no_proxy = self.no_proxy.clone();
+        if no_proxy.split(',').any(|it| it.trim() == "*") {
+            // The matcher takes it for every name, but for no address.
+            no_proxy += ",0.0.0.0/0,::/0";
+        }
+        Matcher::builder()
+            .http(self.http_proxy.clone())
+            .https(self.https_proxy.clone())
+            .all(self.all_proxy.clone())
+            .no(no_proxy)
+            .build()
+    }
+}
+
+/// The head of an answer may have so many fields. hyper takes 100, and some gateways add their own.
+const FIELDS_MAX: usize = 256;
+
 /// Connections under one set of [`Settings`]: HTTP/2 where the server takes it, else HTTP/1.1.
 pub struct Pool {
     pub(crate) client: Client<Connector, Full<Bytes>>,
@@ -41,23 +77,17 @@ pub struct Pool {
 
 impl Pool {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let proxies = || {
-            Matcher::builder()
-                .http(settings.http_proxy.clone())
-                .https(settings.https_proxy.clone())
-                .all(settings.all_proxy.clone())
-                .no(settings.no_proxy.clone())
-                .build()
-        };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(Connector::new(settings, proxies()));
+            .http1_max_headers(FIELDS_MAX)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .build(Connector::new(settings, settings.proxies()));
         Pool {
             client,
-            proxies: proxies(),
+            proxies: settings.proxies(),
         }
     }
 

@@ -61,6 +61,8 @@ pub enum Fault {
     FellSilent,
     /// The connection broke in the answer, or what came is no HTTP; what the library said.
     BrokeOff(String),
+    /// The answer is compressed in a way that cannot be undone; which.
+    Encoded(String),
     /// The exchange was closed before it ended.
     Cancelled,
 }
@@ -76,14 +78,15 @@ impl Fault {
             Fault::NotAnswered => "not_answered",
             Fault::FellSilent => "fell_silent",
             Fault::BrokeOff(_) => "broke_off",
+            Fault::Encoded(_) => "encoded",
             Fault::Cancelled => "cancelled",
         }
     }
 
-    /// What the library said.
+    /// What the library said, or the server.
     pub fn why(&self) -> &str {
         match self {
-            Fault::NotSent(why) | Fault::BrokeOff(why) => why,
+            Fault::NotSent(why) | Fault::BrokeOff(why) | Fault::Encoded(why) => why,
             _ => "",
         }
     }
@@ -137,7 +140,13 @@ fn parse(url: &str) -> Result<(Uri, Option<HeaderValue>), Fault> {
     let authority = parsed.authority().ok_or(Fault::BadUrl)?;
     let is_known = matches!(parsed.scheme_str(), Some("http" | "https"));
     let host = parsed.host().unwrap_or_default();
-    if !is_known || host.is_empty() || host.contains(['%', '\\', '^', '`', '{', '|', '}']) {
+    // A port beyond 65,535 would be taken for none.
+    let has_port = !authority.as_str().ends_with(host) && !authority.as_str().ends_with(':');
+    let is_port = !has_port || authority.port_u16().is_some();
+    if !(is_known && is_port)
+        || host.is_empty()
+        || host.contains(['%', '\\', '^', '`', '{', '|', '}'])
+    {
         return Err(Fault::BadUrl);
     }
     let Some((user, host)) = authority.as_str().rsplit_once('@') else {
@@ -215,6 +224,7 @@ mod tests {
             "http://ho st/",
             "//x/y",
             "http://a%20b/",
+            "http://a:65536/",
             "/v1",
         ] {
             assert_eq!(parse(url).err(), Some(Fault::BadUrl), "{url}");

@@ -56,6 +56,10 @@ impl HttpPool {
             cert_file,
             cert_dir,
         };
+        if let Some(name) = settings.bad_proxy() {
+            let wanted = "is no proxy's URL (http, https, socks5, socks5h)";
+            return Err(PyValueError::new_err(format!("{name} {wanted}")));
+        }
         Ok(HttpPool {
             settings: Arc::new(settings),
         })
