@@ -5,6 +5,7 @@ Apart from ``agent`` so that to import and to make an agent costs next to nothin
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,7 +53,7 @@ class Engine:
     owns_state = False
 
     def __init__(self, agent: Hosted, keeper: StateKeeper, rest: Rest | None = None) -> None:
-        self._agent = agent
+        self._held = weakref.ref(agent)  # who lets go of an agent lets go of all this
         self.keeper = keeper
         self._is_watched = rest.is_watched if rest is not None else False
         given = agent.given
@@ -63,7 +64,7 @@ class Engine:
             self._setup,
             tools=lambda: self.binding.outputs.tools(self._servers.tools),
             prepare=self._prepare,
-            key_of=lambda: self._key if agent.get_api_key is not None else None,
+            key_of=lambda: self._key if self._agent.get_api_key is not None else None,
             clock=agent.clock,
             transport=given.transport,
             sinks=(*given.sinks, *observers(given)),
@@ -85,6 +86,13 @@ class Engine:
         self._redactor = above or redactor_for(self.log.options.redact, given.redact)
         self.binding.session.journal.redactor = self._redactor
         self.binding.session.provided = Provided(given.deps, self._secret, self._below)
+
+    @property
+    def _agent(self) -> Hosted:
+        agent = self._held()
+        if agent is None:  # a tool that nobody waits for outlived it
+            raise RuntimeError("the agent of this session is gone")
+        return agent
 
     def give_keeper(self) -> StateKeeper:
         """Return who keeps the state."""
@@ -337,7 +345,8 @@ class Engine:
         return Below(self._agent, agent, log, left)
 
     def _setup(self) -> Setup:
-        agent, options = self._agent, self._agent.given
+        agent = self._agent
+        options = agent.given
         model = model_of(self.keeper.state.model or Model())
         sent = {
             **options.sent(agent.session_id, agent.thinking_budgets),
@@ -365,10 +374,10 @@ class Engine:
         )
 
     def _prepare(self, hooks: HostHooks) -> None:
-        options = self._agent.given
-        decisions = self.binding.decisions
-        decisions.on_unknown = self._agent.on_unknown
-        decisions.on_approval = self._agent.on_approval
+        agent = self._agent
+        options, decisions = agent.given, self.binding.decisions
+        decisions.on_unknown = agent.on_unknown
+        decisions.on_approval = agent.on_approval
         convert = options.convert_to_llm
         hooks.transform = options.transform_context
         hooks.convert = None if convert is default_convert_to_llm else convert

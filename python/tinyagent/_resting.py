@@ -74,6 +74,12 @@ class Rest:
         self.has_state = False
         self.error: str | None = None
 
+    def __del__(self) -> None:
+        """The agent is gone: take its session apart, or only the collector could free it."""
+        engine = self._engine
+        if engine is not None and _at_hand and _at_hand.pop(id(self), None) is not None:
+            engine.take_apart()
+
     @property
     def bodies(self) -> Bodies | None:
         """Who makes the public messages, if the host has any, or may have."""

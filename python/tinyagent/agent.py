@@ -366,7 +366,7 @@ class Agent(Running):
     @property
     def log(self) -> OpenLog:
         """The log that everything is recorded in; it reads like a ``Recording``."""
-        return self._engine().log
+        return (self._made or self._engine()).log
 
     def configuration(self) -> SessionStarted:
         """Return the configuration that a new log of this agent would start with."""

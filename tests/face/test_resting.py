@@ -166,6 +166,27 @@ async def test_what_a_session_is_made_of_is_freed_without_the_collector() -> Non
     assert found == before
 
 
+@pytest.mark.parametrize("face", ["prompt", "run", "log"])
+async def test_what_goes_with_its_agent_is_freed_without_the_collector(face: str) -> None:
+    parts = (Agent, Engine, Session, Conversation, StateKeeper)
+
+    async def use() -> None:
+        agent = Agent(model=scripted("Well."))
+        await getattr(agent, face.replace("log", "run"))("Go")
+        if face == "log":
+            await agent.log.close()
+
+    await use()  # once: what is made at the first run is kept
+    before = [alive(part) for part in parts]
+    gc.disable()
+    try:
+        await use()
+        found = [sum(isinstance(each, part) for each in gc.get_objects()) for part in parts]
+    finally:
+        gc.enable()
+    assert found == before
+
+
 async def test_events_are_read_to_their_end_though_the_session_was_let_go_of() -> None:
     agent = Agent(model=scripted("First."))
     async with agent.events("Go") as run:
