@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["clean", "unclean", "torn"]
 BATCH_RECORDS = 1024
-BATCH_EVENTS = 8192
+"""So many are read at once: more of them would not stay in the processor's cache meanwhile."""
 
 
 class LostValue(msgspec.Struct, frozen=True):
@@ -143,7 +143,7 @@ def own_records(reader: LogReader, first: int = 1, *, joined: bool = False) -> l
     """
     records: list[Record] = []
     told = JOINED if joined else None
-    while batch := reader.events(first, BATCH_EVENTS, readings, Record, _as_stored, told):
+    while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored, told):
         records += batch
         first = batch[-1].seq + 1
     return records
