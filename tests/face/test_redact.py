@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tinyagent import (
     open_log,
     replay,
 )
+from tinyagent._redacting import redactor_for
 from tinyagent.agent_types import AssistantMessageEvent, TextContent
 from tinyagent.runtime.stores import Log
 
@@ -189,6 +191,15 @@ async def test_named_variables_values_and_a_rule_are_masked_as_asked(
         )
     started: Any = load(tmp_path / "log").records[0].event
     assert started.versions["redact"].endswith(".<lambda>")
+
+
+def test_keys_are_found_in_whatever_stands_for_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "")
+    assert redactor_for().mask(f"it is {KEY}") == f"it is {MASK}"
+    monkeypatch.setattr(os, "environ", {"GROQ_API_KEY": "gsk-0123456789"})
+    assert redactor_for().mask(f"{KEY} gsk-0123456789") == f"{KEY} «secret:groq:1»"
 
 
 async def test_what_a_fork_changes_is_masked_too(tmp_path: Path) -> None:
