@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tinyagent.events.kinds import KINDS, Event, Fact, ModelDelta, Record, UnknownEvent
+from tinyagent.events.kinds import KINDS, Event, Fact, Record, UnknownEvent
 from tinyagent.events.upcast import upcast
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ encode_known = msgspec.json.Encoder().encode
 """Returns the payload of an event whose kind is known, and fails as ``encode``."""
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _READINGS: dict[str, tuple[int, Callable[[bytes], Fact]]] = {}
-JOINED = (ModelDelta.kind, "pieces")
-"""The kind of which many make one answer, and all that it says: a list, of which more is one."""
 _INTEGER_MAX = 2**53
 _REDACTED = b'{"$redacted":'
 

@@ -8,7 +8,7 @@ changes a result which somebody has a view of, start a new list. So a ``View`` n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from tinyagent.events.children import MAIN, is_below
 from tinyagent.events.closing import Closings
 from tinyagent.events.codec import restored
 from tinyagent.events.context import LAYERED, Layer
-from tinyagent.events.drafts import blocks_of
+from tinyagent.events.drafts import WholeAnswer, blocks_of
 from tinyagent.events.messages import (
     Assistant,
     Block,
@@ -70,6 +70,7 @@ class Conversation:
         self.closings = Closings()
         self.layer = Layer()
         self._pieces: list[k.Piece] = []
+        self._blocks: Sequence[Block] = ()
         self._asked_seq = self.asked_n = 0
         self._numbers: dict[str, int] = {}
         self._instead: dict[str, Any] | None = None
@@ -164,7 +165,7 @@ class Conversation:
     def _ask(self, record: k.Record, event: k.ModelRequested) -> None:
         self.asked_n = event.n
         self._asked_seq, self._is_open = record.seq, True
-        self._pieces, self._instead = [], None
+        self._pieces, self._blocks, self._instead = [], (), None
         self.asked = self.next_asked(record.seq)
         self._numbers[self._model] = self.asked.number
         self._ops, self._edits = [], ()
@@ -185,39 +186,37 @@ class Conversation:
     def _hear(self, record: k.Record, event: k.ModelDelta) -> None:
         self._pieces += event.pieces
 
+    def _hear_all(self, record: k.Record, event: WholeAnswer) -> None:
+        self._blocks = event.blocks
+
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
-        calls = self._append_answer(record, "ok", event.reason, event.usage, None)
+        calls = self._append_answer(record, event, "ok")
         self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not event.calls:
             return
         is_bad = {ref.id: ref.args == "bad" for ref in event.calls}
         for block in calls:
-            call_id = block.id
-            if call_id in is_bad:
-                self.calls[call_id] = Call(call_id, block.name, block.text, is_bad[call_id])
-                self._batch[call_id] = None
+            if block.id in is_bad:
+                self.calls[block.id] = Call(block.id, block.name, block.text, is_bad[block.id])
+                self._batch[block.id] = None
         self._missing = len(self._batch)
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
-        outcome: Outcome = "cancelled" if event.failure.kind == "cancelled" else "failed"
-        calls = self._append_answer(record, outcome, "error", event.usage, event.failure)
+        is_cancelled = event.failure.kind == "cancelled"
+        calls = self._append_answer(record, event, "cancelled" if is_cancelled else "failed")
         self.calls.update((call.id, Call(call.id, call.name, call.text)) for call in calls)
 
     def _append_answer(
-        self,
-        record: k.Record,
-        outcome: Outcome,
-        reason: str,
-        usage: dict[str, Any] | None,
-        failure: k.Failure | None,
+        self, record: k.Record, event: k.ModelFinished | k.ModelFailed, outcome: Outcome
     ) -> list[Block]:
         """Append what the model has said since it was asked; return the calls in it."""
-        blocks = blocks_of(self._pieces, is_cut=outcome != "ok")
+        blocks = self._blocks or blocks_of(self._pieces, is_cut=outcome != "ok")
+        self._pieces, self._blocks = [], ()
         model, at_ms = self._instead or self.settings.model, record.at_ns // 1_000_000
+        reason, failure = getattr(event, "reason", "error"), getattr(event, "failure", None)
         message = Assistant(
-            self._asked_seq, tuple(blocks), model, outcome, reason, usage, failure, at_ms
+            self._asked_seq, tuple(blocks), model, outcome, reason, event.usage, failure, at_ms
         )
-        self._pieces = []
         self.closings.answer = message
         self.messages.append(message)
         calls = [block for block in blocks if block.op == "call"]
@@ -379,6 +378,7 @@ _TAKES: defaultdict[type, Callable[[Conversation, k.Record, Any], None]] = defau
         k.ModelRequested: Conversation._ask,
         k.ModelRetrying: Conversation._retry,
         k.ModelDelta: Conversation._hear,
+        WholeAnswer: Conversation._hear_all,
         k.ModelFinished: Conversation._close,
         k.ModelFailed: Conversation._fail,
         k.ToolRequested: Conversation._request,

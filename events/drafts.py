@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
-from tinyagent.events.fact import Piece
+from tinyagent.events.kinds import ModelDelta, ModelFinished, Piece
 from tinyagent.events.messages import Block
+
+
+class WholeAnswer(ModelDelta, frozen=True):
+    """All that a model said before it was done, read back at once: its blocks, and no pieces."""
+
+    pieces: list[Piece] = []
+    blocks: list[Block] = []
+
+
+class Joined(NamedTuple):
+    """What a log reads back as one: records of *kind*, on end, of one actor and one cause.
+
+    Attributes:
+        field: the list that is all they say.
+        end: the kind of what ends an answer. answers: reads an array of whole ones.
+    """
+
+    kind: str
+    field: str
+    end: str
+    answers: Callable[[bytes], list[WholeAnswer]]
+
+
+JOINED = Joined(
+    ModelDelta.kind,
+    "pieces",
+    ModelFinished.kind,
+    msgspec.json.Decoder(list[WholeAnswer]).decode,
+)
 
 _OPENED = {"args": "call", "sign": "think"}
 """What a block is that begins with an operation of another name."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from tinyagent.events import Record, UnknownEvent
-from tinyagent.events.codec import JOINED, readings
+from tinyagent.events.codec import readings
+from tinyagent.events.drafts import JOINED
 from tinyagent.runtime.ancestry import beside
 from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError

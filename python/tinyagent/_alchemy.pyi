@@ -7,6 +7,7 @@ from typing import Any, TypeVar, final
 
 from tinyagent._handle import StreamHandle
 from tinyagent.events import Event, Record
+from tinyagent.events.drafts import Joined
 
 __version__: str
 
@@ -335,16 +336,16 @@ class LogReader:
         reading_of: Callable[[str], tuple[int, str, Callable[[bytes], list[E]]] | None],
         record: Callable[[int, int, int, str, E, bytes], R],
         other: Callable[..., R],
-        joined: tuple[str, str] | None = None,
+        joined: Joined | None = None,
     ) -> list[R]:
         """The same as what *record* makes of ``(seq, at_ns, cause, actor, event, payload)``.
 
         Fewer than *count* if they are large. *reading_of* tells of a kind its version, its usual
         emitter, and what reads a JSON array of payloads; None if it is not known. *other* is given
         the fields as of ``batch`` where that is so, where the version is another one, a value is
-        wrapped (``{"$...":``), or a payload of that kind is refused. *joined* names a kind, and
-        the list that is all it says: such records that follow each other, of one actor and one
-        cause, come as one, the last of them with all that is in their lists.
+        wrapped (``{"$...":``), or a payload of that kind is refused. Of the kind in *joined*
+        records that follow each other, of one actor and one cause, come as one: the last of them,
+        with all that is in their lists; or, if they are the whole of an answer, with its blocks.
         """
     @property
     def gaps(self) -> list[tuple[int, int]]:

@@ -124,7 +124,7 @@ def test_edits_of_what_models_are_shown_and_reasons_of_failed_runs_are_told() ->
 def test_all_that_a_conversation_knows_is_told_or_does_not_matter_between_runs() -> None:
     """Who adds an attribute to the fold adds it to ``Settled``, or says here why not."""
     told = {*Settled.__struct_fields__}  # what hooks changed in the next body as ``request_edits``
-    begun_anew = {"asked", "pieces", "instead", "inserted"}
+    begun_anew = {"asked", "pieces", "blocks", "instead", "inserted"}
     of_the_batch = {"batch", "missing", "viewed", "terminating"}
     of_the_session = {"owner", "claimed"}
     known = {name.lstrip("_") for name in vars(Conversation())} - {"closings", "layer"}

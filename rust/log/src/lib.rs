@@ -13,6 +13,7 @@
 //! - `json`: the little JSON needed here.
 //! - `chain`: each record's hash covers the one before; where a fork left its parent.
 //! - `sign`: signatures of seals; `integrity`: the chain followed and compared.
+//! - `answers`: a model's answer, of many records, read back as its blocks.
 //! - `record`, `marks`: a line built, checked and taken apart; header and seal; `rare`: what few
 //!   headers say.
 //! - `scan`: bytes to lines, good and bad.
@@ -32,6 +33,7 @@
 //! - `garden`: planted bugs, for tests of the tests.
 //! - `vfs`: what is asked of a file system; the real one, and those for tests.
 
+pub mod answers;
 pub mod archive;
 pub mod archiving;
 pub mod blobs;

@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyType};
+use tinyagent_log::answers::blocks;
 use tinyagent_log::record::{elements, Record};
 
 /// A batch with so many bytes of payloads is full.
@@ -53,12 +54,22 @@ pub fn make(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 /// Version of a kind, its usual emitter, and what makes events of a JSON array of payloads.
 type Reading<'py> = (u16, Bound<'py, PyString>, Bound<'py, PyAny>);
 
-/// A kind, and the list that is all it says: of one actor and one cause, on end, these are one.
-pub type Joined = (String, String);
+/// What is read as one: records of *kind*, on end, of one actor and one cause.
+#[derive(FromPyObject)]
+pub struct Joined<'py> {
+    kind: String,
+    /// The list that is all they say.
+    field: String,
+    /// The kind of what ends an answer that they are the whole of, if they begin behind its cause.
+    end: String,
+    /// What makes events of a JSON array of answers, each by its blocks.
+    answers: Bound<'py, PyAny>,
+}
 
 /// The records of a batch that are of one kind.
 struct Kind<'py> {
-    name: String,
+    /// `None` for answers that are read by their blocks.
+    name: Option<String>,
     /// `None` for a kind that is not known.
     reading: Option<Reading<'py>>,
     /// Their payloads as a JSON array, but for its end.
@@ -67,6 +78,16 @@ struct Kind<'py> {
 }
 
 impl<'py> Kind<'py> {
+    fn new(name: Option<String>, reading: Option<Reading<'py>>) -> Self {
+        let (payloads, count) = (Vec::new(), 0);
+        Kind {
+            name,
+            reading,
+            payloads,
+            count,
+        }
+    }
+
     /// Their events, in order; `None` if one of them cannot be read.
     fn events(&self) -> Option<Bound<'py, PyIterator>> {
         let (.., read) = self.reading.as_ref().filter(|_| self.count > 0)?;
@@ -87,6 +108,12 @@ impl<'py> Kind<'py> {
         self.payloads.extend_from_slice(payload);
         self.count += 1;
         self.payloads.len() - payload.len()..self.payloads.len()
+    }
+
+    /// Takes out the last one, which starts at *start*.
+    fn drop_last(&mut self, start: usize) {
+        self.payloads.truncate(start - b",".len());
+        self.count -= 1;
     }
 
     /// Puts *elements* behind those in the list that is all of the last one; returns its new end.
@@ -135,12 +162,14 @@ struct Place<'py> {
     payload: Range<usize>,
     /// Whether what follows may be joined to it.
     is_open: bool,
+    /// Whether it began right behind its cause.
+    is_from_start: bool,
 }
 
 /// Records that are read together.
 pub struct Batch<'a, 'py> {
     reading_of: &'a Bound<'py, PyAny>,
-    joined: Option<Joined>,
+    joined: Option<Joined<'py>>,
     /// A dozen, which is found sooner than hashed.
     kinds: Vec<Kind<'py>>,
     /// The indices of each, and its place unless it takes more than to read its payload.
@@ -150,7 +179,7 @@ pub struct Batch<'a, 'py> {
 
 impl<'a, 'py> Batch<'a, 'py> {
     /// An empty one. *reading_of* tells the `Reading` of a kind, or None.
-    pub fn new(reading_of: &'a Bound<'py, PyAny>, joined: Option<Joined>) -> Self {
+    pub fn new(reading_of: &'a Bound<'py, PyAny>, joined: Option<Joined<'py>>) -> Self {
         Batch {
             reading_of,
             joined,
@@ -183,8 +212,8 @@ impl<'a, 'py> Batch<'a, 'py> {
         let actor = record.actor.map(|actor| PyString::intern(py, actor));
         let actor = actor.unwrap_or_else(|| emitter.clone());
         self.bytes += record.payload.len();
-        let joined = self.joined.as_ref().filter(|(name, _)| name == record.kind);
-        let elements = joined.and_then(|(_, field)| elements(record.payload, field));
+        let joined = self.joined.as_ref().filter(|j| j.kind == record.kind);
+        let elements = joined.and_then(|j| elements(record.payload, &j.field));
         if let (Some(elements), Some((indices, Some(last)))) = (elements, self.rows.last_mut()) {
             let is_alike = last.cause == record.cause && last.actor.is(&actor);
             if last.is_open && last.kind == kind && is_alike {
@@ -194,29 +223,57 @@ impl<'a, 'py> Batch<'a, 'py> {
                 return Ok(());
             }
         }
+        let payload = found.take(record.payload);
+        let is_open = elements.is_some();
+        self.end_answer(record);
         let place = Place {
             kind,
             seq: record.seq,
             at_ns,
             cause: record.cause,
             actor,
-            payload: found.take(record.payload),
-            is_open: elements.is_some(),
+            payload,
+            is_open,
+            is_from_start: record.seq == record.cause + 1,
         };
         self.rows.push((index..index + 1, Some(place)));
         Ok(())
     }
 
+    /// Has the answer read by its blocks that *record* ends, if it is the whole of one.
+    fn end_answer(&mut self, record: &Record<'_>) {
+        let joined = self.joined.as_ref().filter(|j| j.end == record.kind);
+        let (Some(joined), Some((_, Some(last)))) = (joined, self.rows.last_mut()) else {
+            return;
+        };
+        if !(last.is_open && last.is_from_start && last.cause == record.cause) {
+            return;
+        }
+        let found = &mut self.kinds[last.kind];
+        let pieces = elements(&found.payloads[last.payload.clone()], &joined.field);
+        let Some(blocks) = pieces.and_then(blocks) else {
+            return;
+        };
+        found.drop_last(last.payload.start);
+        let at = self.kinds.iter().position(|kind| kind.name.is_none());
+        let at = at.unwrap_or_else(|| {
+            let emitter = last.actor.clone();
+            let reading = (record.v, emitter, joined.answers.clone());
+            self.kinds.push(Kind::new(None, Some(reading)));
+            self.kinds.len() - 1
+        });
+        let answer = [b"{\"blocks\":", &blocks[..], b"}"].concat();
+        (last.kind, last.is_open) = (at, false);
+        last.payload = self.kinds[at].take(&answer);
+    }
+
     fn kind(&mut self, name: &str) -> PyResult<usize> {
-        if let Some(at) = self.kinds.iter().position(|kind| kind.name == name) {
+        let mut known = self.kinds.iter();
+        if let Some(at) = known.position(|kind| kind.name.as_deref() == Some(name)) {
             return Ok(at);
         }
-        self.kinds.push(Kind {
-            name: name.to_owned(),
-            reading: self.reading_of.call1((name,))?.extract()?,
-            payloads: Vec::new(),
-            count: 0,
-        });
+        let reading = self.reading_of.call1((name,))?.extract()?;
+        self.kinds.push(Kind::new(Some(name.to_owned()), reading));
         Ok(self.kinds.len() - 1)
     }
 

@@ -163,8 +163,9 @@ impl LogReader {
     /// in the payload, or of a kind that *read* refuses, a record is what *other* makes of its
     /// fields as of `batch`.
     ///
-    /// With *joined*, a kind and the list that is all it says, records of it that follow each other,
-    /// of one actor and one cause, come as one: the last of them, with all that is in their lists.
+    /// With *joined*, records of its kind that follow each other, of one actor and one cause, come
+    /// as one: the last of them, with all that is in their lists; or, if they are the whole of an
+    /// answer, with the blocks that it has.
     #[pyo3(signature = (first, count, reading_of, record, other, joined=None))]
     #[allow(clippy::too_many_arguments)] // which records, and how each part of one is made
     fn events<'py>(
@@ -175,7 +176,7 @@ impl LogReader {
         reading_of: &Bound<'py, PyAny>,
         record: &Bound<'py, PyAny>,
         other: &Bound<'py, PyAny>,
-        joined: Option<Joined>,
+        joined: Option<Joined<'py>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let mut batch = Batch::new(reading_of, joined);
         for index in self.range(first, count) {
