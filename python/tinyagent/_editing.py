@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tinyagent._checks import check_edits
 from tinyagent.actors.forking import Edit
 from tinyagent.events import kinds as k
 from tinyagent.events.context import unit_of
@@ -37,8 +38,9 @@ def edited(binding: Binding, edits: Sequence[Edit], why: str = "user") -> list[E
 
     Raises:
         LookupError: an edit is about a record that said no message, or that is no such edit.
-        ValueError: it is none of the context.
+        ValueError: it is none of the context. TypeError: it is none at all.
     """
+    check_edits(edits)
     binding.open()
     conversation = binding.session.conversation
     made: list[tuple[list[Any], str]] = []

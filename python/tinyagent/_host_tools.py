@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
+
+import msgspec
 
 from tinyagent._arguments import ToolArgumentsError, checked, parsed
 from tinyagent._bodies import content_of
+from tinyagent._checks import check_tool
 from tinyagent._returned import returned, sayable
 from tinyagent._state import awaited
 from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, Returned
@@ -16,19 +19,36 @@ from tinyagent.agent_types import AgentTool, AgentToolResult
 from tinyagent.events import kinds as k, plain
 from tinyagent.events.codec import text
 
+EFFECTS = get_args(k.Effect)
+
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
-    """Return what the log says of *tool*."""
-    return k.ToolSpec(
-        name=tool.name,
-        description=tool.description,
-        schema=tool.parameters or {},
-        effect=tool.effect,  # type: ignore[arg-type] # one of the four words, checked below
-        reconcile=tool.reconcile is not None,
-        approval="always" if tool.approval != "never" else None,
-        timeout_s=tool.timeout_s if tool.timeout_s is not None else timeout_s,
-        server=getattr(tool, "server", None),
-    )
+    """Return what the log says of *tool*.
+
+    Raises:
+        TypeError: it is no tool, or a field of it is of a wrong type: no log could be read that
+            has it.
+    """
+    try:
+        spec = {
+            "name": tool.name,
+            "description": tool.description or "",
+            "schema": tool.parameters or {},
+            "effect": tool.effect,
+            "reconcile": tool.reconcile is not None,
+            "approval": "always" if tool.approval != "never" else None,
+            "timeout_s": tool.timeout_s if tool.timeout_s is not None else timeout_s,
+            "server": getattr(tool, "server", None),
+        }
+        return msgspec.convert(spec, k.ToolSpec)
+    except AttributeError:
+        check_tool(tool)
+        raise
+    except msgspec.ValidationError as error:
+        told = str(error)
+        if tool.effect not in EFFECTS:
+            told = f"effect={tool.effect!r} is none of {', '.join(EFFECTS)}"
+        raise TypeError(f"an agent cannot have the tool {tool.name!r}: {told}") from None
 
 
 class Told(Protocol):

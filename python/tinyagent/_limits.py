@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tinyagent._checks import is_number
 from tinyagent.agent_types import Limits, Model
 
 
@@ -25,10 +26,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what is no price.
 
         Raises:
-            ValueError: a price is negative.
+            ValueError: a price is negative, or no number.
         """
         for name, usd in msgspec.structs.asdict(self).items():
-            if usd is not None and not usd >= 0:
+            is_left_out = usd is None and name.startswith("cache_")
+            if not is_left_out and not is_number(usd, 0):
                 raise ValueError(f"Price: {name} must be 0 or more, not {usd!r}")
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from tinyagent._checks import check, check_options, check_tools, is_number
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
@@ -68,7 +69,7 @@ class Retry:
         Raises:
             ValueError: no attempt at all, or a negative wait.
         """
-        if self.attempts_max < 1 or self.delay_s_max < 0:
+        if not is_number(self.attempts_max, 1, int) or not is_number(self.delay_s_max, 0):
             raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max at least 0")
 
 
@@ -90,7 +91,7 @@ class Compaction:
         Raises:
             ValueError: no turn would be kept, or no token allowed.
         """
-        if self.at_tokens < 1 or self.keep_turns < 1:
+        if not is_number(self.at_tokens, 1, int) or not is_number(self.keep_turns, 1, int):
             raise ValueError(f"{self}: at_tokens and keep_turns must be at least 1")
 
 
@@ -179,11 +180,12 @@ class AgentOptions:
         """Refuse contradictions, and find the models by their names.
 
         Raises:
-            TypeError: ``retry`` and ``retries_max`` were both given, or ``output`` and
-                ``output_schema``; or ``fallback`` with a stream function of the host's own, which
-                is asked whatever the model.
+            TypeError: a setting is not of its kind; ``retry`` and ``retries_max`` were both given,
+                or ``output`` and ``output_schema``; or ``fallback`` with a stream function of the
+                host's own, which is asked whatever the model.
             UnknownModelError: a name in ``fallback`` stands for none.
         """
+        check_options(vars(self))
         self.fallback = [model_of(each) for each in self.fallback]
         is_hosted = self.stream_fn and not hasattr(self.stream_fn, "__tinyagent_provider__")
         if self.fallback and is_hosted:
@@ -250,9 +252,13 @@ class Usual(NamedTuple):
         """Return them with the model that a name stands for, and tools that nobody else changes.
 
         Raises:
-            UnknownModelError: the name stands for none.
+            TypeError: one is not of its kind. UnknownModelError: the name stands for none.
         """
         model = None if self.model is None else model_of(self.model)
+        if self.log is not None:
+            check("log", self.log)
+        if self.tools is not None:
+            check_tools(self.tools)
         tools = None if self.tools is None else tuple(self.tools)
         return Usual(model, self.system_prompt, tools, self.log)
 
@@ -319,6 +325,7 @@ def _with(
     if system_prompt is not None:
         state.system_prompt = system_prompt
     if tools is not None:
+        check_tools(tools)
         state.tools = list(tools)
     return state
 
@@ -331,9 +338,14 @@ def model_of(given: Model | str) -> Model:
     """Return the model that *given* is, or stands for.
 
     Raises:
-        UnknownModelError: it is a name that stands for none.
+        UnknownModelError: it is a name that stands for none. TypeError: it is neither.
     """
     if not isinstance(given, str):
+        if not hasattr(given, "provider"):
+            kind = type(given).__name__
+            raise TypeError(
+                f"a model is a name like 'openai:gpt-4o-mini', or Model(...), not {kind}"
+            )
         return given
     # Imported here: who has a model object never needs the table of providers by name.
     from tinyagent.models import named_model

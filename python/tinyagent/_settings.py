@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tinyagent._checks import check, check_tools
 from tinyagent._options import (
     ONE,
     AgentOptions,
@@ -118,7 +119,12 @@ class Settings:
         self.state.thinking_level = level
 
     def set_tools(self, tools: list[AgentTool]) -> None:
-        """Set the tools; the list itself is kept and read at every model call."""
+        """Set the tools; the list itself is kept and read at every model call.
+
+        Raises:
+            TypeError: it is no list, or holds what is no tool.
+        """
+        check_tools(tools)
         self.state.tools = tools
 
     def set_limits(self, limits: Limits | None) -> None:
@@ -128,8 +134,11 @@ class Settings:
         used by then counts.
 
         Raises:
-            ValueError: money is limited, and the price of the model is not given.
+            ValueError: money is limited, and the price of the model is not given. TypeError: they
+                are no ``Limits``.
         """
+        if limits is not None:
+            check("limits", limits)
         self.options.limits = limits
         self._check_limits()
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from tinyagent._checks import is_number
 from tinyagent.actors.context import Ctx, current_ctx, go_to_thread
 from tinyagent.actors.schema import Fault, signature_of
 from tinyagent.actors.tools import Refused
@@ -64,6 +65,7 @@ class FunctionTool(AgentTool, Generic[P, R]):
         if effect not in EFFECTS:
             told = f"effect={effect!r} is none of {', '.join(EFFECTS)}"
             raise ToolDefinitionError(name, "", 0, told, 'effect="write", if it may change things')
+        _check(name, settings, description)
         reconcile = settings.pop("reconcile")
         self._waits: Any = settings["approval"]
         if callable(self._waits):
@@ -214,6 +216,27 @@ def tool(
         output_bytes_max=output_bytes_max,
     )
     return make if function is None else make(function)
+
+
+def _check(name: Any, settings: Mapping[str, Any], description: object) -> None:
+    """Look at the settings of a tool.
+
+    Raises:
+        ToolDefinitionError: one is not of its kind.
+    """
+    for setting, given in (("name", name), ("description", description)):
+        if given is not None and not isinstance(given, str):
+            told = f"{setting}={given!r} is no text"
+            raise ToolDefinitionError(str(name), "", 0, told, f'{setting}="..."')
+    for setting in ("timeout_s", "idle_timeout_s", "output_bytes_max"):
+        given = settings[setting]
+        if given is not None and not is_number(given, 0):
+            told = f"{setting}={given!r} is no number from 0 on"
+            raise ToolDefinitionError(name, "", 0, told, f"{setting}=10, or leave it out")
+    approval = settings["approval"]
+    if approval not in ("always", "never") and not callable(approval):
+        told = f"approval={approval!r} is none of always, never, and no function"
+        raise ToolDefinitionError(name, "", 0, told, 'approval="always"')
 
 
 def result_of(name: str, said: object) -> AgentToolResult:

@@ -128,8 +128,8 @@ class Agent(Running):
                 ``AgentOptions``.
 
         Raises:
-            TypeError: a setting was given both ways, or *output* is no type that an answer can
-                have. UnknownModelError: the name stands for none.
+            TypeError: a setting was given both ways, or is not of its kind; or *output* is no type
+                that an answer can have. UnknownModelError: the name stands for none.
             ValueError: money is limited, and the price of the model is not given.
         """
         usual = Usual(model, system_prompt, tools, log)

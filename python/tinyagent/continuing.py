@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyagent._checks import check_edits
 from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.actors.forking import Edit, Plan, planned
@@ -161,7 +162,9 @@ class fork:
         self._clock = clock or SystemClock()
         self._log: Log | None = None
         self._at = at
-        self._edits = [edit] if isinstance(edit, Edit) else list(edit)
+        edits = [edit] if isinstance(edit, Edit) else edit
+        check_edits(edits)
+        self._edits = list(edits)
         self.plan: Plan | None = None
 
     async def __aenter__(self) -> OpenLog:

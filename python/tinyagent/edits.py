@@ -17,17 +17,17 @@ from tinyagent.agent_types import Model
 
 def tool_result(call_id: str, content: str) -> Edit:
     """Let the call have come to *content*."""
-    return Edit(["tool_result", call_id, content])
+    return Edit(["tool_result", call_id, _said("tool_result", content, str)])
 
 
 def user_said(content: str) -> Edit:
     """Let the user have said *content*, the last time before the cut."""
-    return Edit(["user_said", content])
+    return Edit(["user_said", _said("user_said", content, str)])
 
 
 def system_prompt(text: str) -> Edit:
     """Let the system prompt be *text* from the cut on."""
-    return Edit(["system_prompt", text])
+    return Edit(["system_prompt", _said("system_prompt", text, str)])
 
 
 def model(model: Model | str) -> Edit:
@@ -42,19 +42,31 @@ def model(model: Model | str) -> Edit:
 
 def drop(seq: int) -> Edit:
     """Take the message that record *seq* said out of the conversation."""
-    return Edit(["drop", seq])
+    return Edit(["drop", _said("drop", seq, int)])
 
 
 def pin(seq: int) -> Edit:
     """Let no compaction take the message that record *seq* said from what models are shown."""
-    return Edit(["pin", seq])
+    return Edit(["pin", _said("pin", seq, int)])
 
 
 def undo(seq: int) -> Edit:
     """Take back the edit of the context that record *seq* is; for ``Agent.edit_context``."""
-    return Edit(["undo", seq])
+    return Edit(["undo", _said("undo", seq, int)])
 
 
 def replace(seq: int, text: str) -> Edit:
     """Let the message that record *seq* said read *text*."""
-    return Edit(["replace", seq, text])
+    return Edit(["replace", _said("replace", seq, int), _said("replace", text, str)])
+
+
+def _said(edit: str, given: Any, kind: type) -> Any:
+    """Return *given*, which no log could be read with if it were not of *kind*.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(given, kind):
+        wanted = "a text" if kind is str else "the number of a record"
+        raise TypeError(f"edits.{edit} takes {wanted}, not {type(given).__name__}")
+    return given

@@ -97,14 +97,19 @@ def named_model(
 
     Raises:
         UnknownModelError: the table has no such provider, or no model is named.
-        ValueError: no protocol is called *api*.
+        ValueError: no protocol is called *api*, or *base_url* is no address. TypeError: *name* is
+            no text.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a model is a text like 'openai:gpt-4o-mini', not {name!r}")
     named, _, model = name.partition(":")
     known = KNOWN.get(named)
     if known is None or not model.strip():
         raise UnknownModelError(name, list(KNOWN))
     if api is not None and api not in ENDPOINTS:
         raise ValueError(f"no protocol is called {api!r} (known: {', '.join(ENDPOINTS)})")
+    if base_url is not None and not base_url.strip().startswith(("http://", "https://")):
+        raise ValueError(f"base_url={base_url!r} is no address: begin it with http:// or https://")
     spoken = api or known.api
     return NamedModel(
         provider=known.provider or named,

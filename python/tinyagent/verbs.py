@@ -117,6 +117,7 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
 
     Raises:
         LogNotFoundError: there is none. CorruptLogError: acknowledged records are damaged.
+        TypeError: *where* is none of these.
     """
     if isinstance(where, str | Path):
         if keys is None:
@@ -124,6 +125,10 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
             return Recording(str(where), meta, Records(records), damage)
         found = read_log(where)
         return Recording(str(where), found.meta, opened(found, keys), found.damage)
+    if not hasattr(where, "meta"):
+        kind = type(where).__name__
+        told = f"a log is a folder, a file, an address, or an open one like agent.log; not {kind}"
+        raise TypeError(told)
     return Recording(where.where, where.meta, Records(records_of(where)), None, is_live=True)
 
 
@@ -170,6 +175,9 @@ def made_by(factory: Callable[..., Any], log: Log) -> Agent:
     """
     from tinyagent.agent import Agent
 
+    if not callable(factory):
+        told = "a factory is a function that takes log= and returns an Agent made with it"
+        raise TypeError(f"{told}, not {type(factory).__name__}")
     if "log" not in inspect.signature(factory).parameters:
         raise TypeError(f"{factory!r} must take log= and give it to its Agent")
     agent = factory(log=log)

@@ -243,5 +243,11 @@ class Limits(Structure, forbid_unknown_fields=True):
     @classmethod
     def __complete__(cls, given: dict[str, object]) -> None:
         for name, value in given.items():
-            if isinstance(value, int | float) and value < 0:
+            if value is None or name not in cls.__struct_fields__:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise reject(cls, name, f"must be a number, not {type(value).__name__}", value)
+            if isinstance(value, float) and cls.__annotations__[name] == "int | None":
+                raise reject(cls, name, f"must be a whole number, not {value}", value)
+            if not value >= 0:
                 raise reject(cls, name, "must not be negative", value)

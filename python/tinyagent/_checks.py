@@ -1,0 +1,124 @@
+"""What an agent is given is looked at when it is given: what is wrong is named there, not later.
+
+Objects are known by what they must have, so those of a host's own will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_WANTED = {
+    "initial_state": ("messages", "AgentState(...)"),
+    "log": ("meta", "an open log (`async with open_log(...) as log`)"),
+    "limits": ("turns_max", "Limits(...)"),
+    "prices": ("items", "a dict of Price(...) by model"),
+    "compaction": ("keep_turns", "Compaction(...)"),
+    "retry": ("attempts_max", "Retry(...)"),
+    "redact": ("rule", "Redact(...)"),
+    "thinking_budgets": ("thinking_budget", "ThinkingBudgets(...)"),
+    "output_schema": ("keys", "a JSON Schema, as a dict"),
+    "extra_body": ("keys", "a dict"),
+    "clock": ("now_us", "a Clock"),
+}
+_MEMBERS = {
+    "hooks": ("after_tool_call", "Hooks(...)"),
+    "fallback": ("strip provider", "models, or their names"),
+    "sinks": ("write sink", "sinks"),
+    "stop": ("strip", "texts"),
+}
+_FUNCTIONS = frozenset(
+    {"convert_to_llm", "transform_context", "stream_fn", "get_api_key", "before_tool_call"}
+    | {"after_tool_call", "should_stop_after_turn", "on_unknown", "on_approval"}
+)
+TOOLS = "a list of functions under @tool, of AgentTool(...) or MCP servers"
+
+
+def check_options(given: Mapping[str, Any]) -> None:
+    """Look at the options of an agent, by their names.
+
+    Raises:
+        TypeError: one is not of its kind.
+    """
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in _WANTED:
+            if name != "initial_state" or not isinstance(value, dict):
+                check(name, value)
+        elif name in _MEMBERS:
+            known_by, wanted = _MEMBERS[name]
+            for each in listed(name, value, f"a list of {wanted}"):
+                if not any(hasattr(each, mark) for mark in known_by.split()):
+                    raise TypeError(f"{name} must be a list of {wanted}; {_kind(each)} is in it")
+        elif name in _FUNCTIONS and not callable(value):
+            raise TypeError(f"{name} must be a function, not {_kind(value)}")
+
+
+def check(name: str, value: object) -> None:
+    """Look at one setting that is an object.
+
+    Raises:
+        TypeError: it is not of its kind.
+    """
+    known_by, wanted = _WANTED[name]
+    if not hasattr(value, known_by):
+        raise TypeError(f"{name} must be {wanted}, not {_kind(value)}")
+
+
+def check_tools(tools: Any) -> None:
+    """Look at the tools of an agent.
+
+    Raises:
+        TypeError: it is no list, or holds what is no tool.
+    """
+    for each in listed("tools", tools, TOOLS):
+        check_tool(each)
+
+
+def check_tool(given: object) -> None:
+    """Look at one tool.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if hasattr(given, "name"):
+        return
+    told = f"tools must be {TOOLS}; {_kind(given)} is in it"
+    if hasattr(given, "as_tool"):
+        told += ": give agent.as_tool(name, description)"
+    elif callable(given):
+        told += f": put @tool above {getattr(given, '__name__', given)}"
+    raise TypeError(told)
+
+
+def listed(name: str, value: object, wanted: str) -> Iterable[Any]:
+    """Return *value*.
+
+    Raises:
+        TypeError: it is no list, nor anything like one.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {wanted}, not {_kind(value)}")
+    return value
+
+
+def is_number(value: object, least: int, *kinds: type) -> bool:
+    """Whether *value* is a number, of one of *kinds* if they are given, and at least *least*."""
+    is_one = isinstance(value, kinds or (int, float)) and not isinstance(value, bool)
+    return is_one and value >= least  # type: ignore[operator] # a number
+
+
+def check_edits(edits: Any) -> None:
+    """Look at what is given as edits.
+
+    Raises:
+        TypeError: it is no list of them.
+    """
+    for each in listed("edits", edits, "a list like [edits.drop(7)]"):
+        if not hasattr(each, "told"):
+            raise TypeError(f"edits must be a list like [edits.drop(7)]; {_kind(each)} is in it")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,197 @@
+"""Settings of wrong types: what is said of each, where it is given, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinyagent import (
+    Agent,
+    AgentOptions,
+    AgentState,
+    AgentTool,
+    Limits,
+    Price,
+    Retry,
+    ToolDefinitionError,
+    edits,
+    fork,
+    load,
+    named_model,
+    open_log,
+    replay,
+    tool,
+)
+from tinyagent.agent_types import ValidationError
+from tinyagent.testing import scripted
+
+# Whatever is given to these: that is what is looked at here.
+AnyAgent: Any = Agent
+AnyTool: Any = AgentTool
+AnyLimits: Any = Limits
+AnyPrice: Any = Price
+AnyRetry: Any = Retry
+loaded: Any = load
+forked: Any = fork
+modelled: Any = named_model
+replayed: Any = replay
+edit: Any = edits
+
+LOG = "log must be an open log (`async with open_log(...) as log`), not "
+TOOLS = "tools must be a list of functions under @tool, of AgentTool(...) or MCP servers"
+
+
+def plain(a: int) -> int:
+    return a
+
+
+@tool(effect="pure")
+def add(a: int) -> int:
+    """Add."""
+    return a
+
+
+def made(**given: Any) -> Callable[[], object]:
+    return lambda: AnyAgent(model=scripted("Yes."), **given)
+
+
+def configured(**given: Any) -> Callable[[], object]:
+    return lambda: AnyAgent(AgentOptions(**given))
+
+
+GIVEN: list[tuple[Callable[[], object], str]] = [
+    (made(log="runs/a"), f"{LOG}str"),
+    (made(log=open_log("runs/a")), f"{LOG}open_log"),
+    (configured(log=3), f"{LOG}int"),
+    (made(tools=add), f"{TOOLS}, not FunctionTool"),
+    (made(tools=[plain]), f"{TOOLS}; function is in it: put @tool above plain"),
+    (made(tools=[{"name": "add"}]), f"{TOOLS}; dict is in it"),
+    (
+        made(tools=[Agent(model=scripted("Yes."))]),
+        f"{TOOLS}; Agent is in it: give agent.as_tool(name, description)",
+    ),
+    (lambda: AnyAgent().set_tools([plain]), f"{TOOLS}; function is in it: put @tool above plain"),
+    (
+        lambda: AnyAgent(model=3),
+        "a model is a name like 'openai:gpt-4o-mini', or Model(...), not int",
+    ),
+    (lambda: AnyAgent().set_limits(100), "limits must be Limits(...), not int"),
+    (made(limits=100), "limits must be Limits(...), not int"),
+    (made(prices=[]), "prices must be a dict of Price(...) by model, not list"),
+    (made(compaction=9000), "compaction must be Compaction(...), not int"),
+    (made(retry=3), "retry must be Retry(...), not int"),
+    (made(redact=["key"]), "redact must be Redact(...), not list"),
+    (made(hooks=print), "hooks must be a list of Hooks(...), not builtin_function_or_method"),
+    (made(hooks=[plain]), "hooks must be a list of Hooks(...); function is in it"),
+    (made(fallback="openai:gpt-4o"), "fallback must be a list of models, or their names, not str"),
+    (configured(sinks=[print]), "sinks must be a list of sinks; builtin_function_or_method is in"),
+    (configured(stop="END"), "stop must be a list of texts, not str"),
+    (configured(initial_state="Be brief."), "initial_state must be AgentState(...), not str"),
+    (configured(stream_fn="openai"), "stream_fn must be a function, not str"),
+    (configured(convert_to_llm=[]), "convert_to_llm must be a function, not list"),
+    (configured(output_schema="{}"), "output_schema must be a JSON Schema, as a dict, not str"),
+    (
+        lambda: loaded(3),
+        "a log is a folder, a file, an address, or an open one like agent.log; not int",
+    ),
+    (lambda: modelled(3), "the name of a model is a text like 'openai:gpt-4o-mini', not 3"),
+    (lambda: edit.tool_result("c1", 3), "edits.tool_result takes a text, not int"),
+    (lambda: edit.drop("c1"), "edits.drop takes the number of a record, not str"),
+    (
+        lambda: AnyAgent(model=scripted("Yes.")).edit_context(edits.drop(2)),
+        "edits must be a list like [edits.drop(7)], not Edit",
+    ),
+    (
+        lambda: forked("runs/a", edit="c1"),
+        "edits must be a list like [edits.drop(7)], not str",
+    ),
+]
+
+
+@pytest.mark.parametrize(("give", "told"), GIVEN, ids=[told[:50] for _, told in GIVEN])
+def test_a_setting_of_a_wrong_type_is_named_where_it_is_given(
+    give: Callable[[], object], told: str
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        give()
+    assert str(raised.value).startswith(told)
+
+
+async def test_a_factory_that_is_none_is_told_what_one_is(tmp_path: Path) -> None:
+    async with open_log(tmp_path) as log:
+        await Agent(model=scripted("Yes."), log=log).run("Really?")
+    with pytest.raises(TypeError, match="a factory is a function that takes log= and returns an"):
+        await replayed(tmp_path, "app:build")
+
+
+@pytest.mark.parametrize(
+    ("give", "told"),
+    [
+        (lambda: AnyLimits(turns_max="9"), "Limits: turns_max: must be a number, not str"),
+        (lambda: AnyLimits(turns_max=True), "Limits: turns_max: must be a number, not bool"),
+        (lambda: AnyLimits(tool_calls_max=1.5), "Limits: tool_calls_max: must be a whole number"),
+        (lambda: AnyLimits(run_s_max=float("nan")), "Limits: run_s_max: must not be negative"),
+        (
+            lambda: AnyPrice(input_usd="1", output_usd=1),
+            "Price: input_usd must be 0 or more, not '1'",
+        ),
+        (
+            lambda: AnyPrice(input_usd=None, output_usd=1),
+            "Price: input_usd must be 0 or more, not None",
+        ),
+        (lambda: AnyRetry(attempts_max="3"), "attempts_max must be at least 1"),
+        (lambda: modelled("vllm:q", base_url="gpu:8000"), "base_url='gpu:8000' is no address"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_when_it_is_given(
+    give: Callable[[], object], told: str
+) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the text is looked at below
+        give()
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"timeout_s": "10"}, "timeout_s='10' is no number from 0 on"),
+        ({"output_bytes_max": -1}, "output_bytes_max=-1 is no number from 0 on"),
+        ({"approval": "allways"}, "approval='allways' is none of always, never, and no function"),
+        ({"name": 3}, "name=3 is no text"),
+        ({"description": ["Add."]}, r"description=\['Add.'\] is no text"),
+    ],
+)
+def test_a_setting_of_a_tool_is_named_where_the_tool_is_defined(
+    setting: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ToolDefinitionError, match=told):
+        tool(**setting)(plain)
+
+
+WRONG_TOOLS: list[tuple[AgentTool, str]] = [
+    (AnyTool("f", effect="readonly"), "effect='readonly' is none of pure, read, idempotent"),
+    (AnyTool("f", parameters="{}"), r"Expected `object`, got `str` - at `\$.schema`"),
+    (AnyTool("f", description=["F."]), r"Expected `str`, got `array` - at `\$.description`"),
+    (AnyTool("f", timeout_s="10"), r"Expected `int \| float \| null`, got `str` - at"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "told"), WRONG_TOOLS)
+async def test_a_tool_that_no_log_could_be_read_with_is_not_written(
+    wrong: AgentTool, told: str
+) -> None:
+    agent = Agent(AgentOptions(initial_state=AgentState(model=scripted("Yes."), tools=[wrong])))
+    for _ in range(2):
+        with pytest.raises(TypeError, match=f"an agent cannot have the tool 'f': {told}"):
+            await agent.run("Really?")
+    agent.state.tools = [AnyTool("f", description=None)]
+    assert (await agent.run("Really?")).text == "Yes."
+    assert load(agent.log).replay().ok
+
+
+def test_a_bad_limit_is_found_by_its_own_error() -> None:
+    with pytest.raises(ValidationError, match="turns: there is no such field"):
+        AnyLimits(turns=3)
