@@ -232,7 +232,8 @@ class Session:
                 await close_run(self.machine, mail, self.journal, began)
             raise
         except BaseExceptionGroup as group:
-            raise brought_down(group, self.journal, self.machine.name) from None
+            name = stage.raised_by or self.machine.name
+            raise brought_down(group, self.journal, name) from None
         else:
             self.is_running = False
             while len(mail):  # what came when the curtain had fallen

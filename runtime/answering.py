@@ -121,7 +121,7 @@ class Voice:
         except BaseException as error:
             is_heard = self.hands == hands
             if is_heard and not isinstance(error, asyncio.CancelledError):
-                self._stage.fail(error)
+                self._stage.fail(error, self.name)
             raise
         if self.hands == hands:
             self._stage.leave(self.task)

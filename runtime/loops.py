@@ -90,6 +90,7 @@ class Stage:
 
     Attributes:
         is_stopped: all who speak are cancelled, and nobody takes anything more.
+        raised_by: the name of the actor that raised first, if one has.
         handled: says of whom, and of the number of a record, that he handles it in this run.
     """
 
@@ -105,6 +106,7 @@ class Stage:
         # Who speaks, in the order in which they began; who is done was cancelled, or raised.
         self._speaking: dict[asyncio.Task[None], Voice | None] = {}
         self._raised: list[BaseException] = []
+        self.raised_by = ""
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._left: asyncio.Future[None] | None = None
         self.is_stopped = False
@@ -162,8 +164,10 @@ class Stage:
         if self._left is not None and not self._left.done():
             self._left.set_result(None)
 
-    def fail(self, error: BaseException) -> None:
-        """End all: an actor raised *error*."""
+    def fail(self, error: BaseException, name: str = "") -> None:
+        """End all: the actor *name* raised *error*."""
+        if not self._raised:
+            self.raised_by = name
         self._raised.append(error)
         self._stop()
 
@@ -222,7 +226,7 @@ class Stage:
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
-                self.fail(error)
+                self.fail(error, mailbox.name)
                 raise
 
         self._behind.append(mailbox)

@@ -100,7 +100,7 @@ def named_model(
         ValueError: no protocol is called *api*, or *base_url* is no address. TypeError: *name* is
             no text.
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - hosts may not check
         raise TypeError(f"the name of a model is a text like 'openai:gpt-4o-mini', not {name!r}")
     named, _, model = name.partition(":")
     known = KNOWN.get(named)

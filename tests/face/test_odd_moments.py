@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tinyagent import Agent, RunUnfinishedError, load, open_log, tool
+from tinyagent import (
+    Agent,
+    AgentOptions,
+    AgentState,
+    Model,
+    RunUnfinishedError,
+    load,
+    open_log,
+    tool,
+)
+from tinyagent.events import kinds as k
 from tinyagent.runtime.errors import LogClosedError
 from tinyagent.testing import scripted
 
@@ -141,3 +152,29 @@ async def test_an_agent_that_an_error_brought_down_names_its_run_and_what_goes_o
         with pytest.raises(RunUnfinishedError) as raised:
             await again
         assert str(raised.value) == told
+
+
+@pytest.mark.parametrize("durability", ["interval", "strict"])
+async def test_the_log_names_the_actor_that_raised(durability: Any, tmp_path: Path) -> None:
+    class Odd(BaseException):
+        """Nothing that a tool or a model may raise."""
+
+    @tool(effect="read")
+    async def odd() -> str:
+        raise Odd("out")
+
+    async def stream(*_: object) -> Any:
+        raise Odd("out")
+
+    state = AgentState(model=Model(provider="own", id="m"))
+    for name, agent in (
+        ("tools", Agent(model=scripted(("odd", {}), "Done."), tools=[odd])),
+        ("model", Agent(AgentOptions(stream_fn=stream, initial_state=state))),
+    ):
+        async with open_log(tmp_path / name, durability=durability) as log:
+            agent.options.log = log
+            with pytest.raises(Odd):
+                await agent.run("hi")
+        (failed,) = load(tmp_path / name).records(kinds=["actor.failed"])
+        assert isinstance(failed.event, k.ActorFailed)
+        assert (failed.event.actor, failed.event.error) == (name, "Odd")
