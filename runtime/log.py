@@ -87,6 +87,8 @@ def open_log_at(
         return _in_database(encryption)(
             where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork
         )
+    if isinstance(where, str) and (not where or "://" in where):
+        raise ValueError(f"{where!r} is no place for a log: give a folder, or sqlite:///FILE#NAME")
     if Path(where).is_file():
         raise ValueError(
             f"{where}: a packed log takes no records; open a folder for appending, "

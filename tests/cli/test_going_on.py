@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.crashing import ID, World, calls, text, turns
 
 from tinyagent import Agent, load, open_log
+from tinyagent.cli.refs import DEMO
 from tinyagent.runtime.stores.files import FileLog
 
 Run = Callable[..., tuple[int, str, str]]
@@ -151,3 +153,26 @@ def test_a_log_that_another_process_holds_is_told(run: Run, trip: Path) -> None:
         assert "LogOwnedError" in err
     finally:
         asyncio.run(held.close())
+
+
+def test_nothing_is_written_beside_the_session_in_the_package(
+    run: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(DEMO.parent.iterdir())
+    code, _, err = run("fork", "@demo:20")
+    assert code == 2
+    copying = re.search(r"copy it: tinyagent (.*)", err)
+    assert copying is not None
+    assert run(*copying[1].split())[0] == 0
+    assert run("fork", "@demo:20")[0] == 0
+    Path("runs/demo.jsonl").unlink()
+    run("rerun", "@demo", "--app", "tinyagent.demo:build", "--yes")
+    made = sorted(path.name for path in Path("runs").iterdir())
+    assert (made, sorted(DEMO.parent.iterdir())) == (["demo-fork-1", "demo-rerun-1"], before)
+
+
+@pytest.mark.parametrize("command", ["resume", "rerun"])
+def test_a_command_that_runs_code_says_how_to_name_it(run: Run, trip: Path, command: str) -> None:
+    code, _, err = run(command, str(trip))
+    assert (code, "say --app MODULE:FACTORY, as in myapp.agents:build" in err) == (2, True)

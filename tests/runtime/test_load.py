@@ -229,6 +229,16 @@ async def test_a_place_decides_where_the_log_lives(tmp_path: Path) -> None:
         open_log_at(tmp_path / "trip", now_us=now_us, durability="memory")
 
 
+@pytest.mark.parametrize("where", ["", "postgres://host/runs#trip"])
+def test_a_place_that_is_none_is_refused_and_nothing_is_made(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is no place for a log: give a folder, or sqlite:///"):
+        open_log_at(where, now_us=now_us)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_says_no_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(LogFailedError, match="creating the folder failed"):

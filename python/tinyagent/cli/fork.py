@@ -55,6 +55,12 @@ def run(
     """Make the fork, and with ``--run`` go on from it; return 0 if that reached an answer."""
     factory = live.application(app) if go else None
     place = refs.place(ref, common.dir)
+    if place.path == refs.DEMO:
+        copy = refs.folder(common.dir) / refs.DEMO.name
+        raise refs.RefError(
+            f"a fork lies beside its parent, and {ref} in the package; copy it: "
+            f"tinyagent export @demo --to jsonl -o {copy}"
+        )
     parent = load(place.path)
     into = into or live.free_name(Path(place.path), "fork")
     if factory is not None:

@@ -26,7 +26,9 @@ def application(spec: str | None) -> Callable[..., Any]:
     Raises:
         RefError: it is not ``module:name``, or not there.
     """
-    module, colon, name = (spec or "").partition(":")
+    if spec is None:
+        raise RefError("this runs your code: say --app MODULE:FACTORY, as in myapp.agents:build")
+    module, colon, name = spec.partition(":")
     if not colon or not name:
         raise RefError(f"--app {spec}: expected MODULE:FACTORY, for example myapp.agents:build")
     if "." not in sys.path:

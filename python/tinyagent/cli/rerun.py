@@ -28,7 +28,10 @@ def run(
     factory = live.application(app)
     place = refs.place(ref, common.dir)
     before = load(place.path)
-    into = into or live.free_name(Path(place.path), "rerun")
+    beside = Path(place.path)
+    if beside == refs.DEMO:  # nothing is written into the package
+        beside = refs.folder(common.dir) / beside.name
+    into = into or live.free_name(beside, "rerun")
     spent = before.usage.total_tokens
     what = f"rerun {place.path} into {into} ({spent:,} tokens the last time)"
     live.announce(what, before.settings, yes=yes)

@@ -84,7 +84,10 @@ class Script:
         )
         if number > len(self.turns):
             turns = "1 turn" if len(self.turns) == 1 else f"{len(self.turns)} turns"
-            raise LookupError(f"the script has {turns}, and the model was asked for one more")
+            raise LookupError(
+                f"the script has {turns}, and the model was asked for one more; what its log holds "
+                "from before counts: give it more turns, or a log of its own"
+            )
         self.given.add(number - 1)
         return self.turns[number - 1]
 
