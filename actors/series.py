@@ -17,6 +17,8 @@ from tinyagent.events.children import child_of
 from tinyagent.events.conversations import Conversations
 
 DIGEST_DIGITS = 16
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Field(NamedTuple):
@@ -193,7 +195,7 @@ def _fields(parts: Parts) -> dict[str, bytes]:
     """Return the fields of a body, but its turns, as they are written."""
     if not parts.head:
         return {}
-    fields = msgspec.json.decode(parts.head + parts.tail, type=dict[str, msgspec.Raw])
+    fields = _FIELDS.decode(parts.head + parts.tail)
     return {name: bytes(raw) for name, raw in fields.items()}
 
 
@@ -204,5 +206,5 @@ def _items_of(raw: bytes | None) -> list[bytes]:
 
 
 def _items(joined: bytes) -> list[bytes]:
-    found = msgspec.json.decode(b"[" + joined + b"]", type=list[msgspec.Raw])
+    found = _ITEMS.decode(b"[" + joined + b"]")
     return [bytes(item) for item in found]
