@@ -112,6 +112,15 @@ async def ended(playing: asyncio.Task[Any]) -> None:
             if cancelled is None:
                 playing.cancel()
             cancelled = error
-    _ = playing.cancelled() or playing.exception()  # who left does not hear it
     if cancelled is not None:
+        unheard(playing)
         raise cancelled
+
+
+def unheard(playing: asyncio.Task[Any]) -> None:
+    """Tell the loop how *playing* failed, which has ended: who waited for it has left."""
+    error = None if playing.cancelled() else playing.exception()
+    if error is not None:
+        told = f"{playing.get_name()} failed, and nobody waits for it any more"
+        told_of = {"message": told, "exception": error, "task": playing}
+        playing.get_loop().call_exception_handler(told_of)

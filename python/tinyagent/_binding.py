@@ -30,7 +30,7 @@ from tinyagent.actors.streamer import KeyOf
 from tinyagent.actors.tools import PARALLEL_MAX, Find
 from tinyagent.actors.transports import Transport
 from tinyagent.actors.understudy import cast
-from tinyagent.actors.waiting import ended
+from tinyagent.actors.waiting import ended, unheard
 from tinyagent.agent_types import AgentEvent, AgentMessage, AgentTool
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.settings import logged_tool
@@ -385,6 +385,7 @@ class Binding:
         for waiter in self._seen_waiters:
             waiter[1].cancel()
         await ended(playing)
+        unheard(playing)
 
 
 def _memory_log() -> Log:

@@ -133,6 +133,18 @@ async def test_a_run_whose_log_was_closed_under_it_can_be_ended(end: str) -> Non
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_how_a_run_failed_is_told_though_nobody_waits_for_it_any_more() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+    async with open_log() as log:
+        running = asyncio.create_task(build(log=log).run("hi"))
+        await passes(20)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [type(what["exception"]) for what in told if isinstance(what, dict)] == [LogClosedError]
+
+
 async def test_an_agent_that_an_error_brought_down_names_its_run_and_what_goes_on_with_it() -> None:
     class Odd(BaseException):
         """Nothing that a tool may raise."""
