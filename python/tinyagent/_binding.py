@@ -49,7 +49,8 @@ class Binding:
 
     Args:
         setup: returns the host's configuration, as of now.
-        tools: returns its tools; read again before every step of the agent.
+        tools: returns its tools. given: returns the list that they are made of in a run, if that is
+            another one; it is looked at before every step of the agent.
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
         find: finds a tool to run; without it, by name among the host's.
@@ -70,6 +71,7 @@ class Binding:
         setup: Callable[[], Setup],
         *,
         tools: Callable[[], list[AgentTool] | None],
+        given: Callable[[], list[AgentTool] | None] | None = None,
         prepare: Callable[[HostHooks], None],
         key_of: Callable[[], KeyOf | None] = lambda: None,
         signal: asyncio.Event | None = None,
@@ -85,13 +87,15 @@ class Binding:
     ) -> None:
         self._read_setup = setup
         self._tools = tools
+        self._given = given or tools
         self._prepare = prepare
         self._recalled = recalled
         self._relived = relived
         self.forced: dict[str, Any] = {}
         self._clock = clock or SystemClock()
         self._runs_hosts_batch = find is None and not is_batch
-        self._known_tools: list[AgentTool] = []
+        self._known_tools, self._known_given = list[AgentTool](), list[AgentTool]()
+        self._found: dict[str, HostTool] = {}
         self._seen_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.outcome, self._seen = "", 0
         log = log if log is not None else _memory_log()
@@ -110,8 +114,7 @@ class Binding:
             conversation=conversation,
         )
         self.queues = Queues(self.session, self.seams, self.in_loop)
-        self.session.journal.join(self.bodies)
-        self.session.journal.join(self.decisions)
+        self.session.journal.join(self.bodies, self.decisions)
         self.decisions.rule_of = lambda name: rule_in(self._tools(), name)
 
     def _folds(self, log: Log, transport: Transport | None, rest: Rest | None) -> Conversation:
@@ -140,7 +143,11 @@ class Binding:
         return conversation
 
     def _find(self, name: str) -> HostTool:
-        return find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
+        found = self._found.get(name)
+        if found is None:
+            found = find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
+            self._found[name] = found  # until other tools are on record, or a run begins
+        return found
 
     def _ask(self, asked: k.HostAsked, seq: int) -> Awaitable[Sequence[Event | Live]]:
         return ASKED[asked.hook](self)(asked, seq)
@@ -162,10 +169,10 @@ class Binding:
 
     def _changes(self) -> dict[str, Any]:
         """Return what is not as it was recorded: in a run the tools only, between runs all."""
-        changes: dict[str, Any] = {}
         is_running = self.session.is_running
-        if is_running and [*(self._tools() or ())] == self._known_tools:
-            return changes
+        if is_running and [*(self._given() or ())] == self._known_given:
+            return {}
+        changes: dict[str, Any] = {}
         setup = self.setup if is_running else self._read()
         settings, specs = self.session.conversation.settings, self._specs()
         if tuple(specs) != settings.tools:
@@ -194,6 +201,7 @@ class Binding:
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:
+        self._known_given, self._found = [*(self._given() or ())], {}
         self._known_tools = [*(self._tools() or ())]
         return [spec_of(tool, self.setup.tool_timeout_s) for tool in self._known_tools]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._binding import Binding, Setup, Show
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 BEHIND_MAX = 1000
 """Records that a reader may be behind before the source of an answer waits for it."""
+_TOOLS = attrgetter("state.tools")
 
 
 class Engine:
@@ -58,11 +60,13 @@ class Engine:
         self._is_watched = rest.is_watched if rest is not None else False
         given = agent.given
         log = rest.log if rest is not None else agent.given_log
-        self._servers = Servers(lambda: keeper.state.tools, log)
+        tools = partial(_TOOLS, keeper)
+        self._servers = Servers(tools, log)
         self.binding = Binding(
             store_of(log) if log is not None else None,
             self._setup,
             tools=lambda: self.binding.outputs.tools(self._servers.tools),
+            given=tools,
             prepare=self._prepare,
             key_of=lambda: self._key if self._agent.get_api_key is not None else None,
             clock=agent.clock,
