@@ -308,7 +308,7 @@ class Streamer:
 
     def _end(self, event: Event, live: object) -> Coroutine[Any, Any, None]:
         self._has_ended = True
-        return self._voice.tell(Live(event, live))
+        return self._voice.tell(event if live is None else Live(event, live))
 
     def _goes_on(self, failure: transports.Failure, left: int, asked: View) -> bool:
         """Say whether another model is asked: there is one, and it may do better."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyagent.actors.context import Contexts, given, no_run
+from tinyagent.actors.context import Contexts, give, given, no_run
 from tinyagent.actors.flag import Flag, Running
 from tinyagent.actors.gate import NOT_RUN, doubt_text
 from tinyagent.actors.limits import is_cut
@@ -197,10 +197,16 @@ class Tools:
             task=voice.task,
         )
 
-    async def _end(self, voice: Voice, call_id: str, item: Event | Live) -> None:
+    def _end(self, voice: Voice, call_id: str, item: Event | Live) -> Coroutine[Any, Any, None]:
         children = self._children
-        if children is not None and call_id in children.of_call:
-            await children.leave(call_id, is_in_doubt=isinstance(item, k.ToolInDoubt))
+        if children is None or call_id not in children.of_call:
+            return voice.tell(item)
+        return self._end_below(children, voice, call_id, item)
+
+    async def _end_below(
+        self, children: Children, voice: Voice, call_id: str, item: Event | Live
+    ) -> None:
+        await children.leave(call_id, is_in_doubt=isinstance(item, k.ToolInDoubt))
         await voice.tell(item)
 
     def _arguments(
@@ -263,9 +269,9 @@ class Tools:
         if tool.timeout_s is not None or tool.idle_timeout_s is not None:
             call.watch = Watch(tool.timeout_s, tool.idle_timeout_s, partial(self.cut, call))
         self._cancelled.join(call)
+        give(lambda: call.ctx)
         try:
-            with given(lambda: call.ctx):
-                call.ended = await tool.run(call)
+            call.ended = await tool.run(call)
         except (Exception, asyncio.CancelledError) as error:
             call.ended = error
         finally:

@@ -80,6 +80,8 @@ class Bodies:
     def post(self, record: Record) -> None:
         """Keep the object that travels with *record*."""
         event, live, about = record.event, record.live, record.seq
+        if live is None and isinstance(event, k.ToolFinished):
+            return
         if isinstance(event, _ENDS):
             answer = self.conversation.closings.answer  # what was put in meanwhile is behind it
             assert answer is not None
