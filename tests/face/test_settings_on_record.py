@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.agents import recorded
 
-from tinyagent import Agent, AgentOptions, Compaction, Hooks, Limits, Retry
+from tinyagent import Agent, AgentOptions, Compaction, Hooks, Limits, Retry, tool
 from tinyagent.events import kinds as k
 from tinyagent.testing import scripted
 
@@ -113,3 +113,23 @@ async def test_a_key_is_masked_wherever_the_environment_comes_from(
     await agent.run(f"It is {key}.")
     [said] = recorded(agent, k.UserSaid.kind)
     assert said.content == "It is «secret:groq:1»."
+
+
+async def test_other_tools_are_on_record_and_run_from_the_next_step_of_the_run_on() -> None:
+    @tool(effect="pure")
+    def look() -> str:
+        """Look."""
+        agent.set_tools([other])
+        return "once"
+
+    @tool(effect="pure", name="look")
+    def other() -> str:
+        """Look again."""
+        return "again"
+
+    model = scripted([("look", {})], [("look", {})], "Done.")
+    agent = Agent(model=model, tools=[look])
+    await agent.run("Go")
+    [changed] = [event.set for event in recorded(agent, k.ConfigChanged.kind)]
+    assert [spec["description"] for spec in changed["tools"]] == ["Look again."]
+    assert [event.content for event in recorded(agent, k.ToolFinished.kind)] == ["once", "again"]
