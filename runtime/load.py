@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
@@ -128,26 +128,46 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
     from tinyagent.runtime.stores.sqlite_tables import is_address
 
     if not is_address(where) and (reader := LogReader(where)).fork is None:
-        with suppress(msgspec.ValidationError):  # perhaps of a value that is lost
-            records = own_records(reader)
-            if not reader.lost:
-                gone = tuple(starmap(LostRecords, reader.gaps))
-                return _meta(reader), records, _damage(reader, str(where), (), gone)
+        with suppress(CorruptLogError):  # of a value that is lost: it is shown as lost
+            records = own_records(reader, where)
+            gone = tuple(starmap(LostRecords, reader.gaps))
+            return _meta(reader), records, _damage(reader, str(where), (), gone)
     found = read_log(where)
     return found.meta, decoded(found.records, found.damage), found.damage
 
 
-def own_records(reader: LogReader, first: int = 1, *, joined: bool = False) -> list[Record]:
-    """Return the records from number *first* on that lie in the log's own files.
+def own_records(
+    reader: LogReader, where: str | Path, first: int = 1, *, joined: bool = False
+) -> list[Record]:
+    """Return the records from number *first* on that lie in the own files of the log at *where*.
 
     *joined*: as of ``records_of``.
+
+    Raises:
+        CorruptLogError: a large value is lost.
     """
     records: list[Record] = []
     told = JOINED if joined else None
-    while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored, told):
-        records += batch
-        first = batch[-1].seq + 1
+    try:
+        while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored, told):
+            records += batch
+            first = batch[-1].seq + 1
+    except msgspec.ValidationError:
+        if not reader.lost:
+            raise
+    refuse_lost(where, starmap(LostValue, reader.lost))
     return records
+
+
+def refuse_lost(where: str | Path, lost: Iterable[LostValue]) -> None:
+    """Raise ``CorruptLogError`` for the first of *lost*, values of the log at *where*."""
+    for value in lost:
+        raise CorruptLogError(
+            f"{where}: record {value.seq}: its large value {value.digest} is missing or damaged; "
+            "put it back from a copy, or fork the log before that record",
+            path=str(where),
+            seq=value.seq,
+        )
 
 
 def _as_stored(*row: Any) -> Record:
@@ -194,7 +214,9 @@ def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
     Raises:
         LogError: as ``read_log``.
     """
-    return _shared(Path(where), fork, ())[0]
+    records, lost = _shared(Path(where), fork, ())
+    refuse_lost(where, lost)
+    return records
 
 
 def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> LoadedLog:

@@ -7,6 +7,7 @@ header, records with their bytes unchanged, seal. It is read, replayed and forke
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -89,11 +90,12 @@ def open_log_at(
         )
     if isinstance(where, str) and (not where or "://" in where):
         raise ValueError(f"{where!r} is no place for a log: give a folder, or sqlite:///FILE#NAME")
-    if Path(where).is_file():
-        raise ValueError(
-            f"{where}: a packed log takes no records; open a folder for appending, "
-            "or read this file with read_log"
-        )
+    with suppress(OSError):  # whoever opens it says that we may not look at it
+        if Path(where).is_file():
+            raise ValueError(
+                f"{where}: a packed log takes no records; open a folder for appending, "
+                "or read this file with read_log"
+            )
     return _maker(where, encryption)(
         where,
         now_us=now_us,

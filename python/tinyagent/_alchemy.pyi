@@ -223,11 +223,11 @@ class LogWriter:
     @property
     def epoch(self) -> int: ...
     @property
-    def recovered(self) -> tuple[bool, int, int, int, int]:
-        """``(is_unclean, torn_bytes, dropped, copied, segment)`` of what was found."""
+    def recovered(self) -> tuple[int, int, int, int]:
+        """``(torn_bytes, dropped, copied, segment)`` of what was found."""
     @property
-    def takeover(self) -> tuple[int, int, int] | None:
-        """``(count, copied, segment)`` of the last failed fsync of this opening."""
+    def takeover(self) -> tuple[int, int] | None:
+        """``(copied, segment)`` of the last failed fsync of this opening."""
     def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
         """What ``FileLog.timings`` tells."""
     def take_reader(self) -> LogReader | None:

@@ -16,9 +16,9 @@ from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.crypto import Encryption, opened
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import read_log
+from tinyagent.runtime.load import Damage, decoded, read_log, refuse_lost
 from tinyagent.runtime.log import forked_from, open_log_at
-from tinyagent.runtime.stores import Durability, Log, as_record
+from tinyagent.runtime.stores import Durability, Log
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.runtime.stores.sqlite_tables import is_address
 from tinyagent.verbs import Recording, load, made_by
@@ -172,14 +172,18 @@ class fork:
         parent = self._parent
         if isinstance(parent, OpenLog):
             parent = parent.store
+        damage: Damage | None = None
         if isinstance(parent, str | Path):
             found, secret = read_log(parent), self._encryption
+            damage = found.damage
             shown = found.records if secret is None else opened(found, secret.keys)
             parent = MemoryLog(meta=found.meta, records=shown, where=str(parent))
         stored = list(parent.read())
-        records = [as_record(one) for one in stored]
+        records = decoded(stored, damage)
         at = parent.seq if self._at is None else self._at
         self.plan = plan = planned(records, at, self._edits)
+        lost = damage.lost_values if damage is not None else ()
+        refuse_lost(parent.where, (value for value in lost if value.seq <= plan.at))
         await parent.durable(plan.at)
         left = forked_from(parent, plan.at)
         if self._into is None:

@@ -189,8 +189,8 @@ class FileLog:
     def recovered(self) -> Recovered | None:
         """What opening found, or the last failed fsync since; None if nothing."""
         taken, known = self._writer.takeover, self._recovered
-        if taken is not None and (known is None or known.segment != taken[2]):
-            _, copied, segment = taken
+        if taken is not None and (known is None or known.segment != taken[1]):
+            copied, segment = taken
             known = self._recovered = Recovered(
                 torn_bytes=0, dropped=0, copied=copied, segment=segment, why="fsync"
             )
@@ -322,7 +322,7 @@ class FileLog:
         if fork is not None and first <= fork.at < reader.base:
             shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
             first = fork.at + 1
-        return [*shared, *own_records(reader, first, joined=joined)]
+        return [*shared, *own_records(reader, self.where, first, joined=joined)]
 
     def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader
@@ -377,7 +377,7 @@ class FileLog:
 
 
 def _recovered(writer: LogWriter) -> Recovered | None:
-    torn_bytes, dropped, copied, segment = writer.recovered[1:]
+    torn_bytes, dropped, copied, segment = writer.recovered
     if not (torn_bytes or dropped or copied):
         return None
     return Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)

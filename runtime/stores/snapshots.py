@@ -155,7 +155,9 @@ def newest(place: str | Path) -> int:
 
     As its name says; whether that is true is found out by who reads it.
     """
-    return next((min(int(path.stem), SEQ_MAX) for path in _paths(Path(place) / FOLDER)), 0)
+    with suppress(OSError):  # whoever opens the log says what cannot be read
+        return next((min(int(path.stem), SEQ_MAX) for path in _paths(Path(place) / FOLDER)), 0)
+    return 0
 
 
 def _paths(folder: Path) -> list[Path]:

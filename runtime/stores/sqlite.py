@@ -180,7 +180,7 @@ class SqliteLog:
             CorruptLogError: a record is damaged or missing.
         """
         self._writer.block(self._seq, READ_WAIT_S)
-        return Tables(self._path, self.meta).read(max(first, 1), last)
+        return Tables(self._path, self.meta).whole(max(first, 1), last)
 
     def tail(self, first: int) -> AsyncIterator[Stored]:
         """Yield the records from *first* on, then new ones as they are accepted.

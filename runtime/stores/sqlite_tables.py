@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tinyagent.runtime.errors import CorruptLogError, LogFailedError, LogNotFoundError
-from tinyagent.runtime.load import Damage, LoadedLog, LostValue, check_cut
+from tinyagent.runtime.load import Damage, LoadedLog, LostValue, check_cut, refuse_lost
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
 
 if TYPE_CHECKING:
@@ -167,6 +167,16 @@ class Tables:
                     return
                 yield record
             first = batch[-1].seq + 1
+
+    def whole(self, first: int, last: int | None) -> Iterator[Stored]:
+        """Yield the same, but nothing of which a large value is lost.
+
+        Raises:
+            LogError: as ``read``.
+        """
+        for record in self.read(first, last):
+            refuse_lost(self._path, (value for value in self.lost if value.seq <= record.seq))
+            yield record
 
     def batch(self, first: int, count: int) -> list[Stored]:
         """Return up to *count* records from number *first* on.
@@ -320,15 +330,15 @@ def read_sqlite(address: str) -> LoadedLog:
     import sqlite3
 
     place = place_of(address)
-    if not place.path.is_file():
-        raise LogNotFoundError(f"{address}: there is no file {place.path}")
     try:
+        if not place.path.is_file():
+            raise LogNotFoundError(f"{address}: there is no file {place.path}")
         connection = connected(place.path, read_only=True)
         try:
             there = rows(connection)
         finally:
             connection.close()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, OSError, msgspec.MsgspecError) as error:
         raise unreadable(place.path, error) from None
     row = chosen(place, there)
     if row is None:
@@ -348,10 +358,15 @@ def read_sqlite(address: str) -> LoadedLog:
 
 
 def unreadable(path: Path, error: Exception) -> Exception:
-    """Return *error* of SQLite as one of ours."""
+    """Return *error* of SQLite, or of the system, as one of ours."""
     said = f"{path}: {error}"
+    if isinstance(error, msgspec.MsgspecError):
+        told = f"{path}: the table of logs is damaged ({error}); restore a copy of the database"
+        return CorruptLogError(told, path=str(path))
     if "malformed" in str(error) or "not a database" in str(error):
-        return CorruptLogError(said, path=str(path))
+        return CorruptLogError(f"{said}; restore a copy of it", path=str(path))
+    if isinstance(error, PermissionError) or "unable to open" in str(error):
+        said = f"{said}; give this user access to it, and to the folder that it is in"
     if "no such table" in str(error):
         return LogNotFoundError(f"{path}: a database without logs ({error})")
     return LogFailedError(said, durable_seq=0)

@@ -41,6 +41,7 @@ from tinyagent.runtime.stores.sqlite_tables import (
     kept,
     row_of,
     rows,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class Writer:
                 self._connection.execute(last, (row.meta.log,)).fetchone()[0] or row.meta.cut
             )
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise LogFailedError(f"{self.where}: {error}", durable_seq=0) from None
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            raise unreadable(self._path, error) from None
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -354,5 +355,5 @@ def opened(
     except (sqlite3.Error, OSError) as error:
         if turn is not None:
             turn.close()
-        raise LogFailedError(f"{path}: {error}", durable_seq=0) from None
+        raise unreadable(path, error) from None
     return connection, turn

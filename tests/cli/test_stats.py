@@ -113,6 +113,55 @@ def test_a_folder_that_others_can_read_and_a_damaged_log_are_told(run: Run, tmp_
     assert run("doctor", "--dir", str(folder))[0] == 0
 
 
+def test_every_damage_to_a_log_is_told_and_what_is_no_log_is_not(run: Run, tmp_path: Path) -> None:
+    lines = BYTES.splitlines(keepends=True)
+    damages = {
+        "torn": ([b"".join(lines[:-1]), b'{"seq":'], "✓ log        {}: torn, "),
+        "header": ([lines[0].replace(b"{", b"[", 1), *lines[1:]], "! log        {}: CorruptLogErr"),
+        "empty": ([], "! log        {}: CorruptLogError: "),
+        "gone": (None, "! log        {}: CorruptLogError: {}: LOCK says that a log was written"),
+    }
+    for name, (pieces, _) in damages.items():
+        (tmp_path / name).mkdir()
+        holder = b'{"pid":1,"host":"h","boot":"b","epoch":1,"since":1,"x":"00000000"}'
+        (tmp_path / name / "LOCK").write_bytes(holder.ljust(256))
+        if pieces is not None:
+            (tmp_path / name / "00000001.jsonl").write_bytes(b"".join(pieces))
+    (tmp_path / "packed.jsonl").write_bytes(b"".join(damages["header"][0] or ()))
+    (tmp_path / "chat.jsonl").write_text('{"messages":[]}\n')
+    (tmp_path / "note.jsonl").write_text("no log\n")
+    (tmp_path / "folder").mkdir()
+    tmp_path.chmod(0o700)
+    code, out, _ = run("doctor", "--dir", str(tmp_path))
+    told = [line for line in out.splitlines() if line[2:6] == "log "]
+    assert (code, len(told)) == (1, 5), out
+    for name, (_, start) in damages.items():
+        path = tmp_path / name
+        assert any(line.startswith(start.format(path, path)) for line in told), out
+    assert any(line.startswith(f"! log        {tmp_path / 'packed.jsonl'}: ") for line in told)
+
+
+@pytest.mark.parametrize("name", ["trip", "trip/00000001.jsonl", "trip/blobs", "."])
+def test_what_this_user_may_not_read_is_told(run: Run, tmp_path: Path, name: str) -> None:
+    log, blobs = tmp_path / "runs" / "trip", tmp_path / "runs" / "trip" / "blobs"
+    blobs.mkdir(parents=True, mode=0o700)
+    (log / "00000001.jsonl").write_bytes(BYTES)
+    log.parent.chmod(0o700)
+    closed = tmp_path / "runs" / name
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("this user may read everything")
+        code, out, err = run("doctor", "--dir", str(tmp_path / "runs"))
+        assert (code, err) == (0 if name == "trip/blobs" else 1, "")
+        assert ("! log  " in out) == (name != "trip/blobs")  # it holds nothing
+        code, _, err = run("verify", str(log))
+        assert code == (0 if name == "trip/blobs" else 3)
+        assert ("ermission" in err) == (name != "trip/blobs")
+    finally:
+        closed.chmod(0o700)
+
+
 def test_a_log_that_the_system_cannot_read_is_told(run: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken" / "00000001.jsonl"
     broken.parent.mkdir()

@@ -193,7 +193,7 @@ def _code(error: Exception) -> int:
             return 4
         case CorruptLogError() | DivergenceError():
             return 1
-        case LogError():
+        case LogError() | PermissionError():
             return 3
         case _:
             return 70

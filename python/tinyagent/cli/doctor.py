@@ -17,6 +17,7 @@ from tinyagent.cli.answers import Doctor
 from tinyagent.cli.options import COMMON, Common
 from tinyagent.cli.parts import Checked
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
+from tinyagent.cli.verify import verdict_on
 from tinyagent.runtime.errors import LogError
 from tinyagent.verbs import load
 
@@ -106,9 +107,14 @@ def _logs(folder: Path) -> Iterator[Checked]:
     for path, _ in refs.headers(folder, unreadable):
         try:
             formats.add(load(path).meta.format)
-            count += 1
+            found = verdict_on(path, is_deep=False)
         except LogError as error:
             unreadable[str(path)] = f"{type(error).__name__}: {error}"
+            continue
+        count += 1
+        if found.is_bad or found.verdict == "torn":
+            told = f"{path}: {found.verdict}, {found.message}"
+            yield Checked(name="log", ok=not found.is_bad, found=told)
     for place, why in unreadable.items():
         yield Checked(name="log", ok=False, found=f"{place}: {why}")
     written = f", format {', '.join(map(str, sorted(formats)))}" if formats else ""

@@ -21,6 +21,9 @@ import msgspec
 from tinyagent.runtime.ancestry import first_line, segments
 from tinyagent.runtime.errors import LogNotFoundError
 
+LOCK = "LOCK"
+MARKS = (b'"tinyagent_log"', b'"log":"')
+"""What the first line of a log has, damaged or not: one byte spoils only one of them."""
 DEMO = Path(__file__).parent.parent / "demo.jsonl"
 """A recorded session that is in the package."""
 
@@ -143,20 +146,49 @@ def headers(logs: Path, unreadable: dict[str, str] | None = None) -> Iterator[tu
 
     So is what the system cannot read: *unreadable* is told by path why.
     """
-    for path in sorted({*logs.glob("*/"), *logs.glob("*.jsonl")}):
+    told = {} if unreadable is None else unreadable
+    try:
+        places = sorted(path for path in logs.iterdir() if path.is_dir() or path.suffix == ".jsonl")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        told[str(logs)] = f"{type(error).__name__}: {error}"
+        return
+    for path in places:
         try:
-            for file in segments(path)[:1] if path.is_dir() else [path]:
-                with suppress(msgspec.MsgspecError):
-                    yield path, msgspec.json.decode(first_line(file), type=_Header)
+            header = _header(path)
         except OSError as error:
-            if unreadable is not None:
-                unreadable[str(path)] = f"{type(error).__name__}: {error}"
+            told[str(path)] = f"{type(error).__name__}: {error}"
+        else:
+            if header is not None:
+                yield path, header
+
+
+def _header(path: Path) -> _Header | None:
+    """Return the first header at *path* that is whole, an empty one if none is; None: it is no log.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    is_log, files = False, [path]
+    if path.is_dir():
+        files = segments(path)
+        with suppress(FileNotFoundError):
+            is_log = (path / LOCK).stat() is not None
+    for file in files:
+        line = first_line(file)
+        is_log = is_log or any(mark in line for mark in MARKS)
+        with suppress(msgspec.MsgspecError):
+            header = msgspec.json.decode(line, type=_Header)
+            if header.log:
+                return header
+    return _Header() if is_log else None
 
 
 def written_ns(log: Path) -> int:
     """Return when *log* was written to the last time."""
     files = segments(log) if log.is_dir() else [log]
-    return max(path.stat().st_mtime_ns for path in files)
+    return max((path.stat().st_mtime_ns for path in files), default=0)
 
 
 def _standard_input() -> Path:

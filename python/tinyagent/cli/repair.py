@@ -11,7 +11,7 @@ from tinyagent.cli import refs
 from tinyagent.cli.answers import Repair
 from tinyagent.cli.options import COMMON, Common, Ref
 from tinyagent.cli.render import answer, dim, emit, line
-from tinyagent.runtime.repair import repair
+from tinyagent.runtime.repair import repair, verify
 
 
 def run(
@@ -38,6 +38,8 @@ def run(
         span = f"records {gap.first}..{gap.last}"
         text = f"  {span}: {gap.segment}, {gap.bytes:,} bytes from byte {gap.offset:,} on"
         lines.append(line(text))
+    if values := len(verify(to).lost_values):
+        lines.append(line(f"  {values:,} large values are missing in it, too, and shown as lost"))
     if found.gaps:
         text = "It loads, and replays up to the first gap; tinyagent resume needs --accept-loss"
         lines.append(line(dim(text)))

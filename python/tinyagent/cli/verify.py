@@ -113,6 +113,12 @@ def told(one: Verdict, wide: int = 0) -> Iterator[Line]:
 
 
 def _message(report: Report, place: Path) -> str:
+    lost = report.lost_values
+    if lost and all(segment.verdict != "corrupt" for segment in report.segments):
+        return (
+            f"{len(lost)} large values are missing or damaged, the first is {lost[0].digest} of "
+            f"record {lost[0].seq}; put it back from a copy, or fork before that record"
+        )
     if report.verdict == "corrupt":
         to = f"{report.where}-repaired"
         return f"{_first_hole(report)}; tinyagent repair {report.where} -o {to}"

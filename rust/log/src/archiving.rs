@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crate::archive::{pack, source, unpack, File, ARCHIVE_BYTES_MAX, SUFFIX};
 use crate::blobs::write_whole;
 use crate::failure::Failure;
+use crate::folder::{files_of, read_segments};
 use crate::lock::Lock;
 use crate::open::owned;
-use crate::reader::{files_of, read_segments, Found, Reader};
+use crate::reader::{Found, Reader};
 use crate::vfs::{segment_files, Vfs};
 
 /// Segments are joined up to this many bytes.

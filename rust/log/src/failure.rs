@@ -43,6 +43,10 @@ impl Failure {
                  make room and reopen the log"
             ));
         }
+        if is_refused(error) {
+            let what = format!("{path}: {doing} failed: {error}; {ACCESS}");
+            return Failure::Failed(what, durable);
+        }
         Failure::Failed(
             format!(
                 "{path}: {doing} failed: {error}; records 1..{durable} are durable; \
@@ -51,6 +55,25 @@ impl Failure {
             durable,
         )
     }
+
+    /// A file cannot be read, which does not say that it is damaged.
+    pub fn reading(path: &str, error: &io::Error) -> Failure {
+        let next = if is_refused(error) {
+            ACCESS
+        } else {
+            "read it again, or restore a copy"
+        };
+        let what = format!("{path}: reading failed: {error}; nothing was changed; {next}");
+        Failure::Failed(what, 0)
+    }
+}
+
+const ACCESS: &str = "give this user access to it, or use a copy where there is";
+
+/// Whether *error* says that we may not.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// Whether *error* says that there is no room.
@@ -87,3 +110,23 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_is_told_so_and_not_that_opening_again_helps() {
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+        ] {
+            for failure in [
+                Failure::reading("runs/trip", &kind.into()),
+                Failure::io("locking", "runs/trip", &kind.into(), 3),
+            ] {
+                assert!(failure.to_string().ends_with(ACCESS), "{failure}");
+            }
+        }
+    }
+}

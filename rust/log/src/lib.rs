@@ -18,7 +18,7 @@
 //!   headers say.
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
-//! - `reader`: a folder or a packed file, read.
+//! - `folder`, `reader`: a folder or a packed file, read and judged.
 //! - `pruning`: the oldest segments removed on purpose.
 //! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
@@ -41,6 +41,7 @@ pub mod chain;
 pub mod checksum;
 mod driver;
 pub mod failure;
+mod folder;
 mod garden;
 pub mod integrity;
 mod json;

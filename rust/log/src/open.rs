@@ -67,8 +67,6 @@ pub struct Recovered {
     pub copied: u64,
     /// The segment that took them over.
     pub segment: u64,
-    /// The last one was not closed in order.
-    pub is_unclean: bool,
 }
 
 /// Opens the log in the folder of *vfs*, or creates it.
@@ -139,16 +137,18 @@ pub(crate) fn owned(vfs: &dyn Vfs) -> Failure {
 /// While we opened, another did too, and wrote on: what it made durable lies beyond what we read,
 /// and looks like damage.
 fn overtaken(vfs: &dyn Vfs, ordinal: u64, failure: Failure) -> Failure {
-    let (next, path) = (segment_name(ordinal + 1), vfs.path(""));
+    let path = vfs.path("");
     if !matches!(failure, Failure::Corrupt(..)) {
         return failure;
     }
-    match vfs.exists(&next) {
-        Ok(false) => failure,
-        Ok(true) => Failure::Fenced(format!(
-            "{path}: {next} exists: another process opened this log at the same moment and owns \
-             it; read it, or wait for it to close"
+    // The next one may be pruned by now.
+    match ordinals(vfs).map(|there| there.last().copied()) {
+        Ok(Some(newest)) if newest > ordinal => Failure::Fenced(format!(
+            "{path}: {} exists: another process opened this log at the same moment and owns it; \
+             read it, or wait for it to close",
+            segment_name(newest)
         )),
+        Ok(_) => failure,
         Err(error) => Failure::io("looking for a newer segment", &path, &error, 0),
     }
 }
@@ -315,7 +315,6 @@ impl Opening {
     fn judge(&self, reader: &Reader) -> Result<Recovered, Failure> {
         let mut recovered = Recovered {
             segment: self.header.seg,
-            is_unclean: reader.analysis.verdict != Verdict::Clean,
             ..Recovered::default()
         };
         if let Verdict::Torn(torn) = &reader.analysis.verdict {

@@ -12,11 +12,12 @@ use crate::archive::{self, pack, source, unpack, File, ARCHIVE_BYTES_MAX};
 use crate::blobs::{blob_name, digests, write_whole};
 use crate::chain;
 use crate::failure::Failure;
+use crate::folder::read_segments;
 use crate::integrity::Walk;
 use crate::lock::Lock;
 use crate::marks::Header;
 use crate::open::owned;
-use crate::reader::{read_segments, Found, Reader};
+use crate::reader::{Found, Reader};
 use crate::vfs::{segment_files, Vfs};
 
 /// What was removed, or can be.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use crate::archive::{self, File, ARCHIVE_BYTES_MAX, SUFFIX};
+use crate::archive::{self, File, ARCHIVE_BYTES_MAX};
 use crate::blobs;
 use crate::checksum::LogId;
-use crate::failure::Failure;
+use crate::failure::{is_refused, Failure};
+use crate::folder::read_segments;
 use crate::lock::{read_hint, Hint, LOCK};
 use crate::marks::Header;
 use crate::record::{crc_detail, is_sound};
 use crate::recover::{analyze, Analysis, Damage, FileScan};
 use crate::scan::{find_id, Item};
 use crate::sealed::scan_since;
-use crate::vfs::{segment_files, segment_name, Vfs};
+use crate::vfs::{segment_name, Vfs};
 
 /// Segments up to this many bytes together are kept in memory after the scan.
 pub const KEEP_BYTES_MAX: usize = 64 << 20;
@@ -98,7 +99,7 @@ impl Reader {
                 "{}: there is no log here; check the path",
                 vfs.path(name)
             )),
-            _ => Failure::io("reading", &vfs.path(name), &error, 0),
+            _ => Failure::reading(&vfs.path(name), &error),
         })?;
         let folder = blobs::packed_folder(name);
         Reader::judge(
@@ -182,7 +183,7 @@ impl Reader {
             let line = self.line(index)?;
             let there = blobs::all_there(self.vfs.as_ref(), &self.blob_folder, &line);
             let path = self.vfs.path(&self.blob_folder);
-            if !there.map_err(|error| Failure::io("reading a blob", &path, &error, evidence))? {
+            if !there.map_err(|error| Failure::reading(&path, &error))? {
                 let size = self.files[self.analysis.records[index].file as usize].size;
                 self.analysis.cut_before(index, size);
                 return Ok(());
@@ -252,7 +253,7 @@ impl Reader {
             }
         }
         let bytes = self.vfs.read(name);
-        let mut bytes = bytes.map_err(|e| Failure::io("reading", &self.vfs.path(name), &e, 0))?;
+        let mut bytes = bytes.map_err(|error| Failure::reading(&self.vfs.path(name), &error))?;
         if self.files[file as usize].is_archived {
             bytes = archive::unpack(&bytes, ARCHIVE_BYTES_MAX);
         }
@@ -264,6 +265,21 @@ impl Reader {
     /// Puts the values of *payload* back that lie in blobs; the digests of those that are lost.
     pub fn resolve(&self, payload: &[u8]) -> (Vec<u8>, Vec<String>) {
         blobs::put_back(self.vfs.as_ref(), &self.blob_folder, payload)
+    }
+
+    /// Looks whether the blobs *digests*, which seem to be lost, are there.
+    ///
+    /// # Errors: `Failed`, if we may not read one.
+    pub fn check_access(&self, digests: &[String]) -> Result<(), Failure> {
+        for digest in digests {
+            let name = blobs::blob_name(&self.blob_folder, digest);
+            if let Err(error) = self.vfs.read(&name) {
+                if is_refused(&error) {
+                    return Err(Failure::reading(&self.vfs.path(&name), &error));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of a blob; `None` if it is missing or damaged.
@@ -281,52 +297,21 @@ impl Reader {
 fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
     let name = segment_name(hint.seg);
     let has_header = |file: &FileScan| file.items.iter().any(|it| matches!(it, Item::Header(..)));
+    // What it held begins behind the files before it, at the latest.
+    let first = |at: usize| {
+        let own = files[at].items.iter().find_map(Item::seq);
+        let before = files[..at].iter().flat_map(|file| &file.items);
+        own.unwrap_or_else(|| before.filter_map(Item::seq).max().unwrap_or(0) + 1)
+    };
     match files.iter().position(|file| file.name == name) {
         Some(at) if !has_header(&files[at]) => Err(Damage {
             file: at as u32,
-            seq: hint.seq,
+            seq: first(at),
             offset: 0,
             what: "its header is damaged, although the hint in LOCK names it".to_owned(),
         }),
         _ => Ok(()),
     }
-}
-
-/// The segments in a folder, in order, but for those from *below* on.
-pub(crate) fn read_segments(vfs: &dyn Vfs, below: u64) -> Result<Vec<File>, Failure> {
-    // What vanished after it was listed has been archived meanwhile.
-    let first = read_segments_once(vfs, below);
-    match first {
-        Err(Failure::NotFound(_)) => read_segments_once(vfs, below),
-        first => first,
-    }
-}
-
-fn read_segments_once(vfs: &dyn Vfs, below: u64) -> Result<Vec<File>, Failure> {
-    let failed = |name: &str, error: &io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::NotFound(format!(
-            "{}: there is no log here; check the path",
-            vfs.path(name)
-        )),
-        _ => Failure::io("reading", &vfs.path(name), error, 0),
-    };
-    let found = segment_files(vfs).map_err(|error| failed("", &error))?;
-    let mut files = Vec::new();
-    // From the newest back: see `folder`.
-    for (ordinal, name) in found.into_iter().filter(|(o, _)| *o < below).rev() {
-        let found = files_of(vfs, ordinal, &name).map_err(|error| failed(&name, &error))?;
-        files.extend(found);
-    }
-    Ok(archive::unpruned(archive::once(files)))
-}
-
-/// The segments in the file *name*: one, but of an archive.
-pub(crate) fn files_of(vfs: &dyn Vfs, ordinal: u64, name: &str) -> io::Result<Vec<File>> {
-    let bytes = vfs.read(name)?;
-    if name.ends_with(SUFFIX) {
-        return Ok(archive::parts(name, ordinal, &bytes));
-    }
-    Ok(vec![File::plain(ordinal, name.to_owned(), bytes)])
 }
 
 /// A header, and nothing else, is written when a log is created: no more bytes than this.
@@ -338,6 +323,18 @@ const CREATION_BYTES_MAX: usize = 64 << 10;
 /// and without anything like a record, nothing was ever accepted here.
 fn nothing(vfs: &dyn Vfs, named: &[File]) -> Result<Found, Failure> {
     let was_opened = crate::lock::read_holder(vfs).is_some();
+    if was_opened && named.is_empty() {
+        let path = vfs.path("");
+        return Err(Failure::Corrupt(
+            format!(
+                "{path}: LOCK says that a log was written here, but there is no segment: they \
+                 were removed or renamed; nothing was changed; put them back, or delete the folder"
+            ),
+            path,
+            1,
+            0,
+        ));
+    }
     let interrupted = |file: &File| {
         let bytes = file.bytes();
         let is_zero = bytes.iter().all(|&b| b == 0);

@@ -294,10 +294,16 @@ impl<'a> Walk<'a> {
                 "record {expected} is damaged, although record {} was durable",
                 self.evidence
             )
-        } else if found > expected {
-            format!("record {found} follows, expected {expected}: lines were removed")
         } else {
-            format!("record {found} follows, expected {expected}: lines were doubled or moved")
+            // What is further on was not removed, and what was there before was doubled.
+            let mut seqs = segment.items.iter().filter_map(Item::seq);
+            let is_there = found < expected || seqs.any(|seq| seq == expected);
+            let how = if is_there {
+                "doubled or moved"
+            } else {
+                "removed"
+            };
+            format!("record {found} follows, expected {expected}: lines were {how}")
         };
         Err(segment.damage(expected, at, what))
     }

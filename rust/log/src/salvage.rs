@@ -10,9 +10,10 @@ use crate::archive::File;
 use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::Failure;
+use crate::folder::read_segments;
 use crate::lock::{read_hint, LOCK};
 use crate::marks::{Header, Kept};
-use crate::reader::{read_segments, Found, Reader};
+use crate::reader::{Found, Reader};
 use crate::scan::{find_id, last_seal, scan, Item, Place};
 use crate::vfs::Vfs;
 
@@ -79,7 +80,7 @@ impl Salvage {
         let (files, lock) = match name {
             Some(name) => {
                 let bytes = vfs.read(name);
-                let failed = |e| Failure::io("reading", &vfs.path(name), &e, 0);
+                let failed = |e| Failure::reading(&vfs.path(name), &e);
                 let file = File::plain(1, name.to_owned(), bytes.map_err(failed)?);
                 (vec![file], Vec::new())
             }

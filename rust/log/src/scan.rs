@@ -39,6 +39,14 @@ impl Item {
             Item::Bad(range) => range.start,
         }
     }
+
+    /// The number of the record that it is.
+    pub fn seq(&self) -> Option<u64> {
+        match self {
+            Item::Record(place) => Some(place.seq),
+            _ => None,
+        }
+    }
 }
 
 /// What the last seal among *items* says in fields that are not known here.

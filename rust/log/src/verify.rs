@@ -8,8 +8,9 @@ use crate::blobs;
 use crate::chain::parse_hash;
 use crate::checksum::LogId;
 use crate::failure::Failure;
+use crate::folder::read_segments;
 use crate::integrity::{self, SIGNED};
-use crate::reader::{read_segments, Found, Reader};
+use crate::reader::{Found, Reader};
 use crate::recover::Verdict;
 use crate::salvage::Salvage;
 use crate::scan::{scan, Item};
@@ -183,6 +184,7 @@ fn values(reader: &mut Reader, report: &mut Report) -> Result<(), Failure> {
             if reader.blob(&digest).is_some() {
                 whole.insert(digest);
             } else {
+                reader.check_access(std::slice::from_ref(&digest))?;
                 report.lost_values.push((place.seq, digest));
             }
         }
@@ -200,7 +202,7 @@ fn wreck(vfs: &Arc<dyn Vfs>, name: Option<&str>) -> Result<Report, Failure> {
     let salvage = Salvage::of(vfs.clone(), name)?;
     let files = match name {
         Some(name) => {
-            let failed = |e| Failure::io("reading", &vfs.path(name), &e, 0);
+            let failed = |e| Failure::reading(&vfs.path(name), &e);
             vec![File::plain(
                 1,
                 name.to_owned(),

@@ -41,8 +41,6 @@ pub(crate) struct Heads {
 /// A segment holds copies of records whose fsync failed in the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Takeover {
-    /// How often that has happened in this opening.
-    pub count: u64,
     /// Records copied.
     pub copied: u64,
     /// Ordinal of the segment that holds the copies.
@@ -296,7 +294,6 @@ impl Writer {
         match self.next_segment(first, tail, &lines) {
             Ok(()) => {
                 self.takeover = Some(Box::new(Takeover {
-                    count: self.takeover.as_ref().map_or(0, |before| before.count) + 1,
                     copied: tail + 1 - first,
                     segment: self.header.seg,
                 }));

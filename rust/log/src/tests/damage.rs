@@ -278,3 +278,62 @@ fn garbage_that_an_interrupted_creation_explains_is_left_aside() {
     disk.remove("00000002.jsonl").expect("removed");
     assert!(matches!(read(&disk), Err(Failure::Corrupt(..))));
 }
+
+#[test]
+fn lines_that_are_still_there_are_not_told_to_be_removed() {
+    let lines = sample_lines();
+    let mut doubled = lines.clone();
+    doubled.insert(6, lines[5]);
+    let mut early = lines.clone();
+    early.insert(3, lines[9]);
+    let mut swapped = lines.clone();
+    swapped.swap(4, 5);
+    let mut dropped = lines.clone();
+    dropped.remove(4);
+    for (broken, told) in [
+        (
+            doubled,
+            "record 5 follows, expected 6: lines were doubled or moved",
+        ),
+        (
+            early,
+            "record 9 follows, expected 3: lines were doubled or moved",
+        ),
+        (
+            swapped,
+            "record 5 follows, expected 4: lines were doubled or moved",
+        ),
+        (dropped, "record 5 follows, expected 4: lines were removed"),
+    ] {
+        let failure = read(&disk_with(&broken.concat())).expect_err("refused");
+        assert!(failure.to_string().contains(told), "{failure}");
+    }
+}
+
+#[test]
+fn a_lost_header_costs_no_more_than_the_records_behind_it() {
+    let disk = long_log();
+    let bytes = disk.read("00000004.jsonl").expect("bytes");
+    for bytes in [&bytes[1..], b""] {
+        let broken = disk.copy();
+        broken.put("00000004.jsonl", bytes);
+        let message = read(&broken).expect_err("refused").to_string();
+        assert!(message.contains("its header is damaged"), "{message}");
+        assert!(message.ends_with("keep the records before 7"), "{message}");
+    }
+}
+
+#[test]
+fn a_log_whose_segments_are_gone_is_not_begun_anew() {
+    let disk = long_log();
+    for ordinal in 1..=4 {
+        disk.remove(&format!("0000000{ordinal}.jsonl"))
+            .expect("removed");
+    }
+    let failure = open_on(&disk).map(drop).expect_err("refused");
+    let told = "LOCK says that a log was written here, but there is no segment";
+    assert!(failure.to_string().contains(told), "{failure}");
+    for again in [open_on(&disk).map(drop), read(&disk).map(drop)] {
+        assert!(matches!(again, Err(Failure::Corrupt(..))));
+    }
+}

@@ -242,6 +242,8 @@ impl LogReader {
             return fields(py, &record, record.payload, line);
         }
         let (payload, lost) = self.reader.resolve(record.payload);
+        let access = self.reader.check_access(&lost);
+        access.map_err(|failure| raise(py, &failure))?;
         let lost = lost.into_iter().map(|digest| (record.seq, digest));
         self.lost.extend(lost);
         fields(py, &record, &payload, line)

@@ -202,20 +202,20 @@ impl LogWriter {
         self.queue.header().epoch
     }
 
-    /// `(is_unclean, torn_bytes, dropped, copied, segment)`.
+    /// `(torn_bytes, dropped, copied, segment)`.
     #[getter]
-    fn recovered(&self) -> (bool, u64, u64, u64, u64) {
+    fn recovered(&self) -> (u64, u64, u64, u64) {
         match &self.recovered {
-            Some(r) => (r.is_unclean, r.torn_bytes, r.dropped, r.copied, r.segment),
-            None => (false, 0, 0, 0, self.queue.header().seg),
+            Some(r) => (r.torn_bytes, r.dropped, r.copied, r.segment),
+            None => (0, 0, 0, self.queue.header().seg),
         }
     }
 
-    /// `(count, copied, segment)` of the last failed fsync.
+    /// `(copied, segment)` of the last failed fsync.
     #[getter]
-    fn takeover(&self) -> Option<(u64, u64, u64)> {
+    fn takeover(&self) -> Option<(u64, u64)> {
         let taken = self.queue.takeover()?;
-        Some((taken.count, taken.copied, taken.segment))
+        Some((taken.copied, taken.segment))
     }
 
     /// `(next, [(is_fsync, seconds), ...])` behind number *since*.
