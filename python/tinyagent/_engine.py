@@ -394,9 +394,5 @@ class Engine:
 
 
 def _inserted(message: AgentMessage) -> k.ContextEdited:
-    """Return the edit that puts *message* into the conversation.
-
-    Raises:
-        As of ``dumped``.
-    """
+    """Return the edit that puts *message* into the conversation; raises as ``dumped`` does."""
     return k.ContextEdited([["insert", dumped(message)]])
