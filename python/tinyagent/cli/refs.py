@@ -174,7 +174,8 @@ def _header(path: Path) -> _Header | None:
     if path.is_dir():
         files = segments(path)
         with suppress(FileNotFoundError):
-            is_log = (path / LOCK).stat() is not None
+            (path / LOCK).stat()
+            is_log = True
     for file in files:
         line = first_line(file)
         is_log = is_log or any(mark in line for mark in MARKS)
