@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -89,9 +90,7 @@ class Redactor:
         self.scope = scope
         self._masks: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        self._found: re.Pattern[str] | None = None
-        self._firsts: re.Pattern[str] | None = None
-        self._longest = 0
+        self._sought: _Sought | None = None
         self._tokens: dict[str, str] = {}
         self._tokens_before = 0
         self._patterns = patterns
@@ -123,13 +122,9 @@ class Redactor:
             return
         number = self._counts[label] = self._counts.get(label, 0) + 1
         mask = f"«secret:{label}:{number}»"
-        # In a tool's arguments, and in any JSON that is text, it stands with escapes.
-        for form in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        for form in _forms(value):
             self._masks.setdefault(form, mask)
-        longest_first = sorted(self._masks, key=len, reverse=True)
-        self._found = re.compile("|".join(map(re.escape, longest_first)))
-        self._firsts = re.compile("[" + re.escape("".join({f[0] for f in self._masks})) + "]")
-        self._longest = len(longest_first[0])
+        self._sought = _sought(tuple(self._masks))
         self.is_idle = False
 
     def mask(self, text: str) -> str:
@@ -138,9 +133,9 @@ class Redactor:
 
     def exact(self, text: str) -> str:
         """Return *text* with every registered value masked."""
-        if self._found is None:
+        if self._sought is None:
             return text
-        return self._found.sub(lambda found: self._masks[found[0]], text)
+        return self._sought.found.sub(lambda found: self._masks[found[0]], text)
 
     def _by_form(self, text: str) -> str:
         if self._patterns:
@@ -171,7 +166,9 @@ class Redactor:
         """Return what is written in place of *event*, whose record is caused by *cause*."""
         match event:
             case k.ModelDelta(pieces=pieces):
-                answer = self._answers.setdefault(cause, _Answer(self))
+                answer = self._answers.get(cause)
+                if answer is None:
+                    answer = self._answers[cause] = _Answer(self)
                 return answer.hear(event, pieces)
             case k.ModelRetrying() if cause in self._answers:
                 del self._answers[cause]
@@ -188,13 +185,14 @@ class Redactor:
 
     def split(self, text: str, *, is_last: bool) -> tuple[str, str, bool]:
         """Return *text* masked, its end that has to wait, and whether a value was in it."""
-        if self._found is None:
+        sought = self._sought
+        if sought is None:
             return self._by_form(text), "", False
         out: list[str] = []
         at, was_found = 0, False
         while True:
-            waits = len(text) if is_last else self._waits_from(text, at)
-            found = self._found.search(text, at)
+            waits = len(text) if is_last else self._waits_from(sought, text, at)
+            found = sought.found.search(text, at)
             if found is None or found.start() >= waits:
                 break
             out += (text[at : found.start()], self._masks[found[0]])
@@ -202,10 +200,9 @@ class Redactor:
         out.append(text[at:waits])
         return self._by_form("".join(out)), text[waits:], was_found
 
-    def _waits_from(self, text: str, at: int) -> int:
+    def _waits_from(self, sought: _Sought, text: str, at: int) -> int:
         """Return where the end of *text* begins that could begin a value."""
-        assert self._firsts is not None
-        for first in self._firsts.finditer(text, max(at, len(text) - self._longest + 1)):
+        for first in sought.firsts.finditer(text, max(at, len(text) - sought.longest + 1)):
             end = text[first.start() :]
             for form in self._masks:
                 if form.startswith(end) and len(form) > len(end):
@@ -216,9 +213,43 @@ class Redactor:
         """Return whether nothing in *text*, and in nothing that it could begin, is to be masked."""
         if self._patterns or self._rule is not None:
             return False
-        if self._found is None:
+        sought = self._sought
+        if sought is None or sought.begins.search(text) is None:
             return True
-        return self._found.search(text) is None and self._waits_from(text, 0) == len(text)
+        return sought.found.search(text) is None and self._waits_from(sought, text, 0) == len(text)
+
+
+class _Sought(NamedTuple):
+    """What finds values in texts.
+
+    Attributes:
+        begins: finds nothing where no value begins: most texts are done with when it has read them.
+    """
+
+    found: re.Pattern[str]
+    firsts: re.Pattern[str]
+    begins: re.Pattern[str]
+    longest: int
+
+
+@lru_cache(maxsize=64)
+def _sought(forms: tuple[str, ...]) -> _Sought:
+    """Return what finds *forms*. The agents of a process mostly have the same secrets."""
+    longest_first = sorted(forms, key=len, reverse=True)
+    firsts = "[" + re.escape("".join(sorted({form[0] for form in forms}))) + "]"
+    begins = "|".join(sorted({re.escape(form[:2]) for form in forms}))
+    return _Sought(
+        re.compile("|".join(map(re.escape, longest_first))),
+        re.compile(firsts),
+        re.compile(rf"{begins}|{firsts}\Z"),
+        len(longest_first[0]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _forms(value: str) -> tuple[str, str, str]:
+    """Return how *value* may stand in a text: with escapes in a tool's arguments, or other JSON."""
+    return value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 class _Block:
