@@ -313,3 +313,11 @@ async def test_lines_that_nobody_waits_for_are_written_all_the_same(tmp_path: Pa
         while log.written_seq < 3:  # noqa: ASYNC110 - that nobody is told is the point
             await asyncio.sleep(0)
     await log.close()
+
+
+async def test_room_for_a_full_disk_is_taken_as_long_as_the_log_is_open(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    reserve = (tmp_path / "RESERVE").stat()
+    assert (reserve.st_size, reserve.st_blocks * 512 >= 1 << 20) == (1 << 20, True)
+    await log.close()
+    assert not (tmp_path / "RESERVE").exists()

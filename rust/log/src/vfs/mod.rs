@@ -47,6 +47,10 @@ pub trait Vfs: Send + Sync {
 pub trait VfsFile: Send {
     /// Writes at the end; returns how much, which may be less.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Sets room aside for *bytes*, in a file that is empty; false if zeros have to be written.
+    fn reserve(&mut self, _bytes: u64) -> io::Result<bool> {
+        Ok(false)
+    }
     /// Overwrites in place. Not for files that are appended to.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Length in bytes, as the file system sees it.

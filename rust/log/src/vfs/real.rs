@@ -123,6 +123,16 @@ impl VfsFile for RealFile {
         self.0.write(bytes)
     }
 
+    #[cfg(target_os = "linux")]
+    fn reserve(&mut self, bytes: u64) -> io::Result<bool> {
+        use rustix::fs::{fallocate, FallocateFlags};
+        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::NOSPC) => Err(rustix::io::Errno::NOSPC.into()),
+            Err(_) => Ok(false), // as file systems say that cannot
+        }
+    }
+
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         #[cfg(unix)]
         return std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset);
