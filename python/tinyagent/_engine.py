@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._binding import Binding, Setup, Show
 from tinyagent._fallback import described
-from tinyagent._host import HostHooks, dumped, said
+from tinyagent._host import HostHooks, inserted, said
 from tinyagent._limits import logged_limits
 from tinyagent._mcp import Servers
 from tinyagent._opened import opened, store_of
@@ -53,6 +53,7 @@ class Engine:
     """
 
     owns_state = False
+    _complaint: Callable[..., Any] | None = None
 
     def __init__(self, agent: Hosted, keeper: StateKeeper, rest: Rest | None = None) -> None:
         self._held = weakref.ref(agent)  # who lets go of an agent lets go of all this
@@ -239,6 +240,13 @@ class Engine:
             is_told=is_new and output is None and not self.binding.seams.hears_messages,
         )
 
+    def complain(self) -> None:
+        """Let the next run, which has no message, fail if there is nothing to go on from."""
+        if not self.goes_on:
+            from tinyagent._loop import complaining
+
+            self._complaint = complaining(self.keeper.state.messages)
+
     def take_up(self, on_interrupted: Literal["retry", "keep"] | None) -> None:
         """Open the session on what its log holds."""
         if on_interrupted is not None:
@@ -296,17 +304,14 @@ class Engine:
 
     def insert(self, message: AgentMessage) -> None:
         """Put *message* into the conversation of a run, behind what is open."""
-        event = _inserted(message)
-        self.binding.in_loop(lambda: self._append(event, message))
+        append = partial(self.binding.session.append, inserted(message), live=message)
+        self.binding.in_loop(append)
 
     def clear(self, messages: Sequence[AgentMessage]) -> None:
         """Let the conversation of a run be *messages*, at once."""
-        inserted = [(_inserted(message), message) for message in messages]
-        for event, message in [(k.ContextEdited([["clear"]]), None), *inserted]:
-            self.binding.in_loop(partial(self._append, event, message))
-
-    def _append(self, event: k.ContextEdited, message: AgentMessage | None) -> None:
-        self.binding.session.append(event, live=message)
+        events = [(inserted(message), message) for message in messages]
+        for event, message in [(k.ContextEdited([["clear"]]), None), *events]:
+            self.binding.in_loop(partial(self.binding.session.append, event, live=message))
 
     def _adopt(self) -> None:
         """Put on record what the host did to ``state.messages`` since the last run."""
@@ -316,12 +321,12 @@ class Engine:
         removed, added = self.keeper.edits()
         if not removed and not added:
             return
-        inserted = list(map(_inserted, added))
+        events = list(map(inserted, added))
         self.keeper.adopt()
         drops = [["drop", seq] for seq in map(bodies.seq_of, removed) if seq]
         if drops:
             session.append(k.ContextEdited(drops))
-        for event, message in zip(inserted, added, strict=True):
+        for event, message in zip(events, added, strict=True):
             session.append(event, live=message)
 
     async def _key(self, provider: str) -> str | None:
@@ -384,6 +389,8 @@ class Engine:
         decisions.on_approval = agent.on_approval
         convert = options.convert_to_llm
         hooks.transform = options.transform_context
+        if self._complaint is not None and not self.binding.session.is_running:
+            hooks.transform, self._complaint = self._complaint, None
         hooks.convert = None if convert is default_convert_to_llm else convert
         hooks.before = before_of(options.before_tool_call, options.hooks)
         hooks.after = after_of(options.after_tool_call, options.hooks)
@@ -391,8 +398,3 @@ class Engine:
         hooks.stop = options.should_stop_after_turn
         hooks.caching = options.enable_prompt_caching
         hooks.stop_arguments = self.keeper.stop_arguments
-
-
-def _inserted(message: AgentMessage) -> k.ContextEdited:
-    """Return the edit that puts *message* into the conversation; raises as ``dumped`` does."""
-    return k.ContextEdited([["insert", dumped(message)]])

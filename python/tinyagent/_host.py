@@ -279,6 +279,11 @@ def dumped(message: AgentMessage | dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def inserted(message: AgentMessage) -> k.ContextEdited:
+    """Return the edit that puts *message* into the conversation; it raises as ``dumped`` does."""
+    return k.ContextEdited([["insert", dumped(message)]])
+
+
 def said(message: AgentMessage, via: Any) -> Live:
     """Return the input that *message* is."""
     if type(message) is UserMessage and message.role == "user" and not vars(message):

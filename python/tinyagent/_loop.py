@@ -66,6 +66,15 @@ def start(
     return stream
 
 
+def complaining(messages: Sequence[AgentMessage]) -> Callable[..., Any]:
+    """Return what raises that nothing can be gone on from."""
+
+    def complain(*_: object) -> Any:
+        raise ValueError(ANSWERED if messages else NOTHING)
+
+    return complain
+
+
 def go_on(
     context: AgentContext,
     config: AgentLoopConfig,

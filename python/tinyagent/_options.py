@@ -147,8 +147,6 @@ class AgentOptions:
     temperature: float | None = None
     max_tokens: int | None = None
     limits: Limits | None = None
-    prices: Prices | None = None
-    compaction: Compaction | None = None
     log: Log | None = None
     tool_timeout_s: float | None = None
     tools_parallel_max: int = 64
@@ -156,6 +154,8 @@ class AgentOptions:
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None
     read_timeout_s: float | None = None
+    prices: Prices | None = None
+    compaction: Compaction | None = None
     retry: Retry | None = None
     fallback: Sequence[Model | str] = ()
     stop: Sequence[str] = ()

@@ -252,7 +252,11 @@ class Agent(Running):
         Raises:
             RuntimeError: the agent is busy, or has no model.
         """
-        return await self._finish(await self._checked(input_data, images))
+        messages = await self._checked(input_data, images)
+        if not messages:
+            self._keeper.drop_failed()
+            self._engine().complain()
+        return await self._finish(messages)
 
     async def prompt_text(self, input_data: Input, images: list[ImageContent] | None = None) -> str:
         """Return the text of the answer; empty if the run failed."""

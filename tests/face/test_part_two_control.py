@@ -11,7 +11,15 @@ import pytest
 from tests.agents import C1, C2, elapsed_s, heard, live, make, until
 from tests.traces import Scripted, calls, result, said, text, tool, trace
 
-from tinyagent import Agent, AssistantMessage, MessageUpdateEvent, ToolResultMessage
+from tinyagent import (
+    Agent,
+    AssistantMessage,
+    MessageUpdateEvent,
+    TextContent,
+    ToolResultMessage,
+    UserMessage,
+    load,
+)
 from tinyagent.agent_types import AgentEvent
 from tinyagent.testing import ProviderServer, chat, paced, stall
 
@@ -275,3 +283,20 @@ async def test_one_agent_serves_several_loops_one_after_the_other() -> None:
         return [asyncio.run(agent.prompt_text("hi")), asyncio.run(agent.prompt_text("ho"))]
 
     assert await asyncio.to_thread(elsewhere) == ["One.", "Two."]
+
+
+async def test_an_empty_prompt_goes_on_and_its_complaint_is_a_message() -> None:
+    agent = make(text("One."), text("Two."))
+    events = heard(agent)
+    message = await agent.prompt([])
+    assert isinstance(message, AssistantMessage)
+    told = "Cannot continue: no messages in context"
+    assert (message.stop_reason, message.error_message, agent.state.error) == ("error", told, told)
+    assert [event.type for event in events][-3:] == ["message_end", "turn_end", "agent_end"]
+    assert said(await agent.prompt("hi")) == "One."
+    message = await agent.prompt([])
+    assert isinstance(message, AssistantMessage)
+    assert message.error_message == "Cannot continue from message role: assistant"
+    agent.append_message(UserMessage(content=[TextContent(text="more")]))
+    assert said(await agent.prompt([])) == "Two."
+    assert load(agent.log).replay().ok
