@@ -373,7 +373,7 @@ def _outcome(call: _Call) -> Event | Live:
         finished = k.ToolFinished(call_id, ended.content, ended.details, ended.terminate)
         return finished if ended.live is None else Live(finished, ended.live)
     if isinstance(ended, asyncio.CancelledError):
-        return k.ToolFailed(call_id, Failure("host", CANCELLED))
+        return k.ToolFailed(call_id, Failure("host", str(ended) or CANCELLED))
     if ended is None or isinstance(ended, Unsettled):
         return _doubt(call_id, "stopped", call.attempt)
     if isinstance(ended, OutcomeUnknownError):

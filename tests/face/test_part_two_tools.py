@@ -305,3 +305,18 @@ async def test_progress_of_a_batch_that_the_host_runs_is_shown_as_it_happens(
     batch = "tes:c1 tes:c2 teu:c1 teu:c2 tee:c1 ms(T) me(T) tee:c2 ms(T) me(T) te"
     assert batch in trace(events)
     assert load(agent.log).replay().ok
+
+
+@pytest.mark.parametrize(
+    ("said_by_it", "told"), [("given up", "given up"), ("", "Tool execution cancelled")]
+)
+async def test_a_tool_that_raises_a_cancellation_has_failed_with_its_text(
+    said_by_it: str, told: str
+) -> None:
+    async def gives_up(call_id: str, args: Any, signal: Any, on_update: Any) -> Any:
+        raise asyncio.CancelledError(*filter(None, [said_by_it]))
+
+    agent = make(calls(C1, C2), text("Done."), tools=[tool("f", gives_up), tool("g", ok)])
+    await agent.prompt("hi")
+    first, second = (m for m in agent.state.messages if isinstance(m, ToolResultMessage))
+    assert (said(first), first.is_error, second.is_error) == (told, True, False)
