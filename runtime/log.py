@@ -88,8 +88,6 @@ def open_log_at(
         return _in_database(encryption)(
             where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork
         )
-    if isinstance(where, str) and (not where or "://" in where):
-        raise ValueError(f"{where!r} is no place for a log: give a folder, or sqlite:///FILE#NAME")
     with suppress(OSError):  # whoever opens it says that we may not look at it
         if Path(where).is_file():
             raise ValueError(
@@ -121,8 +119,10 @@ def _maker(where: str | Path, encryption: Encryption | None) -> Callable[..., Fi
     """Return what opens the folder *where*: a log is encrypted or not for life.
 
     Raises:
-        ValueError: the log there is the other.
+        ValueError: the log there is the other, or *where* is no folder.
     """
+    if isinstance(where, str) and (not where or "://" in where):
+        raise ValueError(f"{where!r} is no place for a log: give a folder, or sqlite:///FILE#NAME")
     said = needs(Path(where))
     if said is not None and ("enc" in said) != (encryption is not None):
         raise ValueError(begun_otherwise(where, is_encrypted="enc" in said))

@@ -195,9 +195,6 @@ class Binding:
         self.setup = self._read_setup()
         if self.forced:
             self.setup = msgspec.structs.replace(self.setup, **self.forced)
-        system: object = self.setup.system
-        if not isinstance(system, str):  # pyright: ignore[reportUnnecessaryIsInstance] - hosts assign it
-            raise TypeError(f"system_prompt must be a text, not {type(system).__name__}")
         return self.setup
 
     def _specs(self) -> list[k.ToolSpec]:

@@ -42,6 +42,16 @@ class Setup(msgspec.Struct, kw_only=True):
     polls: tuple[str, ...] = ()
     is_hosted: bool | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no log could be read with.
+
+        Raises:
+            TypeError: the system prompt is no text.
+        """
+        system: object = self.system
+        if not isinstance(system, str):  # pyright: ignore[reportUnnecessaryIsInstance] - hosts may
+            raise TypeError(f"system_prompt must be a text, not {type(system).__name__}")
+
 
 class Sources:
     """The source of the streamer: whatever the host has configured when a call is made."""
