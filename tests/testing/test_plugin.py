@@ -236,6 +236,12 @@ def test_other_plugins_keep_their_options_and_blocked_sockets_disturb_nothing(
     assert "2 passed" in said
 
 
+def test_a_test_that_runs_nothing_on_its_log_is_told_so(project: Project) -> None:
+    project.write("tests/test_trip.py", PROGRAM_8.replace("log=recorded", ""))
+    said = project.run("-k", "planned", "--snapshot-update", passes=False)
+    assert "nothing was run on `recorded`: give it to the agent, build(log=recorded)" in said
+
+
 def test_nothing_but_pytest_is_imported_until_a_fixture_is_used(tmp_path: Path) -> None:
     program = (
         "import sys, tinyagent; before = {*sys.modules}\n"

@@ -49,6 +49,9 @@ class RecordedSession:
         if self.answers.refused is not None:
             yield str(self.answers.refused)
             return
+        if not self.log.seq:
+            yield "nothing was run on `recorded`: give it to the agent, build(log=recorded)"
+            return
         mine = load(self.log)
         if self._recording is not None and not self.answers.lived:
             today = next((as_record(one) for one in self.log.read(1, 1)), None)
