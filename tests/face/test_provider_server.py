@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -119,7 +120,7 @@ async def test_a_connection_can_be_reset() -> None:
     async with ProviderServer([reset(), reset(b"data: x\n\n", 4)]) as server:
         for _ in range(2):
             with pytest.raises(ConnectionResetError):
-                await talk(server, ask())
+                await talk(server, ask(fields="connection: close\r\n"))
 
 
 @pytest.mark.parametrize("item", [stall(), stall(chat(text="x"), 5), kept_open(chat(text="x"))])
@@ -222,3 +223,26 @@ def test_a_server_in_a_thread_serves_a_program_that_blocks() -> None:
             with pytest.raises(TimeoutError):
                 silent.recv(1)
         assert server.requests[2].gone_within(5.0) > 0
+
+
+@pytest.mark.parametrize("item", ["hello", {"text": "hello"}, None, 200])
+def test_what_is_no_answer_is_refused_when_the_script_is_written(item: Any) -> None:
+    told = re.escape(f"an answer is bytes or a Reply, as of chat(text=...), got {item!r}")
+    with pytest.raises(TypeError, match=told):
+        ProviderServer([item])
+    with pytest.raises(TypeError, match=told):
+        ProviderServer().add(item)
+
+
+async def test_what_a_function_returns_is_looked_at_when_it_is_asked() -> None:
+    def made(_request: object) -> Any:
+        return "hello"
+
+    async with ProviderServer([made]) as server:
+        told = await talk(server, ask(fields="connection: close\r\n"))
+    assert b"the script failed: TypeError: an answer is bytes" in told
+
+
+def test_a_server_that_has_not_begun_has_no_address() -> None:
+    with pytest.raises(RuntimeError, match="async with ProviderServer"):
+        _ = ProviderServer([chat(text="hi")]).chat_url

@@ -21,7 +21,7 @@ from tinyagent.agent_types import (
 from tinyagent.events import kinds as k
 from tinyagent.runtime.stores import Log
 from tinyagent.runtime.stores.memory import MemoryLog
-from tinyagent.testing import VirtualClock, echo, scripted
+from tinyagent.testing import ScriptedModel, VirtualClock, echo, scripted
 
 
 def noting(name: str, seen: list[Any], parameters: dict[str, Any] | None = None) -> AgentTool:
@@ -211,3 +211,22 @@ async def test_an_echo_model_calls_every_tool_with_arguments_that_fit_then_says_
         ("c1", {"days": 4, "kind": "fast", "where": ["textxx"]}),
         ("c2", {}),
     ]
+
+
+@pytest.mark.parametrize("turn", [3, None, {"text": "x"}, [("f",)], ["x", 3], [{"name": "f"}]])
+def test_a_turn_that_is_none_is_refused_where_the_script_is_written(turn: Any) -> None:
+    with pytest.raises(TypeError, match="a script's turn has texts and "):
+        scripted(turn)
+
+
+def test_a_script_without_turns_says_so() -> None:
+    with pytest.raises(ValueError, match="there is none"):
+        scripted().chunks(1)
+    with pytest.raises(RunFailedError, match="the script has 0 turns"):
+        Agent(model=ScriptedModel()).run_sync("?")
+
+
+def test_a_failure_is_of_a_kind_that_there_is() -> None:
+    kind: Any = "boom"
+    with pytest.raises(ValueError, match=r"no failure is of kind 'boom' \(known: network, "):
+        scripted.fails(kind)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import msgspec
 
@@ -118,7 +118,7 @@ class ScriptedModel(_Playing):
     provider: str = "testing"
     id: str = "scripted"
     api: str = "scripted"
-    script: Any = None
+    script: Any = Script(())
 
     @classmethod
     def of(cls, turns: Sequence[Turn]) -> Self:
@@ -143,6 +143,9 @@ class ScriptedModel(_Playing):
 
     def fails(self, kind: FailureKind = "overloaded", message: str = "") -> Self:
         """Add a turn that fails; asked again, the model gives the next one."""
+        if kind not in get_args(FailureKind):
+            known = ", ".join(get_args(FailureKind))
+            raise ValueError(f"no failure is of kind {kind!r} (known: {known})")
         return self._with(Turn(failure=(kind, message or f"the script fails here: {kind}")))
 
     def named(self, name: str) -> Self:
@@ -176,13 +179,15 @@ class ScriptedModel(_Playing):
         return turn, _listed(turn.made(context)) if turn.made is not None else turn.parts
 
     def _with(self, given: Given | Turn) -> Self:
-        turns = list(self.script.turns) if self.script is not None else []
+        turns = list(self.script.turns)
         turn = given if isinstance(given, Turn) else turn_of(given)
         if turns and _is_thought(turns[-1]) and turn.made is None and turn.raises is None:
             turn = msgspec.structs.replace(turn, parts=(*turns.pop().parts, *turn.parts))
         return self.model_copy(update={"script": Script([*turns, turn])})
 
     def _changed(self, **changes: Any) -> Self:
+        if not self.script.turns:
+            raise ValueError("chunks() and delays() change the turn before them, and there is none")
         *before, last = self.script.turns
         turns = [*before, msgspec.structs.replace(last, **changes)]
         return self.model_copy(update={"script": Script(turns)})
@@ -252,9 +257,12 @@ def turn_of(given: Given) -> Turn:
 
 
 def _listed(given: Part | Sequence[Part]) -> Sequence[Any]:
-    if isinstance(given, (str, ThinkingContent)) or _is_call(given):
-        return [given]
-    return given
+    parts: Sequence[Any] = [given]
+    if isinstance(given, (list, tuple)) and not _is_call(given):
+        parts = given
+    for part in parts:
+        _block(part, 1)  # raises, where the script is written, for what is no part
+    return parts
 
 
 def _is_call(given: object) -> bool:

@@ -112,7 +112,7 @@ class ProviderServer:
         if isinstance(script, bytes | Reply) or callable(script):
             self._always = script
         else:
-            self._script.extend(script)
+            self.add(*script)
         self._open: set[_Connection] = set()
         self._is_closing = False
         self._port = 0
@@ -120,6 +120,8 @@ class ProviderServer:
     @property
     def url(self) -> str:
         """The root, without a slash at its end. The port stays known after the end."""
+        if not self._port:
+            raise RuntimeError("the server has not begun: async with ProviderServer(...) as server")
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -128,8 +130,12 @@ class ProviderServer:
         return f"{self.url}/v1/chat/completions"
 
     def add(self, *items: Item) -> None:
-        """Put more *items* at the end of the script. From any thread."""
-        self._script.extend(items)
+        """Put more *items* at the end of the script. From any thread.
+
+        Raises:
+            TypeError: one is none.
+        """
+        self._script.extend(item if callable(item) else reply(item) for item in items)
 
     async def __aenter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
