@@ -9,7 +9,7 @@ import hashlib
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
@@ -203,7 +203,8 @@ def go_to_thread(ctx: Ctx[Any]) -> None:
     loop, progress = asyncio.get_running_loop(), ctx._progress
 
     def later(content: k.Content) -> None:
-        loop.call_soon_threadsafe(progress, content)
+        with suppress(RuntimeError):  # the loop ended meanwhile
+            loop.call_soon_threadsafe(progress, content)
 
     ctx._progress = later
 

@@ -8,6 +8,7 @@ import inspect
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
@@ -316,7 +317,7 @@ def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:
             raised = RuntimeError(f"the tool raised StopIteration: {error}")
         except BaseException as error:
             raised = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop ended meanwhile: nobody is left who waits
             loop.call_soon_threadsafe(settle, value, raised)
 
     threading.Thread(target=run, name=f"tinyagent tool {name}", daemon=True).start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
@@ -326,5 +326,5 @@ class _Writing:
         self.done_seq = item.seq if isinstance(item, Stored) else item.last
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
-        if not self.loop.is_closed():
+        with suppress(RuntimeError):  # the loop ended meanwhile
             self.loop.call_soon_threadsafe(function, *args)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from tinyagent.runtime.stores import Stored
 
@@ -56,8 +57,9 @@ class Follower:
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(release, waiter)
+        if waiter is not None:
+            with suppress(RuntimeError):  # the loop ended meanwhile
+                self._loop.call_soon_threadsafe(release, waiter)
 
 
 class Followers:

@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -299,7 +300,7 @@ class Writer:
                     continue
             except LogError as error:
                 call = partial(_fail, waiter.future, error)
-            if not waiter.loop.is_closed():
+            with suppress(RuntimeError):  # the loop ended meanwhile; others wait in theirs
                 waiter.loop.call_soon_threadsafe(call)
 
 
