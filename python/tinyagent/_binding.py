@@ -49,8 +49,7 @@ class Binding:
 
     Args:
         setup: returns the host's configuration, as of now.
-        tools: returns its tools. given: returns the list that they are made of in a run, if that is
-            another one; it is looked at before every step of the agent.
+        tools: returns its tools. given: the list that they are made of, read before every step.
         key_of: returns the host's key resolver, if it has one now.
         prepare: puts the host's callbacks, as of now, into the hooks.
         find: finds a tool to run; without it, by name among the host's.
@@ -143,11 +142,10 @@ class Binding:
         return conversation
 
     def _find(self, name: str) -> HostTool:
-        found = self._found.get(name)
-        if found is None:
-            found = find_tool(self._tools(), name, self.setup.tool_timeout_s, self.hooks)
-            self._found[name] = found  # until other tools are on record, or a run begins
-        return found
+        if name not in self._found:  # which it is until others are on record, or a run begins
+            timeout_s = self.setup.tool_timeout_s
+            self._found[name] = find_tool(self._tools(), name, timeout_s, self.hooks)
+        return self._found[name]
 
     def _ask(self, asked: k.HostAsked, seq: int) -> Awaitable[Sequence[Event | Live]]:
         return ASKED[asked.hook](self)(asked, seq)
