@@ -154,6 +154,22 @@ async def test_the_first_words_of_an_answer_are_heard_as_soon_as_the_loop_is_wok
     assert heard[0]  # by no task, for which the loop would have to go round once more
 
 
+async def test_an_answer_is_over_before_its_last_chunk_for_which_its_connection_waits(
+    transport: NativeTransport,
+) -> None:
+    said_s = (0.0,) * len(GREETING.chunks)
+    late = Reply(chunks=(*GREETING.chunks, b": bye\n\n"), delay_s=(*said_s, 0.03))
+    took_s: list[float] = []
+    async with ProviderServer([late] * 5) as server:
+        for _ in range(5):
+            began_s = time.monotonic()
+            assert said(await answered(transport, asked(server.chat_url))).endswith("chunks")
+            took_s.append(time.monotonic() - began_s)
+            await asyncio.sleep(0.04)
+    assert min(took_s) < 0.03
+    assert server.connections < 5
+
+
 async def test_one_of_five_hundred_streams_is_closed_within_100_ms(
     transport: NativeTransport,
 ) -> None:

@@ -20,8 +20,10 @@ use crate::request::{send, told, Fault, Limits, Request};
 /// So much of an error body is read: enough to classify it, and for what is told of it.
 const ERROR_BODY_BYTES_MAX: usize = 65_536;
 
-/// How long a complete answer waits for its last, empty chunk, so that the connection can be used
-/// again; some gateways never send it.
+/// How long a complete answer waits for its last, empty chunk: who asks again at once is to find the
+/// connection free.
+const CLOSE: Duration = Duration::from_millis(2);
+/// How long its connection does; some gateways never send that chunk.
 const DRAIN: Duration = Duration::from_millis(50);
 
 /// Runs one exchange to its end. Dropping this closes the connection, or the stream on it.
@@ -164,7 +166,11 @@ async fn receive(
     let end = shared.close(broken, || clock.gap_us());
     if is_done && at_once(body.drain()).await.is_none() {
         shared.pause();
-        let _ = timeout(DRAIN, body.drain()).await;
+        let mut drained = pin!(timeout(DRAIN, body.drain()));
+        if timeout(CLOSE, drained.as_mut()).await.is_err() {
+            shared.end(end.clone());
+            let _ = drained.await;
+        }
     }
     drop(body);
     // The connection goes back to its pool before anybody can ask for the next.
