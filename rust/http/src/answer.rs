@@ -37,8 +37,12 @@ pub(crate) async fn run(request: Request, pool: Arc<Pool>, shared: Arc<Shared>) 
                 let (parts, incoming) = response.into_parts();
                 let inflate = Inflate::new(&parts.headers);
                 if parts.status.is_success() {
+                    let status = parts.status.as_u16();
+                    // Headers hold the buffer that they were read into: without them it is used
+                    // for what follows.
+                    drop(parts);
                     shared.set_head(Head {
-                        status: parts.status.as_u16(),
+                        status,
                         headers: Vec::new(),
                         error_body: None,
                     });
