@@ -16,8 +16,9 @@ use crate::writer::{Batch, Writer};
 
 /// How long mode `group` gathers what is to be synced.
 const GATHER: Duration = Duration::from_millis(2);
-/// How long the thread stays when everything is durable.
-const REST: Duration = Duration::from_millis(50);
+/// How long the thread stays when everything is durable. Where many logs come to rest, each after
+/// its sync, so many of their threads are there at once.
+const REST: Duration = Duration::from_millis(10);
 /// More than that does not linger, and is left to the thread.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
@@ -85,7 +86,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 
 /// Stays awake while the next barrier is likely to come at once.
 fn stay(shared: &Shared) {
-    let Some(until) = shared.lock().pace.brisk_until() else {
+    let Some(until) = shared.lock().brisk_until() else {
         return;
     };
     let mut now = Instant::now();
@@ -93,7 +94,7 @@ fn stay(shared: &Shared) {
         std::thread::yield_now(); // to whoever has more to do
         let before = std::mem::replace(&mut now, Instant::now());
         if now >= until || now.duration_since(before) > BUSY {
-            return shared.lock().pace.missed();
+            return shared.lock().pace().missed();
         }
     }
 }
@@ -138,6 +139,7 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool
             let since = resting.get_or_insert_with(Instant::now).elapsed();
             if since >= REST {
                 state.rest = Rest::Gone;
+                state.pace.take_if(|pace| pace.is_new());
                 return false;
             }
             left = Some(REST.saturating_sub(since));
@@ -283,8 +285,8 @@ impl Driver {
         shared.durable.store(durable, Ordering::Release);
         let is_wanted = {
             let mut state = shared.lock();
-            if !shared.is_asked() {
-                state.pace.done(Instant::now());
+            if let Some(pace) = state.pace.as_mut().filter(|_| !shared.is_asked()) {
+                pace.done(Instant::now());
             }
             state.in_flight_bytes = 0;
             state.takeover.clone_from(&self.writer.takeover);

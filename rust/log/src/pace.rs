@@ -40,6 +40,11 @@ impl Pace {
         }
     }
 
+    /// Whether one that is made in its place would do the same, if nobody asks for a while.
+    pub fn is_new(&self) -> bool {
+        self.needed == STREAK && self.streak < STREAK
+    }
+
     /// Somebody waits for a sync from *now* on.
     pub fn asked(&mut self, now: Instant) {
         let late = |done| now.duration_since(done) >= BRISK;

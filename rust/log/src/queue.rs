@@ -15,7 +15,6 @@ use crate::driver::{Driver, BATCH_BYTES_MAX};
 use crate::failure::Failure;
 use crate::linger::Lingerer;
 use crate::marks::Header;
-use crate::pace::{has_cores, Pace};
 use crate::record::{complaint, push_chained, push_line, Record};
 use crate::shared::{Rest, Shared, State};
 use crate::timing::{Timings, Work};
@@ -51,7 +50,6 @@ impl Queue {
             state: Mutex::new(State {
                 chained: writer.head().map(Box::new),
                 rest: Rest::Gone,
-                pace: Pace::new(has_cores()),
                 ..State::default()
             }),
             work: Condvar::new(),
@@ -238,7 +236,7 @@ impl Queue {
                 // A barrier for what does not exist yet would never be passed.
                 let target = seq.min(shared.head.load(Ordering::Acquire));
                 if shared.barrier.fetch_max(target, Ordering::AcqRel) < target {
-                    state.pace.asked(Instant::now());
+                    state.pace().asked(Instant::now());
                 }
             }
             is_there
@@ -252,7 +250,7 @@ impl Queue {
             return false;
         }
         let mut state = self.shared.lock();
-        state.failure.is_none() && !state.is_closed && state.pace.look(Instant::now())
+        state.failure.is_none() && !state.is_closed && state.pace().look(Instant::now())
     }
 
     /// What the thread is at.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::chain::Hash;
 use crate::driver::{self, Driver};
 use crate::failure::Failure;
-use crate::pace::{Pace, LOOK};
+use crate::pace::{has_cores, Pace, LOOK};
 use crate::timing::Timings;
 use crate::vfs::Vfs;
 use crate::writer::{Batch, Takeover};
@@ -107,7 +107,8 @@ pub(crate) struct State {
     /// time.
     pub lingers: bool,
     pub rest: Rest,
-    pub pace: Pace,
+    /// `None` until somebody waits for a sync, and again where nothing was learned.
+    pub pace: Option<Box<Pace>>,
     /// How many wait for `Shared::progress`.
     pub blocked: usize,
     pub closing: Option<Box<(String, u64)>>,
@@ -118,6 +119,16 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub fn pace(&mut self) -> &mut Pace {
+        self.pace
+            .get_or_insert_with(|| Box::new(Pace::new(has_cores())))
+    }
+
+    /// As of `Pace`.
+    pub fn brisk_until(&self) -> Option<Instant> {
+        self.pace.as_ref()?.brisk_until()
+    }
+
     pub fn queued_bytes(&self) -> usize {
         self.batch.lines.len() + self.in_flight_bytes
     }
@@ -211,7 +222,7 @@ impl Shared {
 
     /// Whether record *seq* is durable, or becomes so at once where syncs follow each other closely.
     pub fn look(&self, seq: u64) -> bool {
-        let Some(until) = self.lock().pace.brisk_until() else {
+        let Some(until) = self.lock().brisk_until() else {
             return false;
         };
         let until = until.min(Instant::now() + LOOK);
