@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tinyagent.events import Record
 from tinyagent.runtime.bells import bell_here
 from tinyagent.runtime.chain import pruned_of
+from tinyagent.runtime.clock import one_of
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import own_records, read_shared
 from tinyagent.runtime.stores import (
@@ -99,7 +100,7 @@ class FileLog:
         from tinyagent._alchemy import LogWriter
 
         self.durability: Durability = durability
-        self._now_us = now_us
+        self._now_us = one_of(now_us)
         writer = self._writer = LogWriter(
             path,
             durability=durability,
