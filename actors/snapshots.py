@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from itertools import compress
 from typing import Any, NamedTuple, Protocol
 
@@ -80,6 +80,9 @@ class Face(Protocol):
         ...
 
 
+Unusual = tuple[Any, ...]
+"""The names of the fields of a state that are not as in the first, a tuple that is shared by all
+who name the same; and their values."""
 Counts = tuple[int, int, int, int, bool]
 """How far the last snapshot reaches, and what came since."""
 
@@ -90,7 +93,7 @@ class Rested(NamedTuple):
     ``keeper`` is None if no snapshot was taken: what one would hold is counted again then.
     """
 
-    state: dict[str, Any]
+    state: Unusual
     run: int
     recovered: Recovered | None
     keeper: Counts | None
@@ -135,7 +138,8 @@ class Keeper:
 
     def go_on(self, rested: Rested) -> None:
         """Know what *rested* tells; the conversation does already."""
-        self._machine.state = State(**rested.state)
+        names, *values = rested.state
+        self._machine.state = State(**dict(zip(names, values, strict=True)))
         self._journal.past = rested.run, rested.recovered
         if rested.keeper is not None:
             self._last, self._size, self._seen, self._new, self._was_apart = rested.keeper
@@ -282,11 +286,15 @@ def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None
     return held if is_it else None
 
 
-def _unusual(state: State) -> dict[str, Any]:
-    """Return the fields of *state* that are not as in the first."""
+def _unusual(state: State) -> Unusual:
     values = msgspec.structs.astuple(state)
-    fields = zip(State.__struct_fields__, values, strict=True)
-    return dict(compress(fields, map(operator.ne, values, _FIRST)))
+    which = tuple(map(operator.ne, values, _FIRST))
+    return _names(which), *compress(values, which)
+
+
+@lru_cache(maxsize=64)
+def _names(which: tuple[bool, ...]) -> tuple[str, ...]:
+    return tuple(compress(State.__struct_fields__, which))
 
 
 def _is_lasting(record: Record) -> bool:

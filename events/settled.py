@@ -20,13 +20,15 @@ _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Cu
 
 _COMMON = ("_viewed", "_asked_seq", "asked_n")
 """What every conversation has between two runs, beside its settings and its messages."""
+_RARE = 1 + len(_COMMON)
 _PASSING = ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
 """What is about the run that is over, or said by whoever makes a conversation."""
 _BY_ITSELF = ("settings", "messages", "_model", "_numbers", "closings", "layer")
 _NOT_RARE: dict[str, Any] = dict.fromkeys((*_COMMON, *_PASSING, *_BY_ITSELF))
 Lasting: TypeAlias = tuple[Any, ...]
-"""The settings, the messages, the values of ``_COMMON``, and by its name what few conversations
-have beside, if anything. An application may hold thousands, and what is in a tuple needs no names.
+"""The settings, the values of ``_COMMON``, by its name what few conversations have beside, if
+anything, and each message. An application may hold thousands, and what is in a tuple needs no names
+and has no room that is not used.
 """
 
 
@@ -41,16 +43,15 @@ def lasting(conversation: Conversation) -> Lasting | None:
             rare[name] = told[name]
     if told["_numbers"] != {told["_model"]: told["asked_n"]}:
         rare["_numbers"] = told["_numbers"]
-    # A tuple has no room that is not used.
-    messages = tuple(conversation.messages)
-    return conversation.settings, messages, *map(told.__getitem__, _COMMON), rare or None
+    common = map(told.__getitem__, _COMMON)
+    return conversation.settings, *common, rare or None, *conversation.messages
 
 
 def go_on(conversation: Conversation, kept: Lasting) -> None:
     """Let *conversation*, which has taken in nothing yet, stand where the one stood before it."""
-    settings, messages, *common, rare = kept
-    conversation.configured(settings)
-    conversation.messages = list(messages)
+    common, (rare, *messages) = kept[1:_RARE], kept[_RARE:]
+    conversation.configured(kept[0])
+    conversation.messages = messages
     told = dict(zip(_COMMON, common, strict=True))
     told["_numbers"] = {vars(conversation)["_model"]: told["asked_n"]}
     for name, value in {**told, **(rare or {})}.items():
