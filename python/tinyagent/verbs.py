@@ -24,7 +24,7 @@ from tinyagent.runtime.load import read_log, read_records
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
-from tinyagent.runtime.stores import Durability, Log, LogOptions, records_of
+from tinyagent.runtime.stores import NO_OPTIONS, Durability, Log, LogOptions, records_of
 
 if TYPE_CHECKING:
     from tinyagent.agent import Agent
@@ -50,6 +50,9 @@ class open_log:
             repaired and *accept_loss* is not given.
     """
 
+    # It lives as long as its log is open.
+    __slots__ = ("__weakref__", "_clock", "_given", "_log", "_options")
+
     def __init__(
         self,
         where: str | Path | None = None,
@@ -63,22 +66,24 @@ class open_log:
         accept_loss: bool = False,
         encryption: Encryption | None = None,
     ) -> None:
-        self._options = LogOptions(sinks=tuple(sinks), redact=redact)
+        is_usual = not sinks and redact is None
+        self._options = NO_OPTIONS if is_usual else LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or system_clock()
-        self._open: Callable[[], Log] = lambda: open_log_at(
-            where,
-            durability=durability,
-            name=name,
-            log_id=log_id,
-            now_us=self._clock.now_us,
-            accept_loss=accept_loss,
-            encryption=encryption,
-        )
+        self._given = where, durability, name, log_id, accept_loss, encryption
         self._log: OpenLog | None = None
 
     async def __aenter__(self) -> OpenLog:
         """Open it."""
-        log = self._open()
+        where, durability, name, log_id, accept_loss, encryption = self._given
+        log = open_log_at(
+            where,
+            now_us=self._clock.now_us,
+            durability=durability,
+            name=name,
+            log_id=log_id,
+            accept_loss=accept_loss,
+            encryption=encryption,
+        )
         log.options = self._options
         self._log = OpenLog(log)
         return self._log
