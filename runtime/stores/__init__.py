@@ -173,7 +173,7 @@ def records_of(log: Log, first: int = 1, *, joined: bool = False) -> list[Record
     """Return the records of *log* from number *first* on, with their events.
 
     *joined*: for who folds them, what a model said on end may be one record, as if it had been
-    said at once, under the last number of it.
+    said at once, under the last number of it; and an answer that is whole a ``WholeAnswer``.
     """
     # A store that can do so reads them as such; any other one has at least ``read``.
     read: Callable[..., list[Record]] | None = getattr(log, "read_records", None)

@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use crate::json::{fields, string_end, take_u64, take_value};
+use crate::json::{fields, string_end, take_u64, value_end};
 
 /// A block while its pieces are gone through; all but *number* as it stands in the JSON.
 struct Draft<'a> {
@@ -22,13 +22,14 @@ pub fn blocks(pieces: &[u8]) -> Option<Vec<u8>> {
     let mut drafts: Vec<Draft<'_>> = Vec::new();
     let mut rest = pieces;
     while !rest.is_empty() {
-        let (piece, after) = take_value(rest)?;
-        let piece = piece.strip_prefix(b"[")?.strip_suffix(b"]")?;
-        let (number, piece) = take_value(piece)?;
-        let (op, piece) = take_value(piece)?;
+        if !drafts.is_empty() {
+            rest = rest.strip_prefix(b",")?;
+        }
+        let (number, piece) = take_u64(rest.strip_prefix(b"[")?)?;
+        let (op, piece) = take_value(piece.strip_prefix(b",")?)?;
         let (data, times) = take_value(piece)?;
-        let (op, number) = (inside(op)?, whole_number(number)?);
-        are_times(times).then_some(())?;
+        rest = behind_times(times)?.strip_prefix(b"]")?;
+        let op = inside(op)?;
         let found = drafts.iter().position(|draft| draft.number == number);
         let at = found.unwrap_or_else(|| {
             drafts.push(Draft {
@@ -44,7 +45,6 @@ pub fn blocks(pieces: &[u8]) -> Option<Vec<u8>> {
             drafts.len() - 1
         });
         drafts[at].take(op, data)?;
-        rest = after;
     }
     drafts.sort_by_key(|draft| draft.number);
     let mut out = vec![b'['];
@@ -74,11 +74,7 @@ impl<'a> Draft<'a> {
             b"keep" => self.set("keep", data)?,
             _ => {
                 let text = inside(data)?;
-                // Half a surrogate pair is refused alone.
-                let has_half = memmem::find(text, b"\\ud").or(memmem::find(text, b"\\uD"));
-                has_half
-                    .is_none()
-                    .then(|| self.text.extend_from_slice(text))?;
+                (!has_half(text)).then(|| self.text.extend_from_slice(text))?;
             }
         }
         Some(())
@@ -120,22 +116,36 @@ fn inside(value: &[u8]) -> Option<&[u8]> {
     is_string.then(|| &value[1..value.len() - 1])
 }
 
-fn whole_number(value: &[u8]) -> Option<u64> {
-    take_u64(value).and_then(|(number, rest)| rest.is_empty().then_some(number))
+/// Whether half a surrogate pair may be in *text*: it is refused alone, but not beside the other.
+fn has_half(text: &[u8]) -> bool {
+    let has = |escape| memmem::find(text, escape).is_some();
+    memchr::memchr(b'\\', text).is_some() && (has(b"\\ud") || has(b"\\uD"))
 }
 
-/// Whether this is how long a piece took, or how long each part of it and how long each is.
-fn are_times(rest: &[u8]) -> bool {
-    let are_numbers = |list: &[u8]| {
-        list.split(|&b| b == b',')
-            .all(|n| whole_number(n).is_some())
-    };
-    let two = || {
-        let lists = rest.strip_prefix(b"[")?.strip_suffix(b"]")?;
-        let at = memmem::find(lists, b"],[")?;
-        Some(are_numbers(&lists[..at]) && are_numbers(&lists[at + 3..]))
-    };
-    whole_number(rest).is_some() || two().unwrap_or(false)
+/// The value that *bytes* start with, and what follows its comma.
+fn take_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (value, rest) = bytes.split_at(value_end(bytes, 0)?);
+    Some((value, rest.strip_prefix(b",")?))
+}
+
+/// What follows how long a piece took, or how long each part of it took and how long each is.
+fn behind_times(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes.first()? {
+        b'[' => behind_numbers(behind_numbers(bytes)?.strip_prefix(b",")?),
+        _ => take_u64(bytes).map(|(_, rest)| rest),
+    }
+}
+
+fn behind_numbers(bytes: &[u8]) -> Option<&[u8]> {
+    let mut list = bytes.strip_prefix(b"[")?;
+    loop {
+        let (_, rest) = take_u64(list)?;
+        match rest.split_first()? {
+            (b',', rest) => list = rest,
+            (b']', rest) => return Some(rest),
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -128,20 +128,8 @@ pub(crate) fn fields(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     found.is_empty().then_some(found)
 }
 
-/// Reads one of the values between commas from the front: it and what follows. After a comma there
-/// is one more.
-pub(crate) fn take_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = value_end(bytes, 0)?;
-    match bytes.get(end) {
-        None => Some((bytes, &[])),
-        Some(_) => Some((
-            &bytes[..end],
-            bytes.get(end + 1..).filter(|rest| !rest.is_empty())?,
-        )),
-    }
-}
-
-fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
+/// Where the value that starts at *start* ends, before a comma or at the end of *bytes*.
+pub(crate) fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;
     while at < bytes.len() {

@@ -250,8 +250,10 @@ impl<'a, 'py> Batch<'a, 'py> {
             return;
         }
         let found = &mut self.kinds[last.kind];
-        let pieces = elements(&found.payloads[last.payload.clone()], &joined.field);
-        let Some(blocks) = pieces.and_then(blocks) else {
+        // All that it says is this list, or it would not be open.
+        let start = last.payload.start + b"{\"\":[".len() + joined.field.len();
+        let pieces = &found.payloads[start..last.payload.end - b"]}".len()];
+        let Some(blocks) = blocks(pieces) else {
             return;
         };
         found.drop_last(last.payload.start);
