@@ -35,8 +35,8 @@ WHOLE = (
 )
 MADE = "the handle of its log, half of it native, is made with an agent"
 STEPS = (
-    "the agent is stepped through all that the log holds, to find a divergence: two fifths of the "
-    "time; to read it and to fold it take a quarter each"
+    "the agent is stepped through all that the log holds, to find a divergence: more than a third "
+    "of the time; to read it takes a quarter, to fold it a sixth"
 )
 
 GOALS: tuple[Part, ...] = (
