@@ -159,12 +159,14 @@ class Quiet:
         """Return what came of it when *running* is over."""
         binding = self._binding
         try:
-            await self._until(running)
-            if binding.outcome == "paused":
-                self._keeper.attend()  # the run that takes this up goes on in the midst of a turn
-            said, told = self._said()
-            binding.bodies.pass_over()
-            self._keeper.settle(told, said.all, binding.bodies.as_of_now())
+            try:
+                await self._until(running)
+                if binding.outcome == "paused":
+                    self._keeper.attend()  # what takes this up goes on in the midst of a turn
+            finally:  # also of a run that was cancelled, or failed: the next one may be heard
+                said, told = self._said()
+                binding.bodies.pass_over()
+                self._keeper.settle(told, said.all, binding.bodies.as_of_now())
             return result_of(binding, said)
         finally:
             self._is_busy(False)

@@ -117,6 +117,25 @@ async def test_who_cancels_again_while_the_run_ends_finds_its_end_on_record(
     assert len(asyncio.all_tasks()) == 1
 
 
+@WAYS
+@pytest.mark.parametrize("count", [1, 4, 12])
+async def test_behind_a_run_that_nobody_heard_and_somebody_cancelled_the_next_one_is_heard(
+    way: Way, count: int
+) -> None:
+    agent = build()
+    running = asyncio.create_task(ran(agent))
+    await passes(count)
+    running.cancel()
+    await asyncio.wait({running})
+    again = asyncio.create_task(way(agent))
+    await passes(30)
+    agent.abort()
+    await again
+    shown = [(m.role, m.model_dump()["content"]) for m in agent.state.messages]
+    assert shown == [(m.role, m.model_dump()["content"]) for m in load(agent.log).messages]
+    assert [role for role, _ in shown].count("user") == 2
+
+
 @pytest.mark.parametrize("end", ["abort", "cancel"])
 async def test_a_run_whose_log_was_closed_under_it_can_be_ended(end: str) -> None:
     async with open_log() as log:

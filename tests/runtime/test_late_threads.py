@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
-from typing import Any
+from typing import TypeVarTuple
 
 import pytest
 
@@ -14,16 +16,20 @@ from tinyagent import Agent, load, open_log, tool
 from tinyagent.runtime.stores.sqlite import SqliteLog
 from tinyagent.testing import scripted
 
+Ts = TypeVarTuple("Ts")
+
 
 class Late(asyncio.SelectorEventLoop):
     """Closes, once *is_late*, between a look at it and the call."""
 
     is_late = False
 
-    def call_soon_threadsafe(self, *args: Any, **options: Any) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         if self.is_late:
             raise RuntimeError("Event loop is closed")
-        return super().call_soon_threadsafe(*args, **options)
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 @pytest.fixture
