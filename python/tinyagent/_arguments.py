@@ -118,6 +118,8 @@ def parsed(name: str, given: object) -> dict[str, Any]:
             return {}
         try:
             value = json.loads(given, parse_constant=_no_constant)
+            # Half a character: the model could not be told with what the tool was run.
+            json.dumps(value, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             told = f"not JSON: {error.msg} at character {error.pos + 1} of {len(given)}"
             _refuse(name, [("", told)], given)

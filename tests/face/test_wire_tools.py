@@ -240,7 +240,7 @@ async def test_w6b_each_tool_is_run_with_its_own_arguments() -> None:
     assert arguments(requests[1]) == [{"a": 1}, {"b": 2}]
 
 
-@pytest.mark.parametrize("raw", ['{"a": ', "[1, 2]"])
+@pytest.mark.parametrize("raw", ['{"a": ', "[1, 2]", r'{"a": 1, "b": "\ud83d"}'])
 async def test_w6c_w6d_a_call_without_arguments_is_not_run(raw: str) -> None:
     tools, calls = recorder("f")
     agent, requests = await run(
