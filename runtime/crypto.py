@@ -17,6 +17,7 @@ import msgspec
 
 from tinyagent.events.sealing import ENC, sealed, unsealed
 from tinyagent.runtime.errors import CorruptLogError
+from tinyagent.runtime.extras import missing
 from tinyagent.runtime.load import LoadedLog
 from tinyagent.runtime.stores import LogMeta, Stored
 
@@ -60,15 +61,13 @@ class KeyFolder:
         """Make the key *kid*, unless it is there.
 
         Raises:
-            ValueError: *kid* is no name for a file.
+            ValueError: *kid* is no name for a file. ModuleNotFoundError: the extra is missing.
         """
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        file = self._file(kid)
+        file, aesgcm = self._file(kid), _aesgcm()
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
             file.touch(mode=0o600)
-            file.write_bytes(AESGCM.generate_key(8 * KEY_BYTES))
+            file.write_bytes(aesgcm.generate_key(8 * KEY_BYTES))
 
     def destroy(self, kid: str) -> None:
         """Remove the key *kid*: what is under it can never be read again."""
@@ -136,12 +135,23 @@ class Cipher:
         return unsealed(kind, payload, unseal)
 
     def _box(self, kid: str) -> Any:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        key = self._keys.get(kid)
+        aesgcm, key = _aesgcm(), self._keys.get(kid)
         if key is None:
             raise LookupError(f"there is no key {kid!r}")
-        return AESGCM(key)
+        return aesgcm(key)
+
+
+def _aesgcm() -> Any:
+    """Return what encrypts.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; says how to.
+    """
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ModuleNotFoundError as error:
+        raise missing("encrypted logs need", "crypto", error) from None
+    return AESGCM
 
 
 def logs_of(meta: LogMeta) -> list[str]:

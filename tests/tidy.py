@@ -28,6 +28,7 @@ TABLE = (
     ("runtime/collecting.py", "", "gc"),
     ("runtime/bells.py", "_alchemy", "asyncio os sys threading"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
+    ("runtime/extras.py", "", "importlib"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
     (DISK, "events runtime _alchemy", "asyncio pathlib"),
     ("runtime/crypto.py", "events runtime", "cryptography os pathlib"),

@@ -25,6 +25,7 @@ from tinyagent.actors.gate import UNSURE
 from tinyagent.actors.tools import OutcomeUnknownError
 from tinyagent.actors.transports.failures import public_url
 from tinyagent.runtime.errors import McpServerError
+from tinyagent.runtime.extras import missing
 
 if TYPE_CHECKING:
     import mcp
@@ -50,11 +51,7 @@ def loaded() -> None:
         import_module("mcp.client.client")
         logging.getLogger("mcp").addHandler(logging.NullHandler())  # what matters is on record
     except ModuleNotFoundError as error:
-        from importlib.metadata import packages_distributions
-
-        named = (packages_distributions().get("tinyagent") or ["tinyagent"])[0]
-        told = f"tools of MCP servers need the extra `mcp`: pip install '{named}[mcp]'"
-        raise ModuleNotFoundError(f"{told} (no module {error.name})", name=error.name) from None
+        raise missing("tools of MCP servers need", "mcp", error) from None
 
 
 class Connection:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyagent.events import Record
 from tinyagent.runtime.clock import SystemClock
+from tinyagent.runtime.extras import missing
 from tinyagent.runtime.sinks.spans import FIRST_CHUNK, SCHEMA_URL, Spans
 from tinyagent.runtime.sinks.tracing import Link, Span
 from tinyagent.runtime.sinks.vitals import Vitals
@@ -87,8 +88,10 @@ class OpenTelemetrySink:
         content: bool = False,
         since_us: int | None = None,
     ) -> None:
-        from opentelemetry import metrics, trace
-
+        try:
+            from opentelemetry import metrics, trace
+        except ModuleNotFoundError as error:
+            raise missing("an OpenTelemetrySink needs", "otel", error) from None
         provider = tracer_provider or trace.get_tracer_provider()
         self._tracer = provider.get_tracer("tinyagent", schema_url=SCHEMA_URL)
         meter = (meter_provider or metrics.get_meter_provider()).get_meter("tinyagent")

@@ -20,6 +20,7 @@ import msgspec
 
 from tinyagent.runtime.ancestry import first_line, segments
 from tinyagent.runtime.errors import LogNotFoundError
+from tinyagent.runtime.extras import distribution
 
 LOCK = "LOCK"
 MARKS = (b'"tinyagent_log"', b'"log":"')
@@ -40,11 +41,8 @@ class MissingExtraError(Exception):
     """What a command needs is not installed."""
 
     def __init__(self, extra: str, who: str) -> None:
-        from importlib.metadata import packages_distributions
-
-        # The distribution's name is read from what is installed.
-        found = packages_distributions().get("tinyagent") or ["tinyagent"]
-        super().__init__(f"{who} needs the extra `{extra}`: pip install '{found[0]}[{extra}]'")
+        named = distribution()
+        super().__init__(f"{who} needs the extra `{extra}`: pip install '{named}[{extra}]'")
 
 
 class Place(NamedTuple):

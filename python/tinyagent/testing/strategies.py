@@ -17,8 +17,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from tinyagent.runtime.extras import missing
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
+except ModuleNotFoundError as absent:
+    raise missing("tinyagent.testing.strategies needs", "testing", absent) from None
 
 from tinyagent._runs import RunFailedError
 from tinyagent.agent import Agent
