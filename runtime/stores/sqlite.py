@@ -117,11 +117,7 @@ class SqliteLog:
             LogLimitError, ForkedProcessError: as named. ValueError: it cannot be a record.
         """
         writer = self._writer
-        if os.getpid() != self._pid:
-            raise ForkedProcessError(
-                f"{self.where}: opened by process {self._pid}, this is its child {os.getpid()}; "
-                "a child may read the log, or open one of its own"
-            )
+        self._refuse_child()
         writer.check(seq)
         if seq != self._seq + 1:
             given = Stored(
@@ -149,6 +145,13 @@ class SqliteLog:
                     d=d,
                     line=line,
                 )
+            )
+
+    def _refuse_child(self) -> None:
+        if os.getpid() != self._pid:
+            raise ForkedProcessError(
+                f"{self.where}: opened by process {self._pid}, this is its child {os.getpid()}; "
+                "a child may read the log, or open one of its own"
             )
 
     async def written(self, seq: int) -> None:
@@ -201,8 +204,10 @@ class SqliteLog:
         Cancelling does not stop it; it goes on in the writer thread.
 
         Raises:
-            LogError: the log failed before; what is durable stays so.
+            LogError: the log failed before; what is durable stays so. Or this is a child of
+            ``fork(2)``, and the log its parent's.
         """
+        self._refuse_child()
         self._followers.end()
         self._writer.close()
         await self._writer.reach("closed")

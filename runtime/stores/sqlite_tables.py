@@ -11,6 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -365,6 +366,10 @@ def unreadable(path: Path, error: Exception) -> Exception:
         return CorruptLogError(told, path=str(path))
     if "malformed" in str(error) or "not a database" in str(error):
         return CorruptLogError(f"{said}; restore a copy of it", path=str(path))
+    with suppress(OSError):
+        if "unable to open" in str(error) and not path.exists():
+            said = f"{said}; it was removed or renamed: put it back"
+            return LogFailedError(said, durable_seq=0)
     if isinstance(error, PermissionError) or "unable to open" in str(error):
         said = f"{said}; give this user access to it, and to the folder that it is in"
     if "no such table" in str(error):

@@ -84,6 +84,7 @@ class Writer:
         self._pid = os.getpid()
         self._hard_max = hard_max
         self._connection, self._turn = opened(self._path)
+        self._file = self._path.stat()
         self._owner: FileLock | None = None
         try:
             self.row = self._take(place, fresh)
@@ -255,6 +256,13 @@ class Writer:
                     run(PUT_BLOB, (log, sha, body))
             self._connection.executemany(PUT_RECORD, [item.columns for item in batch])
             run("COMMIT")
+            if not os.path.samestat(self._file, self._path.stat()):
+                raise FileNotFoundError
+        except FileNotFoundError:  # what was committed is in no file that anybody finds
+            return LogFencedError(
+                f"{self.where}: the database was removed, renamed or replaced; records after "
+                f"{self.committed_seq} were never acknowledged; put it back, and open it again"
+            )
         except (sqlite3.Error, OSError) as error:
             return self._failed(error)
         finally:

@@ -1,0 +1,70 @@
+"""A database that is taken away under an open log; a child that would close its parent's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.children import said_by_child
+
+from tinyagent.runtime.errors import ForkedProcessError, LogFailedError, LogFencedError
+from tinyagent.runtime.load import read_log
+from tinyagent.runtime.stores.sqlite import SqliteLog
+
+NOW_US = 1_795_420_800_000_000
+
+
+def opened(path: Path) -> SqliteLog:
+    return SqliteLog(f"sqlite:///{path}#trip", now_us=lambda: NOW_US)
+
+
+def append(log: SqliteLog) -> None:
+    log.append(log.seq + 1, NOW_US, None, "user.said", 1, 0, b'{"content":"hi"}')
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("other.db"))
+
+
+def replaced(path: Path) -> None:
+    body = path.read_bytes()
+    path.unlink()
+    path.write_bytes(body)
+
+
+@pytest.mark.parametrize("take_away", [Path.unlink, renamed, replaced])
+async def test_what_is_committed_to_a_file_that_nobody_finds_is_not_acknowledged(
+    tmp_path: Path, take_away: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "runs.db"
+    log = opened(path)
+    append(log)
+    await log.durable(1)
+    take_away(path)
+    append(log)
+    told = "the database was removed, renamed or replaced; records after 1 were never acknowledged"
+    with pytest.raises(LogFencedError, match=told):
+        await log.durable(2)
+    with pytest.raises(LogFencedError):
+        await log.close()
+    if not path.exists():
+        with pytest.raises(LogFailedError, match="it was removed or renamed: put it back"):
+            list(log.read())
+
+
+def test_a_child_does_not_close_the_log_of_its_parent(tmp_path: Path) -> None:
+    log = opened(tmp_path / "runs.db")
+    append(log)
+    asyncio.run(log.durable(1))
+
+    def act() -> str:
+        with pytest.raises(ForkedProcessError) as refused:
+            asyncio.run(log.close())
+        return str(refused.value)
+
+    assert "this is its child" in said_by_child(act)[1]
+    append(log)
+    asyncio.run(log.close())
+    assert read_log(log.where).seq == 2
