@@ -50,14 +50,15 @@ impl Gemini {
     fn call(&mut self, call: &Node, signature: Option<&Node>, sheet: &mut Sheet) {
         let name = text(call, "name");
         let goes_on = call.get("willContinue") == Some(&Node::Bool(true));
-        if !name.is_empty() {
+        let arguments = call.get("args").filter(|it| !it.is_null());
+        // Without a name it goes on with the call before it; if there is none, it is one all the same.
+        if !name.is_empty() || self.running.is_none() && arguments.is_some_and(is_something) {
             self.end_running(sheet);
             self.has_calls = true;
             let block = sheet.open_call(text(call, "id"), name);
             if let Some(signature) = signature {
                 sheet.keep(Some(block), json!({SIGNATURE: Value::from(signature)}));
             }
-            let arguments = call.get("args").filter(|it| it.is_object());
             self.running = Some(Running {
                 block,
                 arguments: arguments.map_or_else(|| json!({}), Value::from),
@@ -76,7 +77,11 @@ impl Gemini {
 
     fn end_running(&mut self, sheet: &mut Sheet) {
         if let Some(running) = self.running.take() {
-            sheet.args(running.block, &running.arguments.to_string());
+            match &running.arguments {
+                // A gateway's, which has them as OpenAI does.
+                Value::String(text) => sheet.args(running.block, text),
+                whole => sheet.args(running.block, &whole.to_string()),
+            }
         }
     }
 }

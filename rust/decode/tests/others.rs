@@ -218,6 +218,28 @@ fn gemini_streamed_arguments_are_not_complete_before_something_says_so() {
 }
 
 #[test]
+fn gemini_arguments_that_are_no_object_and_a_call_without_a_name_are_not_lost() {
+    for (call, args, is_bad) in [
+        (
+            json!({"name": "f", "args": "{\"a\": 1}"}),
+            "{\"a\": 1}",
+            false,
+        ),
+        (json!({"name": "f", "args": "{\"a\":"}), "{\"a\":", true),
+        (json!({"name": "f", "args": [1]}), "[1]", true),
+        (json!({"name": "f", "args": null}), "{}", false),
+        (json!({"args": {"a": 1}}), "{\"a\":1}", false),
+    ] {
+        let parts = json!({"parts": [{"functionCall": call}]});
+        let end = json!({"candidates": [{"content": parts, "finishReason": "STOP"}]});
+        let (told, answer) = lines(Api::Gemini, &[end]);
+        assert_eq!(told[1..], [format!("0 args {args}")]);
+        assert_eq!(answer.bad_calls.is_empty(), !is_bad, "{call}");
+        assert_eq!(answer.reason, Some(Reason::Tools));
+    }
+}
+
+#[test]
 fn gemini_ends_and_an_array_instead_of_events() {
     let end = |reason: &str| {
         let text = json!({"content": {"parts": [{"text": "x"}]}, "finishReason": reason, "finishMessage": "why"});
