@@ -211,7 +211,7 @@ impl Decoder {
         if !self.done {
             self.protocol.close(&mut self.sheet);
         }
-        if self.damaged && self.sheet.ended {
+        if self.damaged {
             self.fail_interrupted("a part of the answer arrived damaged: it is not JSON");
         }
         if self.events == 0 && !self.sheet.ended && self.sheet.failure.is_none() {
@@ -255,8 +255,8 @@ impl Decoder {
             self.stop();
         } else if data.starts_with(['{', '[']) {
             self.events += 1;
-            // Cut off in what comes after the reason: only usage can be missing.
-            self.damaged |= !(self.unterminated && self.sheet.ended);
+            // Without its blank line it was cut off, and not damaged.
+            self.damaged |= !self.unterminated;
         }
         // Anything else is a gateway's way of saying that it lives (`data: ping`).
     }

@@ -86,10 +86,18 @@ fn a_damaged_event_fails_the_answer_but_a_stray_word_does_not() {
             .failure,
         None
     );
-    assert_eq!(
-        failure(&format!("data: {{\"choices\":[{{\n\n{text}")).0,
-        Kind::Interrupted
-    );
+    let damaged = "data: {\"choices\":[{\n\n";
+    for body in [format!("{damaged}{text}"), damaged.to_owned()] {
+        assert_eq!(
+            failure(&body),
+            (
+                Kind::Interrupted,
+                "a part of the answer arrived damaged: it is not JSON".to_owned()
+            )
+        );
+    }
+    let cut = "the stream ended before the answer was complete";
+    assert_eq!(failure(damaged.trim_end()).1, cut);
 }
 
 #[test]
