@@ -203,7 +203,7 @@ BUGS = {
     ),
     "secret_over_delta_edge": Bug(
         "events.redaction:Redactor.split",
-        "len(text) if is_last else self._waits_from(text, at)",
+        "len(text) if is_last else self._waits_from(sought, text, at)",
         "len(text)",
         passes(test_however_an_answer_is_cut_no_value_is_on_record),
     ),

@@ -60,7 +60,7 @@ def reply(item: bytes | Reply) -> Reply:
     """Return *item* as a reply; bare bytes are a stream, or JSON if they look like it."""
     if isinstance(item, Reply):
         return item
-    if not isinstance(item, bytes):
+    if not isinstance(item, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - tests may
         raise TypeError(f"an answer is bytes or a Reply, as of chat(text=...), got {item!r}")
     is_json = item.lstrip()[:1] in (b"{", b"[")
     kind = "application/json" if is_json else "text/event-stream"
