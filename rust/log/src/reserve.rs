@@ -10,18 +10,12 @@ pub const RESERVE: &str = "RESERVE";
 /// write short lines, less.
 const RESERVE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
-/// So much of it is written at once, where room cannot be set aside without: twice as fast as all.
-const CHUNK_BYTES: usize = if cfg!(test) { RESERVE_BYTES } else { 64 << 10 };
-
 /// Makes it, if it is not there.
 pub(crate) fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
     if !vfs.exists(RESERVE)? {
         let mut file = vfs.create_new(RESERVE)?;
         if !file.reserve(RESERVE_BYTES as u64)? {
-            let zeros = vec![0; CHUNK_BYTES];
-            for _ in 0..RESERVE_BYTES / CHUNK_BYTES {
-                append_all(file.as_mut(), &zeros).map_err(|(_, error)| error)?;
-            }
+            append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error)?;
         }
     }
     Ok(())
