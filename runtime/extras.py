@@ -5,12 +5,13 @@ from __future__ import annotations
 
 def missing(who: str, extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
     """Return *error* as who uses *who* is told it: with what to install."""
-    told = f"{who} the extra `{extra}`: pip install '{distribution()}[{extra}]'"
-    return ModuleNotFoundError(f"{told} (no module {error.name})", name=error.name)
+    return ModuleNotFoundError(f"{told(who, extra)} (no module {error.name})", name=error.name)
 
 
-def distribution() -> str:
-    """Return the name under which the library is installed; it is read, for it may change."""
+def told(who: str, extra: str) -> str:
+    """Return what *who*, with its verb, and *extra* are to each other, and what to install."""
     from importlib.metadata import packages_distributions
 
-    return (packages_distributions().get("tinyagent") or ["tinyagent"])[0]
+    # The distribution's name is read from what is installed: it may change.
+    named = (packages_distributions().get("tinyagent") or ["tinyagent"])[0]
+    return f"{who} the extra `{extra}`: pip install '{named}[{extra}]'"

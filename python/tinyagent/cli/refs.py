@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from tinyagent.runtime import extras
 from tinyagent.runtime.ancestry import first_line, segments
 from tinyagent.runtime.errors import LogNotFoundError
-from tinyagent.runtime.extras import distribution
 
 LOCK = "LOCK"
 MARKS = (b'"tinyagent_log"', b'"log":"')
@@ -41,8 +41,7 @@ class MissingExtraError(Exception):
     """What a command needs is not installed."""
 
     def __init__(self, extra: str, who: str) -> None:
-        named = distribution()
-        super().__init__(f"{who} needs the extra `{extra}`: pip install '{named}[{extra}]'")
+        super().__init__(extras.told(f"{who} needs", extra))
 
 
 class Place(NamedTuple):
