@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -12,6 +12,7 @@ REPR_CHARS_MAX = 80
 
 Content: TypeAlias = str | list[dict[str, Any]]
 Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
+EFFECTS = get_args(Effect)
 Barrier: TypeAlias = Literal["", "written", "durable"]
 FailureKind: TypeAlias = Literal[
     "network",

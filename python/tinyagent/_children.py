@@ -10,7 +10,6 @@ from tinyagent._limits import logged_limits
 from tinyagent._played import output_of
 from tinyagent._running import Running
 from tinyagent._runs import RunFailedError, RunResult
-from tinyagent._tool import EFFECTS
 from tinyagent.actors.context import current_ctx
 from tinyagent.agent_types import (
     AgentState,
@@ -21,6 +20,7 @@ from tinyagent.agent_types import (
     TextContent,
 )
 from tinyagent.events import kinds as k
+from tinyagent.events.fact import EFFECTS
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.errors import ToolDefinitionError
 

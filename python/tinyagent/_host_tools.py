@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,8 +18,7 @@ from tinyagent.actors.tools import Invocation, Reconcile, Reconciled, Refused, R
 from tinyagent.agent_types import AgentTool, AgentToolResult
 from tinyagent.events import kinds as k, plain
 from tinyagent.events.codec import text
-
-EFFECTS = get_args(k.Effect)
+from tinyagent.events.fact import EFFECTS
 
 
 def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:

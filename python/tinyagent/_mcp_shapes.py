@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tinyagent._tool import EFFECTS
 from tinyagent.agent_types import ImageContent, TextContent
 from tinyagent.events import kinds as k
-from tinyagent.events.fact import Effect
+from tinyagent.events.fact import EFFECTS, Effect
 
 NAME_CHARS_MAX = 64
 """No provider takes a longer name of a tool."""

@@ -39,6 +39,7 @@ from tinyagent.agent_types import (
     UserMessage,
 )
 from tinyagent.events import Record
+from tinyagent.events.fact import EFFECTS
 from tinyagent.runtime.stores import Log, as_record
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing._samples import sample
@@ -47,7 +48,6 @@ from tinyagent.testing.loop import SimClock, SimLoop
 from tinyagent.testing.models import Part, ScriptedModel, Turn
 from tinyagent.testing.schedules import Tape
 
-EFFECTS = ("pure", "read", "idempotent", "write")
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 _IDS = st.integers(1, 999).map("call_{}".format)
 
