@@ -9,7 +9,7 @@ import hashlib
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 import msgspec
 
 from tinyagent.events import Record, kinds as k, plain
+from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.child_log import ChildLog
 from tinyagent.runtime.clock import Clock
 
@@ -203,8 +204,7 @@ def go_to_thread(ctx: Ctx[Any]) -> None:
     loop, progress = asyncio.get_running_loop(), ctx._progress
 
     def later(content: k.Content) -> None:
-        with suppress(RuntimeError):  # the loop ended meanwhile
-            loop.call_soon_threadsafe(progress, content)
+        call_in(loop, progress, content)
 
     ctx._progress = later
 

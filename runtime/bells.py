@@ -9,6 +9,8 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -47,3 +49,11 @@ def _hung(loop: asyncio.AbstractEventLoop) -> LoopBell:
     except (NotImplementedError, OSError):  # as the loop of Windows
         return LoopBell(loop)
     return bell
+
+
+def call_in(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object
+) -> None:
+    """Let *loop* call *function* soon, from any thread. One that has ended calls nothing."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)

@@ -8,7 +8,6 @@ import inspect
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
@@ -20,12 +19,12 @@ from tinyagent.actors.schema import Fault, signature_of
 from tinyagent.actors.tools import Refused
 from tinyagent.agent_types import AgentTool, AgentToolResult, ImageContent, TextContent
 from tinyagent.events.codec import plain, text
-from tinyagent.events.fact import Effect
+from tinyagent.events.fact import EFFECTS, Effect
+from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.errors import ToolDefinitionError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-EFFECTS = ("pure", "read", "idempotent", "write")
 Approval = Literal["always", "never"] | Callable[[Ctx[Any], dict[str, Any]], Any]
 Reconciling = Callable[[Ctx[Any], dict[str, Any]], Any]
 
@@ -317,8 +316,7 @@ def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:
             raised = RuntimeError(f"the tool raised StopIteration: {error}")
         except BaseException as error:
             raised = error
-        with suppress(RuntimeError):  # the loop ended meanwhile: nobody is left who waits
-            loop.call_soon_threadsafe(settle, value, raised)
+        call_in(loop, settle, value, raised)
 
     threading.Thread(target=run, name=f"tinyagent tool {name}", daemon=True).start()
     return done

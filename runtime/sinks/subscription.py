@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
+from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.errors import CorruptLogError, LogError
 from tinyagent.runtime.sinks import Dropped, MirrorSink, Sink, Subscribed
 from tinyagent.runtime.sinks.vitals import Depths, MeasuringSink, Vitals
@@ -326,5 +327,4 @@ class _Writing:
         self.done_seq = item.seq if isinstance(item, Stored) else item.last
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
-        with suppress(RuntimeError):  # the loop ended meanwhile
-            self.loop.call_soon_threadsafe(function, *args)
+        call_in(self.loop, function, *args)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
+from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.stores import Stored
 
 FOLLOWER_RECORDS_MAX = 1024
@@ -58,8 +58,7 @@ class Follower:
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
-            with suppress(RuntimeError):  # the loop ended meanwhile
-                self._loop.call_soon_threadsafe(release, waiter)
+            call_in(self._loop, release, waiter)
 
 
 class Followers:

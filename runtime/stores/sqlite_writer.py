@@ -13,13 +13,13 @@ import os
 import socket
 import threading
 from collections import deque
-from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.errors import (
     LogBehindError,
     LogClosedError,
@@ -308,8 +308,7 @@ class Writer:
                     continue
             except LogError as error:
                 call = partial(_fail, waiter.future, error)
-            with suppress(RuntimeError):  # the loop ended meanwhile; others wait in theirs
-                waiter.loop.call_soon_threadsafe(call)
+            call_in(waiter.loop, call)
 
 
 @cache
