@@ -69,7 +69,7 @@ class Conversation:
         self.queued: dict[int, Message] = {}
         self.closings = Closings()
         self.layer = Layer()
-        self._pieces: list[k.Piece] = []
+        self._pieces: list[Any] = []  # as of ``blocks_of``
         self._blocks: Sequence[Block] = ()
         self._asked_seq = self.asked_n = 0
         self._numbers: dict[str, int] = {}
@@ -77,8 +77,7 @@ class Conversation:
         self.owner = MAIN
         self.claimed: dict[str, str] = {}
         self._batch: dict[str, Result | None] = {}
-        self._missing = 0
-        self._viewed = 0
+        self._missing = self._viewed = 0
         self._terminating = _NO_CALLS
         self._is_open = False
         self._inserted: list[Message] = []
@@ -184,7 +183,8 @@ class Conversation:
         self._instead = event.model or self._instead
 
     def _hear(self, record: k.Record, event: k.ModelDelta) -> None:
-        self._pieces += event.pieces
+        for piece in event.pieces:
+            self._pieces += piece[:3]
 
     def _hear_all(self, record: k.Record, event: WholeAnswer) -> None:
         self._blocks = event.blocks

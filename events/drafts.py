@@ -47,15 +47,18 @@ _NAMED = frozenset({"call", "sign", "keep"})
 """Operations whose data is no text."""
 
 
-def blocks_of(pieces: Iterable[Piece], *, is_cut: bool = False) -> list[Block]:
-    """Return the blocks that *pieces* make, in their order.
+def blocks_of(heard: Iterable[Any], *, is_cut: bool = False) -> list[Block]:
+    """Return the blocks that the pieces make that were *heard*, in their order.
+
+    Of each piece its block, its operation and its data, all in one row: the collector of garbage
+    counts what holds other things, and looks at all there is for so many pieces that are kept.
 
     If the answer *is_cut* off, without calls that are not whole: a call is whole if it was a
     complete object when another block began behind it.
     """
     drafts: dict[int, Draft] = {}
-    for piece in pieces:
-        block, op, data = piece[0], piece[1], piece[2]  # the rest of each is not wanted as a list
+    row = iter(heard)
+    for block, op, data in zip(row, row, row, strict=True):
         draft = drafts.get(block)
         if draft is None:
             if is_cut:

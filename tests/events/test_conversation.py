@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tinyagent.events import Conversation, Event, Failure, Record, kinds as k
 from tinyagent.events.messages import Assistant, Block, Result, User
+from tinyagent.runtime.collecting import uncollected
 
 ASKED = k.ModelRequested(1)
 TEXT = k.ModelDelta([(0, "text", "Hel", 5), (0, "text", "lo.", 5)])
@@ -50,6 +52,15 @@ def test_deltas_are_the_text_of_an_answer() -> None:
     answer = said.messages[1]
     assert isinstance(answer, Assistant)
     assert (answer.seq, answer.outcome, answer.at_ms) == (2, "ok", 4)
+
+
+def test_what_is_kept_of_an_answer_that_goes_on_is_nothing_for_the_collector_of_garbage() -> None:
+    said = fold(k.UserSaid("hi"), ASKED)
+    with uncollected():
+        before = len(gc.get_objects())
+        fold(*(k.ModelDelta([(0, "text", "a", gap)]) for gap in range(1000)), into=said, first=3)
+        assert len(gc.get_objects()) - before < 10
+    assert texts(fold(k.ModelFinished("end"), into=said, first=1003)) == ["hi", "a" * 1000]
 
 
 def test_fragments_of_interleaved_calls_find_their_call() -> None:
