@@ -120,7 +120,7 @@ class Voice:
                 saying.close()  # it may never have begun
         except BaseException as error:
             is_heard = self.hands == hands
-            if is_heard and not isinstance(error, asyncio.CancelledError):
+            if is_heard and not isinstance(error, asyncio.CancelledError | GeneratorExit):
                 self._stage.fail(error, self.name)
             raise
         if self.hands == hands:

@@ -223,7 +223,7 @@ class Stage:
                         mailbox.put_back(record)  # for whoever ends the run in this one's place
                         raise
                     take(record)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:
                 self.fail(error, mailbox.name)
@@ -245,8 +245,11 @@ class Stage:
         if self.is_stopped:
             return
         self.is_stopped = True
-        self.close()
         self._rest()
+        if self._loop.is_closed():  # by hand, under the run: nobody can be told, or waited for
+            self._speaking.clear()
+            return
+        self.close()
         for task in self._speaking:
             task.cancel()
 

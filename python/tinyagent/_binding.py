@@ -341,13 +341,13 @@ class Binding:
             await playing
             self.hooks.raise_interruption()
         finally:
-            try:
-                await self.queues.rest()
-            finally:
-                if not playing.done():
+            if not playing.get_loop().is_closed():  # by hand, under the run
+                try:
+                    await self.queues.rest()
+                finally:
                     await self.stop(playing)
-            while (record := await mailbox.get()) is not None:
-                await self.tell(record, show)
+                while (record := await mailbox.get()) is not None:
+                    await self.tell(record, show)
 
     async def tell(self, record: Record, show: Show) -> None:
         """Show the public events that *record* makes."""
@@ -382,7 +382,12 @@ class Binding:
             self._seen = self.session.log.seq
 
     async def stop(self, playing: asyncio.Task[None]) -> None:
-        """Cancel the run and wait for its end, whatever else happens to this task."""
+        """Cancel the run if it goes on, and wait for its end, whatever else happens to this task.
+
+        A run whose loop was closed by hand is cut off, as by a crash.
+        """
+        if playing.done() or playing.get_loop().is_closed():
+            return
         self.session.called_off = "closed"
         self.session.cancel("closed")
         for waiter in self._seen_waiters:

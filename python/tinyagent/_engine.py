@@ -212,7 +212,7 @@ class Engine:
         *,
         is_text: bool,
         show: Show,
-        is_busy: Callable[[bool], None],
+        be_busy: Callable[[], Callable[[], None]],
     ) -> Quiet | None:
         """Return a run without public events; None if something in it depends on them.
 
@@ -235,7 +235,7 @@ class Engine:
             self.keeper,
             lambda: self.inputs(messages, output, is_text=is_text),
             show=show,
-            is_busy=is_busy,
+            be_busy=be_busy,
             # Unless this run has an output of its own, or a hook may yet change something.
             is_told=is_new and output is None and not self.binding.seams.hears_messages,
         )

@@ -13,6 +13,7 @@ from tinyagent._limits import logged_limits
 from tinyagent._options import default_convert_to_llm
 from tinyagent._resolve import thinking_of
 from tinyagent._state import awaited
+from tinyagent._streams import close
 from tinyagent.actors.tools import Refused, Runnable
 from tinyagent.agent_types import (
     AgentContext,
@@ -207,7 +208,7 @@ class Loop:
             if (stream := held()) is not None:
                 stream.set_exception(error)
         finally:
-            await events.aclose()
+            await close(events)
             if (stream := held()) is not None:
                 stream.end(self.new_messages)
 
@@ -223,7 +224,7 @@ class Loop:
         finally:
             if watch is not None:
                 watch.cancel()
-            await events.aclose()
+            await close(events)
 
     async def _run(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
         """Raise what the host's own code raised, in place of the message that tells of it."""

@@ -14,6 +14,7 @@ import msgspec
 
 from tinyagent._output import UnfitError
 from tinyagent._runs import RunFailedError, RunResult
+from tinyagent._streams import close
 from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
 from tinyagent.events import Conversation, Event, Record, kinds as k
 from tinyagent.events.children import is_below
@@ -70,7 +71,7 @@ class Heard:
                 if isinstance(event, AgentEndEvent):
                     added = list(event.messages)
         finally:
-            await self._events.aclose()
+            await close(self._events)
         return result_of(self._binding, _heard(added))
 
     play = end
@@ -89,7 +90,8 @@ class Quiet:
 
     Args:
         inputs: returns what the run begins with. show: takes a public event.
-        is_busy: told when the agent begins, and when it is over. is_told: as of ``Session.run``.
+        be_busy: told that it begins; returns what is told that it is over. is_told: as of
+            ``Session.run``.
     """
 
     kinds = frozenset({k.RunEnded.kind})
@@ -101,14 +103,14 @@ class Quiet:
         inputs: Callable[[], Awaitable[Sequence[Event | Live]]],
         *,
         show: Show,
-        is_busy: Callable[[bool], None],
+        be_busy: Callable[[], Callable[[], None]],
         is_told: bool,
     ) -> None:
         self._binding = binding
         self._keeper = keeper
         self._inputs = inputs
         self._show = show
-        self._is_busy = is_busy
+        self._be_busy = be_busy
         self._is_told = is_told
         self._ended: Record | None = None
         self._outcome = ""
@@ -123,7 +125,7 @@ class Quiet:
 
     async def begin(self) -> None:
         """Begin it: from now on the agent is busy."""
-        self._is_busy(True)
+        self._be_over = self._be_busy()
         try:
             self._given = await self._inputs()
             session = self._binding.session
@@ -132,7 +134,7 @@ class Quiet:
             self._keeper.rest(self.attend)
             session.journal.join(self)
         except BaseException:
-            self._is_busy(False)
+            self._be_over()
             raise
 
     async def end(self) -> RunResult[Any]:
@@ -144,8 +146,7 @@ class Quiet:
                 await asyncio.wait({playing})
                 await playing
             finally:
-                if not playing.done():
-                    await binding.stop(playing)
+                await binding.stop(playing)
 
         return await self._result(waited())
 
@@ -169,7 +170,7 @@ class Quiet:
                 self._keeper.settle(told, said.all, binding.bodies.as_of_now())
             return result_of(binding, said)
         finally:
-            self._is_busy(False)
+            self._be_over()
 
     async def _until(self, running: Coroutine[Any, Any, None]) -> None:
         """Wait until nothing of it goes on."""

@@ -48,7 +48,8 @@ class Running(Settings):
     _kept: StateKeeper | None = None
     _is_copy = False
     _idle: Idle | None = None
-    _running = False
+    _running: object = None
+    """Which run goes on, if one does."""
     _is_ending = False
     """Whether the run was told to end, so that the next one waits for that."""
     _watched: object = None
@@ -257,18 +258,28 @@ class Running(Settings):
     def _leave(self, watched: object = None) -> None:
         """The run is told to end: any, or the one that began with *watched*."""
         if watched is None or watched is self._watched:
-            self._is_ending = self._running
+            self._is_ending = self._running is not None
 
-    def _be_busy(self, is_busy: bool) -> None:
-        self._plays += 1 if is_busy else -1
-        if is_busy:
-            self._running = True
-            self._keeper.begin()
-        else:
+    def _be_busy(self) -> Callable[[], None]:
+        """A run begins. Return what is to be called when nobody hears it any more.
+
+        The next one may have begun by then: who reads ``agent_end`` may prompt before he reads on.
+        """
+        self._plays += 1
+        run = self._running = object()
+        self._keeper.begin()
+        return partial(self._be_over, run)
+
+    def _be_over(self, run: object) -> None:
+        self._plays -= 1
+        if self._running is run:
             self._be_idle()
+        else:
+            self._let_go()
 
     def _be_idle(self) -> None:
-        self._running = self._is_ending = False
+        self._running = None
+        self._is_ending = False
         self._keeper.state.is_streaming = False
         self._let_go()
         if self._idle is not None:

@@ -59,6 +59,12 @@ class AgentStream(Generic[T]):
         await self.aclose()
 
 
+async def close(items: AsyncGenerator[object]) -> None:
+    """Close *items*, unless who waits for the next is thrown away: its loop was closed by hand."""
+    if not items.ag_running:  # type: ignore[attr-defined] # made by an `async def`
+        await items.aclose()
+
+
 async def text_of(events: AsyncGenerator[AgentEvent]) -> AsyncGenerator[str]:
     """Yield the text of the answers among *events* as it arrives, each character once."""
     shown = ""
@@ -78,4 +84,4 @@ async def text_of(events: AsyncGenerator[AgentEvent]) -> AsyncGenerator[str]:
                 case _:
                     pass
     finally:
-        await events.aclose()
+        await close(events)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -27,7 +26,7 @@ from tinyagent._state import (
     extract_text as extract_text,
     inputs_of,
 )
-from tinyagent._streams import AgentStream, text_of
+from tinyagent._streams import AgentStream, close, text_of
 from tinyagent.agent_loop import (
     agent_loop as agent_loop,
     agent_loop_continue as agent_loop_continue,
@@ -322,24 +321,26 @@ class Agent(Running):
         watched = messages
         if callable(messages):
             messages = await messages()
-        self._be_busy(True)
+        over = self._be_busy()
         self._watched = watched
         try:
             engine = self._engine()
             run = await engine.run(messages, self._show, is_watched=is_watched, output=output)
-            async with aclosing(run) as events:
-                async for event in events:
+            try:
+                async for event in run:
                     yield event
+            finally:
+                await close(run)
         finally:
             if self._watched is watched:
                 self._watched = None
-            self._be_busy(False)
+            over()
 
     def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:
         engine = self._engine()
         if not self._listeners:
             quiet = engine.quiet(
-                messages, output, is_text=is_text, show=self._show, is_busy=self._be_busy
+                messages, output, is_text=is_text, show=self._show, be_busy=self._be_busy
             )
             if quiet is not None:
                 return quiet

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import time
 from typing import Any
 
 import pytest
+from tests.agents import until
 
-from tinyagent import Agent, RunEnded, extract_text, load, tool
+from tinyagent import (
+    Agent,
+    AgentContext,
+    AgentLoopConfig,
+    RunEnded,
+    TextContent,
+    UserMessage,
+    agent_loop,
+    default_convert_to_llm,
+    extract_text,
+    load,
+    tool,
+)
 from tinyagent._running import BUSY, LEAVE
 from tinyagent.agent import BUSY_CONTINUE
 from tinyagent.testing import scripted
@@ -79,3 +94,62 @@ async def test_letting_go_of_a_stream_that_is_over_leaves_the_run_that_goes_on_a
     with pytest.raises(RuntimeError, match="already processing"):
         await agent.prompt("again")
     await held.aclose()
+
+
+async def test_who_prompts_at_the_end_of_a_run_and_reads_on_leaves_the_next_run_alone() -> None:
+    agent = Agent(model=scripted("One.", ("sleep", {}), "Two."), tools=[sleep])
+    async for event in agent.stream("one"):
+        if event.type == "agent_end":
+            second = asyncio.create_task(agent.prompt("two"))
+            await until(lambda: agent.state.pending_tool_calls)
+    assert agent.state.is_streaming
+    idle = asyncio.create_task(agent.wait_for_idle())
+    with pytest.raises(RuntimeError, match=BUSY[:40]):
+        await agent.prompt("three")
+    assert not idle.done()
+    agent.abort()
+    assert (await second).stop_reason == "aborted"  # type: ignore[union-attr] # an answer
+    await idle
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+@pytest.mark.parametrize("way", ["run", "prompt", *WATCHED, "agent_loop"])
+def test_a_run_whose_loop_is_closed_by_hand_is_thrown_away_without_a_traceback(
+    way: str, is_heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    agent = drowsy()
+    began = asyncio.Event()
+    if is_heard:
+        agent.subscribe(lambda event: None)
+
+    @tool(effect="pure", name="sleep")
+    async def sleep_on() -> str:
+        """Sleep."""
+        began.set()
+        return await sleep()
+
+    async def begin(agent: Agent) -> Any:
+        agent.set_tools([sleep_on])
+        if way == "agent_loop":
+            assert agent.state.model is not None
+            config = AgentLoopConfig(agent.state.model, default_convert_to_llm)
+            hi = UserMessage(content=[TextContent(text="hi")])
+            run: Any = agent_loop([hi], AgentContext(tools=[sleep_on]), config)
+        else:
+            run = getattr(agent, way)("hi")
+        if way in WATCHED:
+            await until_it_sleeps(run)
+        elif way != "agent_loop":
+            run = asyncio.create_task(run)
+        await began.wait()
+        return run
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, told: None)  # that tasks of it were pending
+    run = loop.run_until_complete(begin(agent))
+    loop.close()
+    del run, agent, loop
+    gc.collect()
+    assert raised == []
