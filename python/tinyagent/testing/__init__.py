@@ -5,6 +5,7 @@ cut after every record, and taken up. ``explore``: one scenario under many sched
 ``transcript``, ``event_text``: a log as text, for snapshots. ``VirtualClock``: time moved by hand.
 ``provider``: a provider on the loopback interface; ``answers``: what it says.
 ``RecordedTransport``: the same answers without a socket.
+``MemoryLog``: a log that no file holds; ``open_golden``: a packed one, for reading only.
 The contracts of stores, sinks and transports are test classes; they need pytest. The plugin is
 ``tinyagent.testing.plugin``. Everything is imported when it is named.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tinyagent.actors.transports.recorded import RecordedTransport as RecordedTransport
+    from tinyagent.runtime.stores.memory import MemoryLog as MemoryLog
     from tinyagent.testing._crashing import CrashHook as CrashHook, MakeLog as MakeLog
     from tinyagent.testing.answers import (
         Item as Item,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         explore as explore,
         replay_tape as replay_tape,
     )
+    from tinyagent.testing.golden import open_golden as open_golden
     from tinyagent.testing.log_contract import LogContract as LogContract
     from tinyagent.testing.loop import (
         DeadlockError as DeadlockError,
@@ -84,6 +87,7 @@ else:
         "MakeLog": "testing._crashing",
         "MakeSink": "testing.sink_contract",
         "MakeTransport": "testing.transport_contract",
+        "MemoryLog": "runtime.stores.memory",
         "NotRepeatableError": "testing.exploring",
         "ProviderServer": "testing.provider",
         "Received": "testing.provider",
@@ -109,6 +113,7 @@ else:
         "explore": "testing.exploring",
         "json_reply": "testing.answers",
         "kept_open": "testing.answers",
+        "open_golden": "testing.golden",
         "paced": "testing.answers",
         "rechunked": "testing.answers",
         "replay_tape": "testing.exploring",
@@ -147,6 +152,7 @@ __all__ = [
     "MakeLog",
     "MakeSink",
     "MakeTransport",
+    "MemoryLog",
     "NotRepeatableError",
     "ProviderServer",
     "Received",
@@ -172,6 +178,7 @@ __all__ = [
     "explore",
     "json_reply",
     "kept_open",
+    "open_golden",
     "paced",
     "rechunked",
     "replay_tape",
