@@ -146,17 +146,68 @@ def test_plain(sim): ...
 
 @pytest.mark.explore
 async def test_unseeded(): ...
+
+@pytest.mark.explore(schedules=0)
+async def test_unscheduled(sim): ...
+
+@pytest.mark.explore(schedule=5)
+async def test_misspelt(sim): ...
+
+@pytest.mark.crash(points="all", point=3)
+async def test_misspelt_too(crashed): ...
+
+@pytest.mark.explore
+@pytest.mark.crash
+async def test_torn(sim, crashed): ...
+
+@pytest.mark.explore
+async def test_answered(sim, recorded): ...
+
+async def test_unmarked(crashed):
+    await crashed(build, "Pay both.")
+
+def test_unmarked_too(sim): ...
 """
 
 
 def test_a_marker_that_would_be_for_nothing_is_refused(project: Project) -> None:
     project.write("tests/test_bills.py", BILLS + WRONG)
     said = project.run(passes=False)
-    assert "3 failed, 1 error" in said
+    assert "4 failed, 7 errors" in said
     assert "a crash test awaits what 'crashed' runs" in said
     assert "the session has no record that is one of 'tool.melted'" in said
     assert "a test with the marker 'explore' is an async def" in said
     assert "a test marked 'explore' takes 'sim': build(log=sim.log(), clock=sim.clock)" in said
+    assert "schedules is 1 or more, got 0" in said
+    assert "@pytest.mark.explore takes schedules, strategy; not schedule" in said
+    assert "@pytest.mark.crash takes points; not point" in said
+    assert "a test is marked 'explore' or 'crash', not both" in said
+    assert "marked 'explore' is run many times, 'recorded' is the log of one: build(log=" in said
+    assert "a test that takes 'crashed' is marked @pytest.mark.crash" in said
+    assert "a test that takes 'sim' is marked @pytest.mark.explore" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--ta-schedules=0", "--ta-schedules is 1 or more, got 0"),
+        ("--ta-seed=0 --ta-tape=r1:aagqe", "--ta-seed and --ta-tape each name the one schedule"),
+        ("--ta-rebuild-every=-1", "a state is rebuilt every 1, 2, 3 ... inputs, got -1"),
+    ],
+)
+def test_options_that_would_try_nothing_are_wrong_usage(
+    project: Project, arguments: str, told: str
+) -> None:
+    project.write("tests/test_bills.py", BILLS + IN_ORDER)
+    said = project.run(*arguments.split(), passes=False)
+    assert f"ERROR: {told}" in said.replace("--ta-rebuild-every: ", "")
+    assert "Traceback" not in said
+
+
+def test_one_place_of_a_crash_may_be_a_number(project: Project) -> None:
+    one = BILLS + CRASHES.replace('["tool.started", 3]', "3")
+    project.write("tests/test_bills.py", one)
+    assert "1 passed" in project.run("-k", "here_and_there")
 
 
 LIVE = """

@@ -189,6 +189,49 @@ def test_a_name_of_the_marker_is_the_file_in_the_folder_of_the_setting(project: 
     assert "1 passed" in project.run()
 
 
+IN_CLASSES = """
+import pytest
+from tinyagent import Agent
+from tinyagent.testing import scripted
+
+class TestOne:
+    @pytest.mark.replay
+    async def test_it(self, recorded):
+        await Agent(model=scripted("One."), log=recorded).run("One?")
+
+class TestTwo:
+    class TestDeeper:
+        @pytest.mark.replay
+        async def test_it(self, recorded):
+            await Agent(model=scripted("Two."), log=recorded).run("Two?")
+"""
+
+
+def test_tests_of_one_name_in_two_classes_have_a_file_each(project: Project) -> None:
+    project.write("tests/test_trip.py", IN_CLASSES)
+    assert "2 passed" in project.run("--ta-record=all")
+    assert "2 passed" in project.run()
+    kept = sorted(path.name for path in (project.root / "tests/replays/test_trip").iterdir())
+    assert kept == ["TestOne.test_it.jsonl", "TestTwo.TestDeeper.test_it.jsonl"]
+
+
+def test_a_refusal_is_said_once_and_again_only_where_the_test_fails_otherwise(
+    project: Project,
+) -> None:
+    assert "tinyagent refused" not in project.run("-k", "planned", passes=False)
+    swallowed = SWALLOWED.replace("return", "assert 0, 'no answer'")
+    project.write("tests/test_trip.py", PROGRAM_8 + swallowed)
+    said = project.run("-k", "hides", passes=False)
+    assert "AssertionError: no answer" in said
+    assert "- tinyagent refused -" in said
+
+
+def test_without_syrupy_a_snapshot_names_what_to_install(project: Project) -> None:
+    said = project.run("-p", "no:syrupy", passes=False)
+    assert "snapshots of logs need the extra `testing`: pip install 'tinyagent[testing]'" in said
+    assert "During handling" not in said
+
+
 FAILING = """
 import pytest
 from tinyagent import Agent

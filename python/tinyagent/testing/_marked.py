@@ -98,7 +98,7 @@ class Crashed:
 
     def __init__(self, logs: list[Log]) -> None:
         self._logs = logs
-        self.points: str | Iterable[int | str] = "all"
+        self.points: int | str | Iterable[int | str] = "all"
         self.left: list[int] | None = None
         self._cuts: Cuts | None = None
 
@@ -118,13 +118,13 @@ class Crashed:
         return run
 
     def _places(self, whole: Log) -> Iterator[int]:
-        points = [self.points] if isinstance(self.points, str) else [*self.points]
+        points = [self.points] if isinstance(self.points, int | str) else [*self.points]
         for record in whole.read():
             if not {"all", record.seq, record.kind}.isdisjoint(points):
                 yield record.seq
 
 
-def run_crashed(item: pytest.Function, *, points: str | Iterable[int | str] = "all") -> None:
+def run_crashed(item: pytest.Function, *, points: int | str | Iterable[int | str] = "all") -> None:
     """Repeat the body of *item*, each time with another cut."""
     body = body_of(item, "crash")
     given = given_to(item, body)

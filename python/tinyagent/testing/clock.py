@@ -44,7 +44,13 @@ class VirtualClock:
         return sum(not waiter.done() for _, _, waiter in self._sleepers)
 
     async def advance(self, seconds: float) -> None:
-        """Move time on; who slept until then goes on, in the order of their times."""
+        """Move time on; who slept until then goes on, in the order of their times.
+
+        Raises:
+            ValueError: *seconds* is less than 0; time does not go back.
+        """
+        if seconds < 0:
+            raise ValueError(f"time goes on by 0 seconds or more, got {seconds}")
         end_us = self._now_us + round(seconds * 1_000_000)
         while self._sleepers and self._sleepers[0][0] <= end_us:
             due_us, _, waiter = heapq.heappop(self._sleepers)

@@ -188,8 +188,15 @@ class Cuts:
 
 
 def prompts_of(script: Script) -> list[Prompt]:
-    """Return *script* as prompts."""
-    return [script] if isinstance(script, str | AgentMessage) else [*script]
+    """Return *script* as prompts.
+
+    Raises:
+        ValueError: there is none, so nothing would be run and cut.
+    """
+    prompts: list[Prompt] = [script] if isinstance(script, str | AgentMessage) else [*script]
+    if not prompts:
+        raise ValueError("a script has at least one prompt: there is nothing to run and to cut")
+    return prompts
 
 
 async def crash_runs(factory: Factory, script: Script) -> AsyncIterator[CrashRun]:

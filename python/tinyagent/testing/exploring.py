@@ -153,9 +153,12 @@ def explore(
 
     Raises:
         ScheduleError: it raises under one of them. NotRepeatableError: a schedule did not repeat.
-        RuntimeError: called in a running loop; a scenario has one of its own.
+        RuntimeError: called in a running loop; a scenario has one of its own. ValueError: there is
+            no such strategy, or *schedules* is less than 1, and nothing would be tried.
     """
     _no_loop()
+    if schedules < 1:
+        raise ValueError(f"schedules is 1 or more, got {schedules}")
     name, bound = parsed(strategy)
     if name == "dfs":
         return _every_order(scenario, schedules, bound or CHOICES_ALL_MAX)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from tinyagent.testing.models import EchoModel, ScriptedModel
 
 MODES = ("none", "once", "new", "all")
-_TAKES = (
-    ("replay", "recorded", "build(log=recorded)"),
-    ("explore", "sim", "build(log=sim.log(), clock=sim.clock)"),
-    ("crash", "crashed", "run = await crashed(build, 'Remind Ann.')"),
-)
+_MARKERS = {
+    "replay": ("recorded", ("name", "tools"), "build(log=recorded)"),
+    "explore": ("sim", ("schedules", "strategy"), "build(log=sim.log(), clock=sim.clock)"),
+    "crash": ("crashed", ("points",), "run = await crashed(build, 'Remind Ann.')"),
+}
+"""Of each marker: the fixture that its test takes, what it says, and what the test does."""
 _SESSION: pytest.StashKey[RecordedSession] = pytest.StashKey()
 _LOGS: pytest.StashKey[list[Log]] = pytest.StashKey()
 _REBUILDING: pytest.StashKey[Rebuilding] = pytest.StashKey()
@@ -81,11 +82,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "the fixture 'crashed', cut behind another record; points: numbers or kinds of records",
     ):
         config.addinivalue_line("markers", line)
-    every = config.getoption("--ta-rebuild-every")
-    if every is not None:
+    option: Callable[[str], Any] = config.getoption
+    if (schedules := option("--ta-schedules")) is not None and schedules < 1:
+        raise pytest.UsageError(f"--ta-schedules is 1 or more, got {schedules}")
+    if None not in (option("--ta-seed"), option("--ta-tape")):
+        raise pytest.UsageError("--ta-seed and --ta-tape each name the one schedule: give one")
+    if (every := option("--ta-rebuild-every")) is not None:
         from tinyagent.testing._rebuilding import Rebuilding
 
-        config.stash[_REBUILDING] = Rebuilding(every)
+        try:
+            config.stash[_REBUILDING] = Rebuilding(every)
+        except ValueError as error:
+            raise pytest.UsageError(f"--ta-rebuild-every: {error}") from None
 
 
 def pytest_terminal_summary(
@@ -105,25 +113,48 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse a test whose marker would be for nothing."""
     names: list[str] = getattr(item, "fixturenames", [])
-    for marker, fixture, example in _TAKES:
-        if item.get_closest_marker(marker) is not None and fixture not in names:
+    said = [marker for marker in _MARKERS if _said(item, marker) is not None]
+    if len(said) > 1:
+        pytest.fail(f"a test is marked {' or '.join(map(repr, said))}, not both", pytrace=False)
+    for marker in said:
+        fixture, _, example = _MARKERS[marker]
+        if fixture not in names:
             pytest.fail(f"a test marked {marker!r} takes {fixture!r}: {example}", pytrace=False)
+        if marker != "replay" and "recorded" in names:
+            many = f"a test marked {marker!r} is run many times"
+            pytest.fail(f"{many}, 'recorded' is the log of one: {example}", pytrace=False)
+
+
+def _said(item: pytest.Item, marker: str) -> dict[str, Any] | None:
+    """Return what the marker of *item* says, by name; None if it has none."""
+    found = item.get_closest_marker(marker)
+    if found is None:
+        return None
+    known = _MARKERS[marker][1]
+    said: dict[str, Any] = {**dict(zip(known, found.args, strict=False)), **found.kwargs}
+    wrong = [*map(repr, found.args[len(known) :]), *(name for name in said if name not in known)]
+    if wrong:
+        pytest.fail(
+            f"@pytest.mark.{marker} takes {', '.join(known)}; not {', '.join(wrong)}",
+            pytrace=False,
+        )
+    return said
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test more than once, if it is marked so."""
-    explore, crash = map(pyfuncitem.get_closest_marker, ("explore", "crash"))
+    explore, crash = _said(pyfuncitem, "explore"), _said(pyfuncitem, "crash")
     if explore is None and crash is None:
         return None
     from tinyagent.testing._marked import run_crashed, run_explored
 
     if crash is not None:
-        run_crashed(pyfuncitem, *crash.args, **crash.kwargs)
+        run_crashed(pyfuncitem, **crash)
     elif explore is not None:
         logs: list[Log] = []
         pyfuncitem.stash[_LOGS] = logs
-        run_explored(pyfuncitem, logs, *explore.args, **explore.kwargs)
+        run_explored(pyfuncitem, logs, **explore)
     return True
 
 
@@ -167,32 +198,27 @@ def pytest_runtest_makereport(
         report.sections += _kept.sections(
             logs, item.nodeid, html=option("--ta-html"), keep=option("--ta-keep")
         )
-    if session is not None and session.answers.refused is not None:
-        report.sections.append(("tinyagent refused", str(session.answers.refused)))
+    refused = session.answers.refused if session is not None else None
+    if refused is not None and str(refused) not in report.longreprtext:
+        report.sections.append(("tinyagent refused", str(refused)))
     return report
 
 
 @pytest.fixture
 def replay_path(request: pytest.FixtureRequest) -> Path:
-    """Where the session of this test is recorded: ``<replays>/<file>/<test>.jsonl``."""
+    """Where the session of this test is recorded: ``<replays>/<file>/<test>.jsonl``.
+
+    A test in a class is ``<class>.<test>``, or those of two classes would share a file.
+    """
     from tinyagent.testing._recorded import file_name
 
-    folder = Path(request.config.rootpath, request.config.getini("tinyagent_replays_dir"))
-    marker = request.node.get_closest_marker("replay")
-    name, _ = _replay_of(*marker.args, **marker.kwargs) if marker is not None else (None, "")
+    node: pytest.Item = request.node
+    folder = Path(node.config.rootpath, str(node.config.getini("tinyagent_replays_dir")))
+    name = (_said(node, "replay") or {}).get("name")
     if name is not None:
         return folder / f"{name}.jsonl"
-    file = Path(request.node.path).stem
-    return folder / file / f"{file_name(request.node.name)}.jsonl"
-
-
-def _replay_of(
-    name: str | None = None, tools: Literal["recorded", "live"] = "recorded"
-) -> tuple[str | None, str]:
-    """Return what a ``replay`` marker says."""
-    if tools not in ("recorded", "live"):
-        raise pytest.UsageError(f"replay(tools=) is 'recorded' or 'live', got {tools!r}")
-    return name, tools
+    classes = [above.name for above in node.listchain() if isinstance(above, pytest.Class)]
+    return folder / Path(node.path).stem / f"{file_name('.'.join([*classes, node.name]))}.jsonl"
 
 
 @pytest.fixture
@@ -204,16 +230,21 @@ def recorded(request: pytest.FixtureRequest, replay_path: Path) -> MemoryLog:
     """
     from tinyagent.testing._recorded import RecordedSession
 
-    rootpath = request.config.rootpath
+    node: pytest.Item = request.node
+    rootpath = node.config.rootpath
     shown = replay_path.relative_to(rootpath) if rootpath in replay_path.parents else replay_path
-    mode: Any = request.config.getoption("--ta-record")
-    is_live: Any = request.config.getoption("--ta-allow-live")
-    marker = request.node.get_closest_marker("replay")
-    tools = _replay_of(*marker.args, **marker.kwargs)[1] if marker is not None else "recorded"
+    option: Callable[[str], Any] = node.config.getoption
+    tools = (_said(node, "replay") or {}).get("tools", "recorded")
+    if tools not in ("recorded", "live"):
+        raise pytest.UsageError(f"replay(tools=) is 'recorded' or 'live', got {tools!r}")
     session = RecordedSession(
-        replay_path, shown.as_posix(), mode, allows_live=is_live, runs_tools=tools == "live"
+        replay_path,
+        shown.as_posix(),
+        option("--ta-record"),
+        allows_live=option("--ta-allow-live"),
+        runs_tools=tools == "live",
     )
-    request.node.stash[_SESSION] = session
+    node.stash[_SESSION] = session
     return session.log
 
 
@@ -268,11 +299,12 @@ def virtual_clock(request: pytest.FixtureRequest) -> VirtualClock:
 
 
 @pytest.fixture
-def sim() -> Sim:
+def sim(request: pytest.FixtureRequest) -> Sim:
     """Clock and logs of one schedule, for a test marked ``explore``, which is given each its own.
 
     See ``tinyagent.testing.Sim``.
     """
+    _is_for(request, "explore")
     from tinyagent.testing.exploring import Sim
     from tinyagent.testing.schedules import Tape
 
@@ -285,6 +317,7 @@ def crashed(request: pytest.FixtureRequest) -> Crashed:
 
     Each time the test is repeated the cut is another. It returns a ``tinyagent.testing.CrashRun``.
     """
+    _is_for(request, "crash")
     from tinyagent.testing._marked import Crashed
 
     logs: list[Log] = []
@@ -321,11 +354,19 @@ def eventlog_snapshot(request: pytest.FixtureRequest) -> Any:
     return snapshot.use_extension(EventLogExtension)
 
 
+def _is_for(request: pytest.FixtureRequest, marker: str) -> None:
+    """Refuse a fixture to a test that would be run but once with it."""
+    if _said(request.node, marker) is None:
+        fixture = _MARKERS[marker][0]
+        pytest.fail(f"a test that takes {fixture!r} is marked @pytest.mark.{marker}", pytrace=False)
+
+
 def _syrupy(request: pytest.FixtureRequest) -> Any:
-    try:
-        return request.getfixturevalue("snapshot")
-    except pytest.FixtureLookupError:
-        pytest.fail("snapshots of logs need the package syrupy (extra: testing)", pytrace=False)
+    if not request.config.pluginmanager.hasplugin("syrupy"):
+        from tinyagent.runtime.extras import told
+
+        pytest.fail(told("snapshots of logs need", "testing"), pytrace=False)
+    return request.getfixturevalue("snapshot")
 
 
 def _check_at_the_end(request: pytest.FixtureRequest, check: Callable[[], None]) -> None:
