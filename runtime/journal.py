@@ -55,12 +55,15 @@ class _Routes(dict[str, tuple[Callable[[Record], None], ...]]):
     def __init__(self, readers: tuple[Reader, ...]) -> None:
         self.readers = readers
         self._kinds: tuple[frozenset[str] | None, ...] | None = None
+        self._posts: list[Callable[[Record], None]] = []
 
     def __missing__(self, kind: str) -> tuple[Callable[[Record], None], ...]:
         if self._kinds is None:
             self._kinds = tuple([reader.kinds for reader in self.readers])
-        readers = self.readers
-        self[kind] = found = tuple([readers[n].post for n in _wanting(self._kinds, kind)])
+            # One method of each, however many kinds it wants.
+            self._posts = [reader.post for reader in self.readers]
+        posts = map(self._posts.__getitem__, _wanting(self._kinds, kind))
+        self[kind] = found = tuple(posts)
         return found
 
 
