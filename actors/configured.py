@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,21 +11,27 @@ import msgspec
 from tinyagent.actors import compaction, limits, output
 from tinyagent.actors.state import State
 from tinyagent.events import kinds as k
-from tinyagent.events.common import in_common
+from tinyagent.events.common import KEPT_MAX, in_common
 
 
 def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State:
     """Return *state* under the configuration that a session starts with, or as it was changed."""
-    if isinstance(event, k.SessionStarted):
-        changes: dict[str, Any] = {
-            "hooks": event.hooks,
-            "options": event.options,
-            "limits": event.limits,
-            "model": event.model,
-            "tools": msgspec.to_builtins(event.tools),
-        }
+    if isinstance(event, k.ConfigChanged):
+        new = _changed(event.set)
     else:
-        changes = event.set
+        new = _started(msgspec.json.encode(event))
+    return msgspec.structs.replace(state, **new)
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _started(body: bytes) -> dict[str, Any]:
+    """Return what the start of a session that is encoded to *body* makes of the state."""
+    event = msgspec.json.decode(body, type=k.SessionStarted)
+    names = ("hooks", "options", "limits", "model", "tools")
+    return _changed({name: msgspec.to_builtins(getattr(event, name)) for name in names})
+
+
+def _changed(changes: Mapping[str, Any]) -> dict[str, Any]:
     new = limits.configured(changes)
     if "tools" in changes:
         new |= _of_tools(changes["tools"])
@@ -38,7 +45,7 @@ def configured(state: State, event: k.SessionStarted | k.ConfigChanged) -> State
             **output.configured(options),
             **compaction.configured(options),
         }
-    return msgspec.structs.replace(state, **new)
+    return new
 
 
 def _of_tools(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
