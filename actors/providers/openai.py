@@ -91,7 +91,7 @@ class ChatCompletions:
         """Return the same in parts."""
         frame, history = self._frame, self._history
         if frame is None or frame.settings is not settings:
-            frame = self._frame = _Frame(self.row(settings.model), settings)
+            frame = self._frame = _frame_of(settings, self.row)
         turns = history.turns(
             messages, frame.dialect.message, _joined, style=frame.style, mark=frame.mark
         )
@@ -141,6 +141,20 @@ class _Frame:
             system = _system(self.row, self.settings.system, self._level, marked=marked)
             found = self._begun[had_tools, marked] = begun(head, "messages"), system
         return found
+
+
+_FRAMES: dict[int, _Frame] = {}
+_FRAMES_MAX = 64
+
+
+def _frame_of(settings: Settings, row: Callable[[Mapping[str, Any]], ChatRow]) -> _Frame:
+    """Return the frame of *settings*: sessions that have them in common have one frame."""
+    frame = _FRAMES.get(id(settings))  # of no others: they are kept as long as their frame is
+    if frame is None:
+        if len(_FRAMES) >= _FRAMES_MAX:
+            _FRAMES.clear()
+        frame = _FRAMES[id(settings)] = _Frame(row(settings.model), settings)
+    return frame
 
 
 def _head(row: ChatRow, settings: Settings, level: str, *, had_tools: bool) -> dict[str, Any]:
