@@ -122,7 +122,8 @@ class Snapshots:
                     log=self._log, seq=record.seq, anchor=anchor, code=code, held=made
                 )
                 with suppress(LogError, OSError):
-                    self._write(snapshot)
+                    if Path(self._place).is_dir():  # a log that was removed is not begun anew
+                        self._write(snapshot)
 
         writing = threading.Thread(target=write, name="tinyagent snapshot")
         with suppress(RuntimeError):  # no more threads; then there is none

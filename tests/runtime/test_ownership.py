@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -37,6 +38,28 @@ def append(log: FileLog, count: int, text: str = "hello") -> None:
         seq = log.seq + 1
         payload = b'{"content":"%s %d"}' % (text.encode(), seq)
         log.append(seq, now_us() + seq, None, "user.said", 1, seq - 1, payload)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_a_log_whose_folder_was_removed_is_owned_by_nobody_and_not_made_anew(
+    tmp_path: Path, size: int
+) -> None:
+    where = tmp_path / "log"
+    log = opened(where)
+    append(log, 1)
+    await log.durable(1)
+    shutil.rmtree(where)
+    append(log, 1, "x" * size)
+    told = (
+        f"{where / '00000001.jsonl'}: it was removed or renamed; records after 1 were never "
+        "acknowledged as durable; nobody else opened the log: put its files back as they were, "
+        "and open it again"
+    )
+    for step in (log.durable(2), log.close()):
+        with pytest.raises(LogFencedError) as raised:
+            await step
+        assert str(raised.value) == told
+    assert not where.exists()
 
 
 def test_another_writer_is_refused_at_once_with_the_first_ones_process(

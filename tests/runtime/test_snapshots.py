@@ -35,6 +35,13 @@ def keep(snapshots: Snapshots, seq: int, held: bytes = b'{"n":1}') -> Path:
     return snapshots.paths()[0]
 
 
+def test_a_log_that_was_removed_gets_none(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path / "removed", ID)
+    snapshots.keep(ended(18), CODE, lambda: b"{}")
+    snapshots.wait()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_snapshot_is_one_line_that_ends_as_the_lines_of_a_log_do(tmp_path: Path) -> None:
     path = keep(Snapshots(tmp_path, ID), 18)
     assert path == tmp_path / "snap" / "00000000000000000018.json"

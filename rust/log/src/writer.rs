@@ -119,9 +119,16 @@ impl Writer {
     }
 
     fn fenced(&self, why: &str) -> Failure {
+        // Whoever opened the log has made a newer segment.
+        let there = ordinals(self.vfs.as_ref()).unwrap_or_default();
+        let next = match there.last() > Some(&self.header.seg) {
+            true => "close this log, another process owns it now",
+            false => {
+                "nobody else opened the log: put its files back as they were, and open it again"
+            }
+        };
         Failure::Fenced(format!(
-            "{}: {why}; records after {} were never acknowledged as durable; \
-             close this log, another process owns it now",
+            "{}: {why}; records after {} were never acknowledged as durable; {next}",
             self.segment_path(),
             self.durable
         ))
@@ -137,6 +144,7 @@ impl Writer {
                 if is_full(&error) {
                     return Err(self.disk_is_full(&[], 0));
                 }
+                self.check_fence()?;
                 return Err(self.failed("writing a blob", &error));
             }
         }
@@ -278,7 +286,7 @@ impl Writer {
             return Err(self.fenced(&format!("{next} exists")));
         }
         if !planted("own_segment_not_looked_for") && !is_there(&own)? {
-            return Err(self.fenced(&format!("{own} was removed")));
+            return Err(self.fenced("it was removed or renamed"));
         }
         Ok(())
     }

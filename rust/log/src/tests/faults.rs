@@ -315,3 +315,33 @@ fn no_room_for_the_next_segment_or_a_seal_is_a_full_disk_too() {
         check(&disk, 2, 2, "full");
     }
 }
+
+#[test]
+fn a_log_whose_files_are_gone_is_told_from_one_that_another_opened() {
+    for is_opened in [false, true] {
+        let mut disk = MemoryVfs::new();
+        disk.lock_lies = true;
+        let (mut writer, _) = open_on(&disk).expect("opened");
+        append(&mut writer, 1, "text").expect("appended");
+        if is_opened {
+            drop(open_on(&disk).expect("opened by another"));
+        } else {
+            disk.remove("00000001.jsonl").expect("removed");
+        }
+        let told = writer.sync().expect_err("fenced");
+        assert!(matches!(told, Failure::Fenced(_)), "{told}");
+        let told = told.to_string();
+        let expected = match is_opened {
+            true => {
+                "00000002.jsonl exists; records after 0 were never acknowledged as durable; \
+                     close this log, another process owns it now"
+            }
+            false => {
+                "it was removed or renamed; records after 0 were never acknowledged as \
+                      durable; nobody else opened the log: put its files back as they were, and \
+                      open it again"
+            }
+        };
+        assert_eq!(told, format!("disk/00000001.jsonl: {expected}"));
+    }
+}

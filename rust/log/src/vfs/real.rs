@@ -53,6 +53,10 @@ impl Vfs for RealVfs {
     }
 
     fn create_folder(&self, name: &str) -> io::Result<()> {
+        // A log that was removed is not begun anew by what is to lie below it.
+        if !self.root.as_os_str().is_empty() {
+            fs::metadata(&self.root)?;
+        }
         private_folder(&self.at(name))
     }
 
