@@ -14,6 +14,7 @@ mod golden_damage;
 mod histories;
 mod hurt;
 mod integrity;
+mod packed;
 mod pauses;
 mod pruned;
 mod rules;
