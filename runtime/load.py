@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from tinyagent.events import Record, UnknownEvent
+from tinyagent.events import Record
 from tinyagent.events.codec import readings
 from tinyagent.events.drafts import JOINED
 from tinyagent.runtime.ancestry import beside
 from tinyagent.runtime.chain import chain_head, lost_from
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
+from tinyagent.runtime.lost_values import (
+    LostValue as LostValue,
+    marked,
+    refuse_lost,
+    without_loss,
+)
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, as_record, fork_of
 
 if TYPE_CHECKING:
@@ -25,13 +31,6 @@ if TYPE_CHECKING:
 Verdict = Literal["clean", "unclean", "torn"]
 BATCH_RECORDS = 1024
 """So many are read at once: more of them would not stay in the processor's cache meanwhile."""
-
-
-class LostValue(msgspec.Struct, frozen=True):
-    """A large value that is missing or damaged: the payload still holds its reference."""
-
-    seq: int
-    digest: str
 
 
 class LostRecords(msgspec.Struct, frozen=True):
@@ -137,17 +136,23 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
 
 
 def own_records(
-    reader: LogReader, where: str | Path, first: int = 1, *, joined: bool = False
+    reader: LogReader,
+    where: str | Path,
+    first: int = 1,
+    *,
+    joined: bool = False,
+    accept_loss: bool = False,
 ) -> list[Record]:
     """Return the records from number *first* on that lie in the own files of the log at *where*.
 
-    *joined*: as of ``records_of``.
+    *joined*: as of ``records_of``. *accept_loss*: with what is lost shown as lost; where that does
+    not fit in its place, the whole record is.
 
     Raises:
         CorruptLogError: a large value is lost.
     """
     records: list[Record] = []
-    told = JOINED if joined else None
+    told, behind = JOINED if joined else None, first - 1
     try:
         while batch := reader.events(first, BATCH_RECORDS, readings, Record, _as_stored, told):
             records += batch
@@ -155,19 +160,13 @@ def own_records(
     except msgspec.ValidationError:
         if not reader.lost:
             raise
-    refuse_lost(where, starmap(LostValue, reader.lost))
-    return records
-
-
-def refuse_lost(where: str | Path, lost: Iterable[LostValue]) -> None:
-    """Raise ``CorruptLogError`` for the first of *lost*, values of the log at *where*."""
-    for value in lost:
-        raise CorruptLogError(
-            f"{where}: record {value.seq}: its large value {value.digest} is missing or damaged; "
-            "put it back from a copy, or fork the log before that record",
-            path=str(where),
-            seq=value.seq,
-        )
+    if not reader.lost:
+        return records
+    if not accept_loss:
+        refuse_lost(where, starmap(LostValue, reader.lost))
+    stored, lost = list[Stored](), list[LostValue]()
+    _read_own(reader, None, stored, lost, behind)
+    return list(map(without_loss, marked(stored, lost)))
 
 
 def _as_stored(*row: Any) -> Record:
@@ -208,15 +207,16 @@ def read_behind(log: LoadedLog) -> LoadedLog | None:
     )
 
 
-def read_shared(where: str | Path, fork: ForkedFrom) -> list[Stored]:
+def read_shared(where: str | Path, fork: ForkedFrom, *, accept_loss: bool = False) -> list[Stored]:
     """Return the records that the fork in the folder *where* shares with its parent.
 
     Raises:
-        LogError: as ``read_log``.
+        LogError: as ``read_log``, and ``CorruptLogError`` also if values are lost.
     """
     records, lost = _shared(Path(where), fork, ())
-    refuse_lost(where, lost)
-    return records
+    if not accept_loss:
+        refuse_lost(where, lost)
+    return marked(records, lost)
 
 
 def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> LoadedLog:
@@ -322,37 +322,10 @@ def check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
 
 
 def decoded(stored: Sequence[Stored], damage: Damage | None) -> list[Record]:
-    """Return *stored* with their events; a value that is lost is shown as lost.
-
-    Where it cannot be shown in its place, the event is one that this release does not know. The
-    payload stays as it is stored.
-    """
-    lost = {value.seq for value in damage.lost_values} if damage is not None else set[int]()
-    return [_with_lost(item) if item.seq in lost else as_record(item) for item in stored]
-
-
-def _with_lost(item: Stored) -> Record:
-    told = msgspec.json.encode(_shown(msgspec.json.decode(item.payload)))
-    try:
-        record = as_record(msgspec.structs.replace(item, payload=told))
-    except msgspec.ValidationError:
-        event = UnknownEvent(item.kind, item.v, item.payload)
-        empty = as_record(msgspec.structs.replace(item, kind="", payload=b"{}"))
-        return msgspec.structs.replace(empty, event=event, payload=item.payload)
-    return msgspec.structs.replace(record, payload=item.payload)
-
-
-def _shown(value: Any) -> Any:
-    match value:
-        case {"$blob": digest, "n": count, "t": kind}:
-            text = f"(lost: {count} bytes, {digest})"
-            return {"lost": text} if kind == "json" else text
-        case dict():
-            return {key: _shown(item) for key, item in value.items()}
-        case list():
-            return [_shown(item) for item in value]
-        case _:
-            return value
+    """Return *stored* with their events; a value that is lost is shown as lost."""
+    return list(
+        map(as_record, marked(list(stored), damage.lost_values if damage is not None else ()))
+    )
 
 
 def _lost_records(records: list[Stored]) -> tuple[LostRecords, ...]:

@@ -86,7 +86,13 @@ def open_log_at(
         if level not in (None, "crc"):
             raise ValueError(f"{where}: integrity level {level!r} needs a folder")
         return _in_database(encryption)(
-            where, now_us=now_us, durability=durability, name=name, log_id=log_id, fork=fork
+            where,
+            now_us=now_us,
+            durability=durability,
+            name=name,
+            log_id=log_id,
+            fork=fork,
+            accept_loss=accept_loss,
         )
     with suppress(OSError):  # whoever opens it says that we may not look at it
         if Path(where).is_file():

@@ -16,8 +16,9 @@ from tinyagent.runtime.ancestry import segments
 from tinyagent.runtime.clock import Clock, SystemClock
 from tinyagent.runtime.crypto import Encryption, opened
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import Damage, decoded, read_log, refuse_lost
+from tinyagent.runtime.load import Damage, decoded, read_log
 from tinyagent.runtime.log import forked_from, open_log_at
+from tinyagent.runtime.lost_values import refuse_lost
 from tinyagent.runtime.stores import Durability, Log
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.runtime.stores.sqlite_tables import is_address
@@ -45,13 +46,12 @@ class resume:
         approve: call ids, each with whether it may run.
         on_interrupted: what becomes of a model call that was cut off: made again, or kept as far
             as it was heard; if not given, what the agent's options say.
-        accept_loss: go on with a log that was repaired, although records of it are lost. A run
-            that the last gap lies in is over: it ends as failed.
+        accept_loss: as of ``open_log``. A run that the last gap lies in is over: it ends as failed.
         encryption: as of ``open_log``, for a log that is encrypted.
 
     Raises:
         LogNotFoundError: there is no log. LogOwnedError: another process is writing it.
-        CorruptLogError: it is damaged, or was repaired and *accept_loss* is not given.
+        CorruptLogError: it is damaged, or something is lost and *accept_loss* is not given.
         DivergenceError: today's code decides otherwise than the log says; nothing was appended.
         LogVersionError: a newer release wrote what cannot be skipped; nothing was appended.
     """

@@ -42,12 +42,13 @@ class open_log:
         sinks: mirrors of the log, as of ``AgentOptions.sinks``. They are given everything, and
             closed, when this is left.
         redact: what is masked in the log; without it, the keys of known providers.
-        accept_loss: go on with a log that was repaired, although records of it are lost.
+        accept_loss: go on with a log although records of it are lost, and it was repaired, or
+            large values: those are shown to models as lost.
         encryption: whose text it is, and where keys are; see ``runtime.crypto``.
 
     Raises:
-        LogOwnedError: another process is writing it. CorruptLogError: it is damaged, or was
-            repaired and *accept_loss* is not given.
+        LogOwnedError: another process is writing it. CorruptLogError: it is damaged, or
+            something of it is lost and *accept_loss* is not given.
     """
 
     # It lives as long as its log is open.

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from tinyagent.events import Event, Record, Redact, encode, record_of
+from tinyagent.events import Event, Record, Redact, UnknownEvent, encode, record_of
 from tinyagent.events.sealing import is_sealed, unsealed
 
 Level = Literal["crc", "chain", "signed"]
@@ -137,6 +137,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         payload: the event's fields as JSON.
         line: the whole line, newline included; None in a store that holds no bytes yet.
         clear: the payload as who has the keys reads it, of a log that is encrypted.
+        is_lost: a large value of it is gone: the payload still holds its reference.
     """
 
     seq: int
@@ -149,10 +150,13 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     d: int = 0
     line: bytes | None = None
     clear: bytes | None = None
+    is_lost: bool = False
 
 
 def as_record(stored: Stored) -> Record:
-    """Return *stored* with its event decoded; what is sealed shows that it is."""
+    """Return *stored* with its event decoded; what is sealed, or lost, shows that it is."""
+    if stored.is_lost:
+        return _as_lost(stored)
     payload = stored.payload
     if is_sealed(payload):
         shown = stored.clear or unsealed(stored.kind, payload, _no_key)
@@ -167,6 +171,36 @@ def as_record(stored: Stored) -> Record:
         cause=stored.cause,
         payload=payload,
     )
+
+
+def _as_lost(stored: Stored) -> Record:
+    """Return *stored* with its lost values shown as such.
+
+    Where that does not fit in their place, the event is one that this release does not know. The
+    payload stays as it is stored.
+    """
+    shown = msgspec.json.encode(_shown(msgspec.json.decode(stored.payload)))
+    readable = msgspec.structs.replace(stored, payload=shown, is_lost=False)
+    try:
+        record = as_record(readable)
+    except msgspec.ValidationError:
+        event = UnknownEvent(stored.kind, stored.v, stored.payload)
+        empty = as_record(msgspec.structs.replace(readable, kind="", payload=b"{}"))
+        return msgspec.structs.replace(empty, event=event, payload=stored.payload)
+    return msgspec.structs.replace(record, payload=stored.payload)
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case {"$blob": digest, "n": count, "t": kind}:
+            text = f"(lost: {count} bytes, {digest})"
+            return {"lost": text} if kind == "json" else text
+        case dict():
+            return {key: _shown(item) for key, item in value.items()}
+        case list():
+            return [_shown(item) for item in value]
+        case _:
+            return value
 
 
 def records_of(log: Log, first: int = 1, *, joined: bool = False) -> list[Record]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import islice, starmap
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.clock import one_of
 from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import own_records, read_shared
+from tinyagent.runtime.lost_values import batch, refuse_lost_of, without_loss
 from tinyagent.runtime.stores import (
     NO_OPTIONS,
     AppendEvent,
@@ -30,7 +31,6 @@ from tinyagent.runtime.stores import (
     Recovered,
     SealKey,
     Stored,
-    as_record,
     fork_fields,
     fork_of,
 )
@@ -67,6 +67,7 @@ class FileLog:
 
     __slots__ = (
         "__weakref__",
+        "_accepts_loss",
         "_followers",
         "_meta",
         "_now_us",
@@ -100,6 +101,7 @@ class FileLog:
         from tinyagent._alchemy import LogWriter
 
         self.durability: Durability = durability
+        self._accepts_loss = accept_loss
         self._now_us = one_of(now_us)
         writer = self._writer = LogWriter(
             path,
@@ -294,22 +296,24 @@ class FileLog:
         Waits first, in the calling thread, until what was accepted is written: a millisecond.
 
         Raises:
-            CorruptLogError: acknowledged records are damaged. LogNotFoundError: a fork's parent is
-            not beside it.
+            CorruptLogError: acknowledged records are damaged, or a large value is lost, which
+            nobody accepted. LogNotFoundError: a fork's parent is not beside it.
         """
         reader, fork = self._reader(first), self._shares
         if fork is not None and first <= fork.at < reader.base:
-            shared = read_shared(self._path, fork)
+            shared = read_shared(self._path, fork, accept_loss=self._accepts_loss)
             yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
             first = fork.at + 1
             if last is not None and last < first:
                 return
-        while batch := _batch(reader, first, BATCH_RECORDS):
-            for record in batch:
+        while some := batch(reader, first, BATCH_RECORDS):
+            for record in some:
                 if last is not None and record.seq > last:
                     return
+                if not self._accepts_loss:
+                    refuse_lost_of(self.where, record, reader.lost)
                 yield record
-            first = batch[-1].seq + 1
+            first = some[-1].seq + 1
 
     def read_records(self, first: int = 1, *, joined: bool = False) -> list[Record]:
         """Return what ``read`` yields from *first* on, with the events, at less cost.
@@ -321,9 +325,11 @@ class FileLog:
         """
         reader, fork, shared = self._reader(first), self._shares, list[Record]()
         if fork is not None and first <= fork.at < reader.base:
-            shared = [as_record(r) for r in read_shared(self._path, fork) if first <= r.seq]
+            parent = read_shared(self._path, fork, accept_loss=self._accepts_loss)
+            shared = [without_loss(r) for r in parent if first <= r.seq]
             first = fork.at + 1
-        return [*shared, *own_records(reader, self.where, first, joined=joined)]
+        own = own_records(reader, self.where, first, joined=joined, accept_loss=self._accepts_loss)
+        return [*shared, *own]
 
     def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader
@@ -348,11 +354,11 @@ class FileLog:
             if reader is None or reader.last < first:
                 reader = self._reader(first)
             if fork is not None and first <= fork.at < reader.base:
-                shared = shared or read_shared(self._path, fork)
+                shared = shared or read_shared(self._path, fork, accept_loss=True)
                 rest = (record for record in shared if record.seq >= first)
                 return list(islice(rest, count))
             shared = []
-            return _batch(reader, first, count)
+            return batch(reader, first, count)
 
         return self._following().follow(first, lambda: self.seq, read, in_thread=True)
 
@@ -391,7 +397,3 @@ def _warn_if_long(where: str, seq: int) -> None:
             "go on in a new session, or in a fork of this one",
             stacklevel=3,
         )
-
-
-def _batch(reader: LogReader, first: int, count: int) -> list[Stored]:
-    return list(starmap(Stored, reader.batch(first, count)))

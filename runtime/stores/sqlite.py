@@ -35,7 +35,8 @@ class SqliteLog:
 
     Without ``#NAME`` it is the only log of that database. *name* labels a new log, which an
     address with a name does already; *log_id* and *origin* are of a new log too. With *fork* a new
-    log goes on after that record of its parent, which is in the same database.
+    log goes on after that record of its parent, which is in the same database. *accept_loss*: go
+    on with it although large values are lost.
 
     Raises:
         LogOwnedError: another process, or another object of this one, is writing the log.
@@ -56,6 +57,7 @@ class SqliteLog:
         log_id: str | None = None,
         origin: str | None = None,
         fork: ForkedFrom | None = None,
+        accept_loss: bool = False,
         more: tuple[tuple[str, str], ...] = (),
         queue_bytes_hard_max: int = QUEUE_BYTES_HARD_MAX,
     ) -> None:
@@ -65,6 +67,7 @@ class SqliteLog:
         place = place._replace(name=place.name or name or log_id or "")
         self.where = address
         self.durability: Durability = durability
+        self._accepts_loss = accept_loss
         line(log_id or "0" * 32, 0, 1, 0, None, "a", 1, 0, b"{}")  # refuses what is no id
         label = place.name if place.name != log_id else None
         new_id = log_id or os.urandom(16).hex()
@@ -180,10 +183,13 @@ class SqliteLog:
         Waits first, in the calling thread, until what was accepted is committed.
 
         Raises:
-            CorruptLogError: a record is damaged or missing.
+            CorruptLogError: a record is damaged or missing, or a large value is lost, which nobody
+            accepted.
         """
         self._writer.block(self._seq, READ_WAIT_S)
-        return Tables(self._path, self.meta).whole(max(first, 1), last)
+        tables = Tables(self._path, self.meta)
+        read = tables.read if self._accepts_loss else tables.whole
+        return read(max(first, 1), last)
 
     def tail(self, first: int) -> AsyncIterator[Stored]:
         """Yield the records from *first* on, then new ones as they are accepted.

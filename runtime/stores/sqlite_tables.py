@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tinyagent.runtime.errors import CorruptLogError, LogFailedError, LogNotFoundError
-from tinyagent.runtime.load import Damage, LoadedLog, LostValue, check_cut, refuse_lost
+from tinyagent.runtime.load import Damage, LoadedLog, check_cut
+from tinyagent.runtime.lost_values import LostValue, refuse_lost
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
 
 if TYPE_CHECKING:
@@ -267,9 +268,11 @@ class Tables:
         payload = line[fields.end() : -_TAIL_BYTES]
         if not payload.endswith(b"}"):
             payload = payload[:-_HASH_BYTES]
-        seq, actor = int(fields[1]), fields[4]
+        seq, actor, is_lost = int(fields[1]), fields[4], False
         if b'{"$blob":"sha256:' in payload:
+            lost_before = len(self.lost)
             payload = self._whole(connection, seq, payload)
+            is_lost = len(self.lost) > lost_before
         return Stored(
             seq=seq,
             ts_us=int(fields[3]),
@@ -280,6 +283,7 @@ class Tables:
             payload=payload,
             d=int(fields[2]),
             line=line,
+            is_lost=is_lost,
         )
 
     def _whole(self, connection: sqlite3.Connection, seq: int, payload: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ import pytest
 
 from tinyagent import Agent, CorruptLogError, fork, load, open_log, tool
 from tinyagent.cli import main
+from tinyagent.events import kinds as k
+from tinyagent.runtime.stores import Stored, as_record, records_of
+from tinyagent.runtime.stores.files import FileLog
 from tinyagent.testing import scripted
 
 SCRIPT: tuple[Any, ...] = (("look", {}), "Seen.", "And again.")
@@ -33,6 +36,13 @@ def build(*, log: Any = None) -> Agent:
 async def run(where: str | Path) -> None:
     async with open_log(where) as log:
         await build(log=log).run("Look.")
+
+
+async def once_more(where: str | Path) -> list[Any]:
+    async with open_log(where, accept_loss=True) as log:
+        agent = build(log=log)
+        assert (await agent.run("And now?")).text == "And again."
+        return list(agent.state.messages)
 
 
 def of_files(folder: Path) -> tuple[str | Path, Callable[[], None]]:
@@ -103,3 +113,71 @@ def test_verify_repair_and_doctor_say_that_it_is_gone(
     assert main(["repair", str(where), "-o", str(tmp_path / "new")]) == 0
     told = "  1 large values are missing in it, too, and shown as lost\n"
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("store", [of_files, of_sqlite])
+def test_who_accepts_the_loss_goes_on_and_is_shown_what_is_lost(
+    tmp_path: Path, store: Callable[[Path], tuple[str | Path, Callable[[], None]]]
+) -> None:
+    where, lose = store(tmp_path)
+    asyncio.run(run(where))
+    lose()
+
+    said = asyncio.run(once_more(where))
+    [result] = [message for message in said if message.role == "tool_result"]
+    assert "(lost: 90011 bytes, sha256:" in result.content[0].text
+    recording = load(where)
+    assert recording.status == "answered"
+    assert recording.damage is not None
+    [value] = recording.damage.lost_values
+    with pytest.raises(CorruptLogError, match=f"record {value.seq}: its large value"):
+        asyncio.run(run(where))
+
+
+async def test_a_sink_that_reads_on_from_the_log_is_shown_it_as_lost(tmp_path: Path) -> None:
+    where, lose = of_files(tmp_path)
+    await run(where)
+    lose()
+    log = FileLog(where, now_us=lambda: 1, accept_loss=True)
+    shown = [as_record(stored) async for stored in until(log, log.seq)]
+    assert [stored.seq for stored in shown] == list(range(1, log.seq + 1))
+    assert [r.seq for r in shown] == [r.seq for r in records_of(log)]
+    assert sum("(lost: " in repr(record.event) for record in shown) == 1
+    await log.close()
+
+
+async def until(log: FileLog, last: int) -> AsyncIterator[Stored]:
+    async for stored in log.tail(1):
+        yield stored
+        if stored.seq == last:
+            return
+
+
+async def test_a_record_that_cannot_be_shown_without_it_is_lost_as_a_whole(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "log", now_us=lambda: 1)
+    many = b",".join(b'"%d%s"' % (n, b"x" * 3000) for n in range(40))
+    log.append(1, 1, None, "tool.failed", 1, 0, b'{"call_id":"a","more":[%s]}' % many)
+    log.append(2, 2, None, "user.said", 1, 0, b'{"content":"hi"}')
+    await log.close()
+    shutil.rmtree(tmp_path / "log" / "blobs")
+    log = FileLog(tmp_path / "log", now_us=lambda: 1, accept_loss=True)
+    assert [r.event for r in records_of(log)] == [k.LogLost(1, 1, 0), k.UserSaid("hi")]
+    await log.close()
+
+
+def test_the_command_goes_on_without_it_if_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, lose = of_files(tmp_path)
+    asyncio.run(run(where))
+    lose()
+    asyncio.run(once_more(where))
+    segment = Path(where) / "00000002.jsonl"
+    lines = segment.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b'"k":"model.requested"' in line)
+    segment.write_bytes(b"".join(lines[: at + 1]))  # the run was cut off behind it
+    (Path(where) / "LOCK").unlink()
+    app = ("--app", f"{__name__}:build", "--yes")
+    assert main(["resume", str(where), *app]) == 1
+    assert "accept_loss=True" in capsys.readouterr().err
+    assert main(["resume", str(where), *app, "--accept-loss"]) == 0

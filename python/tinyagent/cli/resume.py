@@ -38,7 +38,7 @@ def run(
         tuple[str, ...], Parameter(metavar="CALL", help="let this call run that waits for leave")
     ] = (),
     deny: Annotated[tuple[str, ...], Parameter(metavar="CALL", help="let it not run")] = (),
-    accept_loss: Annotated[bool, Parameter(help="go on although a repair gave up records")] = False,
+    accept_loss: Annotated[bool, Parameter(help="go on without what is lost")] = False,
     common: Common = COMMON,
 ) -> int:
     """Go on with the log; return 0 if an answer was reached."""
