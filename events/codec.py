@@ -94,18 +94,37 @@ def digest(data: bytes) -> str:
     return hashing(data).told()
 
 
-def hashing(data: bytes) -> Digest:
+def hashing(data: bytes) -> Digest | _Digest:
     """Return what has the digest of *data*, and goes on from there."""
     return _hash()(data)
 
 
 @cache
-def _hash() -> type[Digest]:
-    # Not hashlib's: OpenSSL looks for SHA-256 among all that it knows each time, which takes longer
-    # than to hash what is hashed here.
-    from tinyagent._alchemy import Digest
-
+def _hash() -> type[Digest | _Digest]:
+    # hashlib's only without the extension: OpenSSL looks for SHA-256 among all that it knows each
+    # time, which takes longer than to hash what is hashed here.
+    try:
+        from tinyagent._alchemy import Digest
+    except ImportError:
+        return _Digest
     return Digest
+
+
+class _Digest:
+    """``_alchemy.Digest``, for a log in memory where the extension cannot be loaded."""
+
+    def __init__(self, data: bytes) -> None:
+        import hashlib  # loads OpenSSL, which an import of the package shall not
+
+        self._sha = hashlib.sha256(data)
+
+    def take(self, data: bytes) -> None:
+        self._sha.update(data)
+
+    def told(self, more: bytes = b"", /) -> str:
+        sha = self._sha.copy()
+        sha.update(more)
+        return sha.hexdigest()[:16]
 
 
 def is_same_event(one: Event, other: Event) -> bool:

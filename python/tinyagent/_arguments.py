@@ -14,7 +14,6 @@ from typing import Any, Never
 
 import msgspec
 
-from tinyagent._alchemy import check_arguments
 from tinyagent._diagnostics import diagnose
 from tinyagent._schema import Schema, converted
 from tinyagent.agent_types import AgentTool, Tool, ToolCallContent
@@ -69,7 +68,7 @@ def checked(
     typed = getattr(tool, "__tinyagent_faults__", None)
     if typed is not None:
         # Its own types: nothing is converted. What the schema finds is told once.
-        faults, own = schema_faults(tool.parameters, arguments, text), typed(arguments)
+        faults, own = faults_beside_types(tool.parameters, arguments, text), typed(arguments)
         if faults or own:
             places = {pointer for pointer, _ in faults}
             faults += [fault for fault in own if not _is_below(fault[0], places)]
@@ -140,7 +139,8 @@ def schema_faults(
     *text* is the arguments as JSON, if they are there as such.
 
     Raises:
-        BrokenSchemaError: *schema* is none, or refers to something outside itself.
+        BrokenSchemaError: *schema* is none, or refers to something outside itself; or the
+            extension cannot be loaded.
     """
     try:
         schema_json = _schema_json(schema)
@@ -151,9 +151,23 @@ def schema_faults(
     except (TypeError, ValueError) as error:
         return [("", f"not JSON: {error}")]
     try:
+        from tinyagent._alchemy import check_arguments
+    except ImportError as error:
+        raise BrokenSchemaError(f"what checks them cannot be loaded: {error}") from None
+    try:
         return check_arguments(schema_json, arguments_json)
     except ValueError as error:
         raise BrokenSchemaError(str(error)) from None
+
+
+def faults_beside_types(
+    schema: Mapping[str, Any], arguments: Mapping[str, Any], text: bytes | None = None
+) -> list[Fault]:
+    """Return what ``schema_faults`` finds; nothing where nothing can be checked: types are left."""
+    try:
+        return schema_faults(schema, arguments, text)
+    except BrokenSchemaError:
+        return []
 
 
 def without_spare_nulls(

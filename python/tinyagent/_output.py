@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from tinyagent._arguments import schema_faults
+from tinyagent._arguments import faults_beside_types
 from tinyagent._configured import is_hosted, model_of
 from tinyagent.actors.providers.table import holds_schema
 from tinyagent.actors.state import OUTPUT
@@ -117,7 +117,7 @@ class Form(Generic[T]):
             raise UnfitError([f"it is no JSON: {error}"]) from None
         if not isinstance(value, dict):
             raise UnfitError([f"expected an object, got {type(value).__name__}"])
-        found = schema_faults(self.schema, value)
+        found = faults_beside_types(self.schema, value)
         faults = [f"{path}: {told}" if path else told for path, told in found]
         if faults:
             raise UnfitError(faults)

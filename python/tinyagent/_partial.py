@@ -269,8 +269,10 @@ def previewed(text: str) -> dict[str, Any]:
     """Return what can be read of unfinished arguments, for show only."""
     if not text:
         return {}
-    from tinyagent._alchemy import parse_partial
-
+    try:
+        from tinyagent._alchemy import parse_partial
+    except ImportError:
+        return arguments_of(text) or {}
     value = parse_partial(text)
     return value if isinstance(value, dict) else {}
 

@@ -62,6 +62,20 @@ def test_without_the_extra_one_line_names_it(missing: str, argv: list[str]) -> N
     assert "[cli]'" in err
 
 
+def test_without_the_extension_one_line_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "_alchemy.abi3.so").write_bytes(b"of another platform")
+    absent = "import sys; sys.modules['tinyagent._alchemy'] = None"
+    damaged = f"import tinyagent; tinyagent.__path__.insert(0, {str(tmp_path)!r})"
+    for before in (absent, damaged):
+        code, out, err = program(before, ENDED, "show", LOG)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("ImportError: the extension cannot be loaded: ")
+        assert err.endswith("install the package again, for this Python and platform\n")
+        code, out, err = program(before, ENDED, "doctor", "--dir", str(REPLAYS))
+        assert (code, err) == (1, "")
+        assert "! extension" in out
+
+
 def test_help_lists_every_command_with_its_line(run: Run) -> None:
     code, out, err = run("--help")
     assert (code, err) == (0, "")

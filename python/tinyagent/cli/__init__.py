@@ -50,6 +50,7 @@ REF = (
     "digits of an id. Then `:N` for record N."
 )
 EXTRA = ("cyclopts", "rich", "attrs")
+REINSTALL = "it is in every wheel: install the package again, for this Python and platform"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,15 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            traceback.print_exc()
-            return 70
-        from tinyagent.cli.refs import MissingExtraError
-
-        told = str(MissingExtraError("cli", "the command line"))
-        _tell("MissingExtraError", told, is_json=is_json)
-        return 2
+    except ImportError as error:
+        return _not_installed(error, is_json=is_json)
     except Exception as error:
         code = _code(error)
         if code == 70:
@@ -91,6 +85,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             name = type(error).__name__ if code != 2 or _is_ours(error) else "UsageError"
             _tell(name, str(error), is_json=is_json)
         return code
+
+
+def _not_installed(error: ImportError, *, is_json: bool) -> int:
+    """Tell what of us is not installed, and return the exit code; 70 if it is something else."""
+    name = error.name or ""
+    if name.rpartition(".")[2] == "_alchemy":
+        told = f"the extension cannot be loaded: {error}; {REINSTALL}"
+        _tell("ImportError", told, is_json=is_json)
+        return 2
+    if not isinstance(error, ModuleNotFoundError) or name.partition(".")[0] not in EXTRA:
+        traceback.print_exc()
+        return 70
+    from tinyagent.cli.refs import MissingExtraError
+
+    told = str(MissingExtraError("cli", "the command line"))
+    _tell("MissingExtraError", told, is_json=is_json)
+    return 2
 
 
 def _run(given: list[str]) -> int:

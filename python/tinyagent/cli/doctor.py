@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tinyagent._version import VERSION
-from tinyagent.cli import refs
+from tinyagent.cli import REINSTALL, refs
 from tinyagent.cli.answers import Doctor
 from tinyagent.cli.options import COMMON, Common
 from tinyagent.cli.parts import Checked
@@ -58,11 +58,13 @@ def looked_at(folder: Path) -> Iterator[Checked]:
         ok=sys.version_info >= (3, 11),
         found=f"{platform.python_implementation()} {platform.python_version()}",
     )
-    yield _extension()
+    extension = _extension()
+    yield extension
     there = [name for name, needs in EXTRAS.items() if all(map(find_spec, needs))]
     yield Checked(name="extras", ok=True, found=", ".join(there))
     yield _live()
-    yield from _logs(folder)
+    if sys.modules.get("tinyagent._alchemy"):  # without it no log can be read
+        yield from _logs(folder)
 
 
 def _owners() -> Checked:
@@ -77,9 +79,9 @@ def _owners() -> Checked:
 
 def _extension() -> Checked:
     try:
-        from tinyagent import _alchemy
+        import tinyagent._alchemy as _alchemy
     except ImportError as error:
-        told = f"{error}; install a wheel for this platform, or `make dev`"
+        told = f"{error}; {REINSTALL}"
         return Checked(name="extension", ok=False, found=told)
     is_same = _alchemy.__version__ == VERSION
     told = "same version" if is_same else f"{_alchemy.__version__}: build it again"
