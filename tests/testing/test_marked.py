@@ -110,6 +110,18 @@ def test_a_tape_that_is_mended_passes_and_so_does_a_seed_in_order(project: Proje
     assert "a tape begins with 'r1:'" in project.run("--ta-tape=x", passes=False)
 
 
+def test_a_folder_that_takes_nothing_hides_no_failure(project: Project) -> None:
+    project.write("tests/test_bills.py", BILLS + IN_ORDER)
+    project.write("taken", "a file")
+    folders = ("--ta-keep=taken", "--ta-html=taken", "-o", "tinyagent_seeds_dir=taken")
+    said = project.run(*folders, passes=False)
+    assert "1 failed" in said
+    assert "E       assert [20, 30] == [30, 20]" in said
+    assert re.search(r"reproduce  pytest \S+ --ta-tape r1:\w+", said)
+    assert "the tape was not kept: " in said
+    assert said.count("\nnot written: ") == 2
+
+
 @pytest.mark.parametrize("plugin", ["asyncio_mode=auto", "asyncio_mode=strict", "none"])
 def test_schedules_are_counted_under_any_plugin_for_asyncio(project: Project, plugin: str) -> None:
     project.write("tests/test_bills.py", BILLS + COUNTED)

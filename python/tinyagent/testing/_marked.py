@@ -53,9 +53,12 @@ def run_explored(
             seeds = None if seed is None else [seed]
             explore(scenario, count, strategy=strategy, seeds=seeds)
     except ScheduleError as failed:
-        kept.add(failed)
         logs[:] = failed.logs
         failed.error.add_note(f"{failed.told}\n  reproduce  {_command(item, failed.tape)}")
+        try:
+            kept.add(failed)
+        except OSError as error:
+            failed.error.add_note(f"  the tape was not kept: {error}")
         raise failed.error from failed.error.__cause__
 
 
