@@ -382,12 +382,9 @@ class Binding:
             self._seen = self.session.log.seq
 
     async def stop(self, playing: asyncio.Task[None]) -> None:
-        """Cancel the run if it goes on, and wait for its end, whatever else happens to this task.
-
-        A run whose loop was closed by hand is cut off, as by a crash.
-        """
+        """Cancel the run if it goes on, and wait for its end, whatever happens to this task."""
         if playing.done() or playing.get_loop().is_closed():
-            return
+            return  # it is over; or cut off, as by a crash: its loop was closed by hand
         self.session.called_off = "closed"
         self.session.cancel("closed")
         for waiter in self._seen_waiters:
