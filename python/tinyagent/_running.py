@@ -188,9 +188,9 @@ class Running(Settings):
         await self._check(BUSY)
         messages = [] if input_data is None else self._inputs(input_data)
         if not messages and not self._engine().goes_on:
-            from tinyagent._runs import NOTHING
+            from tinyagent._runs import nothing_error
 
-            raise RuntimeError(NOTHING)
+            raise nothing_error(self._keeper.state.messages)
         return self._played(messages, output, is_text=isinstance(input_data, str))
 
     def _played(self, messages: list[AgentMessage], output: Any, *, is_text: bool) -> Played:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from types import TracebackType
@@ -35,7 +35,16 @@ else:
     Output = TypeVar("Output")
 
 T = TypeVar("T")
-NOTHING = "nothing to go on from: the log's last run ended with an answer; give run() a message"
+_AGAIN = "; `await agent.continue_()` asks the model again, or"
+_ENDS = {"error": f"the last run failed{_AGAIN}", "aborted": f"the last run was cancelled{_AGAIN}"}
+
+
+def nothing_error(messages: Sequence[AgentMessage]) -> RuntimeError:
+    """Return the error of who goes on from *messages* without one of his own."""
+    why = "the last run ended with an answer;" if messages else "nothing was said yet;"
+    if messages and isinstance(last := messages[-1], AssistantMessage):
+        why = _ENDS.get(last.stop_reason or "", why)
+    return RuntimeError(f"nothing to go on from: {why} give run() a message")
 
 
 class RunResult(msgspec.Struct, Generic[Output], frozen=True):
