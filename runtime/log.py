@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tinyagent.runtime.ancestry import needs
 from tinyagent.runtime.chain import Head, chain_head, forked_from, head, line_of
@@ -71,46 +72,36 @@ def open_log_at(
         LogError: see ``FileLog``, ``SqliteLog``. ValueError: *where* is a packed file or no
             address, or *durability* is ``memory`` although there is a place.
     """
+    is_database = isinstance(where, str) and is_address(where)
+    if level not in (None, "crc") and (where is None or is_database):
+        told = f"{where or 'a log in memory'}: integrity level {level!r} needs a folder"
+        raise ValueError(f"{told}: pass its place")
     if where is None:
         if encryption is not None:
             raise ValueError("a log in memory is not encrypted: pass a place")
-        if level not in (None, "crc"):
-            raise ValueError(f"integrity level {level!r} needs a folder: pass a place")
         return MemoryLog(log_id=log_id, name=name, fork=fork)
     if durability == "memory":
         raise ValueError(
             f"{where}: durability 'memory' has no file; pass None as the place, or one of "
             "'interval', 'group', 'strict'"
         )
-    if isinstance(where, str) and is_address(where):
-        if level not in (None, "crc"):
-            raise ValueError(f"{where}: integrity level {level!r} needs a folder")
-        return _in_database(encryption)(
-            where,
-            now_us=now_us,
-            durability=durability,
-            name=name,
-            log_id=log_id,
-            fork=fork,
-            accept_loss=accept_loss,
-        )
+    given: dict[str, Any] = {
+        "now_us": now_us,
+        "durability": durability,
+        "name": name,
+        "log_id": log_id,
+        "fork": fork,
+        "accept_loss": accept_loss,
+    }
+    if is_database:
+        return _in_database(encryption)(where, **given)
     with suppress(OSError):  # whoever opens it says that we may not look at it
         if Path(where).is_file():
             raise ValueError(
                 f"{where}: a packed log takes no records; open a folder for appending, "
                 "or read this file with read_log"
             )
-    return _maker(where, encryption)(
-        where,
-        now_us=now_us,
-        durability=durability,
-        name=name,
-        log_id=log_id,
-        fork=fork,
-        level=level,
-        key=key,
-        accept_loss=accept_loss,
-    )
+    return _maker(where, encryption)(where, **given, level=level, key=key)
 
 
 def _in_database(encryption: Encryption | None) -> Callable[..., SqliteLog]:

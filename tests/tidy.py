@@ -17,7 +17,7 @@ FACE = "!cli !demo !testing !viewer"
 DECIDING = "compaction configured gate limits output state"
 MACHINE = " ".join(f"actors.{name}" for name in DECIDING.split())
 STEPS = " ".join(f"actors/{name}.py" for name in f"agent {DECIDING}".split())
-ON_DISK = "ancestry archive chain load log prune redact repair stores/files"
+ON_DISK = "ancestry archive chain load log lost_values prune redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
 TABLE = (
     ("events/codec.py", "events _alchemy", ""),  # for its SHA-256 alone

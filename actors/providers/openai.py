@@ -91,7 +91,7 @@ class ChatCompletions:
         """Return the same in parts."""
         frame, history = self._frame, self._history
         if frame is None or frame.settings is not settings:
-            frame = self._frame = _frame_of(settings, self.row)
+            frame = self._frame = _frame_of(settings, self)
         turns = history.turns(
             messages, frame.dialect.message, _joined, style=frame.style, mark=frame.mark
         )
@@ -143,17 +143,18 @@ class _Frame:
         return found
 
 
-_FRAMES: dict[int, _Frame] = {}
+_FRAMES: dict[tuple[type, int], _Frame] = {}
 _FRAMES_MAX = 64
 
 
-def _frame_of(settings: Settings, row: Callable[[Mapping[str, Any]], ChatRow]) -> _Frame:
+def _frame_of(settings: Settings, asked: ChatCompletions) -> _Frame:
     """Return the frame of *settings*: sessions that have them in common have one frame."""
-    frame = _FRAMES.get(id(settings))  # of no others: they are kept as long as their frame is
+    key = type(asked), id(settings)  # of no others: they are kept as long as their frame is
+    frame = _FRAMES.get(key)
     if frame is None:
         if len(_FRAMES) >= _FRAMES_MAX:
             _FRAMES.clear()
-        frame = _FRAMES[id(settings)] = _Frame(row(settings.model), settings)
+        frame = _FRAMES[key] = _Frame(asked.row(settings.model), settings)
     return frame
 
 
