@@ -10,11 +10,20 @@ use crate::shared::Shared;
 /// How long lines that nobody waits for gather in mode `interval`.
 pub(crate) const LINGER: Duration = Duration::from_millis(1);
 
-/// The thread, and the logs that it will write a part of.
+/// The thread, and what it will do.
 pub(crate) struct Lingerer {
     pid: u32,
-    logs: Mutex<Vec<Arc<Shared>>>,
+    round: Mutex<Round>,
     work: Condvar,
+}
+
+#[derive(Default)]
+struct Round {
+    /// Of which it will write a part.
+    logs: Vec<Arc<Shared>>,
+    /// It sleeps until it is woken, for in the last round there was nothing. Else it comes by
+    /// itself: while lines come all the time, nobody pays for waking it.
+    rests: bool,
 }
 
 static CURRENT: Mutex<Option<Arc<Lingerer>>> = Mutex::new(None);
@@ -32,7 +41,7 @@ impl Lingerer {
         if current.as_ref().is_none_or(|it| it.pid != pid) {
             let made = Arc::new(Lingerer {
                 pid,
-                logs: Mutex::default(),
+                round: Mutex::default(),
                 work: Condvar::new(),
             });
             let its = made.clone();
@@ -45,24 +54,26 @@ impl Lingerer {
 
     /// Writes soon what *log* has queued; not while its state is locked.
     pub fn add(&self, log: Arc<Shared>) {
-        let mut logs = self.lock();
-        logs.push(log);
-        if logs.len() == 1 {
-            drop(logs);
+        let mut round = self.lock();
+        round.logs.push(log);
+        if std::mem::take(&mut round.rests) {
+            drop(round);
             self.work.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Shared>>> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
         loop {
-            let logs = self.work.wait_while(self.lock(), |logs| logs.is_empty());
-            drop(logs);
             thread::sleep(LINGER);
-            for log in std::mem::take(&mut *self.lock()) {
+            let mut round = self.lock();
+            let logs = std::mem::take(&mut round.logs);
+            round.rests = logs.is_empty();
+            drop(self.work.wait_while(round, |round| round.rests));
+            for log in logs {
                 log.write_lingering();
             }
         }
