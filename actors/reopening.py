@@ -74,9 +74,9 @@ def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
     found.too_new = next(needed, None)
     if found.too_new is not None:
         return found
-    recorded = defaultdict[int, list[Event]](list)
+    recorded = defaultdict[int, tuple[Event, ...]](tuple)
     for record in past.of(machine.decisions):
-        recorded[record.cause].append(record.event)
+        recorded[record.cause] += (record.event,)
     step, state = machine.step, machine.state
     is_idle = state.phase == "idle"
     for record in past.of(machine.inputs):
@@ -89,8 +89,8 @@ def reopened(past: Sifted, machine: Machine[State]) -> Reopened:
         is_idle = state.phase == "idle"
         if was_idle and (decided or not is_idle):
             found.began = record.seq  # not by configuration that came behind an unwritten end
-        kept = recorded.get(record.seq, [])
-        if kept == [*decided]:
+        kept = recorded.get(record.seq, ())
+        if kept == decided:
             continue
         if len(kept) > len(decided) or not all(map(is_same_event, kept, decided)):
             found.diverged = True

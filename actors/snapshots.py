@@ -160,7 +160,7 @@ class Keeper:
             found = self._taken_up(held, behind)
             if found is not None:
                 self._last, self._size = snapshot.seq, memoryview(snapshot.held).nbytes
-                self._seen = len(self._conversation.messages)
+                self._seen = held.conversation.length
                 return found
         log = self._journal.log
         check_beginning(log)

@@ -35,8 +35,8 @@ from tinyagent.events.messages import (
     said_in,
 )
 from tinyagent.events.settings import Settings, changed, settings_of
-from tinyagent.events.settled import Settled, by_type
-from tinyagent.events.views import Call as Call, View as View
+from tinyagent.events.settled import NOTHING, Settled, settle, settled
+from tinyagent.events.views import Call as Call, Transcript, View as View
 
 _NO_CALLS: frozenset[str] = frozenset()
 
@@ -45,13 +45,13 @@ class Conversation:
     """The fold. ``evolve`` takes the records in order, each once.
 
     Attributes:
-        settings: the configuration in force. messages: what was said.
+        settings: the configuration in force.
         calls: every tool call of the log, by its id. given: arguments that a hook put in the
             place of the model's, by the same. queued: what waits for its delivery, by number.
         layer: edits of what models are shown. closings: what is said of runs that did not end
             with an answer.
         claimed: call ids of the whole log, each with the agent that has it; owner: this agent.
-        asked: what the last ``model.requested`` asked the model to answer; asked_n: its ``n``.
+        asked_n: the ``n`` of the last ``model.requested``.
         kinds: those that change something.
     """
 
@@ -59,11 +59,12 @@ class Conversation:
 
     def __init__(self) -> None:
         self.configured(Settings())
-        self.messages: list[Message] = []
+        self._earlier = NOTHING
+        self._messages: list[Message] = []
         self.calls: dict[str, Call] = {}
         self.given: dict[str, dict[str, Any]] = {}
         self._refusals: dict[str, str] = {}
-        self.asked = View(self.settings, self.messages, 0)
+        self._asked = View(self.settings, self._messages, 0)
         self._ops: list[Any] = []
         self._edits: tuple[Any, ...] = ()
         self.queued: dict[int, Message] = {}
@@ -82,19 +83,36 @@ class Conversation:
         self._is_open = False
         self._inserted: list[Message] = []
 
+    @property
+    def messages(self) -> list[Message]:
+        """What was said."""
+        return self._earlier.recall(self._messages)
+
+    @property
+    def asked(self) -> View:
+        """What the last ``model.requested`` asked the model to answer."""
+        self._earlier.recall(self._messages)
+        return self._asked
+
+    def transcript(self) -> Transcript:
+        """Return what was said, as of the last record folded."""
+        self._viewed = self._earlier.count + len(self._messages)
+        return Transcript(self._messages, self._viewed, self._earlier)
+
     def view(self) -> View:
         """Return the conversation as of the last record folded."""
         self._viewed = len(self.messages)
-        return View(self.settings, self.messages, self._viewed)
+        return View(self.settings, self._messages, self._viewed)
 
     def context(self) -> View:
         """Return what a model is shown of it, as of the last record folded."""
+        self._earlier.recall(self._messages)
         return View(self.settings, *self._shown())
 
     def _shown(self) -> tuple[list[Message], int]:
         if self.layer.is_idle:
-            self._viewed = len(self.messages)
-            return self.messages, self._viewed
+            self._viewed = self._earlier.count + len(self._messages)
+            return self._messages, self._viewed
         shown = self.layer.shown(self.messages)
         return shown, len(shown)
 
@@ -105,45 +123,14 @@ class Conversation:
 
     def settled(self) -> Callable[[], Settled] | None:
         """Return what makes plain data of it as it is now, in any thread; None in a run."""
-        if not self.is_settled:
-            return None
-        messages, queued = list(self.messages), list(self.queued.values())
-        calls = list(self.calls.values())
-        rest: dict[str, Any] = {
-            "settings": self.settings,
-            "given": dict(self.given),
-            "refusals": dict(self._refusals),
-            "ops": self._ops,
-            "request_edits": list(self._edits),
-            "numbers": dict(self._numbers),
-            "asked_seq": self._asked_seq,
-            "asked_n": self.asked_n,
-            "is_open": self._is_open,
-            **self.closings.told(),
-            **self.layer.told(),
-        }
-        return lambda: Settled(
-            messages=by_type(messages),
-            queued=by_type(queued),
-            calls=[(call.id, call.name, call.arguments, call.bad) for call in calls],
-            **rest,
-        )
+        return settled(self) if self.is_settled else None
 
     def settle(self, told: Settled) -> None:
         """Be what *told* says, instead of a fold that has taken in nothing yet.
 
         But for ``asked``, which nobody asks for before the next ``model.requested``.
         """
-        self.configured(told.settings)
-        self.messages = told.messages.joined()
-        self.calls = {call[0]: Call(*call) for call in told.calls}
-        self.given, self._refusals = told.given, told.refusals
-        self.queued = {message.seq: message for message in told.queued.joined()}
-        self._ops, self._edits, self._is_open = told.ops, tuple(told.request_edits), told.is_open
-        self._numbers = told.numbers
-        self._asked_seq, self.asked_n = told.asked_seq, told.asked_n
-        self.closings.take_up(told.closings, told.gone)
-        self.layer.take_up(told)
+        settle(self, told)
 
     def evolve(self, record: k.Record) -> None:
         """Take in one record, unless it is of an agent below."""
@@ -165,13 +152,19 @@ class Conversation:
         self.asked_n = event.n
         self._asked_seq, self._is_open = record.seq, True
         self._pieces, self._blocks, self._instead = [], (), None
-        self.asked = self.next_asked(record.seq)
-        self._numbers[self._model] = self.asked.number
+        self._asked = self._next_asked(record.seq)
+        self._numbers[self._model] = self._asked.number
         self._ops, self._edits = [], ()
 
     def next_asked(self, seq: int) -> View:
         """Return what a ``model.requested`` would ask that was record *seq*."""
+        self._earlier.recall(self._messages)
+        return self._next_asked(seq)
+
+    def _next_asked(self, seq: int) -> View:
         number = self._numbers.get(self._model, 0) + 1
+        if self._ops:
+            self._earlier.recall(self._messages)
         messages, length = self._shown()
         if self._ops:
             messages = applied(messages[:length], self._ops, seq)
@@ -190,7 +183,12 @@ class Conversation:
         self._blocks = event.blocks
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
-        calls = self._append_answer(record, event, "ok")
+        said, model = self._blocks or blocks_of(self._pieces), self._instead or self.settings.model
+        at_ms, told = record.at_ns // 1_000_000, (event.reason, event.usage, None)
+        message = Assistant(self._asked_seq, tuple(said), model, "ok", *told, at_ms)
+        calls = self._append_answer(message)
+        if not calls:
+            self._settle()
         self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not event.calls:
             return
@@ -202,49 +200,42 @@ class Conversation:
         self._missing = len(self._batch)
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
-        is_cancelled = event.failure.kind == "cancelled"
-        calls = self._append_answer(record, event, "cancelled" if is_cancelled else "failed")
+        said = self._blocks or blocks_of(self._pieces, is_cut=True)
+        model, at_ms = self._instead or self.settings.model, record.at_ns // 1_000_000
+        outcome: Outcome = "cancelled" if event.failure.kind == "cancelled" else "failed"
+        told = outcome, "error", event.usage, event.failure
+        calls = self._append_answer(Assistant(self._asked_seq, tuple(said), model, *told, at_ms))
+        self._settle()
         self.calls.update((call.id, Call(call.id, call.name, call.text)) for call in calls)
 
-    def _append_answer(
-        self, record: k.Record, event: k.ModelFinished | k.ModelFailed, outcome: Outcome
-    ) -> list[Block]:
+    def _append_answer(self, message: Assistant) -> list[Block]:
         """Append what the model has said since it was asked; return the calls in it."""
-        blocks = self._blocks or blocks_of(self._pieces, is_cut=outcome != "ok")
         self._pieces, self._blocks = [], ()
-        model, at_ms = self._instead or self.settings.model, record.at_ns // 1_000_000
-        reason, failure = getattr(event, "reason", "error"), getattr(event, "failure", None)
-        message = Assistant(
-            self._asked_seq, tuple(blocks), model, outcome, reason, event.usage, failure, at_ms
-        )
         self.closings.answer = message
-        self.messages.append(message)
-        calls = [block for block in blocks if block.op == "call"]
-        if outcome != "ok" or not calls:
-            self._settle()
-        return calls
+        self._messages.append(message)
+        return [block for block in message.blocks if block.op == "call"]
 
     def _settle(self) -> None:
         """Nothing is open any more: what was put in meanwhile takes its place."""
         self._is_open = False
         if self._inserted:
-            self.messages.extend(self._inserted)
+            self._messages.extend(self._inserted)
             self._inserted = []
 
     def _say(self, record: k.Record, event: k.UserSaid) -> None:
         message = said_in(record, event)
         if event.via == "prompt":
-            self.closings.begin(self.messages, goes_on=bool(self._missing))
+            self.closings.begin(self._messages, goes_on=bool(self._missing))
             # Behind the results of a run that was paused before it had them all.
-            (self._inserted if self._missing else self.messages).append(message)
+            (self._inserted if self._missing else self._messages).append(message)
         else:
             self.queued[record.seq] = message
 
     def _go_on(self, record: k.Record, event: k.UserContinued) -> None:
-        self.closings.begin(self.messages, goes_on=bool(self._missing))
+        self.closings.begin(self._messages, goes_on=bool(self._missing))
 
     def _deliver(self, record: k.Record, event: k.UserDelivered) -> None:
-        self.messages.extend(self.queued.pop(seq) for seq in event.said if seq in self.queued)
+        self._messages.extend(self.queued.pop(seq) for seq in event.said if seq in self.queued)
 
     def _withdraw(self, record: k.Record, event: k.UserWithdrawn) -> None:
         for seq in event.said:
@@ -309,7 +300,7 @@ class Conversation:
             self._return(record, event)
 
     def _show_results(self) -> None:
-        self.messages += [result for result in self._batch.values() if result is not None]
+        self._messages += [result for result in self._batch.values() if result is not None]
         self._settle()
 
     def _end_turn(self, record: k.Record, event: k.TurnEnded) -> None:
@@ -321,25 +312,25 @@ class Conversation:
     def _close_run(
         self, record: k.Record, event: k.HostFailed | k.BudgetExceeded | k.RunEnded
     ) -> None:
-        self.closings.evolve(record, self.messages, self.settings.model)
+        self.closings.evolve(record, self._messages, self.settings.model)
 
     def _reject(self, record: k.Record, event: k.OutputRejected) -> None:
-        self.closings.evolve(record, self.messages, self.settings.model)
-        self.messages.append(rejection(record, event.faults))
+        self.closings.evolve(record, self._messages, self.settings.model)
+        self._messages.append(rejection(record, event.faults))
         self.layer.corrections |= {record.seq}
 
     def _revise(self, record: k.Record, event: k.HostAnswered | k.HostFailed) -> None:
         for at in reversed(range(len(self.messages))):
-            result = self.messages[at]
+            result = self._messages[at]
             if isinstance(result, Result) and result.call_id == event.call_id:
                 if at < self._viewed:
-                    self._replace(list(self.messages))
-                self.messages[at] = revised(result, event)
+                    self._replace(list(self._messages))
+                self._messages[at] = revised(result, event)
                 return
 
     def _replace(self, messages: list[Message]) -> None:
         """Go on with a list of its own; views keep the one that they were taken of."""
-        self.messages, self._viewed = messages, 0
+        self._messages, self._viewed = messages, 0
 
     def _configure(self, record: k.Record, event: k.SessionStarted | k.ConfigChanged) -> None:
         if isinstance(event, k.SessionStarted):
@@ -357,7 +348,7 @@ class Conversation:
         if event.why in LAYERED:
             self.layer.take(record, self.messages)
             return
-        self.closings.evolve(record, self.messages, self.settings.model)
+        self.closings.evolve(record, self._messages, self.settings.model)
         match event.ops:
             case [["insert", dict(message)]] if self._is_open:
                 self._inserted.append(message_of(message, record.seq))

@@ -1,13 +1,28 @@
-"""What is taken out of the conversation: views of it, and its calls."""
+"""What is taken out of the conversation: views of it, what was said, and its calls."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tinyagent.events.messages import Message
 from tinyagent.events.settings import Settings
+
+if TYPE_CHECKING:
+    from tinyagent.events.settled import Earlier
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """What was said as of one record, for who may never read it."""
+
+    messages: list[Message]
+    length: int
+    earlier: Earlier
+
+    def read(self) -> list[Message]:
+        """Return the messages."""
+        return self.earlier.recall(self.messages)[: self.length]
 
 
 class View(msgspec.Struct, frozen=True):

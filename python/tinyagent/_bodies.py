@@ -120,9 +120,9 @@ class Bodies:
 
     def as_of_now(self) -> Callable[[], list[AgentMessage]]:
         """Return what makes the conversation as people see it now, whenever it is called."""
-        view, closings = self.conversation.view(), self.conversation.closings
+        said, closings = self.conversation.transcript(), self.conversation.closings
         shown = {seq: it for seq, it in closings.made.items() if seq not in closings.gone}
-        return lambda: self._shown(view.read(), shown)
+        return lambda: self._shown(said.read(), shown)
 
     def _shown(
         self, messages: Sequence[Message], closings: Mapping[int, Closing]

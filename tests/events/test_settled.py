@@ -77,6 +77,51 @@ def check_everywhere(records: list[Record]) -> int:
     return places
 
 
+def check_unseen(records: list[Record]) -> None:
+    """Go on from each place that can be told, and look at nothing before the end."""
+    for cut in range(len(records) + 1):
+        restored = again(folded(records[:cut]))
+        if restored is None:
+            continue
+        whole = folded(records[:cut])
+        seen = [whole.transcript().read()]
+        unseen = [restored.transcript()]
+        for record in records[cut:]:
+            restored.evolve(record)
+            whole.evolve(record)
+            seen.append(whole.transcript().read())
+            unseen.append(restored.transcript())
+        has_asked = any(isinstance(r.event, k.ModelRequested) for r in records[cut:])
+        assert [transcript.read() for transcript in unseen] == seen
+        assert known(restored, has_asked=has_asked) == known(whole, has_asked=has_asked)
+
+
+@given(LOGS)
+@settings(max_examples=150, deadline=None)
+def test_what_was_said_before_may_be_read_at_last(parts: list[list[Event]]) -> None:
+    check_unseen(numbered(parts))
+
+
+@pytest.mark.parametrize("path", REPLAYS, ids=lambda path: path.stem)
+def test_what_a_recorded_session_said_before_may_be_read_at_last(path: Path) -> None:
+    check_unseen(list(own(load(path).records)))
+
+
+def test_what_was_said_before_is_not_read_by_what_comes_behind_it() -> None:
+    turn: list[Event] = [k.UserSaid("hi", "prompt"), *TURN, k.RunEnded("stopped")]
+    records = numbered([[*turn, *turn]])
+    told = folded(records[: len(turn)]).settled()
+    assert told is not None
+    restored = Conversation()
+    restored.settle(msgspec.json.decode(msgspec.json.encode(told()), type=Settled))
+    earlier = restored.transcript().earlier
+    for record in records[len(turn) :]:
+        restored.evolve(record)
+    assert earlier.count == told().length - 1 > 0
+    assert restored.messages == folded(records).messages
+    assert earlier.count == 0
+
+
 @given(LOGS)
 @settings(max_examples=150, deadline=None)
 def test_it_goes_on_from_any_place_where_no_run_is_under_way(parts: list[list[Event]]) -> None:
