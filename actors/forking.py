@@ -56,7 +56,8 @@ def planned(records: Sequence[Record], at: int, edits: Sequence[Edit] = ()) -> P
     """
     last = records[-1].seq if records else 0
     if not 1 <= at <= last:
-        raise ValueError(f"there is no record {at} to fork at; the log has 1 to {last}")
+        there = f"1 to {last}" if last else "none"
+        raise ValueError(f"there is no record {at} to fork at; the log has {there}")
     shared = [record for record in records if record.seq <= at]
     ours = list(own(shared))  # what an agent below said or did cannot be edited
     said = [made for edit in edits if (made := _said(edit.told, ours)) is not None]

@@ -110,6 +110,8 @@ def test_large_values_go_beside_the_file(run: Run, tmp_path: Path) -> None:
     [
         (["export", LOG], 2, "--to"),
         (["export", LOG, "--to", "docx"], 2, "--to docx: formats are atif, html, jsonl"),
+        (["export", LOG, "--to", "pi", "-o", "/"], 3, "IsADirectoryError: /: Is a directory"),
+        (["replay", LOG, "--junit", "no/where.xml"], 3, "no/where.xml: No such file"),
         (["export", LOG, "--to", "pi", "--failed"], 2, "--to pi takes no --failed"),
         (["export", LOG, "--to", "md", "--json"], 2, "say -o FILE"),
         (["export", "nowhere", "--to", "md"], 3, "LogNotFoundError"),

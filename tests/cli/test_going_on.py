@@ -176,3 +176,69 @@ def test_nothing_is_written_beside_the_session_in_the_package(
 def test_a_command_that_runs_code_says_how_to_name_it(run: Run, trip: Path, command: str) -> None:
     code, _, err = run(command, str(trip))
     assert (code, "say --app MODULE:FACTORY, as in myapp.agents:build" in err) == (2, True)
+
+
+def failing(*, log: Any) -> Agent:
+    """Fail as an application does whose configuration is missing."""
+    raise KeyError("API_URL")
+
+
+def strange(*, log: Any) -> int:
+    """Return no agent."""
+    return 3
+
+
+@pytest.mark.parametrize("command", ["replay", "rerun", "fork"])
+def test_what_fails_in_the_application_is_told_with_its_place(
+    run: Run, trip: Path, command: str
+) -> None:
+    live = {"replay": [], "rerun": ["--yes"], "fork": ["--yes", "--run"]}[command]
+    code, _, err = run(command, str(trip), "--app", f"{__name__}:failing", *live)
+    told = err.splitlines()[-1]
+    assert code == 2
+    assert told.startswith(f"RefError: --app {__name__}:failing: KeyError: 'API_URL' (")
+    assert re.search(r"test_going_on\.py, line \d+\)$", told)
+    code, _, err = run(command, str(trip), "--app", f"{__name__}:strange", *live)
+    assert code == 2
+    assert err.endswith("returned int, expected Agent\n")
+
+
+def test_a_module_that_fails_when_it_is_imported_is_told_with_its_place(
+    run: Run, trip: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "unready.py").write_text("x = 1\nimport no_such_thing\n")
+    (tmp_path / "unwritten.py").write_text("def build(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = run("replay", str(trip), "--app", "unready:build")
+    what = "ModuleNotFoundError: No module named 'no_such_thing'"
+    place = tmp_path / "unready.py"
+    assert (code, err) == (2, f"RefError: --app unready:build: {what} ({place}, line 2)\n")
+    code, _, err = run("replay", str(trip), "--app", "unwritten:build")
+    told = "RefError: --app unwritten:build: SyntaxError: invalid syntax (unwritten.py, line 1)\n"
+    assert (code, err) == (2, told)
+
+
+def test_an_empty_log_is_not_resumed_and_not_forked(run: Run, tmp_path: Path) -> None:
+    async def record() -> None:
+        async with open_log(tmp_path / "empty"):
+            pass
+
+    asyncio.run(record())
+    code, out, err = run("resume", str(tmp_path / "empty"), *APP, "--yes")
+    assert (code, err) == (1, f"{tmp_path / 'empty'}: nothing to resume, it is empty\n")
+    assert "0 records" in out
+    code, _, err = run("fork", str(tmp_path / "empty"))
+    assert (code, err) == (2, "RefError: there is no record 0 to fork at; the log has none\n")
+
+
+def test_a_model_without_a_provider_is_a_wrong_argument(run: Run, trip: Path) -> None:
+    code, _, err = run("fork", f"{trip}:9", "--model", "nonsense")
+    assert code == 2
+    assert err.startswith("UnknownModelError: the name has no provider")
+
+
+def test_a_new_log_needs_a_place_of_its_own(run: Run, trip: Path) -> None:
+    for command in (["rerun", *APP, "--yes"], ["fork"]):
+        code, _, err = run(command[0], str(trip), *command[1:], "--into", str(trip))
+        assert code == 2
+        assert err.splitlines()[-1].startswith(f"RefError: {trip} is there already")

@@ -237,6 +237,13 @@ def test_only_and_another_view_do_not_go_together(run: Any) -> None:
     assert (code, err) == (2, "RefError: --only picks records: leave out --view state\n")
 
 
+def test_a_kind_that_nobody_knows_is_told_with_the_nearest(run: Any) -> None:
+    code, out, err = run("show", LOG, "--only", "tool.finish")
+    assert (code, out) == (2, "")
+    assert err.endswith("no such kind of record; did you mean tool.finished?\n")
+    assert run("show", LOG, "--only", "tool.in_doubt")[:2] == (0, "")
+
+
 def test_a_pattern_that_is_none_is_told(run: Any) -> None:
     code, out, err = run("show", LOG, "--grep", "(")
     assert (code, out) == (2, "")

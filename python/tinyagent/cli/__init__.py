@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         else:
             name = type(error).__name__ if code != 2 or _is_ours(error) else "UsageError"
-            _tell(name, str(error), is_json=is_json)
+            _tell(name, _message(error), is_json=is_json)
         return code
 
 
@@ -194,20 +194,27 @@ def _code(error: Exception) -> int:
         ImportedLogError,
         LogError,
         PrunedLogError,
+        UnknownModelError,
     )
     from tinyagent.runtime.prune import NeededError
 
     match error:
-        case RefError() | CycloptsError() | MissingExtraError():
+        case RefError() | CycloptsError() | MissingExtraError() | UnknownModelError():
             return 2
         case RefusedError() | ImportedLogError() | PrunedLogError() | NeededError():
             return 4
         case CorruptLogError() | DivergenceError():
             return 1
-        case LogError() | PermissionError():
+        case LogError() | OSError():
             return 3
         case _:
             return 70
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _tell(name: str, message: str, *, is_json: bool) -> None:

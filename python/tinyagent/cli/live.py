@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,24 @@ from tinyagent.cli.refs import RefError, RefusedError
 from tinyagent.cli.render import answer, emit, safe
 from tinyagent.cli.transcript import transcript
 from tinyagent.events import Settings
-from tinyagent.verbs import Recording
+from tinyagent.verbs import Recording, made_by
 
 if TYPE_CHECKING:
+    from tinyagent.agent import Agent
     from tinyagent.cli.options import Common
+    from tinyagent.runtime.stores import Log
+
+NOT_THEIRS = ("<frozen importlib", importlib.__file__, f"{Path(__file__).parent.parent}{os.sep}")
+"""Where files are that no application wrote."""
 
 
 def application(spec: str | None) -> Callable[..., Any]:
     """Return the factory that *spec* names.
 
+    What it raises when it is called, or for what it returns, is a ``RefError``, too.
+
     Raises:
-        RefError: it is not ``module:name``, or not there.
+        RefError: it is not ``module:name``, not there, or its module fails.
     """
     if spec is None:
         raise RefError("this runs your code: say --app MODULE:FACTORY, as in myapp.agents:build")
@@ -34,10 +42,27 @@ def application(spec: str | None) -> Callable[..., Any]:
     if "." not in sys.path:
         sys.path.insert(0, ".")
     try:
-        factory: Callable[..., Any] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise RefError(f"--app {spec}: {error}") from error
-    return factory
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise RefError(f"--app {spec}: {_worded(error)}") from error
+
+    def made(*, log: Log) -> Agent:
+        try:
+            return made_by(factory, log)
+        except Exception as error:
+            raise RefError(f"--app {spec}: {_worded(error)}") from error
+
+    return made
+
+
+def _worded(error: Exception) -> str:
+    """Return what failed in the application, and where in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not one.filename.startswith(NOT_THEIRS)]
+    if theirs:
+        name, place = type(error).__name__, theirs[-1]
+        return f"{name}: {error} ({place.filename}, line {place.lineno})"
+    return f"{type(error).__name__}: {error}" if isinstance(error, SyntaxError) else str(error)
 
 
 def announce(what: str, settings: Settings, *, yes: bool) -> None:

@@ -44,10 +44,7 @@ def run(
     recording = load(place.path, keys)
     if recording.meta.origin is not None:
         raise refs.RefusedError(f"{place.path}: imported, so nothing was recorded to compare with")
-    try:
-        today = configurations_of(factory, recording) if factory is not None else None
-    except TypeError as error:
-        raise refs.RefError(f"--app {app}: {error}") from error
+    today = configurations_of(factory, recording) if factory is not None else None
     report = recording.replay(today, until=place.n if until is None else until, is_loose=loose)
     if junit is not None:
         junit.write_text("\n".join(as_junit(recording.where, report)), encoding="utf-8")

@@ -35,5 +35,8 @@ def run(
     spent = before.usage.total_tokens
     what = f"rerun {place.path} into {into} ({spent:,} tokens the last time)"
     live.announce(what, before.settings, yes=yes)
-    recording = asyncio.run(rerun(place.path, factory, into=into))
+    try:
+        recording = asyncio.run(rerun(place.path, factory, into=into))
+    except ValueError as error:
+        raise refs.RefError(str(error)) from error
     return live.report(Rerun, recording, common, after=0, parent=before.meta.log)

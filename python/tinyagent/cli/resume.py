@@ -45,10 +45,11 @@ def run(
     factory = live.application(app)
     place = refs.place(ref, common.dir)
     before = load(place.path)
+    last = before.records[-1].seq if before.records else 0
     is_lossy = before.damage is not None and bool(before.damage.lost_records)
     if before.status not in ("crashed", "forked", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
-        return live.report(Resume, before, common, after=before.records[-1].seq)
+        return live.report(Resume, before, common, after=last)
     live.announce(f"resume {place.path}", before.settings, yes=yes)
     decisions = {**dict.fromkeys(approve, True), **dict.fromkeys(deny, False)}
     decide = decided_by(unknown or ("ask" if sys.stdin.isatty() else "wait"))
@@ -67,8 +68,7 @@ def run(
                 print(safe(f"RunFailedError: {error}"), file=sys.stderr)
 
     asyncio.run(go_on())
-    after = before.records[-1].seq if before.records else 0
-    return live.report(Resume, load(place.path), common, after=after)
+    return live.report(Resume, load(place.path), common, after=last)
 
 
 def decided_by(word: str) -> Callable[[UnknownOutcome], Decision]:

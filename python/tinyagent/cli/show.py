@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from tinyagent.cli.refs import Place, RefError
 from tinyagent.cli.render import answer, bad, emit, line
 from tinyagent.cli.transcript import event, rows, timeline, transcript
 from tinyagent.cli.verify import worded
-from tinyagent.events import Record
+from tinyagent.events import KINDS, Record
 from tinyagent.verbs import Recording
 
 View = Literal["transcript", "events", "timeline", "context", "state"]
@@ -45,6 +46,7 @@ def run(
     chosen = view or ("events" if only else "transcript")
     if only and chosen != "events":
         raise RefError(f"--only picks records: leave out --view {view}")
+    _check_kinds(only, recording)
     lines, told = _views(recording, place, chosen, only)
     if common.json:
         shown = Show(
@@ -78,6 +80,16 @@ def _pattern(given: str | None) -> re.Pattern[str] | None:
         return re.compile(given) if given else None
     except re.error as error:
         raise RefError(f"--grep {given}: {error}") from None
+
+
+def _check_kinds(only: tuple[str, ...], recording: Recording) -> None:
+    """Name a kind that neither this release nor the log knows: nothing could be of it."""
+    known = {*KINDS, *(record.event.kind for record in recording.records)}
+    for kind in only:
+        if kind not in known:
+            near = get_close_matches(kind, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; tinyagent schema lists them"
+            raise RefError(f"--only {kind}: no such kind of record{hint}")
 
 
 def _views(
