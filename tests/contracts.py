@@ -63,7 +63,14 @@ class AnswerContract:
 
     @pytest.mark.parametrize(
         ("names", "wbits"),
-        [("gzip", 31), ("GZip, identity", 31), ("deflate", 15), ("deflate", -15), ("identity", 0)],
+        [
+            ("gzip", 31),
+            ("GZip, identity", 31),
+            ("X-GZip", 31),
+            ("deflate", 15),
+            ("deflate", -15),
+            ("identity", 0),
+        ],
     )
     async def test_a_compressed_answer_is_read_although_it_was_not_asked_for(
         self, transport: Transport, names: str, wbits: int
@@ -86,7 +93,16 @@ class AnswerContract:
             pieces = await answered(transport, asked(server.chat_url))
         assert said(pieces).startswith("Grüße")
 
-    @pytest.mark.parametrize("listed", ["*", "elsewhere.invalid, *"])
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            "*",
+            "elsewhere.invalid, *",
+            "127.0.0.1",
+            "10.0.0.0/8, 127.0.0.0/8",
+            "127.0.0.9/30,fd00::/8,127.0.0.1/30",
+        ],
+    )
     async def test_a_proxy_is_for_nobody_if_the_environment_says_so(
         self, transport: Transport, monkeypatch: pytest.MonkeyPatch, listed: str
     ) -> None:

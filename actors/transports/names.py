@@ -1,4 +1,4 @@
-"""Looks up host names without asyncio's default executor.
+"""Host names: which go through no proxy, and looking them up without asyncio's default executor.
 
 ``loop.getaddrinfo`` runs in that executor, and ``asyncio.run`` waits for its threads: a name
 server that does not answer would hold up the end of the program long after our own time limit.
@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+from collections.abc import Iterable, Iterator
 
 
 async def addresses(host: str, port: int) -> list[str]:
@@ -47,3 +48,26 @@ async def addresses(host: str, port: int) -> list[str]:
 
     threading.Thread(target=look_up, name=f"tinyagent-lookup-{host}", daemon=True).start()
     return await found
+
+
+def is_listed(host: str, listed: str) -> bool:
+    """Return whether *listed*, as ``NO_PROXY`` lists what goes through no proxy, holds *host*.
+
+    A name is listed with the names below it, with a dot before it or not; an address by itself or
+    by its network; everything by ``*``. Ports and schemes are no part of it.
+    """
+    entries = [entry.strip().lower() for entry in listed.split(",")]
+    if "*" in entries:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        domains = (entry.removeprefix(".") for entry in entries)
+        return any(name and f".{host.lower()}".endswith(f".{name}") for name in domains)
+    return any(address in network for network in _networks(entries))
+
+
+def _networks(entries: Iterable[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for entry in entries:
+        with contextlib.suppress(ValueError):  # a name
+            yield ipaddress.ip_network(entry, strict=False)

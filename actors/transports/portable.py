@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from tinyagent.actors.transports import Failure, HttpRequest, exchange, failures, names
+from tinyagent.actors.transports.per_loop import PerLoop
 
 if TYPE_CHECKING:
     import ssl
@@ -97,11 +98,13 @@ class Stream:
             self._limit = None
         self.status = self._response.status_code
         self.headers = dict(self._response.headers)
+        names = self.headers.get("content-encoding", "").lower()
+        if "x-gzip" in names:  # RFC 9110, section 8.4.1.3: the same; httpx knows one name
+            names = self._response.headers["content-encoding"] = names.replace("x-gzip", "gzip")
         self._chunks = self._response.aiter_bytes()
         if self._is_closed:
             await self._shut()
             raise failures.cancelled()
-        names = self.headers.get("content-encoding", "").lower()
         undone = f"{client.headers.get('accept-encoding', '')},{_CODINGS}"  # the rest is passed on
         if self._response.is_success and not _listed(names) <= _listed(undone):
             await self._shut()
@@ -231,50 +234,19 @@ def _listed(field: str) -> set[str]:
 
 
 class Clients:
-    """The httpx client of each event loop; or the one client that was given.
-
-    A client is closed when its loop shuts down its asynchronous generators, as ``asyncio.run``
-    does: one that waits beside the client closes it. Nobody could close it after that.
-    """
+    """The httpx client of each event loop; or the one client that was given."""
 
     def __init__(self, client: httpx.AsyncClient | None = None) -> None:
         self.given = client
-        self._open: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, Guard]] = {}
+        self._made = PerLoop(_new_client)
 
     async def get(self) -> httpx.AsyncClient:
         """Return the client of the running loop. Never waits."""
-        if self.given is not None:
-            return self.given
-        loop = asyncio.get_running_loop()
-        if loop not in self._open:
-            for other in list(self._open):
-                if other.is_closed():
-                    self._open.pop(other, None)
-            client = _new_client()
-            guard = self._close_with(loop, client)
-            self._open[loop] = client, guard
-            await anext(guard)
-        return self._open[loop][0]
+        return self.given if self.given is not None else await self._made.get()
 
     async def aclose(self) -> None:
-        """Close the client of the running loop."""
-        if entry := self._open.get(asyncio.get_running_loop()):
-            await entry[1].aclose()
-
-    async def _close_with(
-        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
-    ) -> Guard:
-        try:
-            yield
-        finally:
-            self._open.pop(loop, None)
-            await client.aclose()
-
-
-Guard = AsyncGenerator[None, None]
-
-_SHARED = Clients()
-"""The clients behind ``open_stream``: callers of a function have no place to keep one."""
+        """Close the client of the running loop, if it is ours."""
+        await self._made.aclose()
 
 
 async def open_stream(
@@ -322,15 +294,14 @@ def _new_client() -> httpx.AsyncClient:
         max_keepalive_connections=IDLE_CONNECTIONS_MAX,
         keepalive_expiry=IDLE_CONNECTION_S,
     )
-    if {"http", "https", "all"} & getproxies().keys():
-        # httpx knows which proxy serves which host; names are then looked up by the proxy.
-        return httpx.AsyncClient(cookies=no_cookies, limits=limits, timeout=None)
+    verify = httpx.create_ssl_context()
+    proxies = getproxies()
+    without = proxies.pop("no", "")
 
-    class Transport(httpx.AsyncHTTPTransport):
+    class Direct(httpx.AsyncHTTPTransport):
         """httpx's own, over a pool that looks up names as we do."""
 
         def __init__(self) -> None:
-            verify = httpx.create_ssl_context()
             super().__init__(verify=verify, limits=limits)
             self._pool = httpcore.AsyncConnectionPool(
                 ssl_context=verify,
@@ -340,7 +311,33 @@ def _new_client() -> httpx.AsyncClient:
                 network_backend=_network(),
             )
 
-    return httpx.AsyncClient(transport=Transport(), cookies=no_cookies, timeout=None)
+    class Routed(httpx.AsyncBaseTransport):
+        """Through the proxy that the environment has for a URL, which looks up its name, or not.
+
+        httpx would not know a network in ``NO_PROXY``, and fail at one of IPv6.
+        """
+
+        def __init__(self) -> None:
+            self._direct = Direct()
+            self._proxied = {
+                scheme: httpx.AsyncHTTPTransport(
+                    verify=verify, limits=limits, proxy=url if "://" in url else f"http://{url}"
+                )
+                for scheme, url in proxies.items()
+                if url and scheme in ("http", "https", "all")
+            }
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            url, through = request.url, None
+            if self._proxied and not names.is_listed(url.raw_host.decode(), without):
+                through = self._proxied.get(url.scheme, self._proxied.get("all"))
+            return await (through or self._direct).handle_async_request(request)
+
+        async def aclose(self) -> None:
+            for each in (self._direct, *self._proxied.values()):
+                await each.aclose()
+
+    return httpx.AsyncClient(transport=Routed(), cookies=no_cookies, timeout=None)
 
 
 def _network() -> httpcore.AsyncNetworkBackend:
@@ -396,3 +393,7 @@ def _network() -> httpcore.AsyncNetworkBackend:
             return Plain(await below.connect_tcp(last, port, timeout, *rest))
 
     return Network()
+
+
+_SHARED = Clients()
+"""The clients behind ``open_stream``: callers of a function have no place to keep one."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.actors.test_native_tls import closed, copy, serving
 
+from tinyagent.actors.transports.names import is_listed
 from tinyagent.actors.transports.native import NativeTransport
 from tinyagent.actors.transports.portable import PortableTransport
 from tinyagent.testing import ProviderServer
@@ -68,6 +69,47 @@ class Socks:
     async def _text(self, reader: asyncio.StreamReader) -> str:
         (length,) = await reader.readexactly(1)
         return (await reader.readexactly(length)).decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "listed", "is_direct"),
+    [
+        ("api.example.com", "example.com", True),
+        ("example.com", ".example.com", True),
+        ("API.Example.com", " other.com ,EXAMPLE.com", True),
+        ("notexample.com", "example.com", False),
+        ("example.com", "api.example.com", False),
+        ("example.com", "", False),
+        ("example.com", ",.,", False),
+        ("example.com", "*", True),
+        ("10.20.30.40", "10.0.0.0/8", True),
+        ("10.20.30.40", "10.20.30.41/24", True),
+        ("10.20.30.40", "10.20.30.41, 11.0.0.0/8", False),
+        ("fd00::7", "10.0.0.0/8, FD00::/8", True),
+        ("::1", "::1", True),
+        ("::1", "127.0.0.1", False),
+        ("10.20.30.40", "30.40", False),
+        ("ten.0.0.0", "0.0.0.0/0", False),
+    ],
+)
+def test_what_goes_through_no_proxy_is_listed_by_name_domain_address_or_network(
+    host: str, listed: str, is_direct: bool
+) -> None:
+    assert is_listed(host, listed) is is_direct
+
+
+@pytest.mark.parametrize("listed", ["10.0.0.0/8, fd00::/8", "[::1]", "localhost:81"])
+async def test_a_list_that_does_not_hold_the_host_leaves_the_proxy_in_use(
+    environment: pytest.MonkeyPatch, listed: str
+) -> None:
+    environment.setenv("no_proxy", listed)
+    async with ProviderServer(GREETING) as proxy:
+        environment.setenv("http_proxy", proxy.url)
+        for transport in (NativeTransport(), PortableTransport(time.monotonic)):
+            async with aclosing(transport):
+                pieces = await answered(transport, asked("http://provider.invalid/v1"))
+            assert said(pieces).startswith("Grüße")
+        assert len(proxy.requests) == 2
 
 
 @pytest.mark.parametrize("credentials", [None, ("me", "secret")])

@@ -233,16 +233,13 @@ def recorded(request: pytest.FixtureRequest, replay_path: Path) -> MemoryLog:
     node: pytest.Item = request.node
     rootpath = node.config.rootpath
     shown = replay_path.relative_to(rootpath) if rootpath in replay_path.parents else replay_path
-    option: Callable[[str], Any] = node.config.getoption
+    mode: Any = node.config.getoption("--ta-record")
+    is_live: Any = node.config.getoption("--ta-allow-live")
     tools = (_said(node, "replay") or {}).get("tools", "recorded")
     if tools not in ("recorded", "live"):
         raise pytest.UsageError(f"replay(tools=) is 'recorded' or 'live', got {tools!r}")
     session = RecordedSession(
-        replay_path,
-        shown.as_posix(),
-        option("--ta-record"),
-        allows_live=option("--ta-allow-live"),
-        runs_tools=tools == "live",
+        replay_path, shown.as_posix(), mode, allows_live=is_live, runs_tools=tools == "live"
     )
     node.stash[_SESSION] = session
     return session.log
