@@ -25,7 +25,8 @@ DRAIN_S = 0.05
 """How long a complete answer waits for its last, empty chunk, so that the connection can be used
 again. Some gateways never send it (spec/wire.md section 7)."""
 
-IDLE_CONNECTIONS_MAX = 20
+IDLE_CONNECTIONS_MAX = 256
+"""Of many runs at once, all may be between two requests: each is to find a connection again."""
 IDLE_CONNECTION_S = 30.0
 
 OTHER_ADDRESS_S = 2.0

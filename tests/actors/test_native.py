@@ -206,6 +206,15 @@ async def test_one_of_five_hundred_streams_is_closed_within_100_ms(
         assert sum(request.gone_s is not None for request in server.requests) == 5
 
 
+async def test_a_hundred_at_once_find_their_connections_again(transport: NativeTransport) -> None:
+    script = paced(chat(text="Hello", chunk_chars=1), 0.02)
+    async with ProviderServer([script] * 200) as server:
+        for _ in range(2):
+            asking = [answered(transport, asked(server.chat_url)) for _ in range(100)]
+            assert set(map(said, await asyncio.gather(*asking))) == {"Hello"}
+        assert server.connections == 100
+
+
 def test_event_loops_share_connections_one_after_the_other_and_at_once() -> None:
     transport = NativeTransport()
     texts: list[str] = []

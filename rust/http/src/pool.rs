@@ -13,7 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connect::Connector;
 
-const IDLE_CONNECTIONS_MAX: usize = 20;
+/// Of many runs at once, all may be between two requests: each is to find a connection again.
+const IDLE_CONNECTIONS_MAX: usize = 256;
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// What connections depend on, besides where they lead. Empty text: nothing of the kind.
