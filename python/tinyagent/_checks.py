@@ -10,7 +10,7 @@ from typing import Any
 
 _WANTED = {
     "initial_state": ("messages", "AgentState(...)"),
-    "log": ("meta", "an open log (`async with open_log(...) as log`)"),
+    "log": ("durable", "an open log (`async with open_log(...) as log`)"),
     "limits": ("turns_max", "Limits(...)"),
     "prices": ("items", "a dict of Price(...) by model"),
     "compaction": ("keep_turns", "Compaction(...)"),

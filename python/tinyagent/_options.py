@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
 
 from tinyagent._checks import check, check_options, check_tools, is_number
 from tinyagent.agent_types import (
@@ -237,7 +239,7 @@ def _plain(value: dict[str, Any]) -> Any:
     return plain(value)
 
 
-class Usual(NamedTuple):
+class Usual(msgspec.Struct, frozen=True):
     """The settings that most agents are made with and no others, of which most never run.
 
     A model is among them.

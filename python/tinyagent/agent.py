@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from msgspec.structs import asdict
+
 from tinyagent._options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
@@ -145,8 +147,9 @@ class Agent(Running):
         if opts is None and is_usual and model is not None:
             self._usual = usual.checked()
             return
-        if not is_usual or any(each is not None for each in usual):
-            opts = options_of(opts, usual._asdict() | named)
+        named |= asdict(usual)
+        if any(each is not None for each in named.values()):
+            opts = options_of(opts, named)
         super().__init__(opts or AgentOptions())
         if self.given.initial_state is not None:
             self._keep()  # so that nobody else has it

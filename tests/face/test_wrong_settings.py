@@ -26,6 +26,8 @@ from tinyagent import (
     tool,
 )
 from tinyagent.agent_types import ValidationError
+from tinyagent.runtime.stores import LogMeta
+from tinyagent.runtime.stores.files import FileLog
 from tinyagent.testing import scripted
 
 # Whatever is given to these: that is what is looked at here.
@@ -66,6 +68,7 @@ GIVEN: list[tuple[Callable[[], object], str]] = [
     (made(log="runs/a"), f"{LOG}str"),
     (made(log=open_log("runs/a")), f"{LOG}open_log"),
     (configured(log=3), f"{LOG}int"),
+    (configured(log=load("replays/one-tool.jsonl")), f"{LOG}Recording"),
     (made(tools=add), f"{TOOLS}, not FunctionTool"),
     (made(tools=[plain]), f"{TOOLS}; function is in it: put @tool above plain"),
     (made(tools=[{"name": "add"}]), f"{TOOLS}; dict is in it"),
@@ -195,3 +198,13 @@ async def test_a_tool_that_no_log_could_be_read_with_is_not_written(
 def test_a_bad_limit_is_found_by_its_own_error() -> None:
     with pytest.raises(ValidationError, match="turns: there is no such field"):
         AnyLimits(turns=3)
+
+
+def test_a_log_is_not_asked_who_it_is_before_there_is_a_run(tmp_path: Path) -> None:
+    class Unasked(FileLog):
+        @property
+        def meta(self) -> LogMeta:
+            raise AssertionError
+
+    log = Unasked(tmp_path, now_us=lambda: 1)
+    assert Agent(model=scripted("Yes."), log=log).given_log is log
