@@ -186,7 +186,7 @@ class Journal:
             is_safe = self._is_written(record.seq)
         else:
             is_safe = self.log.durable_seq >= record.seq
-        return is_safe and self.log.recovered is self._recovered
+        return is_safe and self.log.recovered == self._recovered
 
     async def reached(self, record: Record) -> None:
         """Wait until *record* ``has_reached`` what its kind demands."""
@@ -206,7 +206,7 @@ class Journal:
     def _report_recovery(self) -> None:
         """Put on record that an fsync failed, and what was done about it."""
         found = self.log.recovered
-        if found is None or found is self._recovered:
+        if found is None or found == self._recovered:
             return
         self._recovered = found
         self.append(

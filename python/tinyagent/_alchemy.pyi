@@ -3,7 +3,7 @@
 from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, Literal, TypeVar, final
 
 from tinyagent._handle import StreamHandle
 from tinyagent.events import Event, Record
@@ -13,6 +13,7 @@ __version__: str
 
 ForkFields = tuple[str, int, str, str | None]
 KeyFields = tuple[str, bytes]
+Sleeper = tuple["LoopBell", Future[None]]
 E = TypeVar("E")
 R = TypeVar("R")
 
@@ -223,11 +224,12 @@ class LogWriter:
     @property
     def epoch(self) -> int: ...
     @property
-    def recovered(self) -> tuple[int, int, int, int]:
-        """``(torn_bytes, dropped, copied, segment)`` of what was found."""
+    def durability(self) -> Literal["interval", "group", "strict"]: ...
     @property
-    def takeover(self) -> tuple[int, int] | None:
-        """``(copied, segment)`` of the last failed fsync of this opening."""
+    def accepts_loss(self) -> bool: ...
+    @property
+    def recovered(self) -> tuple[int, int, int, int, Literal["unclean", "fsync"]] | None:
+        """``(torn_bytes, dropped, copied, segment, why)`` of what was found, or done since."""
     def timings(self, since: int | None) -> tuple[int, list[tuple[bool, float]]]:
         """What ``FileLog.timings`` tells."""
     def take_reader(self) -> LogReader | None:
@@ -252,23 +254,23 @@ class LogWriter:
         """Encode *event* and append it as the next record; return that, with *live* beside it."""
     def follow(self, post: Callable[..., None]) -> None:
         """Call *post* with the fields of each record that is accepted from now on. Only once."""
-    def want_written(self, seq: int) -> bool:
-        """Whether *seq* is written, by this call if it can; if not, who waits is woken then."""
-    def want_durable(self, seq: int) -> bool:
-        """Whether *seq* is durable. If not, it is synced soon, then who waits is woken."""
+    def want_written(self, seq: int, who: Sleeper | None = None) -> bool:
+        """Whether *seq* is written, by this call if it can; if not, *who* is woken then.
+
+        Or, here and below, when the thread has got on with something else: who is woken asks again.
+        """
+    def want_durable(self, seq: int, who: Sleeper | None = None) -> bool:
+        """Whether *seq* is durable. If not, it is synced soon, then *who* is woken."""
     def is_nearly_durable(self, seq: int) -> bool:
         """Whether *seq* will be durable so soon that to look again is better than to rest."""
-    def want_room(self) -> bool:
-        """Whether the queue is short. If not, who waits is woken once it is."""
-    def wait(self, bell: LoopBell, future: object) -> None:
-        """Wake *future* when the thread has got on, with whatever was wanted of it."""
+    def want_room(self, who: Sleeper | None = None) -> bool:
+        """Whether the queue is short. If not, *who* is woken once it is."""
     def block_written(self, timeout_s: float) -> bool:
         """Block until what was accepted is written; False if it is not by then."""
     def close(self, why: str, at_us: int) -> bool:
-        """Ask the thread to seal and end. True if it has; else who waits is woken then."""
-    @property
-    def is_closed(self) -> bool:
-        """Whether the thread has ended and the lock is free."""
+        """Ask the thread to seal and end. True if it has."""
+    def want_closed(self, who: Sleeper | None = None) -> bool:
+        """Whether the thread has ended and the lock is free. If not, *who* is woken once it has."""
     def failure(self) -> Exception | None:
         """What the thread failed of."""
 

@@ -39,7 +39,7 @@ from tinyagent.runtime.stores.memory import is_same
 from tinyagent.runtime.stores.snapshots import Snapshots, newest
 
 if TYPE_CHECKING:
-    from tinyagent._alchemy import LogReader, LogWriter
+    from tinyagent._alchemy import LogReader
 
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
@@ -66,16 +66,11 @@ class FileLog:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_accepts_loss",
         "_followers",
         "_meta",
         "_now_us",
-        "_opening",
-        "_recovered",
         "_snapshots",
         "_writer",
-        "durability",
         "options",
     )
 
@@ -100,8 +95,6 @@ class FileLog:
     ) -> None:
         from tinyagent._alchemy import LogWriter
 
-        self.durability: Durability = durability
-        self._accepts_loss = accept_loss
         self._now_us = one_of(now_us)
         writer = self._writer = LogWriter(
             path,
@@ -125,9 +118,6 @@ class FileLog:
         self._meta: LogMeta | None = None
         self._snapshots: Snapshots | None = None
         self._followers: Followers | None = None
-        self._recovered = _recovered(writer)
-        opening = writer.take_reader()
-        self._opening = opening if writer.seq else None  # of a new log there is nothing to read
         _warn_if_long(self.where, writer.seq)
 
     # What the writer says of itself is asked for when it is first needed: a log that does nothing
@@ -153,6 +143,11 @@ class FileLog:
                 more=tuple(writer.more),
             )
         return meta
+
+    @property
+    def durability(self) -> Durability:
+        """The mode."""
+        return self._writer.durability
 
     @property
     def epoch(self) -> int:
@@ -191,13 +186,13 @@ class FileLog:
     @property
     def recovered(self) -> Recovered | None:
         """What opening found, or the last failed fsync since; None if nothing."""
-        taken, known = self._writer.takeover, self._recovered
-        if taken is not None and (known is None or known.segment != taken[1]):
-            copied, segment = taken
-            known = self._recovered = Recovered(
-                torn_bytes=0, dropped=0, copied=copied, segment=segment, why="fsync"
-            )
-        return known
+        told = self._writer.recovered
+        if told is None:
+            return None
+        torn_bytes, dropped, copied, segment, why = told
+        return Recovered(
+            torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment, why=why
+        )
 
     @property
     def seq(self) -> int:
@@ -282,12 +277,10 @@ class FileLog:
         while not self._writer.want_room():
             await self._progress(self._writer.want_room)
 
-    async def _progress(self, is_reached: Callable[..., bool], *seq: int) -> None:
-        """Wait until the thread, which knows what is wanted, has got on."""
+    async def _progress(self, want: Callable[..., bool], *seq: int) -> None:
+        """Wait until the thread has got on with what is wanted."""
         woken = asyncio.get_running_loop().create_future()
-        self._writer.wait(bell_here(), woken)
-        # Asked again with that in place, so that an answer in between is not missed.
-        if not is_reached(*seq):
+        if not want(*seq, (bell_here(), woken)):
             await woken
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[Stored]:
@@ -299,9 +292,9 @@ class FileLog:
             CorruptLogError: acknowledged records are damaged, or a large value is lost, which
             nobody accepted. LogNotFoundError: a fork's parent is not beside it.
         """
-        reader, fork = self._reader(first), self._shares
+        reader, fork, accepts_loss = self._reader(first), self._shares, self._writer.accepts_loss
         if fork is not None and first <= fork.at < reader.base:
-            shared = read_shared(self._path, fork, accept_loss=self._accepts_loss)
+            shared = read_shared(self._path, fork, accept_loss=accepts_loss)
             yield from (r for r in shared if first <= r.seq and (last is None or r.seq <= last))
             first = fork.at + 1
             if last is not None and last < first:
@@ -310,7 +303,7 @@ class FileLog:
             for record in some:
                 if last is not None and record.seq > last:
                     return
-                if not self._accepts_loss:
+                if not accepts_loss:
                     refuse_lost_of(self.where, record, reader.lost)
                 yield record
             first = some[-1].seq + 1
@@ -325,16 +318,18 @@ class FileLog:
         """
         reader, fork, shared = self._reader(first), self._shares, list[Record]()
         if fork is not None and first <= fork.at < reader.base:
-            parent = read_shared(self._path, fork, accept_loss=self._accepts_loss)
+            parent = read_shared(self._path, fork, accept_loss=self._writer.accepts_loss)
             shared = [without_loss(r) for r in parent if first <= r.seq]
             first = fork.at + 1
-        own = own_records(reader, self.where, first, joined=joined, accept_loss=self._accepts_loss)
+        own = own_records(
+            reader, self.where, first, joined=joined, accept_loss=self._writer.accepts_loss
+        )
         return [*shared, *own]
 
     def _reader(self, first: int) -> LogReader:
         from tinyagent._alchemy import LogReader
 
-        opened, self._opening = self._opening, None
+        opened = self._writer.take_reader()
         if opened is not None and opened.last == self.seq and 0 < opened.first <= first:
             return opened
         self._writer.block_written(READ_WAIT_S)
@@ -373,21 +368,14 @@ class FileLog:
         self._following().end()
         is_closed = self._writer.close(why, self._now_us())
         while not is_closed:
-            await self._progress(lambda: self._writer.is_closed)
-            is_closed = self._writer.is_closed
+            await self._progress(self._writer.want_closed)
+            is_closed = self._writer.want_closed()
         snapshots = self._snapshots
         if snapshots is not None and snapshots.is_writing:
             await asyncio.to_thread(snapshots.wait)
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure
-
-
-def _recovered(writer: LogWriter) -> Recovered | None:
-    torn_bytes, dropped, copied, segment = writer.recovered
-    if not (torn_bytes or dropped or copied):
-        return None
-    return Recovered(torn_bytes=torn_bytes, dropped=dropped, copied=copied, segment=segment)
 
 
 def _warn_if_long(where: str, seq: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,26 @@ async def test_waiters_of_other_event_loops_are_told(tmp_path: Path) -> None:
     for thread in threads:
         await asyncio.to_thread(thread.join)
     assert sorted(reached) == list(range(1, 11))
+    await log.close()
+
+
+async def test_who_finds_a_promise_kept_that_he_was_about_to_wait_for_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, here = opened(tmp_path / "trip"), asyncio.get_running_loop()
+    make, made = here.create_future, list[weakref.ref[asyncio.Future[None]]]()
+
+    def late() -> asyncio.Future[None]:
+        while log.durable_seq < 1:
+            pass
+        future = make()
+        made.append(weakref.ref(future))
+        return future
+
+    monkeypatch.setattr(here, "create_future", late)
+    append(log, 1)
+    await log.durable(1)
+    assert [future() for future in made] == [None]
     await log.close()
 
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::linger::LINGER;
 use crate::pace::BUSY;
-use crate::shared::{Durability, Limits, Rest, Shared, State, Wants};
+use crate::shared::{Durability, Limits, Rest, Shared, State, Waiting};
 use crate::timing::Work;
 use crate::writer::{Batch, Writer};
 
@@ -74,14 +74,15 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             .unwrap_or_else(PoisonError::into_inner)
             .take(),
     );
-    {
+    let waiting = {
         let mut state = shared.lock();
         state.failure = failure;
         state.is_closed = true;
         state.in_flight_bytes = 0;
-    }
+        state.waiting.take()
+    };
     shared.progress.notify_all();
-    tell(shared);
+    Waiting::wake(waiting);
 }
 
 /// Stays awake while the next barrier is likely to come at once.
@@ -116,7 +117,8 @@ fn wait(shared: &Shared, mode: Durability, patience: Duration, is_followed: bool
         }
         let is_empty = state.batch.lines.is_empty();
         if !is_empty {
-            let is_wanted = state.wants.written != 0 || state.wants.has_room;
+            let waiting = state.waiting.as_ref();
+            let is_wanted = waiting.is_some_and(|it| it.written != 0 || it.has_room);
             let is_large = state.batch.lines.len() > BATCH_BYTES_MAX;
             if !gathers || is_wanted || is_large {
                 break;
@@ -283,7 +285,7 @@ impl Driver {
         let (written, durable) = (self.writer.written(), self.writer.durable());
         shared.written.store(written, Ordering::Release);
         shared.durable.store(durable, Ordering::Release);
-        let is_wanted = {
+        let waiting = {
             let mut state = shared.lock();
             if let Some(pace) = state.pace.as_mut().filter(|_| !shared.is_asked()) {
                 pace.done(Instant::now());
@@ -297,17 +299,11 @@ impl Driver {
                 state.oldest = Some(Instant::now());
             }
             let has_room = state.queued_bytes() <= shared.limits.queue_bytes_soft_max;
-            let wants = &mut state.wants;
-            let due = (wants.written != 0 && wants.written <= written)
-                || (wants.durable != 0 && wants.durable <= durable)
-                || (wants.has_room && has_room);
-            if due {
-                // Who is told asks again for what is still to come.
-                *wants = Wants {
-                    is_closed: wants.is_closed,
-                    ..Wants::default()
-                };
-            }
+            let due = state.waiting.take_if(|it| {
+                (it.written != 0 && it.written <= written)
+                    || (it.durable != 0 && it.durable <= durable)
+                    || (it.has_room && has_room)
+            });
             if state.blocked > 0 {
                 shared.progress.notify_all();
             }
@@ -320,17 +316,7 @@ impl Driver {
             }
             due
         };
-        if is_wanted {
-            tell(shared);
-        }
-    }
-}
-
-fn tell(shared: &Shared) {
-    if let Ok(notify) = shared.notify.lock() {
-        if let Some(notify) = notify.as_ref() {
-            notify.wake();
-        }
+        Waiting::wake(waiting);
     }
 }
 
@@ -349,7 +335,7 @@ mod tests {
         };
         let queue = Queue::start(writer, Durability::Interval, limits);
         queue.append(&record(1), None).expect("accepted");
-        while queue.want_written(1) != Ok(true) {
+        while queue.want_written(1, None) != Ok(true) {
             std::thread::yield_now(); // it had lingered long enough
         }
         queue

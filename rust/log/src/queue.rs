@@ -7,7 +7,7 @@
 //! Dropping the handle lets the thread write what it has, and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crate::blobs::{self, BLOB_BYTES_MAX, PAYLOAD_BYTES_MAX};
@@ -16,34 +16,46 @@ use crate::failure::Failure;
 use crate::linger::Lingerer;
 use crate::marks::Header;
 use crate::record::{complaint, push_chained, push_line, Record};
-use crate::shared::{Rest, Shared, State};
+use crate::shared::{lower, Born, Rest, Shared, State};
 use crate::timing::{Timings, Work};
 use crate::writer::{Takeover, Writer};
 
-pub use crate::shared::{Durability, Limits, Waiters};
+pub use crate::shared::{forked, Durability, Limits, Waiter};
 
 /// A log that is being written.
 pub struct Queue {
     shared: Arc<Shared>,
-    header: Arc<Header>,
-    pid: u32,
-    forks: u64,
-    lingerer: Option<Arc<Lingerer>>,
 }
 
-/// How often this process and those before it were told that they are the child of another.
-static FORKS: AtomicU64 = AtomicU64::new(0);
+/// A log that is not kept open by this.
+pub struct WeakQueue(Weak<Shared>);
 
-/// Tells that this process has just been forked off another.
-pub fn forked() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+impl WeakQueue {
+    /// Whether the log may still be open.
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// As of the queue, if it is still open.
+    pub fn block_written(&self, timeout: Duration) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.block_written(timeout);
+        }
+    }
 }
+
+/// Is woken for a question that is answered with no.
+type Who = Option<Box<dyn Waiter>>;
 
 impl Queue {
     /// Takes *writer*, which a thread drives from the first append on.
     pub fn start(writer: Writer, mode: Durability, limits: Limits) -> Queue {
-        let header = writer.header.clone();
         let shared = Arc::new(Shared {
+            header: writer.header.clone(),
+            born: Born::here(),
+            lingerer: (mode == Durability::Interval)
+                .then(Lingerer::current)
+                .flatten(),
             vfs: writer.vfs.clone(),
             mode,
             limits: limits.shared(),
@@ -58,24 +70,25 @@ impl Queue {
             written: AtomicU64::new(writer.written()),
             durable: AtomicU64::new(writer.durable()),
             barrier: AtomicU64::new(0),
-            notify: Mutex::new(None),
             timings: Timings::default(),
             pen: Mutex::new(Some(Driver { writer })),
         });
-        Queue {
-            shared,
-            header,
-            pid: std::process::id(),
-            forks: FORKS.load(Ordering::Relaxed),
-            lingerer: (mode == Durability::Interval)
-                .then(Lingerer::current)
-                .flatten(),
-        }
+        Queue { shared }
+    }
+
+    /// The same log, which may be closed all the same.
+    pub fn downgrade(&self) -> WeakQueue {
+        WeakQueue(Arc::downgrade(&self.shared))
+    }
+
+    /// When records are synced without being asked.
+    pub fn mode(&self) -> Durability {
+        self.shared.mode
     }
 
     /// The header of the first segment of this opening.
     pub fn header(&self) -> &Header {
-        &self.header
+        &self.shared.header
     }
 
     /// The last record accepted.
@@ -93,24 +106,13 @@ impl Queue {
         self.shared.durable.load(Ordering::Acquire)
     }
 
-    /// Whether this process is a child of the one that opened the log.
-    pub fn is_forked(&self) -> bool {
-        // A child has the memory but not the thread, and perhaps a mutex that is locked for ever.
-        self.is_told_forked() || std::process::id() != self.pid
-    }
-
-    /// The same without a system call, for what each record does.
-    fn is_told_forked(&self) -> bool {
-        FORKS.load(Ordering::Relaxed) != self.forks
-    }
-
     /// Accepts a record; `d` is filled in. Returns `d`. With *keep*, the line is appended there.
     /// A child process has to be told of its own birth by `forked`.
     ///
     /// # Errors: `Forked`, `OutOfOrder`, `Invalid`, `Limit`, `Behind`, `Closed`, or what the
     /// thread failed of.
     pub fn append(&self, record: &Record<'_>, keep: Option<&mut Vec<u8>>) -> Result<u64, Failure> {
-        if self.is_told_forked() {
+        if self.shared.born.is_told_elsewhere() {
             return Err(self.forked());
         }
         let moved;
@@ -132,7 +134,7 @@ impl Queue {
         let mut state = self.shared.lock();
         self.check(&state, record.seq)?;
         let start = state.batch.lines.len();
-        let id = &self.header.log;
+        let id = &self.shared.header.log;
         let State { batch, chained, .. } = &mut *state;
         match chained {
             None => push_line(&mut batch.lines, id, &record),
@@ -146,7 +148,7 @@ impl Queue {
         state.batch.blobs.append(&mut blobs);
         self.shared.head.store(record.seq, Ordering::Release);
         let is_large = start <= BATCH_BYTES_MAX && state.batch.lines.len() > BATCH_BYTES_MAX;
-        match &self.lingerer {
+        match &self.shared.lingerer {
             _ if !is_large && (state.lingers || matches!(state.rest, Rest::Awake | Rest::Naps)) => {
             }
             Some(lingerer) if !is_large => {
@@ -190,7 +192,7 @@ impl Queue {
         Failure::Forked(format!(
             "{}: opened by process {}, this is its child {}; open a log of its own here",
             self.shared.path(),
-            self.pid,
+            self.shared.born.pid,
             std::process::id()
         ))
     }
@@ -206,33 +208,27 @@ impl Queue {
         ))
     }
 
-    /// Whether record *seq* is written, by this call if need be; if it is left to the thread, the
-    /// notifier is called once it is.
-    pub fn want_written(&self, seq: u64) -> Result<bool, Failure> {
-        self.write_here(seq);
-        self.want(|state, shared| {
+    /// Whether record *seq* is written, by this call if need be; if it is left to the thread, *who*
+    /// is woken once it is.
+    pub fn want_written(&self, seq: u64, who: Who) -> Result<bool, Failure> {
+        if self.written() < seq && !self.shared.born.is_told_elsewhere() {
+            self.shared.write_here();
+        }
+        self.want(who, |state, shared| {
             let is_there = shared.written.load(Ordering::Acquire) >= seq;
             if !is_there {
-                lower(&mut state.wants.written, seq);
+                lower(&mut state.waiting().written, seq);
             }
             is_there
         })
     }
 
-    /// Writes what is queued in this thread, if nobody else is at it: never waits for a sync.
-    fn write_here(&self, seq: u64) {
-        if self.is_told_forked() || self.written() >= seq {
-            return;
-        }
-        self.shared.write_here();
-    }
-
-    /// Whether record *seq* is synced, or is at once; if not, soon, and then the notifier is called.
-    pub fn want_durable(&self, seq: u64) -> Result<bool, Failure> {
-        let is_there = self.want(|state, shared| {
+    /// Whether record *seq* is synced, or is at once; if not, soon, and then *who* is woken.
+    pub fn want_durable(&self, seq: u64, who: Who) -> Result<bool, Failure> {
+        let is_there = self.want(who, |state, shared| {
             let is_there = shared.durable.load(Ordering::Acquire) >= seq;
             if !is_there {
-                lower(&mut state.wants.durable, seq);
+                lower(&mut state.waiting().durable, seq);
                 // A barrier for what does not exist yet would never be passed.
                 let target = seq.min(shared.head.load(Ordering::Acquire));
                 if shared.barrier.fetch_max(target, Ordering::AcqRel) < target {
@@ -246,7 +242,7 @@ impl Queue {
 
     /// Whether record *seq* will be durable so soon that it is better to look again than to rest.
     pub fn is_nearly_durable(&self, seq: u64) -> bool {
-        if self.durable() >= seq || self.is_told_forked() {
+        if self.durable() >= seq || self.shared.born.is_told_elsewhere() {
             return false;
         }
         let mut state = self.shared.lock();
@@ -259,20 +255,24 @@ impl Queue {
         self.shared.lock().rest
     }
 
-    /// Whether the queue is short; if not, the notifier is called once it is.
-    pub fn want_room(&self) -> Result<bool, Failure> {
+    /// Whether the queue is short; if not, *who* is woken once it is.
+    pub fn want_room(&self, who: Who) -> Result<bool, Failure> {
         let soft_max = self.shared.limits.queue_bytes_soft_max;
-        self.want(|state, _| {
+        self.want(who, |state, _| {
             let has_room = state.queued_bytes() <= soft_max;
             if !has_room {
-                state.wants.has_room = true;
+                state.waiting().has_room = true;
             }
             has_room
         })
     }
 
-    fn want(&self, ask: impl FnOnce(&mut State, &Shared) -> bool) -> Result<bool, Failure> {
-        if self.is_told_forked() {
+    fn want(
+        &self,
+        who: Who,
+        ask: impl FnOnce(&mut State, &Shared) -> bool,
+    ) -> Result<bool, Failure> {
+        if self.shared.born.is_told_elsewhere() {
             return Err(self.forked());
         }
         let mut state = self.shared.lock();
@@ -286,6 +286,7 @@ impl Queue {
                 self.shared.path()
             ))),
             None => {
+                state.waiting().who.extend(who);
                 self.shared.wake(state);
                 Ok(false)
             }
@@ -294,11 +295,10 @@ impl Queue {
 
     /// Asks the thread to make everything durable, to seal and to end. `true` if it has ended.
     pub fn close(&self, why: &str, at: u64) -> bool {
-        if self.is_forked() {
+        if self.shared.born.is_elsewhere() {
             return true;
         }
         let mut state = self.shared.lock();
-        state.wants.is_closed |= !state.is_closed;
         if state.closing.is_none() && !state.is_closed {
             state.closing = Some(Box::new((why.to_owned(), at)));
             self.shared.wake(state);
@@ -307,14 +307,21 @@ impl Queue {
         state.is_closed
     }
 
-    /// Whether the thread has ended and the lock is free.
-    pub fn is_closed(&self) -> bool {
-        self.is_forked() || self.shared.lock().is_closed
+    /// Whether the thread has ended and the lock is free; if not, *who* is woken once it has.
+    pub fn want_closed(&self, who: Who) -> bool {
+        if self.shared.born.is_elsewhere() {
+            return true;
+        }
+        let mut state = self.shared.lock();
+        if !state.is_closed {
+            state.waiting().who.extend(who);
+        }
+        state.is_closed
     }
 
     /// What the last failed fsync made necessary; `None` if none has failed.
     pub fn takeover(&self) -> Option<Takeover> {
-        if self.is_told_forked() {
+        if self.shared.born.is_told_elsewhere() {
             return None;
         }
         self.shared.lock().takeover.as_deref().copied()
@@ -322,7 +329,7 @@ impl Queue {
 
     /// How long the disk took behind number *since*, as `Timings::since`; nothing in a child.
     pub fn timings(&self, since: Option<u64>) -> (u64, Vec<(Work, Duration)>) {
-        if self.is_forked() {
+        if self.shared.born.is_elsewhere() {
             return (0, Vec::new());
         }
         self.shared.timings.since(since)
@@ -330,7 +337,7 @@ impl Queue {
 
     /// What the thread failed of.
     pub fn failure(&self) -> Option<Failure> {
-        if self.is_forked() {
+        if self.shared.born.is_elsewhere() {
             return Some(self.forked());
         }
         self.shared.lock().failure.as_deref().cloned()
@@ -338,41 +345,13 @@ impl Queue {
 
     /// Blocks until everything accepted is written, the thread ended, or *timeout* is over.
     pub fn block_written(&self, timeout: Duration) -> bool {
-        if self.is_forked() {
-            return false;
-        }
-        let target = self.head();
-        self.write_here(target);
-        if self.written() >= target {
-            return true;
-        }
-        let waiting = |state: &mut State| {
-            self.written() < target && state.failure.is_none() && !state.is_closed
-        };
-        let mut state = self.shared.lock();
-        lower(&mut state.wants.written, target);
-        state.blocked += 1;
-        self.shared.wake(state);
-        let (state, progress) = (self.shared.lock(), &self.shared.progress);
-        let waited = progress.wait_timeout_while(state, timeout, waiting);
-        waited.unwrap_or_else(PoisonError::into_inner).0.blocked -= 1;
-        self.written() >= target
-    }
-
-    /// Sets who is told; returns when no call of the one before is under way.
-    pub fn set_notify(&self, notify: Option<Arc<dyn Waiters>>) {
-        if !self.is_forked() {
-            let mut slot = self.shared.notify.lock();
-            if let Ok(slot) = slot.as_mut() {
-                **slot = notify;
-            }
-        }
+        self.shared.block_written(timeout)
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if self.is_forked() {
+        if self.shared.born.is_elsewhere() {
             // What the parent has open is not ours to end.
             std::mem::forget(self.shared.clone());
             return;
@@ -388,8 +367,4 @@ impl Drop for Queue {
             pen.take();
         }
     }
-}
-
-fn lower(want: &mut u64, seq: u64) {
-    *want = if *want == 0 { seq } else { seq.min(*want) };
 }

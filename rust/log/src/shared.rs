@@ -1,12 +1,14 @@
 //! What the handle of a log and its thread share: the queue, who waits, and the bounds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::chain::Hash;
 use crate::driver::{self, Driver};
 use crate::failure::Failure;
+use crate::linger::Lingerer;
+use crate::marks::Header;
 use crate::pace::{has_cores, Pace, LOOK};
 use crate::timing::Timings;
 use crate::vfs::Vfs;
@@ -65,12 +67,50 @@ impl Default for Limits {
 }
 
 /// Who waits for a log to get on.
-pub trait Waiters: Send + Sync {
-    /// Called by the writer thread when something that one of them waits for has come.
-    fn wake(&self);
+pub trait Waiter: Send {
+    /// Called by whoever writes when something that anybody waits for has come.
+    fn wake(self: Box<Self>);
+}
+
+/// How often this process and those before it were told that they are the child of another.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Tells that this process has just been forked off another.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The process that opened a log. A child of it has the memory but not the thread, and perhaps a
+/// mutex that is locked for ever.
+pub(crate) struct Born {
+    pub pid: u32,
+    forks: u32,
+}
+
+impl Born {
+    pub fn here() -> Born {
+        Born {
+            pid: std::process::id(),
+            forks: FORKS.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether this process is a child of it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.is_told_elsewhere() || std::process::id() != self.pid
+    }
+
+    /// The same without a system call, for what each record does.
+    pub fn is_told_elsewhere(&self) -> bool {
+        FORKS.load(Ordering::Relaxed) != self.forks
+    }
 }
 
 pub(crate) struct Shared {
+    /// Of the first segment of this opening.
+    pub header: Arc<Header>,
+    pub born: Born,
+    pub lingerer: Option<Arc<Lingerer>>,
     /// For messages.
     pub vfs: Arc<dyn Vfs>,
     pub mode: Durability,
@@ -88,7 +128,6 @@ pub(crate) struct Shared {
     pub durable: AtomicU64,
     /// Somebody waits until this is durable.
     pub barrier: AtomicU64,
-    pub notify: Mutex<Option<Arc<dyn Waiters>>>,
     pub timings: Timings,
 }
 
@@ -98,7 +137,8 @@ pub(crate) struct State {
     /// Chain hash of the last record accepted, at the levels that have one.
     pub chained: Option<Box<Hash>>,
     pub in_flight_bytes: usize,
-    pub wants: Wants,
+    /// `None` while nobody waits.
+    pub waiting: Option<Box<Waiting>>,
     /// The thread has something to do beside writing.
     pub has_chores: bool,
     /// When the oldest record was written that is not synced.
@@ -119,6 +159,10 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
     pub fn pace(&mut self) -> &mut Pace {
         self.pace
             .get_or_insert_with(|| Box::new(Pace::new(has_cores())))
@@ -155,13 +199,26 @@ pub(crate) enum Rest {
     Gone,
 }
 
-/// What somebody waits for; zero and false for nothing.
+/// What somebody waits for, zero and false for nothing; and who does.
 #[derive(Default)]
-pub(crate) struct Wants {
+pub(crate) struct Waiting {
     pub written: u64,
     pub durable: u64,
     pub has_room: bool,
-    pub is_closed: bool,
+    pub who: Vec<Box<dyn Waiter>>,
+}
+
+pub(crate) fn lower(want: &mut u64, seq: u64) {
+    *want = if *want == 0 { seq } else { seq.min(*want) };
+}
+
+impl Waiting {
+    /// Who waits for more asks again.
+    pub fn wake(waiting: Option<Box<Waiting>>) {
+        for who in waiting.into_iter().flat_map(|waiting| waiting.who) {
+            who.wake();
+        }
+    }
 }
 
 impl Shared {
@@ -171,9 +228,7 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock; if it did, the state is still whole.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes what is queued, if nobody else is at it: never waits for a sync.
@@ -183,6 +238,32 @@ impl Shared {
                 driver.write_queued(self);
             }
         }
+    }
+
+    /// Blocks until everything accepted is written, the thread ended, or *timeout* is over.
+    pub fn block_written(self: &Arc<Self>, timeout: Duration) -> bool {
+        if self.born.is_elsewhere() {
+            return false;
+        }
+        let target = self.head.load(Ordering::Acquire);
+        let is_written = || self.written.load(Ordering::Acquire) >= target;
+        if !is_written() {
+            self.write_here();
+        }
+        if is_written() {
+            return true;
+        }
+        let waits =
+            |state: &mut State| !is_written() && state.failure.is_none() && !state.is_closed;
+        let mut state = self.lock();
+        lower(&mut state.waiting().written, target);
+        state.blocked += 1;
+        self.wake(state);
+        let waited = self
+            .progress
+            .wait_timeout_while(self.lock(), timeout, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.blocked -= 1;
+        is_written()
     }
 
     /// Writes what has lingered; what is not for this thread is left to the log's own, and so is

@@ -13,6 +13,7 @@ use std::thread;
 use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use tinyagent_log::queue::Waiter;
 
 /// Two ends of one counter: a system call on it takes half as long as one on a socket.
 #[cfg(target_os = "linux")]
@@ -42,6 +43,23 @@ pub enum Woken {
     Future(Py<PyAny>),
     /// Looks what there is.
     Look(Arc<dyn Look>),
+}
+
+/// A future that is woken in its loop.
+pub type Who<'py> = Option<(PyRef<'py, LoopBell>, Py<PyAny>)>;
+
+struct Sleeper(Arc<Bell>, Py<PyAny>);
+
+impl Waiter for Sleeper {
+    fn wake(self: Box<Self>) {
+        self.0.ring(Woken::Future(self.1));
+    }
+}
+
+/// Wakes that future when a log gets on.
+pub fn waiter(who: Who<'_>) -> Option<Box<dyn Waiter>> {
+    let (bell, future) = who?;
+    Some(Box::new(Sleeper(bell.0.clone(), future)))
 }
 
 /// Where those of one loop wait to be woken there.

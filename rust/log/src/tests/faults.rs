@@ -275,7 +275,7 @@ fn whoever_holds_the_handle_hears_of_a_failed_fsync_before_the_barrier_is_passed
         fail_at: 1,
         ..Plan::default()
     });
-    while !queue.want_durable(1).expect("not poisoned") {
+    while !queue.want_durable(1, None).expect("not poisoned") {
         std::thread::yield_now();
     }
     let expected = Takeover {
@@ -284,7 +284,7 @@ fn whoever_holds_the_handle_hears_of_a_failed_fsync_before_the_barrier_is_passed
     };
     assert_eq!(queue.takeover(), Some(expected));
     queue.close("close", 1);
-    while !queue.is_closed() {
+    while !queue.want_closed(None) {
         std::thread::yield_now();
     }
     check(&disk, 1, 1, "after the takeover");

@@ -257,7 +257,7 @@ fn a_signed_segment_takes_at_most_a_thousand_records_however_they_are_batched() 
         queue.append(&record, None).expect("accepted");
     }
     queue.close("close", AT);
-    while !queue.is_closed() {
+    while !queue.want_closed(None) {
         std::thread::yield_now();
     }
     assert_eq!(queue.failure(), None);

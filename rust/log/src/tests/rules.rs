@@ -167,14 +167,14 @@ fn a_failed_write_is_told_to_everyone_with_what_is_durable_and_nothing_more_is_w
     }
     let before = disk.read("00000001.jsonl").expect("bytes");
     for told in [
-        queue.want_written(3),
-        queue.want_durable(3),
+        queue.want_written(3, None),
+        queue.want_durable(3, None),
         queue.append(&record(4), None).map(|_| true),
     ] {
         assert!(matches!(told, Err(Failure::Failed(_, 2))), "{told:?}");
     }
     // What was there before the failure still counts.
-    assert_eq!(queue.want_durable(2), Ok(true));
+    assert_eq!(queue.want_durable(2, None), Ok(true));
     assert_eq!(disk.read("00000001.jsonl").expect("bytes"), before);
 }
 
@@ -197,7 +197,7 @@ fn who_wants_a_few_lines_written_writes_them_without_the_thread() {
     let queue = queue_on(&disk, Duration::from_secs(3600));
     for seq in 1..=100 {
         queue.append(&record(seq), None).expect("accepted");
-        if queue.want_written(seq) == Ok(false) {
+        if queue.want_written(seq, None) == Ok(false) {
             // The thread has just begun to write it, which it may: nobody waits for that here.
             assert!(queue.block_written(Duration::from_secs(60)));
         }
@@ -229,7 +229,7 @@ fn what_follows_a_sync_is_written_soon_too_and_then_the_thread_sleeps() {
     // So many quick syncs that both sides stay awake between them.
     for seq in 1..=100 {
         queue.append(&record(seq), None).expect("accepted");
-        wait(&|| queue.want_durable(seq) == Ok(true));
+        wait(&|| queue.want_durable(seq, None) == Ok(true));
     }
     queue.append(&record(101), None).expect("accepted");
     wait(&|| queue.written() == 101);
@@ -242,8 +242,8 @@ fn whoever_asks_in_a_row_of_quick_syncs_need_not_ask_twice() {
     let queue = queue_on(&MemoryVfs::new(), Duration::from_secs(1));
     let is_told_at_once = |seq| {
         queue.append(&record(seq), None).expect("accepted");
-        let first = queue.want_durable(seq);
-        while queue.want_durable(seq) == Ok(false) {
+        let first = queue.want_durable(seq, None);
+        while queue.want_durable(seq, None) == Ok(false) {
             std::thread::yield_now();
         }
         first == Ok(true)

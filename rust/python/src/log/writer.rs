@@ -1,7 +1,7 @@
 //! The writing end of a log.
 
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, Once, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -11,7 +11,7 @@ use pyo3::types::PyString;
 use tinyagent_log::failure::Failure;
 use tinyagent_log::integrity::{SIGNED, SIGNED_RECORDS_MAX};
 use tinyagent_log::open::{open_since, OpenOptions, Recovered};
-use tinyagent_log::queue::{Durability, Limits, Queue, Waiters};
+use tinyagent_log::queue::{Durability, Limits, Queue, WeakQueue};
 use tinyagent_log::reader::{Reader, KEEP_BYTES_MAX};
 use tinyagent_log::record::Record;
 use tinyagent_log::timing::Work;
@@ -24,11 +24,11 @@ use super::events::{make, Told};
 use super::lines::fresh_id;
 use super::reader::{fields, LogReader};
 use super::{holder, id, raise};
-use crate::bell::{Bell, LoopBell, Woken};
+use crate::bell::{waiter, Who};
 use crate::fork;
 
 /// The logs that are open, for the end of the interpreter.
-static OPEN: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<WeakQueue>> = Mutex::new(Vec::new());
 static HOOKS: Once = Once::new();
 /// How long the end of the interpreter may take for what is not yet written.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
@@ -38,18 +38,18 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 pub fn _at_exit(py: Python<'_>) {
     py.detach(|| {
         let open = OPEN.lock().map(|mut open| std::mem::take(&mut *open));
-        for queue in open.unwrap_or_default().iter().filter_map(Weak::upgrade) {
+        for queue in open.unwrap_or_default() {
             queue.block_written(EXIT_WAIT);
         }
     });
 }
 
-fn remember(py: Python<'_>, queue: &Arc<Queue>) -> PyResult<()> {
+fn remember(py: Python<'_>, queue: &Queue) -> PyResult<()> {
     if let Ok(mut open) = OPEN.lock() {
         if open.len() == open.capacity() {
-            open.retain(|other| other.strong_count() > 0);
+            open.retain(WeakQueue::is_open);
         }
-        open.push(Arc::downgrade(queue));
+        open.push(queue.downgrade());
     }
     fork::watch(py)?;
     let mut outcome = Ok(());
@@ -66,29 +66,14 @@ fn hang_hook(py: Python<'_>) -> PyResult<()> {
 /// The writing end of a log in a folder.
 #[pyclass(frozen)]
 pub struct LogWriter {
-    queue: Arc<Queue>,
+    queue: Queue,
     vfs: Arc<RealVfs>,
     /// None if nothing was found but a log that was closed in order, or none.
     recovered: Option<Box<Recovered>>,
-    /// Made for the first.
-    waiting: OnceLock<Arc<Waiting>>,
     reader: Mutex<Option<Box<Reader>>>,
+    accepts_loss: bool,
     /// Whoever reads along is behind it.
     follower: PyOnceLock<Py<PyAny>>,
-}
-
-/// Futures that the thread wakes when it has got on, each in its loop; who waits for more asks
-/// again.
-#[derive(Default)]
-struct Waiting(Mutex<Vec<(Arc<Bell>, Py<PyAny>)>>);
-
-impl Waiters for Waiting {
-    fn wake(&self) {
-        let all = self.0.lock().map(|mut all| std::mem::take(&mut *all));
-        for (bell, future) in all.unwrap_or_default() {
-            bell.ring(Woken::Future(future));
-        }
-    }
 }
 
 #[pymethods]
@@ -150,11 +135,11 @@ impl LogWriter {
                 limits.segment_records_max = SIGNED_RECORDS_MAX;
             }
             Ok(LogWriter {
-                waiting: OnceLock::new(),
-                queue: Arc::new(Queue::start(writer, mode, limits)),
+                queue: Queue::start(writer, mode, limits),
                 vfs,
                 recovered: worth_telling(recovered),
                 reader: Mutex::new(reader.filter(keeps_all).map(Box::new)),
+                accepts_loss: accept_loss,
                 follower: PyOnceLock::new(),
             })
         });
@@ -202,20 +187,34 @@ impl LogWriter {
         self.queue.header().epoch
     }
 
-    /// `(torn_bytes, dropped, copied, segment)`.
     #[getter]
-    fn recovered(&self) -> (u64, u64, u64, u64) {
-        match &self.recovered {
-            Some(r) => (r.torn_bytes, r.dropped, r.copied, r.segment),
-            None => (0, 0, 0, self.queue.header().seg),
+    fn durability(&self) -> &'static str {
+        match self.queue.mode() {
+            Durability::Interval => "interval",
+            Durability::Group => "group",
+            Durability::Strict => "strict",
         }
     }
 
-    /// `(copied, segment)` of the last failed fsync.
     #[getter]
-    fn takeover(&self) -> Option<(u64, u64)> {
-        let taken = self.queue.takeover()?;
-        Some((taken.copied, taken.segment))
+    fn accepts_loss(&self) -> bool {
+        self.accepts_loss
+    }
+
+    /// `(torn_bytes, dropped, copied, segment, why)`.
+    #[getter]
+    fn recovered(&self) -> Option<(u64, u64, u64, u64, &'static str)> {
+        if let Some(taken) = self.queue.takeover() {
+            return Some((0, 0, taken.copied, taken.segment, "fsync"));
+        }
+        let found = self.recovered.as_ref()?;
+        let Recovered {
+            torn_bytes,
+            dropped,
+            copied,
+            segment,
+        } = **found;
+        Some((torn_bytes, dropped, copied, segment, "unclean"))
     }
 
     /// `(next, [(is_fsync, seconds), ...])` behind number *since*.
@@ -307,14 +306,18 @@ impl LogWriter {
         make(event.py())?.call1((seq, ts_us * 1000, cause, actor, event, told.payload, live))
     }
 
-    fn want_written(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
+    #[pyo3(signature = (seq, who=None))]
+    fn want_written(&self, py: Python<'_>, seq: u64, who: Who<'_>) -> PyResult<bool> {
+        let who = waiter(who);
         // Without the interpreter: it may be written here, and a disk may be slow to take it.
-        let there = py.detach(|| self.queue.want_written(seq));
+        let there = py.detach(|| self.queue.want_written(seq, who));
         there.map_err(|failure| raise(py, &failure))
     }
 
-    fn want_durable(&self, py: Python<'_>, seq: u64) -> PyResult<bool> {
-        let there = py.detach(|| self.queue.want_durable(seq));
+    #[pyo3(signature = (seq, who=None))]
+    fn want_durable(&self, py: Python<'_>, seq: u64, who: Who<'_>) -> PyResult<bool> {
+        let who = waiter(who);
+        let there = py.detach(|| self.queue.want_durable(seq, who));
         there.map_err(|failure| raise(py, &failure))
     }
 
@@ -322,21 +325,10 @@ impl LogWriter {
         self.queue.is_nearly_durable(seq)
     }
 
-    fn want_room(&self, py: Python<'_>) -> PyResult<bool> {
-        self.queue
-            .want_room()
-            .map_err(|failure| raise(py, &failure))
-    }
-
-    fn wait(&self, bell: &LoopBell, future: Py<PyAny>) {
-        let waiting = self.waiting.get_or_init(|| {
-            let waiting = Arc::<Waiting>::default();
-            self.queue.set_notify(Some(waiting.clone()));
-            waiting
-        });
-        if let Ok(mut waiting) = waiting.0.lock() {
-            waiting.push((bell.0.clone(), future));
-        }
+    #[pyo3(signature = (who=None))]
+    fn want_room(&self, py: Python<'_>, who: Who<'_>) -> PyResult<bool> {
+        let there = self.queue.want_room(waiter(who));
+        there.map_err(|failure| raise(py, &failure))
     }
 
     fn block_written(&self, py: Python<'_>, timeout_s: f64) -> bool {
@@ -348,9 +340,9 @@ impl LogWriter {
         self.queue.close(why, at_us)
     }
 
-    #[getter]
-    fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+    #[pyo3(signature = (who=None))]
+    fn want_closed(&self, who: Who<'_>) -> bool {
+        self.queue.want_closed(waiter(who))
     }
 
     fn failure(&self, py: Python<'_>) -> Option<PyErr> {
