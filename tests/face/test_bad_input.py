@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tinyagent import Agent, AgentOptions, AgentState, AgentTool, AssistantMessage, load, open_log
+from tinyagent import (
+    Agent,
+    AgentOptions,
+    AgentState,
+    AgentTool,
+    AssistantMessage,
+    RunFailedError,
+    load,
+    open_log,
+)
 from tinyagent.alchemy_provider import OpenAICompatModel
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError, LogOwnedError
-from tinyagent.testing import ProviderServer, Reply, chat, close_after, reset, stall, status
+from tinyagent.testing import (
+    ProviderServer,
+    Reply,
+    chat,
+    close_after,
+    reset,
+    scripted,
+    stall,
+    status,
+)
 
 
 def make(url: str, **options: Any) -> Agent:
@@ -118,3 +138,26 @@ async def test_a_log_is_taken_up_where_its_last_run_ended(tmp_path: Path) -> Non
     assert "One." in str(texts)
     report = load(tmp_path / "log").replay()
     assert report.ok, report.first_divergence
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (None, "nothing was said yet; give run"),
+        ("answered", "the last run ended with an answer; give run"),
+        ("failed", "the last run failed; `await agent.continue_()` asks the model again, or give"),
+        ("cancelled", "the last run was cancelled; `await agent.continue_()` asks"),
+    ],
+)
+async def test_without_an_input_it_is_told_how_the_last_run_ended(
+    ends: str | None, told: str
+) -> None:
+    agent = Agent(model=scripted(RuntimeError("No.") if ends == "failed" else "Hi."))
+    if ends == "cancelled":
+        async with agent.events("hello") as run:
+            await anext(run)
+    elif ends is not None:
+        with suppress(RunFailedError):
+            await agent.run("hello")
+    with pytest.raises(RuntimeError, match=f"^nothing to go on from: {re.escape(told)}"):
+        await agent.run()
