@@ -20,6 +20,7 @@ _WANTED = {
     "output_schema": ("keys", "a JSON Schema, as a dict"),
     "extra_body": ("keys", "a dict"),
     "clock": ("now_us", "a Clock"),
+    "transport": ("open", "a Transport"),
 }
 _MEMBERS = {
     "hooks": ("after_tool_call", "Hooks(...)"),
@@ -31,6 +32,19 @@ _FUNCTIONS = frozenset(
     {"convert_to_llm", "transform_context", "stream_fn", "get_api_key", "before_tool_call"}
     | {"after_tool_call", "should_stop_after_turn", "on_unknown", "on_approval"}
 )
+_NUMBERS: dict[str, tuple[int, tuple[type, ...]]] = {
+    "temperature": (0, ()),
+    "max_tokens": (0, (int,)),
+    "tool_timeout_s": (0, ()),
+    "tools_parallel_max": (1, (int,)),
+    "retries_max": (0, (int,)),
+    "connect_timeout_s": (0, ()),
+    "first_byte_timeout_s": (0, ()),
+    "read_timeout_s": (0, ()),
+    "output_retries_max": (0, (int,)),
+}
+_TEXTS = frozenset({"session_id", "tool_choice"})
+_LIMITS = ("timeout_s", "idle_timeout_s", "output_bytes_max")
 TOOLS = "a list of functions under @tool, of AgentTool(...) or MCP servers"
 
 
@@ -38,7 +52,7 @@ def check_options(given: Mapping[str, Any]) -> None:
     """Look at the options of an agent, by their names.
 
     Raises:
-        TypeError: one is not of its kind.
+        TypeError: one is not of its kind. ValueError: a number is too small.
     """
     for name, value in given.items():
         if value is None:
@@ -46,13 +60,39 @@ def check_options(given: Mapping[str, Any]) -> None:
         if name in _WANTED:
             if name != "initial_state" or not isinstance(value, dict):
                 check(name, value)
+            for each in value.values() if name == "prices" else ():
+                if not hasattr(each, "input_usd"):
+                    raise TypeError(f"prices must be {_WANTED[name][1]}; {_kind(each)} is in it")
         elif name in _MEMBERS:
             known_by, wanted = _MEMBERS[name]
             for each in listed(name, value, f"a list of {wanted}"):
                 if not any(hasattr(each, mark) for mark in known_by.split()):
                     raise TypeError(f"{name} must be a list of {wanted}; {_kind(each)} is in it")
+        elif name in _NUMBERS:
+            check_number(name, value, *_NUMBERS[name])
         elif name in _FUNCTIONS and not callable(value):
             raise TypeError(f"{name} must be a function, not {_kind(value)}")
+        elif name in _TEXTS and not isinstance(value, str):
+            raise TypeError(f"{name} must be a text, not {_kind(value)}")
+        elif name == "secrets" and not (callable(value) or isinstance(value, Mapping)):
+            raise TypeError(f"secrets must be a dict, or a function, not {_kind(value)}")
+        elif name == "parallel_tool_calls" and not isinstance(value, bool):
+            raise TypeError(f"parallel_tool_calls must be True or False, not {_kind(value)}")
+        elif name == "on_interrupted" and value not in ("retry", "keep"):
+            raise ValueError(f"on_interrupted={value!r} is none of retry, keep")
+
+
+def check_number(name: str, value: object, least: int, kinds: tuple[type, ...] = ()) -> None:
+    """Look at one setting that is a number.
+
+    Raises:
+        TypeError: it is none of *kinds*. ValueError: it is less than *least*.
+    """
+    if not is_number(value, least, *kinds):
+        wanted = f"{name} must be a {'whole ' if kinds else ''}number from {least} on"
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            raise ValueError(f"{wanted}, not {value}")
+        raise TypeError(f"{wanted}, not {_kind(value)}")
 
 
 def check(name: str, value: object) -> None:
@@ -80,9 +120,11 @@ def check_tool(given: object) -> None:
     """Look at one tool.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is none, or no agent can have it.
     """
     if hasattr(given, "name"):
+        if (fault := setting_fault(getattr(given, "__dict__", {}))) is not None:
+            raise TypeError(f"an agent cannot have the tool {given.name!r}: {fault[0]}")
         return
     told = f"tools must be {TOOLS}; {_kind(given)} is in it"
     if hasattr(given, "as_tool"):
@@ -90,6 +132,20 @@ def check_tool(given: object) -> None:
     elif callable(given):
         told += f": put @tool above {getattr(given, '__name__', given)}"
     raise TypeError(told)
+
+
+def setting_fault(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what is wrong with the settings of a tool, and what to write; None if nothing is."""
+    for setting in _LIMITS:
+        value = given.get(setting)
+        if value is not None and not is_number(value, 0):
+            told = f"{setting}={value!r} is no number from 0 on"
+            return told, f"{setting}=10, or leave it out"
+    approval = given.get("approval", "never")
+    if approval not in ("always", "never") and not callable(approval):
+        told = f"approval={approval!r} is none of always, never, and no function"
+        return told, 'approval="always"'
+    return None
 
 
 def listed(name: str, value: object, wanted: str) -> Iterable[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -170,10 +170,12 @@ class HostHooks:
         shaped: list[AgentMessage] = list(bodies)
         with self._noted():
             if self.transform is not None:
-                shaped = await awaited(self.transform(shaped, self.signal()))
+                shaped = _messages(
+                    "transform_context", await awaited(self.transform(shaped, self.signal()))
+                )
             if self.convert is not None:
-                shaped = await awaited(self.convert(shaped))
-        self.shaped = list(shaped)
+                shaped = _messages("convert_to_llm", await awaited(self.convert(shaped)))
+        self.shaped = shaped
         return [k.HostAnswered(asked.hook, ops=context_ops(bodies, shaped))]
 
     async def marked(self, messages: list[AgentMessage]) -> list[AgentMessage]:
@@ -209,6 +211,18 @@ class HostHooks:
         with self._noted():
             stop = await awaited(self.stop(*self.stop_arguments()))
         return [k.HostAnswered(asked.hook, stop=bool(stop))]
+
+
+def _messages(name: str, given: Any) -> list[AgentMessage]:
+    """Return *given*, which the callback *name* returned.
+
+    Raises:
+        TypeError: it is no list of messages.
+    """
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        told = type(given).__name__
+        raise TypeError(f"{name} returned {told}, expected a list of messages")
+    return list(given)
 
 
 def parsed_or_empty(text: str) -> dict[str, Any]:

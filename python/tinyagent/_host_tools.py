@@ -39,7 +39,11 @@ def spec_of(tool: AgentTool, timeout_s: float | None) -> k.ToolSpec:
             "timeout_s": tool.timeout_s if tool.timeout_s is not None else timeout_s,
             "server": getattr(tool, "server", None),
         }
-        return msgspec.convert(spec, k.ToolSpec)
+        told_of = msgspec.convert(spec, k.ToolSpec)
+        limits = tool.timeout_s, tool.idle_timeout_s, tool.output_bytes_max
+        if tool.approval != "never" or limits != (None, None, None):
+            check_tool(tool)
+        return told_of
     except AttributeError:
         check_tool(tool)
         raise

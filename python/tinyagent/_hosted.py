@@ -95,7 +95,11 @@ class HostedSource:
             messages = await self._hooks.marked(self._public(asked))
         REQUEST.set(asked.number)
         context = Context(asked.settings.system, messages, self._hooks.tools())  # type: ignore[arg-type] # any sequence of tools
-        return await awaited(self._stream_fn()(self._model(), context, self._options(key)))
+        response = await awaited(self._stream_fn()(self._model(), context, self._options(key)))
+        if not hasattr(response, "__aiter__"):
+            kind = type(response).__name__
+            raise TypeError(f"stream_fn returned {kind}, expected a StreamResponse")
+        return response
 
     def _public(self, asked: View) -> list[AgentMessage]:
         """Return the messages that a model understands; those met before are not looked up."""

@@ -182,6 +182,7 @@ class AgentOptions:
         """Refuse contradictions, and find the models by their names.
 
         Raises:
+            ValueError: a number is too small.
             TypeError: a setting is not of its kind; ``retry`` and ``retries_max`` were both given,
                 or ``output`` and ``output_schema``; or ``fallback`` with a stream function of the
                 host's own, which is asked whatever the model.
@@ -196,6 +197,10 @@ class AgentOptions:
             raise TypeError("AgentOptions: retries were given twice, as retry and as retries_max")
         if self.output is not None and self.output_schema is not None:
             raise TypeError("AgentOptions: output was given twice, as output and as output_schema")
+        if self.output is not None:
+            from tinyagent._output import Form  # which few need
+
+            Form(self.output)
         if type(self) is AgentOptions:  # a class below it may have other defaults
             # What nobody set is the class's: of 45 settings an agent keeps its own few.
             given = vars(self)
@@ -211,7 +216,7 @@ class AgentOptions:
             "max_tokens": self.max_tokens or (budgets and budgets.max_tokens),
             "session_id": session_id,
             "thinking_budget_tokens": budgets and budgets.thinking_budget,
-            "prompt_caching": self.enable_prompt_caching or None,
+            "prompt_caching": bool(self.enable_prompt_caching) or None,
             "retries_max": self.retry.attempts_max - 1 if self.retry else self.retries_max,
             "retry_delay_s_max": self.retry and self.retry.delay_s_max,
             "retry_after_delta": (self.retry and self.retry.after_delta) or None,

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from tinyagent._checks import is_number
+from tinyagent._checks import setting_fault
 from tinyagent.actors.context import Ctx, current_ctx, go_to_thread
 from tinyagent.actors.schema import Fault, signature_of
 from tinyagent.actors.tools import Refused
@@ -228,15 +228,8 @@ def _check(name: Any, settings: Mapping[str, Any], description: object) -> None:
         if given is not None and not isinstance(given, str):
             told = f"{setting}={given!r} is no text"
             raise ToolDefinitionError(str(name), "", 0, told, f'{setting}="..."')
-    for setting in ("timeout_s", "idle_timeout_s", "output_bytes_max"):
-        given = settings[setting]
-        if given is not None and not is_number(given, 0):
-            told = f"{setting}={given!r} is no number from 0 on"
-            raise ToolDefinitionError(name, "", 0, told, f"{setting}=10, or leave it out")
-    approval = settings["approval"]
-    if approval not in ("always", "never") and not callable(approval):
-        told = f"approval={approval!r} is none of always, never, and no function"
-        raise ToolDefinitionError(name, "", 0, told, 'approval="always"')
+    if (fault := setting_fault(settings)) is not None:
+        raise ToolDefinitionError(name, "", 0, *fault)
 
 
 def result_of(name: str, said: object) -> AgentToolResult:

@@ -41,6 +41,7 @@ forked: Any = fork
 modelled: Any = named_model
 replayed: Any = replay
 edit: Any = edits
+NAN = float("nan")
 
 LOG = "log must be an open log (`async with open_log(...) as log`), not "
 TOOLS = "tools must be a list of functions under @tool, of AgentTool(...) or MCP servers"
@@ -96,6 +97,25 @@ GIVEN: list[tuple[Callable[[], object], str]] = [
     (configured(stream_fn="openai"), "stream_fn must be a function, not str"),
     (configured(convert_to_llm=[]), "convert_to_llm must be a function, not list"),
     (configured(output_schema="{}"), "output_schema must be a JSON Schema, as a dict, not str"),
+    (configured(prices={"m": 3}), "prices must be a dict of Price(...) by model; int is in it"),
+    (configured(transport=print), "transport must be a Transport, not builtin_function_or_method"),
+    (configured(secrets=["key"]), "secrets must be a dict, or a function, not list"),
+    (configured(session_id=3), "session_id must be a text, not int"),
+    (configured(tool_choice=["add"]), "tool_choice must be a text, not list"),
+    (configured(parallel_tool_calls=1), "parallel_tool_calls must be True or False, not int"),
+    (configured(temperature="0.7"), "temperature must be a number from 0 on, not str"),
+    (configured(max_tokens="9"), "max_tokens must be a whole number from 0 on, not str"),
+    (configured(read_timeout_s=True), "read_timeout_s must be a number from 0 on, not bool"),
+    (configured(output=3), "output=3 is no type of an answer: "),
+    (made(output="str"), "output='str' is no type of an answer: "),
+    (
+        made(tools=[AnyTool("f", approval="allways")]),
+        "an agent cannot have the tool 'f': approval='allways' is none of always, never, and no",
+    ),
+    (
+        lambda: AnyAgent().set_tools([AnyTool("f", idle_timeout_s="3")]),
+        "an agent cannot have the tool 'f': idle_timeout_s='3' is no number from 0 on",
+    ),
     (
         lambda: loaded(3),
         "a log is a folder, a file, an address, or an open one like agent.log; not int",
@@ -147,6 +167,12 @@ async def test_a_factory_that_is_none_is_told_what_one_is(tmp_path: Path) -> Non
         ),
         (lambda: AnyRetry(attempts_max="3"), "attempts_max must be at least 1"),
         (lambda: modelled("vllm:q", base_url="gpu:8000"), "base_url='gpu:8000' is no address"),
+        (configured(max_tokens=0.5), "max_tokens must be a whole number from 0 on, not 0.5"),
+        (configured(temperature=-1), "temperature must be a number from 0 on, not -1"),
+        (configured(read_timeout_s=NAN), "read_timeout_s must be a number from 0 on, not nan"),
+        (configured(tools_parallel_max=0), "tools_parallel_max must be a whole number from 1 on"),
+        (configured(retries_max=-1), "retries_max must be a whole number from 0 on, not -1"),
+        (configured(on_interrupted="redo"), "on_interrupted='redo' is none of retry, keep"),
     ],
 )
 def test_a_number_that_is_none_is_refused_when_it_is_given(
@@ -178,6 +204,10 @@ WRONG_TOOLS: list[tuple[AgentTool, str]] = [
     (AnyTool("f", effect="readonly"), "effect='readonly' is none of pure, read, idempotent"),
     (AnyTool("f", parameters="{}"), r"Expected `object`, got `str` - at `\$.schema`"),
     (AnyTool("f", description=["F."]), r"Expected `str`, got `array` - at `\$.description`"),
+    (AnyTool("f", timeout_s=-1), "timeout_s=-1 is no number from 0 on"),
+    (AnyTool("f", approval="allways"), "approval='allways' is none of always, never"),
+    (AnyTool("f", idle_timeout_s=NAN), "idle_timeout_s=nan is no number from 0 on"),
+    (AnyTool("f", output_bytes_max="9"), "output_bytes_max='9' is no number from 0 on"),
     (AnyTool("f", timeout_s="10"), r"Expected `int \| float \| null`, got `str` - at"),
 ]
 
@@ -193,6 +223,21 @@ async def test_a_tool_that_no_log_could_be_read_with_is_not_written(
     agent.state.tools = [AnyTool("f", description=None)]
     assert (await agent.run("Really?")).text == "Yes."
     assert load(agent.log).replay().ok
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("transform_context", "a list of messages"),
+        ("convert_to_llm", "a list of messages"),
+        ("stream_fn", "a StreamResponse"),
+    ],
+)
+async def test_a_callback_that_returned_nothing_is_named(name: str, wanted: str) -> None:
+    options: Any = {name: lambda *given: None}
+    agent = Agent(AgentOptions(initial_state=AgentState(model=scripted("Yes.")), **options))
+    answer: Any = await agent.prompt("Really?")
+    assert answer.error_message == f"{name} returned NoneType, expected {wanted}"
 
 
 def test_a_bad_limit_is_found_by_its_own_error() -> None:
