@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,22 @@ async def test_a_log_that_cannot_be_read_is_named_behind_the_others(
     *_, listed, told = out.splitlines()
     assert "Is it listed?" in listed
     assert told.startswith(f"! {broken.parent}  OSError: ")
+
+
+def test_an_empty_log_has_no_age() -> None:
+    empty = Summary(log="7f3a9c" + "0" * 26, where="a")
+    assert list(table([empty], {}, 1000 * S))[1].split()[:3] == ["7f3a9c", "-", "empty"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no UTF-8")
+def test_a_name_that_is_no_text_is_written_out_in_json(run: Run, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/trip\xff"
+    Path(os.fsdecode(path)).mkdir()
+    whole = (REPLAYS / "one-tool.jsonl").read_bytes()
+    Path(os.fsdecode(path), "00000001.jsonl").write_bytes(whole)
+    code, out, _ = run("ls", str(tmp_path), "--json")
+    assert (code, json.loads(out)["logs"][0]["where"]) == (0, f"{tmp_path}/trip\\udcff")
+    code, out, _ = run("show", os.fsdecode(path), "--view", "events", "--json")
+    assert (code, json.loads(out)["records"][0]["kind"]) == (0, "session.started")
+    code, _, err = run("show", os.fsdecode(path + b"x"), "--json")
+    assert (code, json.loads(err)["error"]) == (3, "LogNotFoundError")

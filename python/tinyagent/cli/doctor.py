@@ -41,7 +41,7 @@ def run(*, common: Common = COMMON) -> int:
     if common.json:
         answer(Doctor(ok=is_well, checks=checks))
     else:
-        emit(map(told, checks), color=common.color)
+        emit(map(told, checks), color=common.color, whole=True)
     return int(not is_well)
 
 

@@ -84,7 +84,7 @@ def run(
     if common.json:
         answer(told)
     else:
-        emit(worded(told, is_full=not no_content), color=common.color)
+        emit(worded(told, is_full=not no_content), color=common.color, whole=True)
     return 0
 
 

@@ -44,7 +44,7 @@ def run(
     if common.json:
         answer(Import(logs=logs))
     else:
-        emit((text for log in logs for text in told(log)), color=common.color)
+        emit((text for log in logs for text in told(log)), color=common.color, whole=True)
     return 0
 
 

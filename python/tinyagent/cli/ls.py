@@ -59,7 +59,8 @@ def table(logs: Sequence[Summary], unreadable: dict[str, str], now_ns: int) -> I
     """Yield *logs* in columns."""
     if not logs and not unreadable:
         yield line(dim("no logs; record one, or name another folder"))
-    rows = [[log.log[: shortest(logs)], age(now_ns - log.at_ns), log.status] for log in logs]
+    digits = shortest(logs)
+    rows = [[log.log[:digits], _since(log, now_ns), log.status] for log in logs]
     for row, log in zip(rows, logs, strict=True):
         row.extend(f"{number:,}" for number in (log.turns, log.tools, log.tokens))
         row.append(dollars(log.cost_usd))
@@ -80,6 +81,10 @@ def shortest(logs: Sequence[Summary]) -> int:
     """Return how many digits of the ids are needed to tell *logs* apart."""
     ids = {log.log for log in logs}
     return next(n for n in range(ID_MIN, 33) if len({name[:n] for name in ids}) == len(ids))
+
+
+def _since(log: Summary, now_ns: int) -> str:
+    return age(now_ns - log.at_ns) if log.status != "empty" else "-"
 
 
 def age(since_ns: int) -> str:

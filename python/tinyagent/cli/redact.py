@@ -54,7 +54,7 @@ def run(
         return 0
     done = f"{to}   {len(what):,} taken out, {len(masked):,} records written anew"
     left = line(dim(f"{place} still holds all of it: delete it yourself"))
-    emit([line(done), left], color=common.color)
+    emit([line(done), left], color=common.color, whole=True)
     return 0
 
 

@@ -66,8 +66,10 @@ def good(text: str) -> tuple[str, str]:
     return text, "green"
 
 
-def emit(lines: Iterable[str], *, color: str = "auto", pager: bool = False) -> None:
-    """Print *lines*: cut to width on a terminal, whole in a pipe.
+def emit(
+    lines: Iterable[str], *, color: str = "auto", pager: bool = False, whole: bool = False
+) -> None:
+    """Print *lines*: cut to width on a terminal, whole in a pipe, or where they say what to do.
 
     With *pager*, and on a terminal only, through ``TINYAGENT_PAGER``, ``PAGER`` or ``less``.
     """
@@ -77,7 +79,7 @@ def emit(lines: Iterable[str], *, color: str = "auto", pager: bool = False) -> N
         write = _colored(out) if is_colored else _plain(out)
         for text in lines:
             pieces = text.pieces if isinstance(text, Line) else ((safe(text), ""),)
-            write(pieces if columns is None else tuple(_cut(pieces, columns)))
+            write(pieces if whole or columns is None else tuple(_cut(pieces, columns)))
 
 
 def console(**options: Any) -> Console:
@@ -124,8 +126,27 @@ def answer(document: msgspec.Struct) -> None:
 
 def as_json(told: object) -> str:
     """Return *told* as JSON, safe for a terminal."""
-    text = msgspec.json.encode(told).decode()
+    try:
+        text = msgspec.json.encode(told).decode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        text = msgspec.json.encode(_spelled(told)).decode()
     return visible(text, _in_json)
+
+
+def _spelled(told: Any) -> Any:
+    """Return *told* with what UTF-8 has not written out in its texts."""
+    match told:
+        case str():
+            return told.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_spelled(key): _spelled(item) for key, item in told.items()}
+        case list() | tuple():
+            return [_spelled(item) for item in told]
+        case msgspec.Struct():
+            fields = {name: _spelled(getattr(told, name)) for name in told.__struct_fields__}
+            return type(told)(**fields)
+        case _:
+            return told
 
 
 def value(of: Any) -> str:

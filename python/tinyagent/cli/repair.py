@@ -43,5 +43,5 @@ def run(
     if found.gaps:
         text = "It loads, and replays up to the first gap; tinyagent resume needs --accept-loss"
         lines.append(line(dim(text)))
-    emit(lines, color=common.color)
+    emit(lines, color=common.color, whole=True)
     return 0

@@ -55,7 +55,7 @@ def run(
     if common.json:
         answer(plain(report))
     else:
-        emit(worded(report, app), color=common.color)
+        emit(worded(report, app), color=common.color, whole=report.first_divergence is not None)
     return int(report.first_divergence is not None)
 
 

@@ -35,7 +35,7 @@ def run(
         answer(Verify(logs=found))
     else:
         wide = max(len(safe(one.path)) for one in found)
-        emit((text for one in found for text in told(one, wide)), color=common.color)
+        emit((text for one in found for text in told(one, wide)), color=common.color, whole=True)
     return int(any(one.is_bad for one in found))
 
 

@@ -12,7 +12,7 @@ from tinyagent.cli import refs
 from tinyagent.cli.answers import Why
 from tinyagent.cli.options import COMMON, Common, RefN
 from tinyagent.cli.parts import Step
-from tinyagent.cli.render import answer, emit, safe
+from tinyagent.cli.render import answer, emit, safe, width
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.work import field
 from tinyagent.recording import Why as Chain
@@ -123,10 +123,10 @@ def tree_of(steps: Steps, below: Sequence[Below]) -> Iterator[str]:
 
 
 def _wrapped(parts: Sequence[str]) -> Iterator[str]:
-    """Yield *parts* on lines of LINE characters, none of them broken."""
-    line = ""
+    """Yield *parts* on lines of LINE characters, less on a narrow terminal, none of them broken."""
+    line, columns = "", min(LINE, width() or LINE)
     for part in parts:
-        if line and len(line) + len(part) > LINE:
+        if line and len(line) + len(part) > columns:
             yield line
             line = ""
         line += part
