@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.viewer.chromium import Chromium
-from tests.viewer.logs import Written, tool, trip
+from tests.viewer.logs import Written, long_session, tool, trip
 
 from tinyagent import load
 from tinyagent.events import kinds as k
@@ -343,6 +343,22 @@ def test_a_thousand_turns_open_and_only_what_is_seen_is_built(
     for view in "2345":
         browser.press(view)
     assert browser.said == []
+
+
+def test_of_a_long_context_what_is_folded_is_built_when_it_is_opened(
+    browser: Chromium, tmp_path: Path
+) -> None:
+    path = write(long_session(60), tmp_path / "long.html")
+    browser.open(path, "#seq=590&view=context")
+    counting = "partNode = (...given) => (count++, built(...given))"
+    browser.run(f"{{ const built = partNode; count = 0; {counting}; }}")
+    browser.run("draw()")
+    assert browser.texts("#panel > .part > summary")[0].startswith("=\n121 parts")
+    assert browser.run("count") == 2
+    browser.click("#panel > .part > summary")
+    browser.run("new Promise(requestAnimationFrame)")
+    assert browser.run("count") == 2 + 121
+    assert len(browser.texts("#panel .part .part > summary")) == 121
 
 
 def test_without_a_script_the_transcript_is_there(browser: Chromium, page: Path) -> None:
