@@ -20,7 +20,7 @@ from tinyagent.actors.closing import close_cut_off
 from tinyagent.actors.context import Host, Provided
 from tinyagent.actors.playing import Child, Playing, Told, Under
 from tinyagent.actors.reopening import reopened
-from tinyagent.actors.state import State
+from tinyagent.actors.state import State, digest_of
 from tinyagent.actors.tools import Unsettled
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.children import (
@@ -47,7 +47,8 @@ STOP_S = 0.02
 
 def agent_machine(name: str = "agent") -> Machine[State]:
     """Return an agent, idle and with nothing known."""
-    return Machine(name, agent.step, State(), inputs=agent.INPUTS, decisions=agent.DECISIONS)
+    kinds = {"inputs": agent.INPUTS, "decisions": agent.DECISIONS}
+    return Machine(name, agent.step, State(), **kinds, digest=digest_of)
 
 
 def diverged(where: str, records: Sequence[Record], name: str = "agent") -> str:

@@ -30,6 +30,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
         ordinal, of: which decision at that input, and how many are recorded there.
         recorded, now: kind and payload, or None where there is none.
         agreed: the last record up to which everything was the same.
+        state_before: digest of the machine's state when it took the input; empty for a request.
         cause: why, as far as it can be told.
     """
 
@@ -47,6 +48,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = "the code of the step changed, or the record was edited"
     agreed: int = 0
     not_compared: int = 0
+    state_before: str = ""
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -64,7 +66,9 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
             yield f"  recorded  {name}{shown(difference.recorded)}"
             yield f"  now       {name}{shown(difference.now)}"
         yield f"  cause     {self.cause}"
-        yield f"  agreed    records 1-{self.agreed}; {self.not_compared} later records not compared"
+        state = f", state before input {self.input}: {self.state_before}" * bool(self.state_before)
+        later = f"{self.not_compared} later records not compared"
+        yield f"  agreed    records 1-{self.agreed}{state}; {later}"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

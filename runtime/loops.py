@@ -27,6 +27,7 @@ class Machine(Generic[S]):
 
     Attributes:
         inputs: kinds that it reads. decisions: kinds that it writes.
+        digest: tells two states apart, for reports; none if nobody needs to.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Machine(Generic[S]):
         *,
         inputs: frozenset[str],
         decisions: frozenset[str],
+        digest: Callable[[S], str] | None = None,
     ) -> None:
         self.name = name
         self.step = step
         self.state = state
         self.inputs = inputs
         self.decisions = decisions
+        self.digest = digest
 
     def take(self, record: Record) -> tuple[Event, ...]:
         """Step on *record* and return what was decided."""

@@ -142,6 +142,7 @@ class _Replay:
         if isinstance(record.event, UnknownEvent):
             told = f"{record.event.kind} version {record.event.v} is of a newer release"
             return self._divergence(machine, record, recorded, 1, None, cause=told)
+        before = machine.state
         try:
             with _no_effects():
                 decided = machine.take(record)
@@ -155,7 +156,8 @@ class _Replay:
             if at < len(recorded) and now is not None and is_same_event(recorded[at].event, now):
                 self.matched += 1
                 continue
-            return self._divergence(machine, record, recorded, at + 1, now)
+            told = machine.digest(before) if machine.digest is not None else ""
+            return self._divergence(machine, record, recorded, at + 1, now, state_before=told)
         return None
 
     def _divergence(

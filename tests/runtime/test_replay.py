@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from tinyagent.actors.session import agent_machine
+from tinyagent.actors.state import digest_of
 from tinyagent.events import Event, Failure, Record, kinds as k
 from tinyagent.runtime.divergence import Difference, Divergence, Report
 from tinyagent.runtime.errors import DivergenceError, EffectInReplayError
@@ -228,6 +229,19 @@ def test_a_report_that_is_not_ok_is_an_error_with_all_of_it() -> None:
         report.check()
     assert str(raised.value) == str(report.first_divergence)
     assert 'recorded  name  "sub"' in str(raised.value)
+
+
+def test_a_decision_that_differs_is_told_with_the_state_it_was_decided_in() -> None:
+    found = diverged(edited(session(), 6, name="sub"))
+    machine = agent_machine()
+    for given in session()[: found.input - 1]:
+        if given.event.kind in machine.inputs:
+            machine.take(given)
+    assert found.state_before == digest_of(machine.state)
+    agreed = str(found).splitlines()[-1]
+    assert agreed.startswith(
+        f"  agreed    records 1-5, state before input 4: {found.state_before};"
+    )
 
 
 def machine_of(act: Callable[[], object]) -> Machine[int]:
