@@ -13,14 +13,23 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import msgspec
 
-from tinyagent.runtime.errors import CorruptLogError, LogFailedError, LogNotFoundError
+from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
 from tinyagent.runtime.load import Damage, LoadedLog, check_cut
 from tinyagent.runtime.lost_values import LostValue, refuse_lost
 from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
+from tinyagent.runtime.stores.sqlite_checks import (
+    RESTORE,
+    TAIL_BYTES,
+    checksum,
+    hidden,
+    is_sound,
+    reading,
+    vanished,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,10 +50,10 @@ PUT_BLOB = "INSERT OR IGNORE INTO blob (log, sha, body) VALUES (?, ?, ?)"
 _LINE = re.compile(
     rb'\{"seq":(\d+),"d":(\d+),"ts":(\d+)(?:,"a":"([^"]*)")?,"k":"([^"]*)","v":(\d+),"c":(\d+),"e":'
 )
+_ID = re.compile("[0-9a-f]{32}")
 _REFERENCE = re.compile(
     rb'(?<!\{"\$esc":)\{"\$blob":"sha256:([0-9a-f]{64})","n":\d+,"t":"(text|bytes|json)"\}'
 )
-_TAIL_BYTES = 17  # ,"x":"........"} and the newline
 _HASH_BYTES = 39  # ,"h":"<32 hex>"
 
 
@@ -88,25 +97,20 @@ def place_of(address: str) -> Place:
     return Place(Path(path), name)
 
 
-def connected(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Return a connection that begins no transaction by itself. For one thread at a time.
-
-    Raises:
-        sqlite3.Error: it cannot be opened.
-    """
-    import sqlite3
-
-    mode = "ro" if read_only else "rwc"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0
-    )
-
-
 def rows(connection: sqlite3.Connection) -> dict[str, Row]:
     """Return all logs of a database, by id."""
     found = connection.execute("SELECT id, meta FROM log ORDER BY id").fetchall()
     return {log: _row(log, meta) for log, meta in found}
+
+
+def rows_in(path: Path) -> dict[str, Row]:
+    """Return all logs of the database *path*, by id.
+
+    Raises:
+        LogError: it cannot be read.
+    """
+    with reading(path) as connection:
+        return rows(connection)
 
 
 def row_of(connection: sqlite3.Connection, log: str) -> Row | None:
@@ -115,7 +119,9 @@ def row_of(connection: sqlite3.Connection, log: str) -> Row | None:
     return _row(log, found[0]) if found else None
 
 
-def _row(log: str, meta: str) -> Row:
+def _row(log: object, meta: object) -> Row:
+    if not (isinstance(log, str) and isinstance(meta, str) and _ID.fullmatch(log)):
+        raise msgspec.ValidationError(f"no log has the id {log!r} and is {meta!r}")
     fields: dict[str, Any] = msgspec.json.decode(meta)
     identity = msgspec.convert({**fields, "log": log}, LogMeta)
     return msgspec.convert({**fields, "meta": identity}, Row)
@@ -153,12 +159,11 @@ class Tables:
     def __init__(self, path: Path, meta: LogMeta) -> None:
         self._path = path
         self._meta = meta
-        self._salt = bytes.fromhex(meta.log)
         self._shared: list[Stored] | None = None
         self.lost: list[LostValue] = []
 
     def read(self, first: int, last: int | None) -> Iterator[Stored]:
-        """Yield the records *first*..*last* in order.
+        """Yield the records *first*..*last* in order; all that there are if *last* is None.
 
         Raises:
             CorruptLogError: a record is damaged or missing. LogFailedError: SQLite said no.
@@ -169,6 +174,8 @@ class Tables:
                     return
                 yield record
             first = batch[-1].seq + 1
+        if last is None:
+            self._refuse_hidden(first)
 
     def whole(self, first: int, last: int | None) -> Iterator[Stored]:
         """Yield the same, but nothing of which a large value is lost.
@@ -187,25 +194,36 @@ class Tables:
             CorruptLogError: a record is damaged or missing. LogFailedError: SQLite said no.
             LogNotFoundError: the parent of a fork is not there.
         """
-        import sqlite3
-
         # Cast, because what a person has edited is text.
         asked = (
             "SELECT seq, CAST(line AS BLOB) FROM record"
             " WHERE log = ? AND seq >= ? ORDER BY seq LIMIT ?"
         )
-        try:
-            connection = connected(self._path, read_only=True)
-            try:
-                found = connection.execute(asked, (self._meta.log, first, count)).fetchall()
-                fork = self._fork_of(connection)
-                if fork is not None and first <= fork.at:
-                    return self._shared_with(connection, fork)[first - 1 : first - 1 + count]
-                return self._checked(connection, max(first, 1), found)
-            finally:
-                connection.close()
-        except sqlite3.DatabaseError as error:
-            raise unreadable(self._path, error) from None
+        with reading(self._path) as connection:
+            found = connection.execute(asked, (self._meta.log, first, count)).fetchall()
+            fork = self._fork_of(connection)
+            if fork is not None and first <= fork.at:
+                return self._shared_with(connection, fork)[first - 1 : first - 1 + count]
+            return self._checked(connection, max(first, 1), found)
+
+    def _refuse_hidden(self, first: int) -> None:
+        """Raise if there are records from number *first* on, though none was found by its key."""
+        log = self._meta.log
+        lowest = "SELECT min(seq) FROM record WHERE log = ?"
+        with reading(self._path) as connection:
+            base = connection.execute(lowest, (log,)).fetchone()[0]
+            if base is not None and (told := hidden(connection, log, base, first - 1)):
+                self._damaged(first, told)
+
+    def refuse_vanished(self) -> None:
+        """Raise if the log seems to be empty for the database is damaged. Reads all of it.
+
+        Raises:
+            CorruptLogError: so it is. LogFailedError: SQLite said no.
+        """
+        with reading(self._path) as connection:
+            if told := vanished(connection, self._meta.log):
+                self._damaged(1, told)
 
     def _fork_of(self, connection: sqlite3.Connection) -> ForkedFrom | None:
         """Return where the parent's records are wanted; a mirror of a fork holds all of them."""
@@ -241,31 +259,30 @@ class Tables:
     def _checked(
         self, connection: sqlite3.Connection, expected: int, found: list[tuple[int, bytes]]
     ) -> list[Stored]:
-        from tinyagent._alchemy import crc32c
-
         records: list[Stored] = []
         for seq, line in found:
             if seq != expected:
                 self._damaged(expected, f"is missing, the next is {seq}")
-            checksum = b"%08x" % crc32c(self._salt + line[:-_TAIL_BYTES])
-            fields = _LINE.match(line)
-            if line[-_TAIL_BYTES:] != b',"x":"%s"}\n' % checksum or fields is None:
-                self._damaged(seq, f"its line does not have the checksum {checksum.decode()}")
-            assert fields is not None
+            fields = _LINE.match(line) if is_sound(self._meta.log, line) else None
+            if fields is None:
+                right = checksum(self._meta.log, line or b"")
+                self._damaged(seq, f"its line does not have the checksum {right}")
             if int(fields[1]) != seq:
                 self._damaged(seq, f"its line says {int(fields[1])}")
             records.append(self._stored(connection, fields, line))
             expected += 1
         return records
 
-    def _damaged(self, seq: int, what: str) -> None:
+    def _damaged(self, seq: int, what: str) -> NoReturn:
         where = f"{self._path}#{self._meta.name or self._meta.log}"
-        raise CorruptLogError(f"{where}: record {seq}: {what}", path=str(self._path), seq=seq)
+        raise CorruptLogError(
+            f"{where}: record {seq}: {what}; {RESTORE}", path=str(self._path), seq=seq
+        )
 
     def _stored(
         self, connection: sqlite3.Connection, fields: re.Match[bytes], line: bytes
     ) -> Stored:
-        payload = line[fields.end() : -_TAIL_BYTES]
+        payload = line[fields.end() : -TAIL_BYTES]
         if not payload.endswith(b"}"):
             payload = payload[:-_HASH_BYTES]
         seq, actor, is_lost = int(fields[1]), fields[4], False
@@ -332,25 +349,19 @@ def read_sqlite(address: str) -> LoadedLog:
         LogNotFoundError: there is none. CorruptLogError: records are damaged or missing.
         LogFailedError: SQLite said no. ValueError: it does not say which of several.
     """
-    import sqlite3
-
     place = place_of(address)
-    try:
-        if not place.path.is_file():
+    with suppress(OSError):  # whoever opens it says what cannot be looked at
+        if not place.path.exists():
             raise LogNotFoundError(f"{address}: there is no file {place.path}")
-        connection = connected(place.path, read_only=True)
-        try:
-            there = rows(connection)
-        finally:
-            connection.close()
-    except (sqlite3.DatabaseError, OSError, msgspec.MsgspecError) as error:
-        raise unreadable(place.path, error) from None
+    there = rows_in(place.path)
     row = chosen(place, there)
     if row is None:
         known = ", ".join(f"#{row.meta.name or row.meta.log}" for row in there.values()) or "none"
         raise LogNotFoundError(f"{address}: there is no such log (known: {known})")
     tables = Tables(place.path, row.meta)
     records = list(tables.read(1, None))
+    if not records:
+        tables.refuse_vanished()
     lost = tuple(tables.lost)
     return LoadedLog(
         where=address,
@@ -362,20 +373,18 @@ def read_sqlite(address: str) -> LoadedLog:
     )
 
 
-def unreadable(path: Path, error: Exception) -> Exception:
-    """Return *error* of SQLite, or of the system, as one of ours."""
-    said = f"{path}: {error}"
-    if isinstance(error, msgspec.MsgspecError):
-        told = f"{path}: the table of logs is damaged ({error}); restore a copy of the database"
-        return CorruptLogError(told, path=str(path))
-    if "malformed" in str(error) or "not a database" in str(error):
-        return CorruptLogError(f"{said}; restore a copy of it", path=str(path))
-    with suppress(OSError):
-        if "unable to open" in str(error) and not path.exists():
-            said = f"{said}; it was removed or renamed: put it back"
-            return LogFailedError(said, durable_seq=0)
-    if isinstance(error, PermissionError) or "unable to open" in str(error):
-        said = f"{said}; give this user access to it, and to the folder that it is in"
-    if "no such table" in str(error):
-        return LogNotFoundError(f"{path}: a database without logs ({error})")
-    return LogFailedError(said, durable_seq=0)
+def miscopied(address: str) -> Iterator[int]:
+    """Yield the records of the log at *address* whose columns are not the copies of their line.
+
+    Raises:
+        LogError: it cannot be read. ValueError: it does not say which of several.
+    """
+    place = place_of(address)
+    row = chosen(place, rows_in(place.path))
+    asked = "SELECT seq, k, a, c, ts, CAST(line AS BLOB) FROM record WHERE log = ?"
+    with reading(place.path) as connection:
+        for seq, kind, actor, cause, ts, line in connection.execute(asked, (row and row.meta.log,)):
+            fields = _LINE.match(line or b"")
+            told = [] if fields is None else [f and f.decode() for f in fields.group(5, 4, 7, 3)]
+            if told != [kind, actor, str(cause), str(ts)]:
+                yield seq

@@ -21,6 +21,7 @@ import msgspec
 
 from tinyagent.runtime.bells import call_in
 from tinyagent.runtime.errors import (
+    CorruptLogError,
     LogBehindError,
     LogClosedError,
     LogError,
@@ -31,6 +32,7 @@ from tinyagent.runtime.errors import (
 )
 from tinyagent.runtime.stores.live import release
 from tinyagent.runtime.stores.locking import FileLock
+from tinyagent.runtime.stores.sqlite_checks import RESTORE, connected, faults, unreadable, vanished
 from tinyagent.runtime.stores.sqlite_tables import (
     PUT_BLOB,
     PUT_RECORD,
@@ -38,11 +40,9 @@ from tinyagent.runtime.stores.sqlite_tables import (
     Place,
     Row,
     chosen,
-    connected,
     kept,
     row_of,
     rows,
-    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -103,8 +103,6 @@ class Writer:
 
     def _take(self, place: Place, fresh: Row) -> Row:
         """Become the owner: a new epoch. Also finds where the log ends."""
-        import sqlite3
-
         self._turn.acquire()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -129,8 +127,11 @@ class Writer:
             self.committed_seq: int = (
                 self._connection.execute(last, (row.meta.log,)).fetchone()[0] or row.meta.cut
             )
+            is_usual = self.committed_seq or row.epoch == 1
+            if not is_usual and (told := vanished(self._connection, row.meta.log)):
+                raise CorruptLogError(f"{self.where}: {told}; {RESTORE}", path=str(self._path))
             self._connection.execute("COMMIT")
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+        except faults() as error:
             raise unreadable(self._path, error) from None
         finally:
             if self._connection.in_transaction:
@@ -237,8 +238,6 @@ class Writer:
 
     def _commit(self, batch: list[Queued]) -> LogError | None:
         """Commit *batch*, all of it or nothing. What fails is not tried again."""
-        import sqlite3
-
         run = self._connection.execute
         self._turn.acquire()
         try:
@@ -263,7 +262,7 @@ class Writer:
                 f"{self.where}: the database was removed, renamed or replaced; records after "
                 f"{self.committed_seq} were never acknowledged; put it back, and open it again"
             )
-        except (sqlite3.Error, OSError) as error:
+        except faults() as error:
             return self._failed(error)
         finally:
             self._roll_back()
@@ -360,7 +359,7 @@ def opened(
         for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=1"):
             connection.execute(f"PRAGMA {pragma}")
         turn.release()
-    except (sqlite3.Error, OSError) as error:
+    except faults() as error:
         if turn is not None:
             turn.close()
         raise unreadable(path, error) from None
