@@ -38,6 +38,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: as of a loaded log, or ``corrupt``: acknowledged records or values are damaged,
             the chain does not hold, or a signature is missing or not by the key.
+        records: how many can be read.
         blobs: large values that are whole.
         signatures: seals that were checked with the key.
     """
@@ -45,6 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     log: str
     verdict: Literal["clean", "unclean", "torn", "corrupt"]
+    records: int
     segments: tuple[SegmentReport, ...]
     blobs: int
     lost_values: tuple[LostValue, ...]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.recordings import REPLAYS
 
-from tinyagent import fork
+from tinyagent import fork, open_log
 from tinyagent.cli.stats import quantile
 
 Run = Callable[..., tuple[int, str, str]]
@@ -184,6 +187,39 @@ def test_a_log_that_the_system_cannot_read_is_told(run: Run, tmp_path: Path) -> 
     code, out, _ = run("doctor", "--dir", str(tmp_path))
     assert code == 1
     assert f"! log        {broken.parent}: OSError: " in out
+
+
+def test_logs_in_databases_are_looked_at_and_other_databases_are_not(
+    run: Run, tmp_path: Path
+) -> None:
+    async def write(name: str) -> None:
+        async with open_log(f"sqlite:///{tmp_path}/runs.db#{name}") as log:
+            for seq in range(1, 4):
+                log.store.append(seq, seq, None, "user.said", 1, 0, b'{"content":"hi"}')
+
+    for name in ("sound", "hurt"):
+        asyncio.run(write(name))
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE t (a)")
+    tmp_path.chmod(0o700)
+    code, out, _ = run("doctor", "--dir", str(tmp_path))
+    assert (code, "✓ logs       2 readable, format 1" in out) == (0, True), out
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database, database:
+        log = database.execute("SELECT id FROM log WHERE meta LIKE '%hurt%'").fetchone()[0]
+        database.execute("DELETE FROM record WHERE seq = 2 AND log = ?", (log,))
+    code, out, _ = run("doctor", "--dir", str(tmp_path))
+    place = f"sqlite:///{tmp_path}/runs.db#hurt"
+    told = (
+        f"! log        {place}: corrupt, {tmp_path}/runs.db#hurt: record 2: is missing, the next "
+    )
+    assert code == 1
+    assert told in out
+    (tmp_path / "runs.db").write_bytes(b"x" * 4096)
+    code, out, _ = run("doctor", "--dir", str(tmp_path))
+    assert code == 1
+    assert (
+        f"! log        {tmp_path}/runs.db: CorruptLogError: {tmp_path}/runs.db: file is not" in out
+    )
 
 
 def test_two_owners_of_the_package_are_told(

@@ -6,7 +6,9 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +17,15 @@ from tinyagent._version import VERSION
 from tinyagent.cli import REINSTALL, refs
 from tinyagent.cli.answers import Doctor
 from tinyagent.cli.options import COMMON, Common
-from tinyagent.cli.parts import Checked
+from tinyagent.cli.parts import Checked, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
-from tinyagent.cli.verify import verdict_on
-from tinyagent.runtime.errors import LogError
-from tinyagent.verbs import load
+from tinyagent.cli.verify import of_database, verdict_on
+from tinyagent.runtime.errors import LogError, LogNotFoundError
+from tinyagent.runtime.load import read_own
+from tinyagent.runtime.stores.sqlite_checks import wrong_in
+from tinyagent.runtime.stores.sqlite_tables import SCHEME, rows_in
 
+Look = Callable[[], Verdict]
 EXTRAS = {
     "cli": ("cyclopts", "rich"),
     "testing": ("pytest", "syrupy", "hypothesis"),
@@ -106,18 +111,46 @@ def _logs(folder: Path) -> Iterator[Checked]:
     formats: set[int] = set()
     count = 0
     unreadable: dict[str, str] = {}
-    for path, _ in refs.headers(folder, unreadable):
+    for place, written_as, look in _looks(folder, unreadable):
         try:
-            formats.add(load(path).meta.format)
-            found = verdict_on(path, is_deep=False)
+            found = look()
         except LogError as error:
-            unreadable[str(path)] = f"{type(error).__name__}: {error}"
+            unreadable[place] = f"{type(error).__name__}: {error}"
             continue
         count += 1
+        formats.add(written_as)
         if found.is_bad or found.verdict == "torn":
-            told = f"{path}: {found.verdict}, {found.message}"
+            told = f"{place}: {found.verdict}, {found.message}"
             yield Checked(name="log", ok=not found.is_bad, found=told)
     for place, why in unreadable.items():
         yield Checked(name="log", ok=False, found=f"{place}: {why}")
+    formats.discard(0)  # of a log without a header
     written = f", format {', '.join(map(str, sorted(formats)))}" if formats else ""
     yield Checked(name="logs", ok=True, found=f"{count:,} readable{written}")
+
+
+def _looks(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int, Look]]:
+    """Yield every log in *folder*, its format, and what looks at it; in databases, too."""
+    for path, header in refs.headers(folder, unreadable):
+        yield str(path), header.tinyagent_log, partial(_verified, path)
+    for path in refs.databases(folder):
+        try:
+            logs = [row for row in rows_in(path).values() if row.epoch]  # the others are mirrors
+            wrong = list(wrong_in(path))
+        except LogNotFoundError:
+            continue  # of another program
+        except LogError as error:
+            unreadable[str(path)] = f"{type(error).__name__}: {error}"
+            continue
+        names = Counter(row.meta.name for row in logs)
+        for row in logs:
+            name = row.meta.name if names[row.meta.name] == 1 else None
+            address = f"{SCHEME}{path}#{name or row.meta.log}"
+            yield address, row.meta.format, partial(of_database, address, wrong, is_deep=False)
+
+
+def _verified(path: Path) -> Verdict:
+    found = verdict_on(path, is_deep=False)
+    if found.is_bad:
+        read_own(path)  # says it in full
+    return found

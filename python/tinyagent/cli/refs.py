@@ -25,6 +25,8 @@ from tinyagent.runtime.errors import LogNotFoundError
 LOCK = "LOCK"
 MARKS = (b'"tinyagent_log"', b'"log":"')
 """What the first line of a log has, damaged or not: one byte spoils only one of them."""
+SQLITE = b"SQLite format 3\0"
+"""What a database starts with."""
 DEMO = Path(__file__).parent.parent / "demo.jsonl"
 """A recorded session that is in the package."""
 
@@ -63,6 +65,7 @@ class Place(NamedTuple):
 
 
 class _Header(msgspec.Struct):
+    tinyagent_log: int = 0
     log: str = ""
     name: str | None = None
 
@@ -159,6 +162,15 @@ def headers(logs: Path, unreadable: dict[str, str] | None = None) -> Iterator[tu
         else:
             if header is not None:
                 yield path, header
+
+
+def databases(logs: Path) -> Iterator[Path]:
+    """Yield every file in the folder that is an SQLite database, or was: beside ours is a lock."""
+    with suppress(OSError):  # whoever looks for the logs there says what cannot be read
+        for path in sorted(logs.iterdir()):
+            with suppress(OSError), path.open("rb") as file:
+                if file.read(len(SQLITE)) == SQLITE or path.with_name(f"{path.name}-lock").exists():
+                    yield path
 
 
 def _header(path: Path) -> _Header | None:

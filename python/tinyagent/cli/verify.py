@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +18,10 @@ from tinyagent.cli.parts import Deep, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.events import UnknownEvent
 from tinyagent.runtime.errors import CorruptLogError
-from tinyagent.runtime.load import read_own
+from tinyagent.runtime.lost_values import LostValue
 from tinyagent.runtime.repair import Report, verify
+from tinyagent.runtime.stores.sqlite_checks import RESTORE, wrong_in
+from tinyagent.runtime.stores.sqlite_tables import miscopied, place_of
 from tinyagent.verbs import Recording, load
 
 
@@ -47,10 +51,7 @@ def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
     """
     path = str(place)
     if isinstance(place, str):
-        recording = load(place)
-        deep = deeply(recording) if is_deep else None
-        count = f"{len(recording.records):,} records"
-        return Verdict(path=path, verdict="ok", message=count, deep=deep)
+        return of_database(place, wrong_in(place_of(place).path), is_deep=is_deep)
     try:
         report = verify(place)
     except CorruptLogError as error:
@@ -60,10 +61,32 @@ def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
     return Verdict(
         path=path,
         verdict=verdict,
-        message=_message(report, place),
+        message=_message(report),
         report=report,
         deep=deeply(load(place)) if is_read else None,
     )
+
+
+def of_database(address: str, wrong: Iterable[str], *, is_deep: bool) -> Verdict:
+    """Return what there is to say of the log at *address*, of whose database something is *wrong*.
+
+    Raises:
+        LogError: there is none, or it cannot be read at all.
+    """
+    told = partial(Verdict, path=address, verdict="corrupt")
+    try:
+        recording = load(address)
+        odd = map("record {}: its columns are not what its line says".format, miscopied(address))
+        first = next(chain(wrong, odd), None)
+    except CorruptLogError as error:
+        return told(message=str(error))
+    deep = deeply(recording) if is_deep else None
+    if first is not None:
+        return told(message=f"{first}; {RESTORE}", deep=deep)
+    if recording.damage is not None and recording.damage.lost_values:
+        return told(message=_gone(recording.damage.lost_values), deep=deep)
+    count = f"{len(recording.records):,} records"
+    return Verdict(path=address, verdict="ok", message=count, deep=deep)
 
 
 def deeply(recording: Recording) -> Deep:
@@ -112,17 +135,21 @@ def told(one: Verdict, wide: int = 0) -> Iterator[Line]:
         yield line(dim(what))
 
 
-def _message(report: Report, place: Path) -> str:
+def _gone(lost: Sequence[LostValue]) -> str:
+    return (
+        f"{len(lost)} large values are missing or damaged, the first is {lost[0].digest} of "
+        f"record {lost[0].seq}; put it back from a copy, or fork before that record"
+    )
+
+
+def _message(report: Report) -> str:
     lost = report.lost_values
     if lost and all(segment.verdict != "corrupt" for segment in report.segments):
-        return (
-            f"{len(lost)} large values are missing or damaged, the first is {lost[0].digest} of "
-            f"record {lost[0].seq}; put it back from a copy, or fork before that record"
-        )
+        return _gone(lost)
     if report.verdict == "corrupt":
         to = f"{report.where}-repaired"
         return f"{_first_hole(report)}; tinyagent repair {report.where} -o {to}"
-    count = f"{len(read_own(place).records):,} records"  # segments may hold a record twice
+    count = f"{report.records:,} records"
     match report.verdict:
         case "clean":
             return count

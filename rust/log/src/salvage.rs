@@ -135,6 +135,15 @@ impl Salvage {
         blobs::put_back(self.vfs.as_ref(), &self.blob_folder, payload)
     }
 
+    /// How many records can be read.
+    pub fn records(&self) -> u64 {
+        let lines = self.parts.iter().map(|part| match part {
+            Part::Gap(_) => 0,
+            Part::Run(run) => run.len(),
+        });
+        lines.sum::<usize>() as u64
+    }
+
     /// The gaps.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         self.parts.iter().filter_map(|part| match part {

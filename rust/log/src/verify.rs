@@ -39,6 +39,8 @@ pub struct Report {
     pub log: LogId,
     /// `clean`, `unclean`, `torn` or `corrupt`.
     pub verdict: &'static str,
+    /// Records that can be read.
+    pub records: u64,
     /// The files.
     pub segments: Vec<Segment>,
     /// Values beside the log that are whole.
@@ -80,6 +82,7 @@ fn whole(vfs: &dyn Vfs, mut reader: Reader, key: Option<&Key>) -> Result<Report,
             Verdict::Unclean => "unclean",
             Verdict::Torn(_) => "torn",
         },
+        records: reader.len() as u64,
         segments: Vec::new(),
         blobs: 0,
         lost_values: Vec::new(),
@@ -236,6 +239,7 @@ fn wreck(vfs: &Arc<dyn Vfs>, name: Option<&str>) -> Result<Report, Failure> {
     Ok(Report {
         log: salvage.id,
         verdict: "corrupt",
+        records: salvage.records(),
         segments,
         blobs: 0,
         lost_values: Vec::new(),

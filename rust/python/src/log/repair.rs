@@ -38,6 +38,7 @@ pub fn verify_log<'py>(
     let out = PyDict::new(py);
     out.set_item("log", report.log.to_string())?;
     out.set_item("verdict", report.verdict)?;
+    out.set_item("records", report.records)?;
     let segments = report.segments.into_iter();
     let segments = segments.map(|s| (s.name, s.bytes, s.records, s.verdict, s.complaints));
     out.set_item("segments", segments.collect::<Vec<_>>())?;
