@@ -132,7 +132,7 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
             gone = tuple(starmap(LostRecords, reader.gaps))
             return _meta(reader), records, _damage(reader, str(where), (), gone)
     found = read_log(where)
-    return found.meta, decoded(found.records, found.damage), found.damage
+    return found.meta, decoded(found.records, found.damage, where), found.damage
 
 
 def own_records(
@@ -321,11 +321,25 @@ def check_cut(where: Path, fork: ForkedFrom, parent: LoadedLog) -> None:
         )
 
 
-def decoded(stored: Sequence[Stored], damage: Damage | None) -> list[Record]:
-    """Return *stored* with their events; a value that is lost is shown as lost."""
-    return list(
-        map(as_record, marked(list(stored), damage.lost_values if damage is not None else ()))
-    )
+def decoded(stored: Sequence[Stored], damage: Damage | None, where: object = "log") -> list[Record]:
+    """Return *stored* with their events; a value that is lost is shown as lost.
+
+    Raises:
+        CorruptLogError: one of the log at *where* is whole, but not what its kind says.
+    """
+    records: list[Record] = []
+    for item in marked(list(stored), damage.lost_values if damage is not None else ()):
+        try:
+            records.append(as_record(item))
+        except msgspec.DecodeError as error:
+            raise CorruptLogError(
+                f"{where}: record {item.seq} is whole, but no {item.kind} of version {item.v}: "
+                f"{error}; something else than this library wrote it; "
+                f"tinyagent redact {where} --seq {item.seq} -o NEW makes a log without it",
+                path=str(where),
+                seq=item.seq,
+            ) from error
+    return records
 
 
 def _lost_records(records: list[Stored]) -> tuple[LostRecords, ...]:

@@ -179,7 +179,7 @@ class fork:
             shown = found.records if secret is None else opened(found, secret.keys)
             parent = MemoryLog(meta=found.meta, records=shown, where=str(parent))
         stored = list(parent.read())
-        records = decoded(stored, damage)
+        records = decoded(stored, damage, parent.where)
         at = parent.seq if self._at is None else self._at
         self.plan = plan = planned(records, at, self._edits)
         lost = damage.lost_values if damage is not None else ()

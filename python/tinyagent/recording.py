@@ -84,7 +84,7 @@ class Recording:
         self.meta = meta
         self.damage = damage
         if not isinstance(stored, Records):
-            stored = Records(decoded(stored, damage))
+            stored = Records(decoded(stored, damage, where))
         self.records = stored
         self._is_open = is_live
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tinyagent._opened import OpenLog
 from tinyagent._redacting import redactor_for
 from tinyagent.events import Redact, kinds as k
@@ -20,7 +22,7 @@ from tinyagent.runtime.clock import Clock, system_clock
 from tinyagent.runtime.crypto import Encryption, Keys, opened
 from tinyagent.runtime.divergence import Report
 from tinyagent.runtime.journal import Journal
-from tinyagent.runtime.load import read_log, read_records
+from tinyagent.runtime.load import decoded, read_log, read_records
 from tinyagent.runtime.log import open_log_at
 from tinyagent.runtime.sinks import Sink, Subscribed
 from tinyagent.runtime.sinks.subscription import Mirrors
@@ -127,7 +129,12 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
     """
     if isinstance(where, str | Path):
         if keys is None:
-            meta, records, damage = read_records(where)
+            try:
+                meta, records, damage = read_records(where)
+            except msgspec.DecodeError:  # the slower way names the record
+                found = read_log(where)
+                meta, damage = found.meta, found.damage
+                records = decoded(found.records, damage, where)
             return Recording(str(where), meta, Records(records), damage)
         found = read_log(where)
         return Recording(str(where), found.meta, opened(found, keys), found.damage)

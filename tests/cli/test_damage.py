@@ -227,3 +227,34 @@ async def test_the_run_that_lost_its_end_is_over_as_failed(
     assert ends == ["failed", "answered"]
     assert said[-2:] == ["user", "assistant"]
     assert [message.role for message in after.messages] == said
+
+
+def unfit(path: Path) -> Path:
+    """Write a log of which every byte is right, and one record is not what its kind says."""
+    log = MemoryLog(log_id=ID, name="strange")
+    log.append(1, 1, None, "user.said", 1, 0, b'{"content":"Send it"}')
+    log.append(2, 2, None, "tool.in_doubt", 1, 0, b'{"call_id":"c1","why":"nobody knows"}')
+    write_packed(log, path)
+    return path
+
+
+def test_a_record_that_is_not_of_its_kind_is_named_with_the_way_out(
+    run: Run, trip: Path, tmp_path: Path
+) -> None:
+    path = unfit(tmp_path / "strange.jsonl")
+    told = f"{path}: record 2 is whole, but no tool.in_doubt of version 1: Invalid enum value"
+    for argv in (["show"], ["tail"], ["stats"], ["fork"], ["export", "--to", "md"]):
+        code, out, err = run(argv[0], str(path), *argv[1:])
+        assert (code, out) == (1, "")
+        assert err.startswith(f"CorruptLogError: {told}")
+        assert err.endswith(f"tinyagent redact {path} --seq 2 -o NEW makes a log without it\n")
+    code, out, _ = run("verify", str(path), str(trip), "--deep")
+    assert (code, [line.split()[1] for line in out.splitlines() if "   " in line]) == (
+        1,
+        ["corrupt", "ok"],
+    )
+    code, out, _ = run("ls", str(tmp_path))
+    assert (code, "Send it" in out, f"! {path}  CorruptLogError: {told}" in out) == (0, True, True)
+    assert run("doctor", "--dir", str(tmp_path))[0] == 1
+    assert run("redact", str(path), "--seq", "2", "-o", str(tmp_path / "new"))[0] == 0
+    assert len(load(tmp_path / "new").records) == 2

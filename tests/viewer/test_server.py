@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests.cli.test_damage import unfit
 from tests.viewer.logs import Written, long_log
 
 from tinyagent.events import kinds as k
@@ -160,14 +161,16 @@ def test_the_sessions_are_told_the_newest_first_and_what_cannot_be_read_is_named
     later.add(k.UserSaid(content="Hello?"), after_ms=1e9)
     later.write(served.folder / "later.jsonl")
     (served.folder / "broken.jsonl").write_bytes(LINES[0] + LINES[3] + LINES[5])
+    unfit(served.folder / "unfit.jsonl")
     told = served.json("/api/sessions")
     assert [(log["where"], log["status"], log["first"]) for log in told["logs"]] == [
         ("later.jsonl", "crashed", "Hello?"),
         ("tool.jsonl", "answered", "Weather in Paris?"),
     ]
-    assert list(told["unreadable"]) == ["broken.jsonl"]
+    assert list(told["unreadable"]) == ["broken.jsonl", "unfit.jsonl"]
     assert str(served.folder.parent) not in json.dumps(told["logs"])
     assert served.ask("/api/log/broken.jsonl")[0] == 500
+    assert b"record 2 is whole, but no tool.in_doubt" in served.ask("/api/log/unfit.jsonl")[1]
 
 
 def test_a_log_is_told_by_range_as_a_page_of_it_says(served: Served) -> None:

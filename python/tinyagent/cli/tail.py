@@ -19,8 +19,7 @@ from tinyagent.cli.show import plain_record
 from tinyagent.cli.transcript import event
 from tinyagent.events import Record, kinds as k
 from tinyagent.runtime.ancestry import segments
-from tinyagent.runtime.load import read_log
-from tinyagent.runtime.stores import as_record
+from tinyagent.runtime.load import decoded, read_log
 
 LOOK_S = 0.1
 """So long after one look at a log comes the next."""
@@ -44,7 +43,7 @@ def run(
         told = "-n takes no negative number" if count < 0 else "--json is one document: --jsonl"
         raise refs.RefError(told)
     loaded = read_log(place.path)
-    records = [as_record(one) for one in loaded.records]
+    records = decoded(loaded.records, loaded.damage, loaded.where)
     if place.n is not None:
         records = [record for record in records if record.seq > place.n]
     shown = records[len(records) - min(count, len(records)) :] if place.n is None else records
@@ -88,7 +87,7 @@ def arriving(where: str | Path, last: int) -> Iterator[tuple[list[Record], int]]
         now = _sizes(where)
         if now != before or now is None:
             loaded = read_log(where)
-            new = [as_record(one) for one in loaded.records if one.seq > last]
+            new = decoded([one for one in loaded.records if one.seq > last], loaded.damage, where)
             if new:
                 last = new[-1].seq
                 yield new, loaded.durable_seq

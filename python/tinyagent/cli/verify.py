@@ -54,16 +54,17 @@ def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
         return of_database(place, wrong_in(place_of(place).path), is_deep=is_deep)
     try:
         report = verify(place)
+        is_read = is_deep and report.verdict != "corrupt"
+        deep = deeply(load(place)) if is_read else None
     except CorruptLogError as error:
         return Verdict(path=path, verdict="corrupt", message=str(error))
-    is_read = is_deep and report.verdict != "corrupt"
     verdict = "ok" if report.verdict == "clean" else report.verdict
     return Verdict(
         path=path,
         verdict=verdict,
         message=_message(report),
         report=report,
-        deep=deeply(load(place)) if is_read else None,
+        deep=deep,
     )
 
 

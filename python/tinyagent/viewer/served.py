@@ -40,7 +40,7 @@ class ServedLog:
         self._version = next(_VERSIONS)
         self._sizes = sizes(self._where)
         self._log = read_log(self._where)
-        self._records: list[Record] = decoded(self._log.records, self._log.damage)
+        self._records: list[Record] = decoded(self._log.records, self._log.damage, self._where)
         first_ns = self._records[0].at_ns if self._records else self._log.at_us * 1000
         self._packer = Packer(self._records, False, True, first_ns)
         self._at_us = first_ns // 1000
@@ -111,7 +111,7 @@ class ServedLog:
             self._read()
             return
         self._sizes = now
-        self._records.extend(decoded(found.records, found.damage))
+        self._records.extend(decoded(found.records, found.damage, self._where))
         self._log.records.extend(found.records)
         self._log = msgspec.structs.replace(found, records=self._log.records)
 
