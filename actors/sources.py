@@ -63,7 +63,7 @@ class ProviderSource:
     @property
     def attempts_max(self) -> int:
         """How often one request is sent at most."""
-        return 1 + self._retries_max
+        return 1 + max(self._retries_max, 0)
 
     def digest(self, asked: View) -> str:
         """Build the body that will be sent, and return its digest; empty if it cannot be built."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WANTED = {
+    "model": ("provider", "Model(...)"),
     "initial_state": ("messages", "AgentState(...)"),
     "log": ("durable", "an open log (`async with open_log(...) as log`)"),
     "limits": ("turns_max", "Limits(...)"),
@@ -31,6 +32,7 @@ _MEMBERS = {
 _FUNCTIONS = frozenset(
     {"convert_to_llm", "transform_context", "stream_fn", "get_api_key", "before_tool_call"}
     | {"after_tool_call", "should_stop_after_turn", "on_unknown", "on_approval"}
+    | {"get_steering_messages", "get_follow_up_messages"}
 )
 _NUMBERS: dict[str, tuple[int, tuple[type, ...]]] = {
     "temperature": (0, ()),
@@ -49,7 +51,7 @@ TOOLS = "a list of functions under @tool, of AgentTool(...) or MCP servers"
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Look at the options of an agent, by their names.
+    """Look at the options of an agent, or of a loop, by their names.
 
     Raises:
         TypeError: one is not of its kind. ValueError: a number is too small.
@@ -70,8 +72,8 @@ def check_options(given: Mapping[str, Any]) -> None:
                     raise TypeError(f"{name} must be a list of {wanted}; {_kind(each)} is in it")
         elif name in _NUMBERS:
             check_number(name, value, *_NUMBERS[name])
-        elif name in _FUNCTIONS and not callable(value):
-            raise TypeError(f"{name} must be a function, not {_kind(value)}")
+        elif name in _FUNCTIONS:
+            check_function(name, value)
         elif name in _TEXTS and not isinstance(value, str):
             raise TypeError(f"{name} must be a text, not {_kind(value)}")
         elif name == "secrets" and not (callable(value) or isinstance(value, Mapping)):
@@ -80,6 +82,16 @@ def check_options(given: Mapping[str, Any]) -> None:
             raise TypeError(f"parallel_tool_calls must be True or False, not {_kind(value)}")
         elif name == "on_interrupted" and value not in ("retry", "keep"):
             raise ValueError(f"on_interrupted={value!r} is none of retry, keep")
+
+
+def check_function(name: str, value: object) -> None:
+    """Look at one setting that is called.
+
+    Raises:
+        TypeError: it cannot be.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, not {_kind(value)}")
 
 
 def check_number(name: str, value: object, least: int, kinds: tuple[type, ...] = ()) -> None:

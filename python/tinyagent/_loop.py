@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from tinyagent._binding import Binding, Setup
+from tinyagent._checks import check_options
 from tinyagent._host import HostHooks, dumped, said
 from tinyagent._limits import logged_limits
 from tinyagent._options import default_convert_to_llm
@@ -170,6 +171,7 @@ class Loop:
         *,
         runs_tools: bool = True,
     ) -> None:
+        check_options({**vars(config), "stream_fn": stream_fn})
         self._runs_tools = runs_tools
         self._context = context
         self._config = config

@@ -228,7 +228,8 @@ class Running(Settings):
 
     def _queue(self, via: str, message: AgentMessage | str) -> None:
         engine = self._engine()
-        engine.binding.queues.put(via, self._inputs(message)[0])
+        for each in self._inputs(message):
+            engine.binding.queues.put(via, each)
         self._made = engine  # a run that ended meanwhile, in its own thread, let go of it
 
     def _inputs(self, given: Input, images: list[ImageContent] | None = None) -> list[AgentMessage]:

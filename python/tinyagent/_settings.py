@@ -115,7 +115,13 @@ class Settings:
         self.state.model = model_of(model)
 
     def set_thinking_level(self, level: ThinkingLevel) -> None:
-        """Set how much the model thinks, from the next run on."""
+        """Set how much the model thinks, from the next run on.
+
+        Raises:
+            ValueError: it is no level.
+        """
+        if level and level not in tuple(ThinkingLevel):
+            raise ValueError(f"{level!r} is none of {', '.join(ThinkingLevel)}")
         self.state.thinking_level = level
 
     def set_tools(self, tools: list[AgentTool]) -> None:

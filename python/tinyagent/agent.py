@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec.structs import asdict
 
+from tinyagent._checks import check_function
 from tinyagent._options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
@@ -165,7 +166,12 @@ class Agent(Running):
         return self._keeper.state
 
     def subscribe(self, fn: Listener) -> Callable[[], None]:
-        """Call *fn* with every event; return a function that ends it. Coroutines are awaited."""
+        """Call *fn* with every event; return a function that ends it. Coroutines are awaited.
+
+        Raises:
+            TypeError: it is no function.
+        """
+        check_function("a listener", fn)
         self._keeper.attend()
         listeners = self._listeners = self._listeners or {}
         listeners[fn] = None

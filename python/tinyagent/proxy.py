@@ -184,9 +184,9 @@ class _Exchange:
         """Ask and read until the answer ends, fails, or the signal is set."""
         reading = asyncio.ensure_future(self._read())
         work = {reading}
-        if self._options.signal is not None:
-            work.add(asyncio.ensure_future(_raised(self._options.signal)))
         try:
+            if self._options.signal is not None:
+                work.add(asyncio.ensure_future(_raised(self._options.signal)))
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             for task in work:
                 if task.done() and (task is reading or not reading.done()):

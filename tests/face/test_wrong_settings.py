@@ -10,22 +10,33 @@ import pytest
 
 from tinyagent import (
     Agent,
+    AgentContext,
+    AgentLoopConfig,
     AgentOptions,
     AgentState,
     AgentTool,
+    Context,
     Limits,
     Price,
     Retry,
+    SimpleStreamOptions,
+    TextContent,
     ToolDefinitionError,
+    UserMessage,
+    agent_loop,
+    agent_loop_continue,
     edits,
+    extract_text,
     fork,
     load,
     named_model,
     open_log,
     replay,
+    stream_proxy,
     tool,
 )
 from tinyagent.agent_types import ValidationError
+from tinyagent.alchemy_provider import OpenAICompatModel, stream_alchemy_openai_completions
 from tinyagent.runtime.stores import LogMeta
 from tinyagent.runtime.stores.files import FileLog
 from tinyagent.testing import scripted
@@ -97,6 +108,7 @@ GIVEN: list[tuple[Callable[[], object], str]] = [
     (configured(stream_fn="openai"), "stream_fn must be a function, not str"),
     (configured(convert_to_llm=[]), "convert_to_llm must be a function, not list"),
     (configured(output_schema="{}"), "output_schema must be a JSON Schema, as a dict, not str"),
+    (lambda: AnyAgent().subscribe(3), "a listener must be a function, not int"),
     (configured(prices={"m": 3}), "prices must be a dict of Price(...) by model; int is in it"),
     (configured(transport=print), "transport must be a Transport, not builtin_function_or_method"),
     (configured(secrets=["key"]), "secrets must be a dict, or a function, not list"),
@@ -172,6 +184,10 @@ async def test_a_factory_that_is_none_is_told_what_one_is(tmp_path: Path) -> Non
         (configured(read_timeout_s=NAN), "read_timeout_s must be a number from 0 on, not nan"),
         (configured(tools_parallel_max=0), "tools_parallel_max must be a whole number from 1 on"),
         (configured(retries_max=-1), "retries_max must be a whole number from 0 on, not -1"),
+        (
+            lambda: AnyAgent().set_thinking_level("hihg"),
+            "'hihg' is none of off, minimal, low, medium, high, xhigh",
+        ),
         (configured(on_interrupted="redo"), "on_interrupted='redo' is none of retry, keep"),
     ],
 )
@@ -223,6 +239,51 @@ async def test_a_tool_that_no_log_could_be_read_with_is_not_written(
     agent.state.tools = [AnyTool("f", description=None)]
     assert (await agent.run("Really?")).text == "Yes."
     assert load(agent.log).replay().ok
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"model": "openai:gpt-4o"}, "model must be Model(...), not str"),
+        ({"convert_to_llm": []}, "convert_to_llm must be a function, not list"),
+        ({"get_steering_messages": ["hi"]}, "get_steering_messages must be a function, not list"),
+        ({"temperature": "0.7"}, "temperature must be a number from 0 on, not str"),
+        ({"limits": 3}, "limits must be Limits(...), not int"),
+    ],
+)
+@pytest.mark.parametrize("loop", [agent_loop, agent_loop_continue])
+async def test_a_setting_of_a_loop_is_named_at_once(
+    loop: Any, setting: dict[str, Any], told: str
+) -> None:
+    given: Any = {"model": scripted("Yes."), "convert_to_llm": plain, **setting}
+    hi = UserMessage(content=[TextContent(text="hi")])
+    prompts = [[hi]] if loop is agent_loop else []
+    with pytest.raises(TypeError) as raised:
+        loop(*prompts, AgentContext(messages=[hi]), AgentLoopConfig(**given))
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize("way", ["steer", "follow_up"])
+async def test_all_of_a_list_is_queued(way: str) -> None:
+    agent = AnyAgent(model=scripted("Yes.", "One.", "Two."))
+    getattr(agent, way)([])
+    getattr(agent, way)([UserMessage(content=[TextContent(text=text)]) for text in ("1", "2")])
+    await agent.run("Really?")
+    said = [extract_text(message) for message in agent.state.messages if message.role == "user"]
+    assert sorted(said) == ["1", "2", "Really?"]
+
+
+async def test_fewer_than_no_retries_are_none() -> None:
+    model = OpenAICompatModel(id="m", base_url="http://127.0.0.1:9/none", auth="none")
+    options = SimpleStreamOptions(retries_max=-1)
+    answer = await (await stream_alchemy_openai_completions(model, Context(), options)).result()
+    assert str(answer.error_message).startswith("HTTP request failed:")
+
+
+async def test_a_proxy_tells_of_options_that_are_none() -> None:
+    wrong: Any = 3
+    answer = await (await stream_proxy(scripted(), Context(), wrong)).result()
+    assert (answer.stop_reason, answer.error_kind) == ("error", "host")
 
 
 @pytest.mark.parametrize(
