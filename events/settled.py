@@ -23,7 +23,7 @@ _LETTERS: dict[type[Message], str] = {User: "u", Assistant: "a", Result: "r", Cu
 _COMMON = ("_viewed", "_asked_seq", "asked_n")
 """What every conversation has between two runs, beside its settings and its messages."""
 _RARE = 1 + len(_COMMON)
-_PASSING = ("asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
+_PASSING = ("_asked", "owner", "_batch", "_inserted", "_instead", "_terminating")
 """What is about the run that is over, or said by whoever makes a conversation."""
 _BY_ITSELF = ("settings", "_messages", "_earlier", "_model", "_numbers", "closings", "layer")
 _NOT_RARE: dict[str, Any] = dict.fromkeys((*_COMMON, *_PASSING, *_BY_ITSELF))

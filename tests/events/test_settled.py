@@ -202,3 +202,11 @@ def test_what_was_told_does_not_change_when_the_conversation_goes_on() -> None:
         conversation.evolve(record)
     assert conversation.messages == []
     assert msgspec.json.encode(tell()) == before
+
+
+def test_of_a_plain_conversation_an_agent_at_rest_keeps_what_every_one_has() -> None:
+    [plain] = [path for path in REPLAYS if path.name == "plain-text.jsonl"]
+    said = folded(list(own(load(plain).records)))
+    kept = lasting(said)
+    assert kept is not None
+    assert kept[4:] == (None, *said.messages)
