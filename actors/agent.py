@@ -32,6 +32,7 @@ from tinyagent.actors.state import (
     KEY,
     MESSAGE,
     OUTPUT,
+    PHASES,
     REQUEST,
     STEERING,
     STOP,
@@ -58,8 +59,8 @@ def step(state: State, record: Record) -> tuple[State, Decided]:
         UnexpectedEventError: the record cannot follow those before it.
     """
     event = record.event
-    phase, take = _STEPS.get(type(event), _NO_STEP)
-    if take is None or (phase and phase != state.phase):
+    take = _IN_PHASE[state.phase].get(type(event))
+    if take is None:
         raise UnexpectedEventError(state.phase, event.kind, record.seq)
     return take(state, event, record.seq)
 
@@ -351,8 +352,7 @@ def _end_run(state: State, outcome: Any, *because: k.BudgetExceeded) -> tuple[St
     return state, (*because, k.RunEnded(outcome, digest_of(state)))
 
 
-_NO_STEP = "", None
-_STEPS: dict[type[Any], tuple[str, Step | None]] = {
+_STEPS: dict[type[k.Fact], tuple[str, Step]] = {
     k.SessionStarted: ("", _configured),
     k.ConfigChanged: ("", _configured),
     k.UserSaid: ("", _said),
@@ -373,6 +373,10 @@ _STEPS: dict[type[Any], tuple[str, Step | None]] = {
     k.ChildEnded: ("", lambda s, e, _: (limits.lent(s, e.used), ())),
 }
 """What follows an event, and the phase in which alone it may come; "" for any."""
+_IN_PHASE: dict[str, dict[type[Any], Step]] = {
+    phase: {event: take for event, (only, take) in _STEPS.items() if only in ("", phase)}
+    for phase in PHASES
+}
 
 
 def _kinds(*events: type[k.Fact]) -> frozenset[str]:

@@ -113,6 +113,8 @@ def counted(state: State, event: k.ModelFinished) -> tuple[State, frozenset[str]
     before, calls = state.tool_calls, event.calls
     new = {"tool_calls": before + len(calls)} if calls else {}
     state = charged(state, event.usage, **new)
+    if not state.limits:
+        return state, _NONE
     over = crossed(state, for_tools=True)
     if over is not None:
         refused = calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -21,6 +21,10 @@ REQUEST, MESSAGE = "request", "message"
 """Asked with the body of a request before it is sent; with what is said, before it is recorded."""
 BATCH = "execute_tool_calls"
 """Asked instead of running the tools, where the host has put a function of its own there."""
+
+
+Phase: TypeAlias = Literal["idle", "asking", "thinking", "acting", "paused"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 class CallState(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +70,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
         model: who answers; instead: who answers this once, for the first did not.
     """
 
-    phase: Literal["idle", "asking", "thinking", "acting", "paused"] = "idle"
+    phase: Phase = "idle"
     asking: str = ""
     poll: str = ""
     n: int = 0

@@ -76,6 +76,8 @@ class Closings:
         match record.event:
             case k.RunEnded(outcome=outcome):
                 self.is_in_run = False
+                if outcome == "answered":
+                    return
                 tail = messages[-1] if messages else None
                 why = self._told(outcome, tail)
                 if why is not None:

@@ -91,7 +91,7 @@ def record_of(
 
 def digest(data: bytes) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of *data*."""
-    return hashing(data).told()
+    return _hash()(data).told()
 
 
 def hashing(data: bytes) -> Digest | _Digest:

@@ -163,10 +163,9 @@ class Conversation:
 
     def _next_asked(self, seq: int) -> View:
         number = self._numbers.get(self._model, 0) + 1
-        if self._ops:
-            self._earlier.recall(self._messages)
         messages, length = self._shown()
         if self._ops:
+            self._earlier.recall(self._messages)  # in place
             messages = applied(messages[:length], self._ops, seq)
             length = len(messages)
         return View(self.settings, messages, length, self._edits, number)
@@ -184,13 +183,13 @@ class Conversation:
 
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
         said, model = self._blocks or blocks_of(self._pieces), self._instead or self.settings.model
-        at_ms, told = record.at_ns // 1_000_000, (event.reason, event.usage, None)
-        message = Assistant(self._asked_seq, tuple(said), model, "ok", *told, at_ms)
-        calls = self._append_answer(message)
+        seq, at_ms, reason = self._asked_seq, record.at_ns // 1_000_000, event.reason
+        calls = self._append_answer(
+            Assistant(seq, tuple(said), model, "ok", reason, event.usage, None, at_ms)
+        )
+        self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
         if not calls:
             self._settle()
-        self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
-        if not event.calls:
             return
         is_bad = {ref.id: ref.args == "bad" for ref in event.calls}
         for block in calls:
@@ -201,10 +200,12 @@ class Conversation:
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
         said = self._blocks or blocks_of(self._pieces, is_cut=True)
-        model, at_ms = self._instead or self.settings.model, record.at_ns // 1_000_000
-        outcome: Outcome = "cancelled" if event.failure.kind == "cancelled" else "failed"
-        told = outcome, "error", event.usage, event.failure
-        calls = self._append_answer(Assistant(self._asked_seq, tuple(said), model, *told, at_ms))
+        model, failure = self._instead or self.settings.model, event.failure
+        outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
+        seq, at_ms = self._asked_seq, record.at_ns // 1_000_000
+        calls = self._append_answer(
+            Assistant(seq, tuple(said), model, outcome, "error", event.usage, failure, at_ms)
+        )
         self._settle()
         self.calls.update((call.id, Call(call.id, call.name, call.text)) for call in calls)
 
