@@ -233,6 +233,11 @@ def test_a_reader_of_the_screen_is_told_roles_and_places(browser: Chromium, show
     assert ("searchbox", "Search") in told
     names = [name for role, name in told if role == "button"]
     assert any("record 15" in name and "failed" in name for name in names)
+    assert "light or dark" in names
+    browser.press("4")
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    fields = [n["name"]["value"] for n in nodes if n.get("role", {}).get("value") == "spinbutton"]
+    assert fields == ["compared with record"]
 
 
 def test_an_image_of_the_log_is_shown_from_its_own_bytes(browser: Chromium, tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,38 @@ def test_a_page_says_that_its_server_is_gone(browser: Chromium, served: Served) 
         browser.run("new Promise((done) => setTimeout(done, 20))")
     assert "no log 'tool.jsonl' here" in browser.run(told)
     assert "Weather in Paris?" in browser.text("#list")
+
+
+def test_a_page_whose_server_ended_says_so_and_what_to_do_when_another_one_has_its_place(
+    browser: Chromium, tmp_path: Path
+) -> None:
+    (tmp_path / "tool.jsonl").write_bytes(b"".join(LINES))
+
+    @contextmanager
+    def serve(port: int = 0) -> Iterator[str]:
+        argv = [sys.executable, "-m", "tinyagent", "serve", str(tmp_path), "--port", str(port)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout.readline().decode().strip()
+            finally:
+                process.kill()
+
+    def until(words: str) -> None:
+        told = "getComputedStyle(document.documentElement, '::after').content"
+        while words not in browser.run(told):
+            browser.run("new Promise((done) => setTimeout(done, 20))")
+
+    with serve() as url:
+        port = int(url.split(":")[2].partition("/")[0])
+        browser.open(url.replace("/#", "/log/tool.jsonl#"))
+    until("the server does not answer; is tinyagent serve still running?")
+    with serve(port) as url:
+        until("the token is missing or wrong: use the address as printed")
+        assert "Weather in Paris?" in browser.text("#list")
+        browser.call("Page.navigate", url="about:blank")
+        browser.open(url)
+        assert len(browser.texts("tbody tr")) == 1
 
 
 def test_who_reads_elsewhere_stays_there_when_more_comes(browser: Chromium, served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -171,6 +172,16 @@ def test_the_sessions_are_told_the_newest_first_and_what_cannot_be_read_is_named
     assert str(served.folder.parent) not in json.dumps(told["logs"])
     assert served.ask("/api/log/broken.jsonl")[0] == 500
     assert b"record 2 is whole, but no tool.in_doubt" in served.ask("/api/log/unfit.jsonl")[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no UTF-8")
+def test_a_name_that_is_no_text_is_told_among_what_cannot_be_read(served: Served) -> None:
+    odd = Path(os.fsdecode(os.fsencode(served.folder) + b"/odd\xff"))
+    odd.mkdir()
+    (odd / "00000001.jsonl").write_bytes(b"".join(LINES))
+    told = served.json("/api/sessions")
+    assert [log["where"] for log in told["logs"]] == ["tool.jsonl"]
+    assert told["unreadable"] == {"odd\\udcff": "its name is no UTF-8: give it another one"}
 
 
 def test_a_log_is_told_by_range_as_a_page_of_it_says(served: Served) -> None:

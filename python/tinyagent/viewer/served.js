@@ -5,7 +5,8 @@ const served = globalThis.served = {
 	token: new URLSearchParams(location.hash.slice(1)).get("token") || "",
 	async asked(path, wish) {
 		const headers = { authorization: "Bearer " + served.token, ...(wish && { "content-type": "application/json" }) };
-		const answer = await fetch(path, { headers, ...(wish && { method: "POST", body: JSON.stringify(wish) }) }), told = await answer.json();
+		const gone = () => { throw new Error("the server does not answer; is tinyagent serve still running?"); };
+		const answer = await fetch(path, { headers, ...(wish && { method: "POST", body: JSON.stringify(wish) }) }).catch(gone), told = await answer.json();
 		if (!answer.ok) throw new Error(told.error);
 		return told;
 	},

@@ -66,9 +66,13 @@ class Site:
         with self._listing:  # may take long, and keeps no log from being read
             for name, path in self._places().items():
                 try:
+                    name.encode()
                     summary, fork = self._summary(name, path)
                     told = msgspec.to_builtins(summary)
                     logs.append({**told, "where": name, "forked": fork})
+                except UnicodeEncodeError:
+                    spelled = name.encode(errors="backslashreplace").decode()
+                    unreadable[spelled] = "its name is no UTF-8: give it another one"
                 except (LogError, OSError) as error:
                     unreadable[name] = f"{type(error).__name__}: {error}"
         logs.sort(key=lambda log: log["at_ns"], reverse=True)
