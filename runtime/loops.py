@@ -150,8 +150,11 @@ class Stage:
         return mailbox
 
     def speak(self, voice: Voice, saying: Coroutine[Any, Any, None], name: str) -> None:
-        """Let *voice* speak in a new task, called *name*."""
-        voice.task = self._loop.create_task(saying, name=name, context=self._home.copy())
+        """Let *voice* speak in a new task, called *name*.
+
+        The loop's task factory is not asked: an eager one would let it speak amid an append.
+        """
+        voice.task = asyncio.Task(saying, loop=self._loop, name=name, context=self._home.copy())
         self._speaking[voice.task] = voice
 
     def is_alone(self, voice: Voice) -> bool:

@@ -20,6 +20,7 @@ from tinyagent.testing import (
     completion,
     kept_open,
     paced,
+    provider,
     rechunked,
     reset,
     sse,
@@ -63,6 +64,28 @@ async def test_requests_come_in_however_they_are_cut_and_are_kept() -> None:
     assert (received.method, received.path, received.json) == ("POST", "/v1", {"a": [1]})
     assert received.headers["x-mine"] == "1"
     assert (received.is_answered, received.gone_s, received.sent_bytes) == (True, None, 2)
+
+
+class Plain:
+    """A transport that is a subclass of nothing, as uvloop's are."""
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+async def test_any_transport_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = provider._Connection.connection_made
+
+    def wrapped(self: Any, transport: asyncio.BaseTransport) -> None:
+        plain: Any = Plain(transport)
+        made(self, plain)
+
+    monkeypatch.setattr(provider._Connection, "connection_made", wrapped)
+    async with ProviderServer(status(200, "ok")) as server:
+        assert (await talk(server, ask(fields="connection: close\r\n"))).endswith(b"ok")
 
 
 async def test_a_chunked_request_is_put_together() -> None:

@@ -96,6 +96,27 @@ async def test_who_speaks_when_the_stage_is_closed_speaks_to_the_end() -> None:
     assert writing.seq == 2
 
 
+async def test_who_speaks_begins_behind_the_append_whatever_the_task_factory_of_the_loop() -> None:
+    said = list[str]()
+
+    def eager(loop: asyncio.AbstractEventLoop, coro: Any, **given: Any) -> asyncio.Task[Any]:
+        said.append("eager")  # which would let it speak already
+        return asyncio.Task(coro, loop=loop, **given)
+
+    async def answer(call_id: str, voice: Voice) -> None:
+        said.append("answer")
+
+    writing = journal()
+    asyncio.get_running_loop().set_task_factory(eager)
+    async with Stage(writing) as stage:
+        writing.join(stage.serve(Worker(answer), CONTROL))
+        writing.append(k.ToolRequested("a", "f"))
+        said.append("appended")
+        stage.close()
+    asyncio.get_running_loop().set_task_factory(None)
+    assert said == ["appended", "answer"]
+
+
 @pytest.mark.parametrize("durability", ["memory", "strict"])
 async def test_behind_the_end_nobody_begins_folds_or_steps(durability: str) -> None:
     writing, heard = journal(durability), list[str]()

@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -231,8 +231,7 @@ class _Connection(asyncio.Protocol):
         self._current: Received | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self._server.opened(self)
         self._task = self._loop.create_task(self._serve(), name="tinyagent-provider-connection")
 
