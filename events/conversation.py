@@ -184,37 +184,39 @@ class Conversation:
     def _close(self, record: k.Record, event: k.ModelFinished) -> None:
         said, model = self._blocks or blocks_of(self._pieces), self._instead or self.settings.model
         seq, at_ms, reason = self._asked_seq, record.at_ns // 1_000_000, event.reason
-        calls = self._append_answer(
+        self._append_answer(
             Assistant(seq, tuple(said), model, "ok", reason, event.usage, None, at_ms)
         )
-        self._batch, self._terminating, self._missing = {}, _NO_CALLS, 0
-        if not calls:
-            self._settle()
-            return
+        self._batch, self._terminating = {}, _NO_CALLS
         is_bad = {ref.id: ref.args == "bad" for ref in event.calls}
-        for block in calls:
-            if block.id in is_bad:
-                self.calls[block.id] = Call(block.id, block.name, block.text, is_bad[block.id])
-                self._batch[block.id] = None
+        has_calls = False
+        for block in said:
+            if block.op == "call":
+                has_calls = True
+                if block.id in is_bad:
+                    self.calls[block.id] = Call(block.id, block.name, block.text, is_bad[block.id])
+                    self._batch[block.id] = None
         self._missing = len(self._batch)
+        if not has_calls:
+            self._settle()
 
     def _fail(self, record: k.Record, event: k.ModelFailed) -> None:
         said = self._blocks or blocks_of(self._pieces, is_cut=True)
         model, failure = self._instead or self.settings.model, event.failure
         outcome: Outcome = "cancelled" if failure.kind == "cancelled" else "failed"
         seq, at_ms = self._asked_seq, record.at_ns // 1_000_000
-        calls = self._append_answer(
+        self._append_answer(
             Assistant(seq, tuple(said), model, outcome, "error", event.usage, failure, at_ms)
         )
         self._settle()
+        calls = (block for block in said if block.op == "call")
         self.calls.update((call.id, Call(call.id, call.name, call.text)) for call in calls)
 
-    def _append_answer(self, message: Assistant) -> list[Block]:
-        """Append what the model has said since it was asked; return the calls in it."""
+    def _append_answer(self, message: Assistant) -> None:
+        """Append what the model has said since it was asked."""
         self._pieces, self._blocks = [], ()
         self.closings.answer = message
         self._messages.append(message)
-        return [block for block in message.blocks if block.op == "call"]
 
     def _settle(self) -> None:
         """Nothing is open any more: what was put in meanwhile takes its place."""
