@@ -123,6 +123,15 @@ def test_a_fork_has_another_model_and_prompt_and_its_approvals_are_given_by_name
     assert run("fork", f"{trip}:2", *go)[0] == 1
     assert [call.call_id for call in load(waiting).approvals_pending] == ["s1"]
     WORLDS.append(World())
+    before = len(load(waiting).records)
+    for given, told in (
+        (["--approve", "s2"], "call s2 waits for no approval (those that do: s1)"),
+        (["--approve", "s1", "--deny", "s1"], "call s1: --approve or --deny, not both"),
+        (["--unknown", "maybe"], "--unknown maybe: ask, wait, tell, again, failed=, or done="),
+    ):
+        code, _, err = run("resume", str(waiting), *APP, "--yes", *given)
+        assert (code, err) == (2, f"RefError: {told}\n")
+    assert len(load(waiting).records) == before
     assert run("resume", str(waiting), *APP, "--yes", "--approve", "s1")[0] == 0
     assert WORLDS[-1].effects == {"s1": 1}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -50,9 +50,9 @@ def run(
     if before.status not in ("crashed", "forked", "paused", "running") and not is_lossy:
         print(safe(f"{place.path}: nothing to resume, it is {before.status}"), file=sys.stderr)
         return live.report(Resume, before, common, after=last)
-    live.announce(f"resume {place.path}", before.settings, yes=yes)
-    decisions = {**dict.fromkeys(approve, True), **dict.fromkeys(deny, False)}
     decide = decided_by(unknown or ("ask" if sys.stdin.isatty() else "wait"))
+    decisions = _decisions(approve, deny, [call.call_id for call in before.approvals_pending])
+    live.announce(f"resume {place.path}", before.settings, yes=yes)
 
     async def go_on() -> None:
         async with resume(
@@ -69,6 +69,21 @@ def run(
 
     asyncio.run(go_on())
     return live.report(Resume, load(place.path), common, after=last)
+
+
+def _decisions(approve: Sequence[str], deny: Sequence[str], waiting: list[str]) -> dict[str, bool]:
+    """Return for each call that somebody decides about whether it may run.
+
+    Raises:
+        RefError: it waits for no approval, or is both approved and denied.
+    """
+    for call_id in (*approve, *deny):
+        if call_id not in waiting:
+            known = ", ".join(waiting) or "none"
+            raise refs.RefError(f"call {call_id} waits for no approval (those that do: {known})")
+        if call_id in approve and call_id in deny:
+            raise refs.RefError(f"call {call_id}: --approve or --deny, not both")
+    return {**dict.fromkeys(approve, True), **dict.fromkeys(deny, False)}
 
 
 def decided_by(word: str) -> Callable[[UnknownOutcome], Decision]:
