@@ -207,6 +207,7 @@ def test_what_fails_in_the_application_is_told_with_its_place(
     assert code == 2
     assert told.startswith(f"RefError: --app {__name__}:failing: KeyError: 'API_URL' (")
     assert re.search(r"test_going_on\.py, line \d+\)$", told)
+    assert [path.name for path in trip.parent.iterdir()] == ["trip"]
     code, _, err = run(command, str(trip), "--app", f"{__name__}:strange", *live)
     assert code == 2
     assert err.endswith("returned int, expected Agent\n")

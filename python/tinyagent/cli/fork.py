@@ -64,6 +64,7 @@ def run(
     parent = load(place.path)
     into = into or live.free_name(Path(place.path), "fork")
     if factory is not None:
+        live.try_out(factory)
         live.announce(f"fork {place.path}", parent.settings, yes=yes)
     wanted = list(_edits(edit))
 

@@ -15,6 +15,7 @@ from tinyagent.cli.refs import RefError, RefusedError
 from tinyagent.cli.render import answer, emit, safe
 from tinyagent.cli.transcript import transcript
 from tinyagent.events import Settings
+from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.verbs import Recording, made_by
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ def application(spec: str | None) -> Callable[..., Any]:
             raise RefError(f"--app {spec}: {_worded(error)}") from error
 
     return made
+
+
+def try_out(factory: Callable[..., Any]) -> None:
+    """Call *factory* once for a log in memory: what fails shall fail before a log is made for it.
+
+    Raises:
+        RefError: it fails.
+    """
+    made_by(factory, MemoryLog())
 
 
 def _worded(error: Exception) -> str:

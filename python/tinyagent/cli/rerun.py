@@ -34,6 +34,7 @@ def run(
     into = into or live.free_name(beside, "rerun")
     spent = before.usage.total_tokens
     what = f"rerun {place.path} into {into} ({spent:,} tokens the last time)"
+    live.try_out(factory)
     live.announce(what, before.settings, yes=yes)
     try:
         recording = asyncio.run(rerun(place.path, factory, into=into))
