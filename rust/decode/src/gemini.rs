@@ -20,6 +20,7 @@ struct Running {
 pub(crate) struct Gemini {
     running: Option<Running>,
     has_calls: bool,
+    is_blocked: bool,
 }
 
 impl Gemini {
@@ -122,7 +123,9 @@ impl Protocol for Gemini {
             sheet.end(reason);
         }
         // The prompt was blocked: there are no candidates.
-        sheet.end(text(&payload["promptFeedback"], "blockReason"));
+        let blocked = text(&payload["promptFeedback"], "blockReason");
+        self.is_blocked |= !blocked.is_empty();
+        sheet.end(blocked);
         if let Some(raw) = payload.get("usageMetadata").filter(|it| is_something(it)) {
             sheet.usage = Some(normalised(raw));
             sheet.usage_raw = Some(Value::from(raw));
@@ -133,6 +136,8 @@ impl Protocol for Gemini {
 
     fn judge(&self, raw: &str) -> End {
         match raw {
+            // Whatever for: `OTHER` is a reason, too, and the same prompt is blocked again.
+            _ if self.is_blocked => End::Known(Reason::Filtered),
             "STOP" if self.has_calls => End::Known(Reason::Tools),
             "STOP" => End::Known(Reason::End),
             "MAX_TOKENS" => End::Known(Reason::Length),

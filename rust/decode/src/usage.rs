@@ -38,7 +38,7 @@ pub(crate) fn chat(raw: &Node) -> Usage {
     }
 }
 
-/// Reads prices as OpenRouter, Vercel and Perplexity send them.
+/// Reads prices as OpenRouter, Vercel, Perplexity and xAI send them.
 pub(crate) fn cost(raw: &Node) -> Option<Cost> {
     let money = |value: &Node| value.as_f64().filter(|amount| amount.is_finite());
     let details = &raw["cost_details"];
@@ -51,6 +51,8 @@ pub(crate) fn cost(raw: &Node) -> Option<Cost> {
     let total = money(&details["upstream_inference_cost"])
         .or_else(|| money(&raw["cost"]))
         .or_else(|| money(&raw["cost"]["total_cost"]))
+        // xAI's ticks are 1e-10 dollars.
+        .or_else(|| money(&raw["cost_in_usd_ticks"]).map(|ticks| ticks / 1e10))
         .or(sum);
     let cost = Cost {
         input,
@@ -96,5 +98,14 @@ mod tests {
             cost(&Node::from(json!({"cost": {"total_cost": 0.7}}))).and_then(|it| it.total),
             Some(0.7)
         );
+    }
+
+    #[test]
+    fn ticks_are_what_recorded_tokens_cost_at_the_list_price() {
+        // grok-3-mini: 0.30, 0.075 and 0.50 dollars per million in, cached and out.
+        let listed = (1.0 * 0.30 + 11.0 * 0.075 + 291.0 * 0.50) / 1e6;
+        let told = cost(&Node::from(json!({"cost_in_usd_ticks": 1_466_250})));
+        let told = told.and_then(|it| it.total).expect("there is one");
+        assert!((told - listed).abs() < 1e-12, "{told} {listed}");
     }
 }

@@ -262,14 +262,16 @@ fn gemini_ends_and_an_array_instead_of_events() {
         "{}",
         failure.message
     );
-    let (_, blocked) = lines(
-        Api::Gemini,
-        &[json!({"promptFeedback": {"blockReason": "SAFETY"}})],
-    );
-    assert_eq!(
-        (blocked.reason, blocked.failure),
-        (Some(Reason::Filtered), None)
-    );
+    for why in ["SAFETY", "OTHER", "A_REASON_OF_LATER"] {
+        let feedback = json!({"promptFeedback": {"blockReason": why}});
+        let (_, blocked) = lines(Api::Gemini, &[feedback]);
+        assert_eq!(
+            (blocked.reason, blocked.failure),
+            (Some(Reason::Filtered), None),
+            "{why}"
+        );
+        assert_eq!(blocked.raw_reason.as_deref(), Some(why));
+    }
     let (_, failed) = lines(
         Api::Gemini,
         &[json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "m"}})],
