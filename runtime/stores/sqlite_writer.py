@@ -272,7 +272,7 @@ class Writer:
     def _failed(self, error: Exception) -> LogError:
         told = f"{self.where}: {error}; durable up to record {self.committed_seq}"
         if "full" in str(error):
-            return LogFullError(told)
+            return LogFullError(f"{told}; make room, and open the log again")
         return LogFailedError(told, durable_seq=self.committed_seq)
 
     def _roll_back(self) -> None:

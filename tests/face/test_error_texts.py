@@ -43,8 +43,8 @@ TEXTS = {
         "durable; make room and reopen the log"
     ),
     "LogFailedError": (
-        "LOG/log: creating the folder failed: Not a directory (os error 20); records 1..0 are "
-        "durable; reopen the log to go on"
+        "LOG/log: creating the folder failed: Not a directory (os error 20); look at that path, "
+        "and try again"
     ),
     "LogNotFoundError": ("LOG: there is no log here; check the path"),
     "NotInLogError": ("LOG: there is no record 7; there are 1 to 1"),

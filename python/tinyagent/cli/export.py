@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,9 +68,8 @@ def run(
     files = {output: made.body}
     for name, body in made.beside.items():
         files[output.parent / name.replace("*", output.stem)] = body
-    for path, body in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+    for path, body in reversed(files.items()):  # first what the others refer to
+        _write(path, body)
     told = Export(
         log=recording.meta.log,
         where=recording.where,
@@ -86,6 +86,26 @@ def run(
     else:
         emit(worded(told, is_full=not no_content), color=common.color, whole=True)
     return 0
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write the file *path*: whole, or not at all. A pipe, or a device, is written to as it is.
+
+    Raises:
+        OSError: the system said no.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        path.write_bytes(body)
+        return
+    path = path.resolve()
+    half = path.with_name(f".tinyagent-{os.getpid()}.tmp")
+    try:
+        half.write_bytes(body)
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _check(to: str, options: dict[str, Any]) -> None:

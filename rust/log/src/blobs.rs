@@ -260,9 +260,15 @@ pub fn write_whole(vfs: &dyn Vfs, name: &str, body: &[u8]) -> io::Result<()> {
         vfs.remove(&temporary)?;
     }
     let mut file = vfs.create_new(&temporary)?;
-    append_all(file.as_mut(), body).map_err(|(_, error)| error)?;
-    file.sync()?;
-    vfs.rename(&temporary, name)
+    let written = append_all(file.as_mut(), body)
+        .map_err(|(_, error)| error)
+        .and_then(|()| file.sync())
+        .and_then(|()| vfs.rename(&temporary, name));
+    if written.is_err() {
+        // Half of it is of no use, and of a full disk it takes the rest.
+        let _ = vfs.remove(&temporary);
+    }
+    written
 }
 
 /// Writes a packed log *name* and, first, its blobs, each given by digest and body.

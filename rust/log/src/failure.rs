@@ -35,25 +35,25 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// An operation on a file failed.
+    /// An operation on a file failed; *durable*: the last record that is known to be, or 0.
     pub fn io(doing: &str, path: &str, error: &io::Error, durable: u64) -> Failure {
         if is_full(error) {
-            return Failure::Full(format!(
-                "{path}: {doing} failed: the disk is full; records 1..{durable} are durable; \
-                 make room and reopen the log"
-            ));
+            let next = match durable {
+                0 => "make room and try again".to_owned(),
+                _ => format!("records 1..{durable} are durable; make room and reopen the log"),
+            };
+            let what = format!("{path}: {doing} failed: the disk is full; {next}");
+            return Failure::Full(what);
         }
         if is_refused(error) {
             let what = format!("{path}: {doing} failed: {error}; {ACCESS}");
             return Failure::Failed(what, durable);
         }
-        Failure::Failed(
-            format!(
-                "{path}: {doing} failed: {error}; records 1..{durable} are durable; \
-                 reopen the log to go on"
-            ),
-            durable,
-        )
+        let next = match durable {
+            0 => "look at that path, and try again".to_owned(),
+            _ => format!("records 1..{durable} are durable; reopen the log to go on"),
+        };
+        Failure::Failed(format!("{path}: {doing} failed: {error}; {next}"), durable)
     }
 
     /// A file cannot be read, which does not say that it is damaged.

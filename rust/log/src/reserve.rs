@@ -10,13 +10,19 @@ pub const RESERVE: &str = "RESERVE";
 /// write short lines, less.
 const RESERVE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
-/// Makes it, if it is not there.
+/// Makes it, if it is not there; whole or not at all.
 pub(crate) fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
-    if !vfs.exists(RESERVE)? {
-        let mut file = vfs.create_new(RESERVE)?;
-        if !file.reserve(RESERVE_BYTES as u64)? {
-            append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error)?;
-        }
+    if vfs.exists(RESERVE)? {
+        return Ok(());
     }
-    Ok(())
+    let mut file = vfs.create_new(RESERVE)?;
+    let made = match file.reserve(RESERVE_BYTES as u64) {
+        Ok(false) => append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error),
+        made => made.map(drop),
+    };
+    if made.is_err() {
+        // The next opening may find more room.
+        let _ = vfs.remove(RESERVE);
+    }
+    made
 }
