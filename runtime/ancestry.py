@@ -77,7 +77,9 @@ def children(where: str | Path, log_id: str) -> Iterator[tuple[Path, int]]:
 
 def _header(place: Path) -> _Header | None:
     """Return the first header at *place* that can be read: every segment tells the same of this."""
-    found = segments(place) if place.is_dir() else [place] if place.suffix == ".jsonl" else []
+    found = [place] if place.suffix == ".jsonl" else []
+    with suppress(OSError):  # whoever opens it says what cannot be looked at
+        found = segments(place) if place.is_dir() else found
     for segment in found:
         # Damaged, or a file of somebody else: the next segment may say it.
         with suppress(OSError, msgspec.MsgspecError):

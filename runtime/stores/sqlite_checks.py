@@ -6,6 +6,7 @@ who reads a log to its end walks once more over its rows, one after the other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,10 +40,16 @@ def connected(path: Path, *, read_only: bool) -> sqlite3.Connection:
     import sqlite3
 
     mode = "ro" if read_only else "rwc"
+    if read_only and not os.access(path.parent, os.W_OK) and not _is_open(path):
+        mode += "&immutable=1"  # where nothing can be written beside it, it is read as it is
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0
     )
+
+
+def _is_open(path: Path) -> bool:
+    return any(path.with_name(f"{path.name}-{what}").exists() for what in ("wal", "shm"))
 
 
 @contextmanager
@@ -134,6 +141,8 @@ def unreadable(path: Path, error: Exception) -> Exception:
     if not is_text or any(word in str(error) for word in _DAMAGED):
         return CorruptLogError(f"{said}; restore a copy of it", path=str(path))
     with suppress(OSError):
+        if path.is_dir():
+            return LogFailedError(f"{path}: a folder, and no database; name a file", durable_seq=0)
         if "unable to open" in str(error) and not path.exists():
             said = f"{said}; it was removed or renamed: put it back"
             return LogFailedError(said, durable_seq=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.crashing import ID, World, text, turns
+from tests.recordings import REPLAYS
 
 from tinyagent import fork, load, open_log, replay
 from tinyagent.runtime.archive import Archived, archive
@@ -124,6 +125,17 @@ async def test_a_log_that_is_being_written_or_none_is_not_archived(tmp_path: Pat
     async with open_log(tmp_path / "log"):
         with pytest.raises(LogOwnedError):
             archive(tmp_path / "log")
+
+
+async def test_sessions_with_tools_take_less_than_a_fifth(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, now_us=lambda: 1)
+    for path in sorted(REPLAYS.glob("*.jsonl")):
+        for r in read_log(path).records:
+            log.append(log.seq + 1, r.ts_us, r.actor, r.kind, r.v, 0, r.payload)
+    await log.close()
+    [made] = archive(tmp_path)
+    assert 30_000 < made.bytes < 60_000
+    assert made.bytes_packed * 5 < made.bytes
 
 
 @pytest.mark.parametrize(("tokens", "most"), [(1, 4.4), (8, 1.6)])

@@ -1,5 +1,6 @@
 //! The file system of the operating system.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 #[cfg(not(unix))]
@@ -11,12 +12,27 @@ use super::{Vfs, VfsFile};
 /// A folder on disk. Folders are made 0700, files 0600.
 pub struct RealVfs {
     root: PathBuf,
+    /// What one file in it is really called, if that is no text.
+    odd: Option<OsString>,
 }
 
 impl RealVfs {
     /// A log's folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        RealVfs { root: root.into() }
+        RealVfs {
+            root: root.into(),
+            odd: None,
+        }
+    }
+
+    /// The folder of the file *path*, and the name of that in it.
+    pub fn beside(path: &Path) -> (Self, String) {
+        let name = path.file_name().unwrap_or_default();
+        let vfs = RealVfs {
+            root: path.parent().unwrap_or(Path::new("")).into(),
+            odd: name.to_str().is_none().then(|| name.to_owned()),
+        };
+        (vfs, name.to_string_lossy().into_owned())
     }
 
     /// The folder, as it was given.
@@ -25,10 +41,10 @@ impl RealVfs {
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        if name.is_empty() {
-            self.root.clone()
-        } else {
-            self.root.join(name)
+        match &self.odd {
+            _ if name.is_empty() => self.root.clone(),
+            Some(odd) if odd.to_string_lossy() == name => self.root.join(odd),
+            _ => self.root.join(name),
         }
     }
 }

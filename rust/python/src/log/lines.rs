@@ -1,7 +1,5 @@
 //! Lines, marks, packed files: without a log that is open.
 
-use std::path::Path;
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -176,9 +174,7 @@ pub fn write_packed(
     body: &[u8],
     blobs: Vec<(String, Vec<u8>)>,
 ) -> PyResult<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let vfs = RealVfs::new(folder);
+    let (vfs, name) = RealVfs::beside(&path);
     let written = py.detach(|| tinyagent_log::blobs::write_packed(&vfs, &name, body, &blobs));
     written.map_err(|e| raise(py, &Failure::io("writing", &vfs.path(&name), &e, 0)))
 }

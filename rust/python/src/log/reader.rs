@@ -296,9 +296,8 @@ pub fn place_of(path: &Path) -> (RealVfs, Option<String>) {
     if path.is_dir() {
         return (RealVfs::new(path), None);
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    (RealVfs::new(folder), Some(name.into_owned()))
+    let (vfs, name) = RealVfs::beside(path);
+    (vfs, Some(name))
 }
 
 fn find(path: &Path) -> Result<Reader, Failure> {
