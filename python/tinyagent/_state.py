@@ -47,6 +47,7 @@ class StateKeeper:
         self._turn: tuple[AgentMessage | None, list[ToolResultMessage]] = (None, [])
         self._attend: Callable[[], None] | None = None
         self._held: list[AgentMessage] | None = None
+        self._live: list[AgentMessage] | None = None
         if deferred(state, "messages") is None and not state.messages:
             self.recall(list)
 
@@ -65,14 +66,15 @@ class StateKeeper:
 
         *messages* is called when somebody asks for them: taking up a long log need not make them.
         """
-        self._unread = messages
+        self._unread, self._live = messages, None
         defer(self.state, "messages", lambda: list(self._known))
 
     @property
     def is_as_recorded(self) -> bool:
         """Whether the log says all that the state does, but for the last error."""
         is_edited = self._inserted or self._is_muted or self._must_clear or self._attend
-        return not is_edited and deferred(self.state, "messages") is not None
+        unread = self._live is None and deferred(self.state, "messages") is not None
+        return unread and not is_edited
 
     def begin(self) -> None:
         """A run begins."""
@@ -85,7 +87,7 @@ class StateKeeper:
 
     def rest(self, attend: Callable[[], None]) -> None:
         """Take nothing of a run, until somebody looks at the state; then call *attend*."""
-        self._attend = attend
+        self._attend, self._live = attend, None
         unread = deferred(self.state, "messages") is not None
         self._held = None if unread else self.state.messages
         for field in ("messages", "stream_message", "pending_tool_calls"):
@@ -115,9 +117,7 @@ class StateKeeper:
             self.recall(messages)
         else:  # the host may hold this list
             self.state.messages = self._held
-            new = added()
-            self._held.extend(new)
-            self._known.extend(new)
+            self._append(added())
 
     def _be_quiet(self) -> None:
         self.state.stream_message = None
@@ -137,8 +137,7 @@ class StateKeeper:
                 state.stream_message = message
             case MessageEndEvent(message=message) if message is not None:
                 state.stream_message = None
-                state.messages.append(message)
-                self._known.append(message)
+                self._append([message])
                 self._new.append(message)
             case ToolExecutionStartEvent(tool_call_id=call_id):
                 state.pending_tool_calls = state.pending_tool_calls | {call_id}
@@ -169,9 +168,18 @@ class StateKeeper:
         self._known = list(messages)
 
     def _settle_inserted(self) -> None:
-        self.state.messages.extend(self._inserted)
-        self._known.extend(self._inserted)
-        self._inserted = ()
+        if self._inserted:
+            self._append(self._inserted)
+            self._inserted = ()
+
+    def _append(self, messages: Sequence[AgentMessage]) -> None:
+        """Put *messages* at the end. A list that somebody has read stays as he got it."""
+        live = self._live
+        if live is None or deferred(self.state, "messages") is None:
+            live = self._live = list(self.state.messages)
+            defer(self.state, "messages", lambda: live)
+        live.extend(messages)
+        self._known.extend(messages)
 
     def stop_arguments(self) -> tuple[Any, ...]:
         """Return what ``should_stop_after_turn`` is asked about."""

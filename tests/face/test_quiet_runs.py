@@ -72,13 +72,18 @@ async def test_who_subscribes_in_the_midst_of_a_run_hears_the_rest_of_it() -> No
     assert heard.count("turn_end") == 2
 
 
-async def test_a_list_of_messages_that_the_host_holds_grows_with_each_run() -> None:
+@pytest.mark.parametrize("is_heard", [False, True])
+async def test_a_list_of_messages_that_the_host_holds_stays_as_he_got_it(is_heard: bool) -> None:
     agent = agent_with(lambda: None)
-    held = agent.state.messages
+    if is_heard:
+        agent.subscribe(lambda event: None)
+    empty = agent.state.messages
     await agent.run("Go")
+    held = agent.state.messages
     await agent.run("More")
-    assert agent.state.messages is held
-    assert texts(held) == [*SAID, "user: More", "assistant: Again."]
+    assert empty == []
+    assert texts(held) == SAID
+    assert texts(agent.state.messages) == [*SAID, "user: More", "assistant: Again."]
 
 
 async def test_what_the_host_takes_out_between_two_runs_is_not_sent_again() -> None:
