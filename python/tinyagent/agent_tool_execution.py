@@ -13,6 +13,7 @@ from tinyagent._arguments import (
 from tinyagent._binding import Binding, Setup
 from tinyagent._host import HostHooks
 from tinyagent._state import awaited
+from tinyagent._streams import close
 from tinyagent.agent_types import (
     AfterToolCallFn as AfterToolCallFn,
     AgentEvent,
@@ -115,7 +116,7 @@ async def _watched(binding: Binding, signal: asyncio.Event | None) -> AsyncItera
     finally:
         if watch is not None:
             watch.cancel()
-        await events.aclose()
+        await close(events)
 
 
 def skip_tool_call(tool_call: ToolCallContent, stream: EventStream) -> ToolResultMessage:
