@@ -15,11 +15,15 @@ from tinyagent import (
     Agent,
     AgentContext,
     AgentLoopConfig,
+    AssistantMessage,
     RunEnded,
     TextContent,
+    ToolCallContent,
     UserMessage,
     agent_loop,
+    create_agent_stream,
     default_convert_to_llm,
+    execute_tool_calls,
     extract_text,
     load,
     tool,
@@ -113,7 +117,7 @@ async def test_who_prompts_at_the_end_of_a_run_and_reads_on_leaves_the_next_run_
 
 
 @pytest.mark.parametrize("is_heard", [False, True])
-@pytest.mark.parametrize("way", ["run", "prompt", *WATCHED, "agent_loop"])
+@pytest.mark.parametrize("way", ["run", "prompt", *WATCHED, "agent_loop", "batch"])
 def test_a_run_whose_loop_is_closed_by_hand_is_thrown_away_without_a_traceback(
     way: str, is_heard: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +141,9 @@ def test_a_run_whose_loop_is_closed_by_hand_is_thrown_away_without_a_traceback(
             config = AgentLoopConfig(agent.state.model, default_convert_to_llm)
             hi = UserMessage(content=[TextContent(text="hi")])
             run: Any = agent_loop([hi], AgentContext(tools=[sleep_on]), config)
+        elif way == "batch":
+            said = AssistantMessage(content=[ToolCallContent(id="c1", name="sleep")])
+            run = execute_tool_calls([sleep_on], said, None, create_agent_stream())
         else:
             run = getattr(agent, way)("hi")
         if way in WATCHED:
