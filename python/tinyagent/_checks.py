@@ -128,7 +128,7 @@ def check_tools(tools: Any) -> None:
         check_tool(each)
 
 
-def check_tool(given: object) -> None:
+def check_tool(given: Any) -> None:
     """Look at one tool.
 
     Raises:

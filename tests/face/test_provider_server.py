@@ -77,13 +77,14 @@ class Plain:
 
 
 async def test_any_transport_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = provider._Connection.connection_made
+    connection: Any = vars(provider)["_Connection"]
+    made = connection.connection_made
 
     def wrapped(self: Any, transport: asyncio.BaseTransport) -> None:
         plain: Any = Plain(transport)
         made(self, plain)
 
-    monkeypatch.setattr(provider._Connection, "connection_made", wrapped)
+    monkeypatch.setattr(connection, "connection_made", wrapped)
     async with ProviderServer(status(200, "ok")) as server:
         assert (await talk(server, ask(fields="connection: close\r\n"))).endswith(b"ok")
 

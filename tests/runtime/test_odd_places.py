@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,8 +140,10 @@ def test_of_many_processes_that_open_at_once_one_writes_and_the_others_are_told(
             print(type(error).__name__, flush=True)
     """
     program = [sys.executable, "-c", textwrap.dedent(code)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(program, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+    pipe = subprocess.PIPE
+    started: list[Any] = [
+        subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True) for _ in range(4)
+    ]
     for process in started:
         process.stdin.write("go\n")
         process.stdin.flush()

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def test_a_page_whose_server_ended_says_so_and_what_to_do_when_another_one_has_i
     (tmp_path / "tool.jsonl").write_bytes(b"".join(LINES))
 
     @contextmanager
-    def serve(port: int = 0) -> Iterator[str]:
+    def serve(port: int = 0) -> Generator[str]:
         argv = [sys.executable, "-m", "tinyagent", "serve", str(tmp_path), "--port", str(port)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
