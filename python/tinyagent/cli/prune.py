@@ -13,6 +13,7 @@ from tinyagent.cli.options import COMMON, Common, Ref
 from tinyagent.cli.render import answer, emit, line
 from tinyagent.cli.summary import counted
 from tinyagent.pruning import detach, forks, prune
+from tinyagent.runtime.prune import Pruned
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
         raise refs.RefError("say which records may go (--before N), or --detach its forks")
     needing = forks(place) if copies else []
     found = prune(place, before=before or 0, dry=True)
-    told = _told(found.upto, found.segments, found.bytes, needing)
+    told = _told(before, found, needing)
     if not yes and (found.upto or needing):
         raise refs.RefusedError(f"{place}: {told}, for good; say --yes to do it")
     for fork in needing:
@@ -50,8 +51,11 @@ def run(
     return 0
 
 
-def _told(upto: int, segments: int, size: int, needing: list[Path]) -> str:
+def _told(before: int | None, found: Pruned, needing: list[Path]) -> str:
+    upto = found.upto
     gone = f"records 1..{upto}" if upto else "nothing"
-    removed = f"removed {gone}: {counted(segments, 'segment')}, {size:,} bytes"
+    removed = f"removed {gone}: {counted(found.segments, 'segment')}, {found.bytes:,} bytes"
+    if before and not upto:
+        removed = f"removed nothing: no whole segment below a snapshot lies before record {before}"
     names = ", ".join(fork.name for fork in needing)
     return f"detached {names}; {removed}" if needing else removed
