@@ -255,6 +255,6 @@ def test_a_record_that_is_not_of_its_kind_is_named_with_the_way_out(
     )
     code, out, _ = run("ls", str(tmp_path))
     assert (code, "Send it" in out, f"! {path}  CorruptLogError: {told}" in out) == (0, True, True)
-    assert run("doctor", "--dir", str(tmp_path))[0] == 1
+    assert run("doctor", "--dir", str(tmp_path))[::2] == (0, "")  # it looks at bytes, as verify
     assert run("redact", str(path), "--seq", "2", "-o", str(tmp_path / "new"))[0] == 0
     assert len(load(tmp_path / "new").records) == 2
