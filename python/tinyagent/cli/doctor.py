@@ -21,9 +21,9 @@ from tinyagent.cli.parts import Checked, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
 from tinyagent.cli.verify import of_database, verdict_on
 from tinyagent.runtime.errors import LogError, LogNotFoundError
-from tinyagent.runtime.load import read_own
 from tinyagent.runtime.stores.sqlite_checks import wrong_in
 from tinyagent.runtime.stores.sqlite_tables import SCHEME, rows_in
+from tinyagent.verbs import load
 
 Look = Callable[[], Verdict]
 EXTRAS = {
@@ -150,7 +150,12 @@ def _looks(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int,
 
 
 def _verified(path: Path) -> Verdict:
-    found = verdict_on(path, is_deep=False)
-    if found.is_bad:
-        read_own(path)  # says it in full
-    return found
+    """Return what there is to say of the log at *path*, which is read once if all is well.
+
+    Raises:
+        LogError: it cannot be read, and why in full.
+    """
+    found = load(path)
+    if found.damage is not None or found.meta.level != "crc":
+        return verdict_on(path, is_deep=False)
+    return Verdict(path=str(path), verdict="ok", message="")
