@@ -21,15 +21,24 @@ def open_golden(path: str | Path) -> MemoryLog:
         CorruptLogError: it is damaged, or no log, or its end or a large value is missing.
         LogVersionError: a newer version wrote it.
     """
-    log = None if is_address(path) or Path(path).is_dir() else read_log(path)
-    if log is None or log.verdict != "clean":  # of one file: the last segment of an open log
+    if is_address(path) or Path(path).is_dir():
         raise ValueError(f"{path}: a golden log is one packed file; {PACK} makes one")
-    if log.damage is not None and log.damage.lost_values:
-        lost = log.damage.lost_values[0]
-        raise CorruptLogError(
-            f"{path}: record {lost.seq}: its large value {lost.digest} is missing or damaged; "
-            f"it belongs beside the file, in {Path(path).stem}.blobs/",
-            path=str(path),
-            seq=lost.seq,
-        )
+    log = read_log(path)
+    if log.damage is not None:
+        if log.damage.lost_values:
+            lost = log.damage.lost_values[0]
+            raise CorruptLogError(
+                f"{path}: record {lost.seq}: its large value {lost.digest} is missing or damaged; "
+                f"it belongs beside the file, in {Path(path).stem}.blobs/",
+                path=str(path),
+                seq=lost.seq,
+            )
+        if log.damage.verdict != "clean":
+            raise CorruptLogError(
+                f"{path}: it ends without a seal, behind record {log.seq}: cut short, or the "
+                f"segment of a log; restore a copy, or pack the log anew ({PACK})",
+                path=str(path),
+                seq=log.seq + 1,
+                offset=log.damage.offset,
+            )
     return MemoryLog(meta=log.meta, records=log.records, read_only=True, where=str(path))
