@@ -69,29 +69,6 @@ async def test_a_sound_log_is_clean_segment_by_segment(tmp_path: Path) -> None:
     assert found.gaps == []
 
 
-async def test_a_packed_log_cut_at_any_line_is_damaged_for_its_seal_is_missing(
-    tmp_path: Path,
-) -> None:
-    await made(tmp_path / "whole", 6)
-    path = tmp_path / "packed.jsonl"
-    write_packed(tmp_path / "whole", path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    for count in range(1, len(lines)):
-        path.write_bytes(b"".join(lines[:count]))
-        with pytest.raises(
-            CorruptLogError, match=f"cut short behind record {count - 1};"
-        ) as caught:
-            read_log(path)
-        assert (caught.value.seq, caught.value.offset) == (count, path.stat().st_size)
-        assert verify(path).verdict == "corrupt"
-        repaired = tmp_path / f"repaired-{count}"
-        found = repair(path, repaired)
-        assert [(gap.first, gap.last) for gap in found.gaps] == [(count, count)]
-        damage = read_log(repaired).damage
-        assert damage is not None
-        assert damage.lost_records == (LostRecords(count, count),)
-
-
 async def test_a_damaged_record_is_named_with_its_segment_and_byte(tmp_path: Path) -> None:
     segment = await made(tmp_path, 6)
     at = damage(segment, b"text 2")

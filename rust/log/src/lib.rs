@@ -18,7 +18,7 @@
 //!   headers say.
 //! - `scan`: bytes to lines, good and bad.
 //! - `segments`, `recover`: lines to a verdict: what counts, what is torn, what is corrupt.
-//! - `folder`, `packed`, `reader`: a folder or a packed file, read and judged.
+//! - `folder`, `reader`: a folder or a packed file, read and judged.
 //! - `pruning`: the oldest segments removed on purpose.
 //! - `salvage`: what can still be read of a corrupt log; `verify`: a verdict on every segment.
 //! - `open`, `tidying`: a folder opened for appending: fence, take over, tidy.
@@ -50,7 +50,6 @@ pub mod lock;
 pub mod marks;
 pub mod open;
 mod pace;
-mod packed;
 pub mod pruning;
 pub mod queue;
 pub mod rare;

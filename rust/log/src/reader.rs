@@ -1,5 +1,6 @@
 //! Reads a log: a folder of segments, or one packed file. Changes nothing.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -89,7 +90,28 @@ impl Reader {
         Reader::judge(vfs, "blobs", named, &lock, since)
     }
 
-    pub(crate) fn judge(
+    /// Scans one packed file *name*; its blobs lie beside it.
+    ///
+    /// # Errors: `NotFound`, `Version`, `Corrupt`, `Failed`.
+    pub fn packed(vfs: Arc<dyn Vfs>, name: &str) -> Result<Found, Failure> {
+        let bytes = vfs.read(name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::NotFound(format!(
+                "{}: there is no log here; check the path",
+                vfs.path(name)
+            )),
+            _ => Failure::reading(&vfs.path(name), &error),
+        })?;
+        let folder = blobs::packed_folder(name);
+        Reader::judge(
+            vfs,
+            &folder,
+            vec![File::plain(1, name.to_owned(), bytes)],
+            b"",
+            0,
+        )
+    }
+
+    fn judge(
         vfs: Arc<dyn Vfs>,
         blob_folder: &str,
         named: Vec<File>,

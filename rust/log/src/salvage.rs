@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use crate::folder::read_segments;
 use crate::lock::{read_hint, LOCK};
 use crate::marks::{Header, Kept};
-use crate::packed;
 use crate::reader::{Found, Reader};
 use crate::scan::{find_id, last_seal, scan, Item, Place};
 use crate::vfs::Vfs;
@@ -58,9 +57,6 @@ pub struct Salvage {
     pub parts: Vec<Part>,
     /// Why the log cannot be read as it is; `None` if it can.
     pub damage: Option<Failure>,
-    /// Whether it is a packed log whose end is missing: how many records, nobody knows. The last gap
-    /// stands for them, and has the number of one.
-    pub is_cut: bool,
 }
 
 impl Salvage {
@@ -82,7 +78,12 @@ impl Salvage {
             Err(failure) => return Err(failure),
         };
         let (files, lock) = match name {
-            Some(name) => (vec![packed::read(vfs.as_ref(), name)?], Vec::new()),
+            Some(name) => {
+                let bytes = vfs.read(name);
+                let failed = |e| Failure::reading(&vfs.path(name), &e);
+                let file = File::plain(1, name.to_owned(), bytes.map_err(failed)?);
+                (vec![file], Vec::new())
+            }
             None => (
                 read_segments(vfs.as_ref(), u64::MAX)?,
                 vfs.read(LOCK).unwrap_or_default(),
@@ -94,14 +95,11 @@ impl Salvage {
         let hint = read_hint(&lock, &id).map_or(0, |hint| hint.seq);
         let wreck = Wreck::of(files, &id);
         let header = wreck.headers().next().cloned();
-        let mut items = wreck.items.iter().map(|(_, item)| item);
-        let is_cut = name.is_some_and(|name| packed::is_cut(name, items.by_ref()));
         Ok(Salvage {
             blob_folder: name.map_or("blobs".to_owned(), blobs::packed_folder),
             vfs,
             sealed: last_seal(wreck.items.iter().map(|(_, item)| item)),
-            parts: wreck.parts(hint, is_cut),
-            is_cut,
+            parts: wreck.parts(hint),
             epoch: wreck
                 .headers()
                 .map(|header| header.epoch)
@@ -126,7 +124,6 @@ impl Salvage {
             header: Some(reader.header),
             parts: run.into_iter().collect(),
             damage: None,
-            is_cut: false,
         })
     }
 
@@ -202,7 +199,7 @@ impl Wreck {
         (lines, evidence)
     }
 
-    fn parts(&self, hint: u64, is_cut: bool) -> Vec<Part> {
+    fn parts(&self, hint: u64) -> Vec<Part> {
         let (lines, evidence) = self.lines(hint);
         let mut parts = Vec::new();
         let mut run: Vec<Vec<u8>> = Vec::new();
@@ -224,7 +221,6 @@ impl Wreck {
         if !run.is_empty() {
             parts.push(Part::Run(run));
         }
-        let evidence = evidence.max(if is_cut { expected } else { 0 });
         if evidence >= expected {
             parts.push(Part::Gap(self.gap(expected, evidence, after)));
         }

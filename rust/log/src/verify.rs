@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::archive::File;
 use crate::blobs;
 use crate::chain::parse_hash;
 use crate::checksum::LogId;
 use crate::failure::Failure;
 use crate::folder::read_segments;
 use crate::integrity::{self, SIGNED};
-use crate::packed;
 use crate::reader::{Found, Reader};
 use crate::recover::Verdict;
-use crate::salvage::{Gap, Salvage};
+use crate::salvage::Salvage;
 use crate::scan::{scan, Item};
 use crate::sign::Key;
 use crate::vfs::Vfs;
@@ -204,7 +204,14 @@ fn values(reader: &mut Reader, report: &mut Report) -> Result<(), Failure> {
 fn wreck(vfs: &Arc<dyn Vfs>, name: Option<&str>) -> Result<Report, Failure> {
     let salvage = Salvage::of(vfs.clone(), name)?;
     let files = match name {
-        Some(name) => vec![packed::read(vfs.as_ref(), name)?],
+        Some(name) => {
+            let failed = |e| Failure::reading(&vfs.path(name), &e);
+            vec![File::plain(
+                1,
+                name.to_owned(),
+                vfs.read(name).map_err(failed)?,
+            )]
+        }
         None => read_segments(vfs.as_ref(), u64::MAX)?,
     };
     let mut segments: Vec<Segment> = files
@@ -220,20 +227,14 @@ fn wreck(vfs: &Arc<dyn Vfs>, name: Option<&str>) -> Result<Report, Failure> {
             at.complaints.push(what);
         }
     };
-    let (mut seq, mut told) = (0, None);
-    if let Some(Failure::Corrupt(what, path, first, _)) = &salvage.damage {
-        (seq, told) = (*first, Some((what, path)));
-    }
-    // Behind a cut it is not known which records there were: what is told says so.
-    let is_known = |gap: &&Gap| !salvage.is_cut || gap.first != seq;
-    for gap in salvage.gaps().filter(is_known) {
+    for gap in salvage.gaps() {
         let what = format!(
             "records {}..{} are lost, from byte {} on",
             gap.first, gap.last, gap.offset
         );
         convict(&|segment| segment.name == gap.segment, what);
     }
-    if let Some((what, path)) = told {
+    if let Some(Failure::Corrupt(what, path, ..)) = &salvage.damage {
         convict(&|segment| vfs.path(&segment.name) == *path, what.clone());
     }
     Ok(Report {

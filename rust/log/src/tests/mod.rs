@@ -14,7 +14,6 @@ mod golden_damage;
 mod histories;
 mod hurt;
 mod integrity;
-mod packed;
 mod pauses;
 mod pruned;
 mod rules;

@@ -83,15 +83,13 @@ pub fn segment_name(ordinal: u64) -> String {
     format!("{ordinal:08}.jsonl")
 }
 
-/// The ordinal of the segment file *name*, of an archive its last one; `None` if it is none.
-pub(crate) fn ordinal(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX).or(name.strip_suffix(".jsonl"))?;
-    let decimal = digits.len() >= 8 && digits.bytes().all(|b| b.is_ascii_digit());
-    decimal.then(|| digits.parse().ok()).flatten()
-}
-
 /// The files of segments in the folder, in order: ordinal (of an archive, its last one) and name.
 pub(crate) fn segment_files(vfs: &dyn Vfs) -> io::Result<Vec<(u64, String)>> {
+    let ordinal = |name: &String| -> Option<u64> {
+        let digits = name.strip_suffix(SUFFIX).or(name.strip_suffix(".jsonl"))?;
+        let decimal = digits.len() >= 8 && digits.bytes().all(|b| b.is_ascii_digit());
+        decimal.then(|| digits.parse().ok()).flatten()
+    };
     let named = vfs.list()?.into_iter();
     let mut found: Vec<_> = named.filter_map(|n| Some((ordinal(&n)?, n))).collect();
     found.sort_unstable();
