@@ -44,8 +44,9 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as it should be, though nothing acknowledged is lost but what is named here.
 
     Attributes:
-        verdict: ``unclean``: not closed in order, all is there. ``torn``: the end was never
-            acknowledged and cannot be read. ``clean``: only what is named here is missing.
+        verdict: ``unclean``: not closed in order, all is there; or a packed log without its seal,
+            whose end may have been cut off. ``torn``: the end was never acknowledged and cannot
+            be read. ``clean``: only what is named here is missing.
         path, offset: file and byte where the torn end starts; the log's path and 0 otherwise.
         torn_bytes: bytes from there on.
         dropped: whole records among them.

@@ -59,6 +59,19 @@ def lose(trip: Path, kind: str, which: int = 0) -> int:
     return seq
 
 
+def test_a_log_without_a_seal_is_usable_and_of_a_packed_one_its_end_may_be_missing(
+    run: Run, trip: Path, tmp_path: Path
+) -> None:
+    segment = trip / "00000001.jsonl"
+    count = len(load(trip).records)
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[: count + 1]))
+    alone = shutil.copy(segment, tmp_path / "alone.jsonl")
+    said = "there is no seal: it was not closed, or its end was cut off"
+    assert f"unclean  {count} records usable; {said}\n" in run("verify", str(alone))[1]
+    assert "usable; it was not closed, all is there\n" in run("verify", str(trip))[1]
+    assert len(load(alone).records) == count
+
+
 def test_sound_logs_are_a_line_each(run: Run, trip: Path) -> None:
     other = REPLAYS / "one-tool.jsonl"
     code, out, _ = run("verify", str(trip), str(other))
@@ -255,6 +268,6 @@ def test_a_record_that_is_not_of_its_kind_is_named_with_the_way_out(
     )
     code, out, _ = run("ls", str(tmp_path))
     assert (code, "Send it" in out, f"! {path}  CorruptLogError: {told}" in out) == (0, True, True)
-    assert run("doctor", "--dir", str(tmp_path))[::2] == (0, "")  # it looks at bytes, as verify
+    assert run("doctor", "--dir", str(tmp_path))[::2] == (1, "")
     assert run("redact", str(path), "--seq", "2", "-o", str(tmp_path / "new"))[0] == 0
     assert len(load(tmp_path / "new").records) == 2

@@ -159,7 +159,7 @@ def _message(report: Report) -> str:
                 f"{count} usable; the end was never acknowledged; opening to append sets it aside"
             )
         case _:
-            return f"{count} usable; it was not closed, all is there"
+            return f"{count} usable; {_unclosed(report.where)}"
 
 
 def _first_hole(report: Report) -> str:
@@ -185,4 +185,10 @@ def worded(recording: Recording) -> str:
             f"{usable}; the {damage.torn_bytes:,} bytes from {damage.path} byte {damage.offset:,} "
             "on were never acknowledged; opening to append sets them aside"
         )
-    return f"{usable}; it was not closed, all is there"
+    return f"{usable}; {_unclosed(recording.where)}"
+
+
+def _unclosed(where: object) -> str:
+    if Path(str(where)).is_file():
+        return "there is no seal: it was not closed, or its end was cut off"
+    return "it was not closed, all is there"
