@@ -24,7 +24,7 @@ SAYS = "An event-sourced actor runtime for LLM agents: every step is an event in
 def pages() -> dict[str, str]:
     """Return each page by its path."""
     made = {"docs/events.md": "\n".join(events()), "docs/errors.md": "\n".join(faults())}
-    return {**made, "llms.txt": "\n".join(listed(made))}
+    return {**made, "docs/llms.txt": "\n".join(listed(made))}
 
 
 def events() -> Iterator[str]:
@@ -65,12 +65,12 @@ def faults() -> Iterator[str]:
 
 def listed(made: dict[str, str]) -> Iterator[str]:
     """Yield what there is to read, as llmstxt.org wants it."""
-    yield f"# tinyagent\n\n> {SAYS}\n\n- [README](README.md): what it is, and the five verbs"
-    yield "- [DESIGN](DESIGN.md): the flow, the laws, where things are\n\n## Docs\n"
+    yield f"# tinyagent\n\n> {SAYS}\n\n- [README](../README.md): what it is, and the five verbs"
+    yield "- [DESIGN](../DESIGN.md): the flow, the laws, where things are\n\n## Docs\n"
     paths = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")} | set(made)
     for path in sorted(paths):
         text = made.get(path) or (ROOT / path).read_text(encoding="utf-8")
-        yield f"- [{text.partition(chr(10))[0].removeprefix('# ')}]({path})"
+        yield f"- [{text.partition(chr(10))[0].removeprefix('# ')}]({Path(path).name})"
     yield ""
 
 
