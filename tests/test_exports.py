@@ -122,7 +122,7 @@ def test_agent_loop_is_the_function_whatever_was_imported_first(order: str) -> N
 
 def test_the_union_of_events_is_every_kind_and_those_of_newer_releases() -> None:
     named = {*KINDS.values(), UnknownEvent}
-    assert set(get_args(importlib.import_module("tinyagent._vocabulary").Event)) == named
+    assert set(get_args(importlib.import_module("tinyagent._reading.vocabulary").Event)) == named
 
 
 def test_no_lazy_name_is_that_of_a_module_which_would_hide_it() -> None:

@@ -14,6 +14,7 @@ FREE = (
 )
 # Who may import what: files; modules of ours ("!" forbids); modules of others. First row wins.
 FACE = "!cli !demo !testing !viewer"
+BELOW = f"{FACE} !agent !agent_loop !proxy"
 DECIDING = "compaction configured gate limits output state"
 MACHINE = " ".join(f"actors.{name}" for name in DECIDING.split())
 STEPS = " ".join(f"actors/{name}.py" for name in f"agent {DECIDING}".split())
@@ -50,9 +51,13 @@ TABLE = (
     ("agent_types*", "agent_types* _*", "*"),
     ("provider_contracts.py", "events runtime actors agent_types* _*", "*"),
     ("agent_loop.py proxy.py", f"{FACE} !agent *", "*"),
-    ("__init__.py agent.py verbs.py continuing.py _rerun.py", f"{FACE} *", "*"),
+    ("__init__.py agent.py verbs.py continuing.py _run/rerun.py", f"{FACE} *", "*"),
     ("__main__.py cli/* demo* testing/* viewer/*", "*", "*"),
-    ("*", f"{FACE} !agent !agent_loop !proxy *", "*"),
+    # The rooms of the face, from what is read to who runs it.
+    ("_reading/*", f"{BELOW} !_config !_host !_mcp !_provider !_run *", "*"),
+    ("_config/* _host/*", f"{BELOW} !_mcp !_provider !_run *", "*"),
+    ("_mcp/* _provider/*", f"{BELOW} !_run *", "*"),
+    ("*", f"{BELOW} *", "*"),
 )
 # These have one home, whatever the row above says.
 HOMES = {
@@ -62,10 +67,11 @@ HOMES = {
     "uuid": "runtime/clock.py actors/context.py",
     "httpx": "actors/transports/portable.py",
     "httpcore": "actors/transports/portable.py",
-    "mcp": "_mcp_client.py cli/mcp.py",
+    "mcp": "_mcp/client.py cli/mcp.py",
     "pytest": "testing/*",
     "tinyagent._alchemy": f"{DISK} events/codec.py runtime/bells.py runtime/s*/[fs]*.py cli/*"
-    " actors/transports/* alchemy_provider.py rust_binding_provider.py _partial.py _arguments.py",
+    " actors/transports/* alchemy_provider.py rust_binding_provider.py _reading/partial.py"
+    " _host/arguments.py",
 }
 ON_FIRST_USE = (
     "cryptography cyclopts httpx httpcore mcp nats obstore opentelemetry psycopg rich sqlite3"
@@ -86,5 +92,5 @@ ENTRIES = (
     " agent_options.py agent_tool_execution.py agent_types.py alchemy_provider.py caching.py"
     " edits.py interchange/* provider_contracts.py"
     " proxy.py proxy_event_handlers.py rust_binding_provider.py transports.py"
-    " _handle.py"  # by the extension
+    " _provider/handle.py"  # by the extension
 )

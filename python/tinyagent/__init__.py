@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING
 from tinyagent.agent_loop import agent_loop
 
 if TYPE_CHECKING:
-    from tinyagent._decisions import (
+    from tinyagent._config.limits import Price as Price
+    from tinyagent._config.tool import (
+        FunctionTool as FunctionTool,
+        ToolReturn as ToolReturn,
+        tool as tool,
+    )
+    from tinyagent._host.decisions import (
         Decision as Decision,
         PendingApproval as PendingApproval,
         UnknownOutcome as UnknownOutcome,
     )
-    from tinyagent._hooks import Hooks as Hooks
-    from tinyagent._limits import Price as Price
-    from tinyagent._mcp import McpServer as McpServer, mcp_server as mcp_server
-    from tinyagent._opened import OpenLog as OpenLog
-    from tinyagent._runs import (
+    from tinyagent._host.hooks import Hooks as Hooks
+    from tinyagent._mcp.servers import McpServer as McpServer, mcp_server as mcp_server
+    from tinyagent._reading.opened import OpenLog as OpenLog
+    from tinyagent._reading.vocabulary import Event as Event
+    from tinyagent._run.runs import (
         NoOutputError as NoOutputError,
         Run as Run,
         RunFailedError as RunFailedError,
         RunResult as RunResult,
     )
-    from tinyagent._tool import (
-        FunctionTool as FunctionTool,
-        ToolReturn as ToolReturn,
-        tool as tool,
-    )
-    from tinyagent._vocabulary import Event as Event
     from tinyagent.actors.context import Ctx as Ctx, current_ctx as current_ctx
     from tinyagent.agent import (
         Agent as Agent,
@@ -189,21 +189,21 @@ else:
         "CorruptLogError": "runtime.errors",
         "Ctx": "actors.context",
         "CustomAgentMessage": "agent_types",
-        "Decision": "_decisions",
+        "Decision": "_host.decisions",
         "DerivedIds": "runtime.sinks.telemetry",
         "DivergenceError": "runtime.errors",
         "Dropped": "runtime.sinks",
-        "Event": "_vocabulary",
+        "Event": "_reading.vocabulary",
         "EventStream": "agent_types",
         "FileSink": "runtime.sinks.files",
-        "FunctionTool": "_tool",
-        "Hooks": "_hooks",
+        "FunctionTool": "_config.tool",
+        "Hooks": "_host.hooks",
         "ImageContent": "agent_types",
         "Limits": "agent_types",
         "LogError": "runtime.errors",
         "LogNotFoundError": "runtime.errors",
         "LogOwnedError": "runtime.errors",
-        "McpServer": "_mcp",
+        "McpServer": "_mcp.servers",
         "McpServerError": "runtime.errors",
         "Message": "agent_types",
         "MessageEndEvent": "agent_types",
@@ -215,12 +215,12 @@ else:
         "ModelFinished": "events.kinds",
         "ModelRequested": "events.kinds",
         "ModelRetrying": "events.kinds",
-        "NoOutputError": "_runs",
-        "OpenLog": "_opened",
+        "NoOutputError": "_run.runs",
+        "OpenLog": "_reading.opened",
         "OpenTelemetrySink": "runtime.sinks.telemetry",
         "OutputRejected": "events.kinds",
-        "PendingApproval": "_decisions",
-        "Price": "_limits",
+        "PendingApproval": "_host.decisions",
+        "Price": "_config.limits",
         "ProviderError": "runtime.errors",
         "ProxyStreamOptions": "proxy",
         "ProxyStreamResponse": "proxy",
@@ -228,10 +228,10 @@ else:
         "Recording": "verbs",
         "Redact": "events",
         "Retry": "agent",
-        "Run": "_runs",
+        "Run": "_run.runs",
         "RunEnded": "events.kinds",
-        "RunFailedError": "_runs",
-        "RunResult": "_runs",
+        "RunFailedError": "_run.runs",
+        "RunResult": "_run.runs",
         "RunUnfinishedError": "runtime.errors",
         "ShouldStopAfterTurnFn": "agent_types",
         "SimpleStreamOptions": "agent_types",
@@ -256,12 +256,12 @@ else:
         "ToolProgressed": "events.kinds",
         "ToolRequested": "events.kinds",
         "ToolResultMessage": "agent_types",
-        "ToolReturn": "_tool",
+        "ToolReturn": "_config.tool",
         "TurnEndEvent": "agent_types",
         "TurnEnded": "events.kinds",
         "TurnStartEvent": "agent_types",
         "UnknownEvent": "events.kinds",
-        "UnknownOutcome": "_decisions",
+        "UnknownOutcome": "_host.decisions",
         "UserMessage": "agent_types",
         "UserSaid": "events.kinds",
         "agent_loop_continue": "agent_loop",
@@ -273,7 +273,7 @@ else:
         "extract_text": "agent",
         "fork": "continuing",
         "load": "verbs",
-        "mcp_server": "_mcp",
+        "mcp_server": "_mcp.servers",
         "named_model": "models",
         "open_log": "verbs",
         "parse_streaming_json": "proxy_event_handlers",
@@ -285,7 +285,7 @@ else:
         "stream_proxy": "proxy",
         "stream_simple": "agent_loop",
         "subscribe": "runtime.sinks",
-        "tool": "_tool",
+        "tool": "_config.tool",
         "validate_tool_arguments": "agent_tool_execution",
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
-from tinyagent._handle import StreamHandle
+from tinyagent._provider.handle import StreamHandle
 from tinyagent.events import Event, Record
 from tinyagent.events.drafts import Joined
 
@@ -598,7 +598,7 @@ class LoopBell:
             BaseException: a call raised; the others are made with the next ring, which is here.
         """
 
-# ---- the blocking call (python/tinyagent/_handle.py) ----------------------------------------
+# ---- the blocking call (python/tinyagent/_provider/handle.py) ------------------------------
 
 def openai_completions_stream(
     model: dict[str, Any], context: dict[str, Any], options: dict[str, Any]

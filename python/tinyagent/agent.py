@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec.structs import asdict
 
-from tinyagent._checks import check_function
-from tinyagent._options import (
+from tinyagent._config.checks import check_function
+from tinyagent._config.options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
     Compaction as Compaction,
@@ -23,13 +23,13 @@ from tinyagent._options import (
     default_convert_to_llm as default_convert_to_llm,
     options_of,
 )
-from tinyagent._running import Input as Input, Inputs, Running, busy_error
-from tinyagent._state import (
+from tinyagent._reading.state import (
     awaited,
     extract_text as extract_text,
     inputs_of,
 )
-from tinyagent._streams import AgentStream, close, text_of
+from tinyagent._run.running import Input as Input, Inputs, Running, busy_error
+from tinyagent._run.streams import AgentStream, close, text_of
 from tinyagent.agent_loop import (
     agent_loop as agent_loop,
     agent_loop_continue as agent_loop_continue,
@@ -73,13 +73,13 @@ from tinyagent.caching import add_cache_breakpoints as add_cache_breakpoints
 
 if TYPE_CHECKING:
     # Imported when the first run begins: to name an agent must cost next to nothing.
-    from tinyagent._decisions import OnApproval, OnUnknown
-    from tinyagent._engine import Engine
-    from tinyagent._hooks import Hooks
-    from tinyagent._limits import Prices
-    from tinyagent._mcp import McpServer
-    from tinyagent._opened import OpenLog
-    from tinyagent._played import Played
+    from tinyagent._config.limits import Prices
+    from tinyagent._host.decisions import OnApproval, OnUnknown
+    from tinyagent._host.hooks import Hooks
+    from tinyagent._mcp.servers import McpServer
+    from tinyagent._reading.opened import OpenLog
+    from tinyagent._run.engine import Engine
+    from tinyagent._run.played import Played
     from tinyagent.actors.transports import Transport
     from tinyagent.events import Redact
     from tinyagent.events.kinds import SessionStarted
@@ -353,7 +353,7 @@ class Agent(Running):
             )
             if quiet is not None:
                 return quiet
-        from tinyagent._played import Heard
+        from tinyagent._run.played import Heard
 
         events = self._run(messages, is_watched=bool(self._listeners), output=output)
         return Heard(events, engine.binding)

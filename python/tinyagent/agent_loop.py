@@ -1,7 +1,7 @@
 """The loop as functions, for code that wants no ``Agent``.
 
 They run on the same actors as an ``Agent`` does, with a log in memory. This module is imported
-with the package, so it loads nothing by itself: the work is in ``_loop``.
+with the package, so it loads nothing by itself: the work is in ``_run/loop.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from tinyagent._loop import (
+    from tinyagent._run.loop import (
         StreamEventHandler as StreamEventHandler,
         run_loop as run_loop,
         stream_assistant_response as stream_assistant_response,
@@ -43,7 +43,7 @@ def agent_loop(
     Needs a running loop. The exception of a stream function or of a callback that is not a tool
     hook is raised by the stream, after the events before it.
     """
-    from tinyagent._loop import start
+    from tinyagent._run.loop import start
 
     return start(prompts, context, config, signal, stream_fn)
 
@@ -59,14 +59,14 @@ def agent_loop_continue(
     Raises:
         ValueError: there are no messages, or the last one is an answer.
     """
-    from tinyagent._loop import go_on
+    from tinyagent._run.loop import go_on
 
     return go_on(context, config, signal, stream_fn)
 
 
 def create_agent_stream() -> EventStream:
     """Return a stream that ends at ``agent_end`` with its messages as the result."""
-    from tinyagent._loop import new_stream
+    from tinyagent._run.loop import new_stream
 
     return new_stream()
 
@@ -80,9 +80,9 @@ async def stream_simple(
 
 _HOME = {
     "execute_tool_calls": "agent_tool_execution",
-    "run_loop": "_loop",
-    "stream_assistant_response": "_loop",
-    "StreamEventHandler": "_loop",
+    "run_loop": "_run.loop",
+    "stream_assistant_response": "_run.loop",
+    "StreamEventHandler": "_run.loop",
 }
 _TYPES = """
 is_agent_end_event STREAM_UPDATE_EVENTS AgentContext AgentEndEvent AgentEvent AgentLoopConfig

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from tinyagent._arguments import (
+from tinyagent._host.arguments import (
     ToolArgumentsError as ToolArgumentsError,
     validate_tool_arguments as validate_tool_arguments,
 )
-from tinyagent._binding import Binding, Setup
-from tinyagent._host import HostHooks
-from tinyagent._state import awaited
-from tinyagent._streams import close
+from tinyagent._host.host import HostHooks
+from tinyagent._reading.state import awaited
+from tinyagent._run.binding import Binding, Setup
+from tinyagent._run.streams import close
 from tinyagent.agent_types import (
     AfterToolCallFn as AfterToolCallFn,
     AgentEvent,

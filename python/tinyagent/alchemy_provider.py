@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyagent._resolve import (
+from tinyagent._provider.resolve import (
     CONTEXT_WINDOW,
     MAX_TOKENS,
     resolve_alchemy,
@@ -83,7 +83,7 @@ async def stream_alchemy_openai_completions(
     if binding is not None:
         handle = binding.openai_completions_stream(*_payloads(model, described, context, options))
         return AlchemyStreamResponse(handle)
-    from tinyagent._direct import DirectResponse
+    from tinyagent._provider.direct import DirectResponse
 
     return DirectResponse(model, described, context, options)
 

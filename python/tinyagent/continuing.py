@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyagent._checks import check_edits
-from tinyagent._opened import OpenLog
-from tinyagent._redacting import redactor_for
+from tinyagent._config.checks import check_edits
+from tinyagent._config.redacting import redactor_for
+from tinyagent._reading.opened import OpenLog
 from tinyagent.actors.forking import Edit, Plan, planned
 from tinyagent.events import kinds as k
 from tinyagent.runtime.ancestry import segments
@@ -25,7 +25,7 @@ from tinyagent.runtime.stores.sqlite_tables import is_address
 from tinyagent.verbs import Recording, load, made_by
 
 if TYPE_CHECKING:
-    from tinyagent._decisions import OnApproval, OnUnknown
+    from tinyagent._host.decisions import OnApproval, OnUnknown
     from tinyagent.agent import Agent
 
 Factory = Callable[..., Any]
@@ -267,7 +267,7 @@ async def rerun(
     Raises:
         ValueError: *into* is there already.
     """
-    from tinyagent._rerun import Inputs
+    from tinyagent._run.rerun import Inputs
 
     if into is not None:
         _check_new(into)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyagent._options import model_of
+from tinyagent._config.options import model_of
 from tinyagent.actors.forking import Edit
 from tinyagent.agent_types import Model
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent._redacting import redactor_for
+from tinyagent._config.redacting import redactor_for
 from tinyagent.actors.replaying import Requests, each_agent
 from tinyagent.actors.session import agent_machine
 from tinyagent.events import Conversation, Event, Fact, Record, Redactor, encode, kinds as k

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tinyagent._resolve import debug, described
+from tinyagent._provider.resolve import debug, described
 from tinyagent.actors.providers.table import KNOWN, Known
 from tinyagent.actors.sources import Granted
 from tinyagent.actors.transports import Failure

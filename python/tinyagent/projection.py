@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from tinyagent._bodies import Bodies, blocks_of
-from tinyagent._partial import Partial, arguments_of, public_usage
+from tinyagent._reading.bodies import Bodies, blocks_of
+from tinyagent._reading.partial import Partial, arguments_of, public_usage
 from tinyagent.agent_types import (
     STREAM_UPDATE_EVENTS,
     AgentEndEvent,

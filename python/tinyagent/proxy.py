@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinyagent._bodies import error_kind
 from tinyagent._diagnostics import diagnose
-from tinyagent._proxy_request import effective_reasoning, request_body
-from tinyagent._sse import EventTooLargeError, Framer
+from tinyagent._provider.proxy_request import effective_reasoning, request_body
+from tinyagent._provider.sse import EventTooLargeError, Framer
+from tinyagent._reading.bodies import error_kind
 from tinyagent.actors.transports import Failure
 from tinyagent.agent_types import (
     AssistantMessage,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tinyagent._costs import cost_usd
-from tinyagent._facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
+from tinyagent._reading.costs import cost_usd
+from tinyagent._reading.facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
 from tinyagent.actors.replaying import verify
 from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.children import child_of, own, seen_from
@@ -109,7 +109,7 @@ class Recording:
     @property
     def messages(self) -> list[AgentMessage]:
         """The conversation as public messages."""
-        from tinyagent._bodies import Bodies
+        from tinyagent._reading.bodies import Bodies
 
         return Bodies(self.conversation).all()
 
@@ -203,7 +203,7 @@ class Recording:
 
     def events(self) -> Iterator[AgentEvent]:
         """Yield the public events of every run, as they once were delivered."""
-        from tinyagent._bodies import Bodies
+        from tinyagent._reading.bodies import Bodies
         from tinyagent.projection import Projection
 
         conversation = Conversation()

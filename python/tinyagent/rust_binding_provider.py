@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tinyagent._resolve import resolve_rust
+from tinyagent._provider.resolve import resolve_rust
 from tinyagent.actors.providers.endpoints import DEFAULT_BASE_URLS as DEFAULT_BASE_URLS
 from tinyagent.agent_types import (
     AgentTool as AgentTool,
@@ -108,7 +108,7 @@ async def stream_rust_binding(
         ValueError: the model names no provider, id, known endpoint or known api.
     """
     described: dict[str, Any] = resolve_rust(model)
-    from tinyagent._direct import DirectResponse
+    from tinyagent._provider.direct import DirectResponse
 
     return DirectResponse(model, described, context, options)
 

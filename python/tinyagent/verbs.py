@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tinyagent._opened import OpenLog
-from tinyagent._redacting import redactor_for
+from tinyagent._config.redacting import redactor_for
+from tinyagent._reading.opened import OpenLog
 from tinyagent.events import Redact, kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import Recording as Recording, Records
@@ -171,8 +171,8 @@ def configurations_of(
     Raises:
         TypeError: the factory does not take ``log=``, or returns no agent.
     """
-    from tinyagent._mcp import recall
-    from tinyagent._today import configurations_below
+    from tinyagent._mcp.servers import recall
+    from tinyagent._run.today import configurations_below
     from tinyagent.runtime.stores.memory import MemoryLog
 
     agent = made_by(factory, MemoryLog())

@@ -10,7 +10,7 @@ import pytest
 from tests.traces import calls, result, script, text, tool
 
 from tinyagent import Agent, AgentOptions, AgentState, AgentTool, Model, ToolCall
-from tinyagent._arguments import checked
+from tinyagent._host.arguments import checked
 from tinyagent.agent_tool_execution import ToolArgumentsError, validate_tool_arguments
 from tinyagent.agent_types import Tool, ToolResultMessage
 

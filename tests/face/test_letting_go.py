@@ -28,7 +28,7 @@ from tinyagent import (
     load,
     tool,
 )
-from tinyagent._running import BUSY, LEAVE
+from tinyagent._run.running import BUSY, LEAVE
 from tinyagent.agent import BUSY_CONTINUE
 from tinyagent.testing import scripted
 

@@ -17,7 +17,7 @@ from tests.face.test_exact_requests import anthropic, gemini, responses, spoken
 from tests.traces import calls, text
 
 from tinyagent import Agent, AgentOptions, AgentTool, load, named_model, open_log, replay
-from tinyagent._runs import NoOutputError, RunFailedError
+from tinyagent._run.runs import NoOutputError, RunFailedError
 from tinyagent.events import kinds as k
 from tinyagent.testing import ProviderServer, chat
 

@@ -13,7 +13,7 @@ from tests.recordings import REPLAYS, made_of
 from tests.traces import MODEL, script, text
 
 from tinyagent import Agent, AgentOptions, AgentState, Recording, load, open_log
-from tinyagent._facts import Usage
+from tinyagent._reading.facts import Usage
 from tinyagent.events import kinds as k
 from tinyagent.events.lifecycle import SessionForked
 

@@ -25,7 +25,7 @@ from tinyagent import (
     open_log,
     replay,
 )
-from tinyagent._redacting import redactor_for
+from tinyagent._config.redacting import redactor_for
 from tinyagent.agent_types import AssistantMessageEvent, TextContent
 from tinyagent.runtime.stores import Log
 

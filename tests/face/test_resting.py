@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tinyagent import Agent, extract_text, tool
-from tinyagent._engine import Engine
-from tinyagent._partial import _Shown  # pyright: ignore[reportPrivateUsage] # it must not be left
-from tinyagent._resting import AT_HAND, MESSAGES_MAX
-from tinyagent._state import StateKeeper
+from tinyagent._reading.partial import _Shown  # pyright: ignore[reportPrivateUsage] # it must not be left
+from tinyagent._reading.state import StateKeeper
+from tinyagent._run.engine import Engine
+from tinyagent._run.resting import AT_HAND, MESSAGES_MAX
 from tinyagent.actors.session import Session
 from tinyagent.events import Conversation
 from tinyagent.runtime.clock import SystemClock

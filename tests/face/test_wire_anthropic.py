@@ -287,7 +287,7 @@ async def test_k3_a_refusal_and_a_stream_that_breaks_off_are_errors(heard: Any) 
 
 
 async def test_k4_without_a_url_the_known_one_is_asked() -> None:
-    from tinyagent._resolve import resolve_rust
+    from tinyagent._provider.resolve import resolve_rust
 
     assert resolve_rust(RustBindingModel(provider="kimi", base_url="  "))["base_url"] == (
         "https://api.kimi.com/coding"

@@ -26,7 +26,7 @@ KEYS = "from tinyagent.runtime.crypto import KeyFolder; KeyFolder('keys').make('
         ),
         (
             "mcp",
-            "from tinyagent._mcp_client import loaded; loaded()",
+            "from tinyagent._mcp.client import loaded; loaded()",
             "tools of MCP servers need the extra `mcp`",
         ),
     ],

@@ -19,7 +19,7 @@ from tinyagent import (
     TextContent,
     load,
 )
-from tinyagent._host_tools import HostTool
+from tinyagent._host.tools import HostTool
 from tinyagent.actors.tools import Invocation
 from tinyagent.actors.transports import Failure
 from tinyagent.runtime.errors import LiveEffectError

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tinyagent._facts import Usage
+from tinyagent._reading.facts import Usage
 from tinyagent.cli.parts import (
     Changes,
     Checked,

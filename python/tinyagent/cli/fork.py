@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tinyagent import edits
-from tinyagent._runs import RunFailedError
+from tinyagent._run.runs import RunFailedError
 from tinyagent.actors.forking import Edit
 from tinyagent.cli import live, refs
 from tinyagent.cli.answers import Fork

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tinyagent._costs import SECOND_NS
+from tinyagent._reading.costs import SECOND_NS
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Ls
 from tinyagent.cli.options import COMMON, Common

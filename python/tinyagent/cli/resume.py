@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tinyagent._decisions import Decision, UnknownOutcome
-from tinyagent._runs import RunFailedError
+from tinyagent._host.decisions import Decision, UnknownOutcome
+from tinyagent._run.runs import RunFailedError
 from tinyagent.cli import live, refs
 from tinyagent.cli.answers import Resume
 from tinyagent.cli.options import COMMON, Common, Factory, Ref, Yes

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tinyagent._costs import SECOND_NS, ModelCall, model_calls, summed
+from tinyagent._reading.costs import SECOND_NS, ModelCall, model_calls, summed
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Stats
 from tinyagent.cli.options import COMMON, ONE, Common

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from tinyagent._costs import SECOND_NS
+from tinyagent._reading.costs import SECOND_NS
 from tinyagent.events import Record, kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import Recording

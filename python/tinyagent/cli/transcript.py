@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tinyagent._costs import SECOND_NS
+from tinyagent._reading.costs import SECOND_NS
 from tinyagent.cli.render import Line, Piece, bad, bold, dim, line, safe
 from tinyagent.cli.summary import counted, dollars, seconds, summary_of, text_of
 from tinyagent.events import Record, kinds as k

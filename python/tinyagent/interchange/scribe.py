@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tinyagent._partial import arguments_of
+from tinyagent._reading.partial import arguments_of
 from tinyagent.actors.session import agent_machine
 from tinyagent.events import (
     Conversation,

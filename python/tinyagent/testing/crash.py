@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tinyagent._runs import RunFailedError, RunResult
+from tinyagent._run.runs import RunFailedError, RunResult
 from tinyagent.actors.context import idempotency_key
 from tinyagent.agent_types import AgentMessage
 from tinyagent.events import kinds as k

@@ -22,8 +22,8 @@ from typing import Any, Self, get_args
 
 import msgspec
 
-from tinyagent._hosted import REQUEST
-from tinyagent._state import extract_text
+from tinyagent._host.stream import REQUEST
+from tinyagent._reading.state import extract_text
 from tinyagent.agent_types import (
     AssistantMessage,
     AssistantMessageEvent,

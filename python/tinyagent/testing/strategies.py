@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError as absent:
     raise missing("tinyagent.testing.strategies needs", "testing", absent) from None
 
-from tinyagent._runs import RunFailedError
+from tinyagent._run.runs import RunFailedError
 from tinyagent.agent import Agent
 from tinyagent.agent_options import AgentOptions
 from tinyagent.agent_types import (

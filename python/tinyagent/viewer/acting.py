@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from tinyagent import edits
-from tinyagent._runs import RunFailedError
+from tinyagent._run.runs import RunFailedError
 from tinyagent.cli import live
 from tinyagent.cli.refs import RefusedError
 from tinyagent.continuing import fork, resume

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tinyagent._facts import status_of
+from tinyagent._reading.facts import status_of
 from tinyagent.events import kinds as k
 from tinyagent.events.children import own
 from tinyagent.recording import is_held

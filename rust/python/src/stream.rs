@@ -15,7 +15,7 @@ fn openai_completions_stream<'py>(
     context: Bound<'py, PyAny>,
     options: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let home = py.import("tinyagent._handle")?;
+    let home = py.import("tinyagent._provider.handle")?;
     home.getattr("openai_completions_stream")?
         .call1((model, context, options))
 }

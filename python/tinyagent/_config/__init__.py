@@ -1,0 +1,1 @@
+"""options checks limits redacting tool"""

@@ -1,0 +1,1 @@
+"""What a host gives an agent, callbacks, hooks, tools, a stream function: as answers to actors."""
