@@ -1,1 +1,1 @@
-"""options checks limits redacting tool"""
+"""How an agent is configured: its options and tools, and how what is given is looked at."""

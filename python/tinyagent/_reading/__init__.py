@@ -1,1 +1,1 @@
-"""What people read in a log: public messages, facts, costs, and the log that is still written."""
+"""What people read in a log: messages, state, facts, costs, and a log that is being written."""

@@ -1,1 +1,1 @@
-"""An agent at work: its session, the ways to run it, what it shows, what it keeps at rest."""
+"""An agent at work: its session, the ways to run it, what may be set between, what is kept."""
