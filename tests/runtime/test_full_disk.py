@@ -1,4 +1,4 @@
-"""A disk of a megabyte that is full: nothing is there by half, and with room it goes on."""
+"""A small disk that is full: nothing is there by half, and with room it goes on."""
 
 from __future__ import annotations
 
