@@ -12,6 +12,7 @@ def told(who: str, extra: str) -> str:
     """Return what *who*, with its verb, and *extra* are to each other, and what to install."""
     from importlib.metadata import packages_distributions
 
-    # The distribution's name is read from what is installed: it may change.
-    named = (packages_distributions().get("tinyagent") or ["tinyagent"])[0]
+    # The distribution's name is read from what is installed: it may change. Of an editable install
+    # it is not told, and another project has the plain one.
+    named = (packages_distributions().get("tinyagent") or ["tinyagent-runtime"])[0]
     return f"{who} the extra `{extra}`: pip install '{named}[{extra}]'"

@@ -228,7 +228,8 @@ def test_a_refusal_is_said_once_and_again_only_where_the_test_fails_otherwise(
 
 def test_without_syrupy_a_snapshot_names_what_to_install(project: Project) -> None:
     said = project.run("-p", "no:syrupy", passes=False)
-    assert "snapshots of logs need the extra `testing`: pip install 'tinyagent[testing]'" in said
+    told = "snapshots of logs need the extra `testing`: pip install 'tinyagent-runtime[testing]'"
+    assert told in said
     assert "During handling" not in said
 
 
