@@ -55,8 +55,6 @@ TABLE = (
     ("__main__.py cli/* demo* testing/* viewer/*", "*", "*"),
     # The rooms of the face, from what is read to who runs it.
     ("_reading/*", f"{BELOW} !_config !_host !_mcp !_provider !_run *", "*"),
-    # A type of answers is tried where it is given.
-    ("_config/options.py", f"{BELOW} !_mcp !_provider *", "*"),
     ("_config/* _host/*", f"{BELOW} !_mcp !_provider !_run *", "*"),
     ("_mcp/* _provider/*", f"{BELOW} !_run *", "*"),
     ("*", f"{BELOW} *", "*"),

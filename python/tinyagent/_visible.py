@@ -15,6 +15,11 @@ def escaped(char: str) -> str:
     return f"\\u{ord(char):04x}"
 
 
+def spelled(text: str) -> str:
+    """Return *text* with what UTF-8 has not written out: the name of a file may be no text."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def visible(text: str, write: Callable[[str], str] = escaped) -> str:
     """Return *text* with control, format and direction marks written out; lines and tabs stay."""
     if text.isprintable():

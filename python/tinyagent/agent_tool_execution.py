@@ -13,10 +13,9 @@ from tinyagent._host.arguments import (
 from tinyagent._host.host import HostHooks
 from tinyagent._reading.state import awaited
 from tinyagent._run.binding import Binding, Setup
-from tinyagent._run.streams import close
+from tinyagent._run.streams import cancellable
 from tinyagent.agent_types import (
     AfterToolCallFn as AfterToolCallFn,
-    AgentEvent,
     AgentMessage as AgentMessage,
     AgentTool as AgentTool,
     AgentToolResult as AgentToolResult,
@@ -88,7 +87,8 @@ async def execute_tool_calls(
         is_batch=True,
     )
     results: list[ToolResultMessage] = []
-    async for event in _watched(binding, signal):
+    run = binding.run([Live(k.UserContinued(), None)], _nothing)
+    async for event in cancellable(run, signal, binding.cancel):
         match event:
             case MessageStartEvent(message=ToolResultMessage()):
                 stream.push(event)
@@ -104,19 +104,6 @@ async def execute_tool_calls(
         steering_messages=steering or None,
         terminate=any(result.terminate for result in results),
     )
-
-
-async def _watched(binding: Binding, signal: asyncio.Event | None) -> AsyncIterator[AgentEvent]:
-    """Yield the events of one run, which a set *signal* cancels."""
-    watch = asyncio.ensure_future(_cancel_at(signal, binding)) if signal is not None else None
-    events = binding.run([Live(k.UserContinued(), None)], _nothing)
-    try:
-        async for event in events:
-            yield event
-    finally:
-        if watch is not None:
-            watch.cancel()
-        await close(events)
 
 
 def skip_tool_call(tool_call: ToolCallContent, stream: EventStream) -> ToolResultMessage:
@@ -160,8 +147,3 @@ class _Given:
 
 def _nothing(event: object) -> None:
     del event
-
-
-async def _cancel_at(signal: asyncio.Event, binding: Binding) -> None:
-    await signal.wait()
-    binding.cancel("signal")

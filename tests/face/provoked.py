@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.children import said_by_child
+from tests.disks import small_disk
 
 import tinyagent
 from tinyagent import Agent, RunFailedError, load, open_log, tool
@@ -109,13 +108,7 @@ def not_found(at: Path) -> None:
 
 
 def full(at: Path) -> None:
-    at.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(at)], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no small disk can be mounted here")
-    try:
+    with small_disk(at, "2m"):
         log = opened(at / "log")
         append(log, "x" * 60_000)
         asyncio.run(log.durable(1))
@@ -123,8 +116,6 @@ def full(at: Path) -> None:
         for _ in range(10):
             append(log, "x" * 30_000)
         asyncio.run(log.durable(log.seq))
-    finally:
-        subprocess.run(["umount", "-l", str(at)], check=True)
 
 
 def free(at: Path) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
@@ -301,29 +299,6 @@ async def test_without_an_input_a_watched_run_goes_on_where_the_log_stands() -> 
 async def test_without_an_input_and_nothing_to_go_on_from_a_watched_run_says_so() -> None:
     with pytest.raises(RuntimeError, match="nothing to go on from"):
         await anext(build().events())
-
-
-@pytest.mark.parametrize(
-    ("ends", "told"),
-    [
-        (None, "nothing was said yet; give run"),
-        ("answered", "the last run ended with an answer; give run"),
-        ("failed", "the last run failed; `await agent.continue_()` asks the model again, or give"),
-        ("cancelled", "the last run was cancelled; `await agent.continue_()` asks"),
-    ],
-)
-async def test_without_an_input_it_is_told_how_the_last_run_ended(
-    ends: str | None, told: str
-) -> None:
-    agent = Agent(model=scripted(RuntimeError("No.") if ends == "failed" else "Hi."))
-    if ends == "cancelled":
-        async with agent.events("hello") as run:
-            await anext(run)
-    elif ends is not None:
-        with suppress(RunFailedError):
-            await agent.run("hello")
-    with pytest.raises(RuntimeError, match=f"^nothing to go on from: {re.escape(told)}"):
-        await agent.run()
 
 
 # The vocabulary

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.disks import small_disk
 
 from tinyagent import Agent, load, open_log
 from tinyagent.cli import main
@@ -56,14 +56,8 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """Four megabytes: one more than what a log sets aside, and some to go on with."""
     path = tmp_path / "small"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a file system cannot be mounted here: that takes root")
-    try:
+    with small_disk(path, "4m"):
         yield Disk(path)
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def of_files(disk: Path) -> FileLog:

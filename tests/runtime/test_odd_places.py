@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.disks import small_disk
 
 from tinyagent.runtime.archive import archive
 from tinyagent.runtime.errors import LogError, LogFailedError
@@ -159,17 +159,11 @@ def test_of_many_processes_that_open_at_once_one_writes_and_the_others_are_told(
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A file system with a log and a database, that is then made read-only."""
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a file system cannot be mounted here: that takes root")
-    try:
+    with small_disk(disk, "4m"):
         write(disk / "log")
         write(f"sqlite:///{disk}/runs.db#trip")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_what_lies_where_nothing_can_be_written_is_read_and_not_written(read_only: Path) -> None:

@@ -6,7 +6,7 @@ Objects are known by what they must have, so those of a host's own will do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 _WANTED = {
     "model": ("provider", "Model(...)"),
@@ -166,9 +166,14 @@ def listed(name: str, value: object, wanted: str) -> Iterable[Any]:
     Raises:
         TypeError: it is no list, nor anything like one.
     """
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if not is_listing(value):
         raise TypeError(f"{name} must be {wanted}, not {_kind(value)}")
     return value
+
+
+def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether *value* is a list, or something like one."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def is_number(value: object, least: int, *kinds: type) -> bool:

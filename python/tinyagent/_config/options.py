@@ -198,9 +198,9 @@ class AgentOptions:
         if self.output is not None and self.output_schema is not None:
             raise TypeError("AgentOptions: output was given twice, as output and as output_schema")
         if self.output is not None:
-            from tinyagent._run.output import Form  # which few need
+            from tinyagent._config.answers import answer_schema  # which few need
 
-            Form(self.output)
+            answer_schema(self.output)
         if type(self) is AgentOptions:  # a class below it may have other defaults
             # What nobody set is the class's: of 45 settings an agent keeps its own few.
             given = vars(self)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from tinyagent._config.checks import is_listing
 from tinyagent._host.replaced import (
     batch_result,
     batch_stream,
@@ -223,7 +224,7 @@ def _messages(name: str, given: Any) -> list[AgentMessage]:
     Raises:
         TypeError: it is no list of messages.
     """
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if not is_listing(given):
         told = type(given).__name__
         raise TypeError(f"{name} returned {told}, expected a list of messages")
     return list(given)

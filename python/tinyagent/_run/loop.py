@@ -14,7 +14,7 @@ from tinyagent._host.host import HostHooks, dumped, said
 from tinyagent._provider.resolve import thinking_of
 from tinyagent._reading.state import awaited
 from tinyagent._run.binding import Binding, Setup
-from tinyagent._run.streams import close
+from tinyagent._run.streams import cancellable, close
 from tinyagent.actors.tools import Refused, Runnable
 from tinyagent.agent_types import (
     AgentContext,
@@ -214,19 +214,9 @@ class Loop:
             if (stream := held()) is not None:
                 stream.end(self.new_messages)
 
-    async def watched(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
-        """Yield the events of the run, which the host's signal cancels."""
-        watch = None
-        if self._signal is not None:
-            watch = asyncio.ensure_future(self._watch(self._signal))
-        events = self._run(inputs)
-        try:
-            async for event in events:
-                yield event
-        finally:
-            if watch is not None:
-                watch.cancel()
-            await close(events)
+    def watched(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
+        """Return the events of the run, which the host's signal cancels."""
+        return cancellable(self._run(inputs), self._signal, self.binding.cancel)
 
     async def _run(self, inputs: Sequence[Live]) -> AsyncGenerator[AgentEvent]:
         """Raise what the host's own code raised, in place of the message that tells of it."""
@@ -244,10 +234,6 @@ class Loop:
     def _show(self, event: AgentEvent) -> None:
         if isinstance(event, MessageEndEvent) and event.message is not None:
             self.new_messages.append(event.message)
-
-    async def _watch(self, signal: asyncio.Event) -> None:
-        await signal.wait()
-        self.binding.cancel("signal")
 
     async def _key(self, provider: str) -> str | None:
         assert self._config.get_api_key is not None

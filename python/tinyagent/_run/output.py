@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from tinyagent._config.answers import answer_schema
 from tinyagent._host.arguments import faults_beside_types
 from tinyagent._provider.configured import is_hosted, model_of
 from tinyagent.actors.providers.table import holds_schema
@@ -53,7 +54,7 @@ class Form(Generic[T]):
         self.wanted: Any = wanted
         self.name: str = getattr(wanted, "__name__", None) or "output"
         self.final_tool: AgentTool | None = None
-        self.schema = self._described()
+        self.schema = answer_schema(wanted)
         self.is_wrapped = self.schema.get("type") != "object"
         if self.is_wrapped:
             defs = self.schema.pop("$defs", None)
@@ -63,16 +64,6 @@ class Form(Generic[T]):
                 "required": [VALUE],
                 **({"$defs": defs} if defs else {}),
             }
-
-    def _described(self) -> dict[str, Any]:
-        own = getattr(self.wanted, "model_json_schema", None)
-        if own is not None:
-            return dict(own())
-        try:
-            schema = msgspec.json.schema(self.wanted)
-        except TypeError as error:
-            raise TypeError(f"output={self.wanted!r} is no type of an answer: {error}") from None
-        return _without_reference(schema)
 
     def choose(self, setup: Setup, tools: Sequence[AgentTool]) -> None:
         """Let the provider hold the model to the schema; where it cannot, a final tool."""
@@ -168,15 +159,3 @@ class Outputs:
 
 async def _take(*given: object) -> AgentToolResult:
     return AgentToolResult(content=[TextContent(text=TAKEN)])
-
-
-def _without_reference(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return *schema* with the type itself at its root: providers want no reference there."""
-    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    defs: dict[str, Any] = schema.get("$defs", {})
-    if name not in defs:
-        return schema
-    root = dict(defs[name])
-    is_within = f'"#/$defs/{name}"'.encode() in msgspec.json.encode(defs)
-    others = defs if is_within else {key: each for key, each in defs.items() if key != name}
-    return {**root, "$defs": others} if others else root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -63,6 +64,27 @@ async def close(items: AsyncGenerator[object]) -> None:
     """Close *items*, unless who waits for the next is thrown away: its loop was closed by hand."""
     if not items.ag_running:  # type: ignore[attr-defined] # made by an `async def`
         await items.aclose()
+
+
+async def cancellable(
+    events: AsyncGenerator[AgentEvent],
+    signal: asyncio.Event | None,
+    cancel: Callable[[str], object],
+) -> AsyncGenerator[AgentEvent]:
+    """Yield the *events* of a run; *cancel* is called if *signal* is set meanwhile."""
+
+    async def watch(signal: asyncio.Event) -> None:
+        await signal.wait()
+        cancel("signal")
+
+    watching = asyncio.ensure_future(watch(signal)) if signal is not None else None
+    try:
+        async for event in events:
+            yield event
+    finally:
+        if watching is not None:
+            watching.cancel()
+        await close(events)
 
 
 async def text_of(events: AsyncGenerator[AgentEvent]) -> AsyncGenerator[str]:

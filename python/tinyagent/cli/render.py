@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from tinyagent._visible import visible
+from tinyagent._visible import spelled, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +137,7 @@ def _spelled(told: Any) -> Any:
     """Return *told* with what UTF-8 has not written out in its texts."""
     match told:
         case str():
-            return told.encode(errors="backslashreplace").decode()
+            return spelled(told)
         case dict():
             return {_spelled(key): _spelled(item) for key, item in told.items()}
         case list() | tuple():

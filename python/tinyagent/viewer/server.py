@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tinyagent._visible import spelled
 from tinyagent.cli.refs import RefusedError, headers
 from tinyagent.cli.summary import Summary, summary_of
 from tinyagent.events.kinds import SessionForked
@@ -71,8 +72,7 @@ class Site:
                     told = msgspec.to_builtins(summary)
                     logs.append({**told, "where": name, "forked": fork})
                 except UnicodeEncodeError:
-                    spelled = name.encode(errors="backslashreplace").decode()
-                    unreadable[spelled] = "its name is no UTF-8: give it another one"
+                    unreadable[spelled(name)] = "its name is no UTF-8: give it another one"
                 except (LogError, OSError) as error:
                     unreadable[name] = f"{type(error).__name__}: {error}"
         logs.sort(key=lambda log: log["at_ns"], reverse=True)
