@@ -13,6 +13,7 @@ import selectors
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,12 @@ class Chromium:
 
     def call(self, method: str, **params: Any) -> Json:
         """Return what the browser answers to *method*."""
+        answer = self._answer(method, params)
+        assert "error" not in answer, (method, answer)
+        result: Json = answer["result"]
+        return result
+
+    def _answer(self, method: str, params: Json) -> Json:
         self._next += 1
         asked: Json = {"id": self._next, "method": method, "params": params}
         if self._session:
@@ -84,9 +91,7 @@ class Chromium:
         os.write(self._out, json.dumps(asked).encode() + b"\0")
         while (answer := self._read()).get("id") != self._next:
             self._hear(answer)
-        assert "error" not in answer, (method, answer)
-        result: Json = answer["result"]
-        return result
+        return answer
 
     def _read(self) -> Json:
         while b"\0" not in self._rest:
@@ -153,6 +158,16 @@ class Chromium:
             if text in self.run(f"new Promise((done) => {shown})"):
                 return
         raise AssertionError((text, self.texts(selector)))
+
+    def arrives(self, expression: str) -> None:
+        """Return when *expression* is true of the page that is shown, this one or its next."""
+        asked = {"expression": expression, "returnByValue": True}
+        until = time.monotonic() + ANSWER_S
+        told: Json = {}
+        # A page that goes away while it is asked answers with an error.
+        while told.get("result", {}).get("result", {}).get("value") is not True:
+            assert time.monotonic() < until, (expression, told)
+            told = self._answer("Runtime.evaluate", asked)
 
     def loaded(self) -> None:
         """Return when the page has been read to its end, its script or none."""

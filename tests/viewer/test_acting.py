@@ -198,8 +198,6 @@ def test_the_page_offers_it_and_goes_to_the_fork(browser: Chromium, served: Serv
     browser.click("#acts button")
     browser.until("#acts p", "fork trip:2, live: scripted; look read")
     browser.click("#acts p + button")
-    there = "location.pathname === '/log/trip-fork-1' && !!document.querySelector('#list')"
-    while not browser.run(there):
-        pass
+    browser.arrives("location.pathname === '/log/trip-fork-1' && !!document.querySelector('#list')")
     assert ended(served, "trip-fork-1").status == "answered"
     assert browser.said == []

@@ -35,10 +35,9 @@ def address(served: Served, path: str = "/", **place: object) -> str:
 def choose(browser: Chromium, selector: str = "tbody a", nth: int = 0) -> None:
     """Press a session, the first of the list; return when its page is there."""
     browser.click(selector, nth)
-    # Nothing is waited for in a page that goes away: it would never be answered.
-    there = "location.pathname !== '/' && document.documentElement?.dataset.ready === 'yes'"
-    while not browser.run(there):
-        pass
+    browser.arrives(
+        "location.pathname !== '/' && document.documentElement?.dataset.ready === 'yes'"
+    )
 
 
 def test_a_session_is_chosen_from_the_list_and_is_the_page_of_that_log(
