@@ -7,6 +7,7 @@ from the fold, and its digest is held against the one that was recorded with the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,14 +17,20 @@ from tinyagent.actors.providers.hosted import Description, is_hosted
 from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
-from tinyagent.events import Conversation, Record, View, digest, kinds as k
-from tinyagent.events.children import children_of, own, seen_from
+from tinyagent.events import Conversation, Event, Record, View, digest, encode, kinds as k
+from tinyagent.events.children import AGENT as MAIN, children_of, own, seen_from
+from tinyagent.events.gone import is_redacted, without_redacted
 from tinyagent.events.sealing import is_hidden
-from tinyagent.runtime.divergence import ABSENT, Difference, Report, differences, joined
+from tinyagent.runtime.divergence import (
+    ABSENT,
+    STEP_CHANGED,
+    Difference,
+    Divergence,
+    Report,
+    differences,
+    joined,
+)
 from tinyagent.runtime.replay import Finding, replay
-
-MAIN = "agent"
-"""How the agent itself is called among those of its log."""
 
 
 class Requests:
@@ -70,21 +77,69 @@ def verify(
     today: k.SessionStarted | Mapping[str, k.SessionStarted] | None = None,
     *,
     is_loose: bool = False,
+    version: str = "",
 ) -> Report:
     """Replay a session; *today* takes the place of the recorded configuration.
 
     That is one of the agent itself, or those of all that are known, by their names. Without one,
-    the recorded configuration checks this library alone.
+    the recorded configuration checks this library alone. *version*: of this library.
     """
     given = {MAIN: today} if isinstance(today, k.SessionStarted) else today or {}
     reports: list[Report] = []
-    for name, part in each_agent(records):
-        instead = {}
+    for name, part in each_agent(list(map(without_redacted, records))):
+        instead: dict[int, Event] = {}
+        changed: tuple[Difference, ...] = ()
         if name in given and part:
-            instead[part[0].seq] = _frozen(given[name], part[0])
+            now = instead[part[0].seq] = _frozen(given[name], part[0])
+            then, at = part[0].event, "" if name == MAIN else name
+            if isinstance(then, k.SessionStarted):
+                changed = tuple(differences(_configured(then), _configured(now), at))
         machines, checks = [agent_machine(name)], [RequestCheck(part, name)]
-        reports.append(replay(where, part, machines, checks, instead=instead, is_loose=is_loose))
+        report = replay(where, part, machines, checks, instead=instead, is_loose=is_loose)
+        found = report.first_divergence
+        if found is not None:
+            found = msgspec.structs.replace(found, cause=_why(found, part, changed, version))
+        reports.append(
+            msgspec.structs.replace(report, configuration=changed, first_divergence=found)
+        )
     return joined(reports)
+
+
+def _configured(event: k.SessionStarted) -> dict[str, Any]:
+    """Return the configuration in *event*, without what a session keeps and what it is called."""
+    options = {name: value for name, value in event.options.items() if name != "session_id"}
+    known = msgspec.structs.replace(event, options=options, flags=[], versions={})
+    told: dict[str, Any] = msgspec.json.decode(encode(known))
+    return told
+
+
+def _why(
+    found: Divergence, part: Sequence[Record], changed: Sequence[Difference], version: str
+) -> str:
+    """Return why *found* differs: configuration, version, redaction, or else what was found."""
+    if changed and found.cause == STEP_CHANGED:
+        return worded(changed)
+    before = [record for record in part if record.seq <= found.input]
+    recorded = [
+        record.event.versions.get("tinyagent", "")
+        for record in before
+        if isinstance(record.event, k.SessionStarted | k.SessionResumed)
+    ]
+    if version and recorded and recorded[-1] not in ("", version):
+        return f"versions: {recorded[-1]} recorded it, this is {version}; {found.cause}"
+    taken = next((record.seq for record in before if is_redacted(record)), 0)
+    return f"record {taken} was redacted; {found.cause}" if taken else found.cause
+
+
+def worded(changed: Sequence[Difference]) -> str:
+    """Return in words what is configured differently today."""
+    told = [
+        f"{found.path} is "
+        f"{'absent' if found.now is ABSENT else repr(found.now)} today, "
+        f"{'absent' if found.recorded is ABSENT else repr(found.recorded)} when recorded"
+        for found in changed
+    ]
+    return "configuration: " + "; ".join(told)
 
 
 def each_agent(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
@@ -134,7 +189,7 @@ class RequestCheck:
         """Fold the record on both sides; at a request, compare."""
         self._then.evolve(record)
         self._now.evolve(today)
-        self._is_hidden = self._is_hidden or is_hidden(record)
+        self._is_hidden = self._is_hidden or is_hidden(record) or is_redacted(record)
         if isinstance(record.event, k.ModelRetrying):
             return self._instead(record, record.event)
         if not isinstance(record.event, k.ModelRequested):
@@ -183,13 +238,8 @@ class RequestCheck:
             msgspec.json.decode(msgspec.json.encode(fold.settings))
             for fold in (self._then, self._now)
         )
-        changed = [
-            f"{found.path} is "
-            f"{'absent' if found.now is ABSENT else repr(found.now)} today, "
-            f"{'absent' if found.recorded is ABSENT else repr(found.recorded)} when recorded"
-            for found in differences(then, now)
-        ]
-        return "configuration: " + "; ".join(changed) if changed else "the request builder changed"
+        changed = list(differences(then, now))
+        return worded(changed) if changed else "the request builder changed"
 
 
 _SPOKEN = (

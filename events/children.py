@@ -19,6 +19,8 @@ from tinyagent.events.fact import Content, Fact, Record
 
 MAIN = "agent:main"
 CHILD = f"{MAIN}/"
+AGENT = "agent"
+"""Who decides, as an agent sees its own records."""
 _ACTOR = attrgetter("actor")
 _NAME = re.compile(r"(.*#\d+)(?:/|$)")
 
@@ -110,7 +112,7 @@ def seen_from(child: str, records: Iterable[R], started: int = 0) -> Iterator[R]
     for record in records:
         actor = record.actor
         if actor == child:
-            name = "agent"
+            name = AGENT
         elif actor is None or not actor.startswith(below):
             continue
         else:

@@ -119,7 +119,7 @@ def _open(value: Any, path: str, kind: str, unseal: Unseal) -> Any:
             try:
                 return unseal(path, body)
             except LookupError:
-                return _instead(kind, path)
+                return placeholder(kind, path, HIDDEN)
         case {"$esc": _}:
             return value
         case [block, str(op), {"$enc": dict()} as data, *gaps] if path.startswith("/pieces/"):
@@ -136,15 +136,12 @@ def _open(value: Any, path: str, kind: str, unseal: Unseal) -> Any:
             return value
 
 
-def _instead(kind: str, path: str) -> Any:
-    """Return what fits in the place of a value that nobody can read: a word, nothing, or empty."""
+def placeholder(kind: str, path: str, word: str) -> Any:
+    """Return what fits in the place of a value that nobody can read: *word*, nothing, or empty."""
     names = path[1:].split("/")
     if len(names) > 1:
-        return {} if names[-1] in _WHOLE else HIDDEN
-    return _PLACES[_fits(kind, names[0])]
-
-
-_PLACES: dict[str, Any] = {"nothing": None, "text": HIDDEN, "list": [], "object": {}}
+        return {} if names[-1] in _WHOLE else word
+    return {"nothing": None, "text": word, "list": [], "object": {}}[_fits(kind, names[0])]
 
 
 @cache

@@ -19,6 +19,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 ABSENT = "(absent)"
+STEP_CHANGED = "the code of the step changed, or the record was edited"
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
         agreed: the last record up to which everything was the same.
         state_before: digest of the machine's state when it took the input; empty for a request.
         cause: why, as far as it can be told.
+        at: where in today's code it is decided, as ``agent.py:118 in _think``; empty for a request.
     """
 
     where: str
@@ -45,10 +47,11 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     recorded: tuple[str, Any] | None
     now: tuple[str, Any] | None
     paths: tuple[Difference, ...] = ()
-    cause: str = "the code of the step changed, or the record was edited"
+    cause: str = STEP_CHANGED
     agreed: int = 0
     not_compared: int = 0
     state_before: str = ""
+    at: str = ""
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -60,7 +63,8 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
             f"(input {self.input} {self.input_kind}, decision {self.ordinal} of {self.of})"
         )
         fields = ", ".join(difference.path for difference in self.paths) or "kind"
-        yield f"  where     {self.where}:{self.seq or self.agreed}  {fields}"
+        code = f"  at {self.at}" * bool(self.at)
+        yield f"  where     {self.where}:{self.seq or self.agreed}  {fields}{code}"
         for difference in self.paths or (Difference("", self.recorded, self.now),):
             name = f"{difference.path}  " if difference.path else ""
             yield f"  recorded  {name}{shown(difference.recorded)}"
@@ -76,22 +80,31 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         records: how many were replayed. matched: decisions and requests that are the same.
-        unverifiable: requests that cannot be rebuilt, because something was redacted, or is
-            encrypted and there is no key.
+        canonical: decisions among them whose bytes are others: of an older version, or sorted
+            otherwise.
+        unverifiable: decisions that cannot be compared and requests that cannot be rebuilt, because
+            something was redacted, or is encrypted and there is no key.
         unfinished: decisions that a crash kept from being recorded, at the very end.
-        lost: the first and the last record that a repair gave up; the replay ended before them.
+        lost: the first and the last record of which something is lost; the replay ended before.
+        ended: why it ended before the last record, in words; empty if it did not.
+        configuration: what is configured differently today.
         cascade: what else differs, if the replay went on behind the first divergence.
+        result: the ``RunResult`` of the last run; None if none ended, or the replay found another.
     """
 
     where: str
     records: int
     matched: int
     requests: int
+    canonical: int = 0
     unverifiable: int = 0
     unfinished: int = 0
     lost: tuple[int, int] | None = None
+    ended: str = ""
+    configuration: tuple[Difference, ...] = ()
     first_divergence: Divergence | None = None
     cascade: tuple[Divergence, ...] = ()
+    result: Any = None
 
     @property
     def ok(self) -> bool:
@@ -115,13 +128,18 @@ def joined(reports: Sequence[Report]) -> Report:
     found = [d for r in reports for d in (r.first_divergence, *r.cascade) if d is not None]
     found.sort(key=lambda divergence: divergence.seq or divergence.agreed)
     is_loose = any(report.cascade for report in reports)
+    short = next((report for report in reports if report.ended), reports[0])
     return msgspec.structs.replace(
         reports[0],
         records=sum(report.records for report in reports),
         matched=sum(report.matched for report in reports),
         requests=sum(report.requests for report in reports),
+        canonical=sum(report.canonical for report in reports),
         unverifiable=sum(report.unverifiable for report in reports),
         unfinished=sum(report.unfinished for report in reports),
+        lost=short.lost,
+        ended=short.ended,
+        configuration=tuple(found for report in reports for found in report.configuration),
         first_divergence=found[0] if found else None,
         cascade=tuple(found[1:]) if is_loose else (),
     )

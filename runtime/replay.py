@@ -11,13 +11,17 @@ import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Protocol
 
 import msgspec
 
 from tinyagent.events import Event, Fact, Record, UnknownEvent, encode
+from tinyagent.events.children import AGENT
 from tinyagent.events.codec import is_same_event
+from tinyagent.events.gone import is_redacted, lost_value
 from tinyagent.events.kinds import LogLost
+from tinyagent.events.sealing import is_sealed
 from tinyagent.runtime.divergence import Difference, Divergence, Report, differences
 from tinyagent.runtime.errors import EffectInReplayError, UnexpectedEventError
 from tinyagent.runtime.loops import Machine
@@ -63,34 +67,55 @@ def replay(
 
     *instead* puts today's events in the place of recorded ones, by number: a configuration.
     *is_loose*: go on behind it; what else differs, most of it a consequence, is the cascade.
-    Behind records that are lost nothing can be compared: there it ends.
+    Where something of a record is lost, or what a machine reads of it is redacted, it ends: behind
+    that nothing can be compared.
 
     Raises:
         EffectInReplayError: a step touched a file, a socket or a process.
     """
-    known, lost = _until_lost(records)
+    known, lost, ended = _until_gone(records, machines)
     run = _Replay(where, known, machines, checks, instead or {})
     found = run.divergences()
     first = next(found, None)
+    cascade = tuple(found) if is_loose else ()
+    behind = () if lost is not None else records[len(known) :]
     return Report(
         where=where,
         records=len(known),
         matched=run.matched,
         requests=sum(check.compared for check in checks),
-        unverifiable=sum(check.unverifiable for check in checks),
+        canonical=run.canonical,
+        unverifiable=sum(check.unverifiable for check in checks)
+        + run.unverifiable
+        + sum(record.event.kind in run.decisions for record in behind),
         unfinished=run.unfinished,
         lost=lost,
+        ended=ended,
         first_divergence=first,
-        cascade=tuple(found) if is_loose else (),
+        cascade=cascade,
     )
 
 
-def _until_lost(records: Sequence[Record]) -> tuple[Sequence[Record], tuple[int, int] | None]:
-    """Return the records before the first gap, and what is lost there."""
+def _until_gone(
+    records: Sequence[Record], machines: Sequence[Machine[Any]]
+) -> tuple[Sequence[Record], tuple[int, int] | None, str]:
+    """Return the records before the first that is not known, what is lost there, and why it ends.
+
+    It is not known if it is lost, or a large value of it is, or what a machine reads is redacted.
+    """
+    inputs = frozenset().union(*(machine.inputs for machine in machines))
     for at, record in enumerate(records):
-        if isinstance(record.event, LogLost):
-            return records[:at], (record.event.first, record.event.last)
-    return records, None
+        event, seq = record.event, record.seq
+        if isinstance(event, LogLost):
+            told = f"records {event.first}..{event.last} are lost, and none behind them is compared"
+            return records[:at], (event.first, event.last), told
+        if digest := lost_value(record):
+            told = f"a large value of record {seq} is lost ({digest:.8}…)"
+            return records[:at], (seq, seq), f"{told}, and none behind it is compared"
+        if isinstance(event, UnknownEvent) and event.kind in inputs and is_redacted(record):
+            told = f"record {seq}, {event.kind}, was redacted, and none behind it can be compared"
+            return records[:at], None, told
+    return records, None, ""
 
 
 class _Replay:
@@ -107,12 +132,11 @@ class _Replay:
         self.machines = machines
         self.checks = checks
         self.instead = instead
-        self.matched = 0
-        self.unfinished = 0
+        self.matched = self.canonical = self.unverifiable = self.unfinished = 0
         self._decided: dict[int, list[Record]] = {}
-        decisions = frozenset().union(*(machine.decisions for machine in machines))
+        self.decisions = frozenset().union(*(machine.decisions for machine in machines))
         for record in records:
-            if record.event.kind in decisions:
+            if record.event.kind in self.decisions:
                 self._decided.setdefault(record.cause, []).append(record)
         self._last = {
             machine.name: max(
@@ -153,12 +177,25 @@ class _Replay:
             if at >= len(recorded) and record.seq >= self._last[machine.name]:
                 self.unfinished += len(decided) - at
                 return None
-            if at < len(recorded) and now is not None and is_same_event(recorded[at].event, now):
-                self.matched += 1
+            if at < len(recorded) and now is not None and self._is_same(recorded[at], now):
                 continue
             told = machine.digest(before) if machine.digest is not None else ""
-            return self._divergence(machine, record, recorded, at + 1, now, state_before=told)
+            place = _place(machine, before, record, now)
+            more = {"state_before": told, "at": place}
+            return self._divergence(machine, record, recorded, at + 1, now, **more)
         return None
+
+    def _is_same(self, recorded: Record, now: Event) -> bool:
+        """Whether *recorded* is what is decided now, as far as it can be told; count it."""
+        if recorded.event.kind == now.kind and is_redacted(recorded):
+            self.unverifiable += 1
+        elif recorded.actor in (AGENT, "") and is_same_event(recorded.event, now):
+            self.matched += 1
+            payload = recorded.payload
+            self.canonical += bool(payload) and not is_sealed(payload) and payload != encode(now)
+        else:
+            return False
+        return True
 
     def _divergence(
         self,
@@ -173,6 +210,8 @@ class _Replay:
         paths: tuple[Difference, ...] = ()
         if then is not None and now is not None and then.event.kind == now.kind:
             paths = tuple(differences(_plain(then.event), _plain(now)))
+            if not paths:
+                paths = (Difference("actor", then.actor, AGENT),)
         seq = then.seq if then is not None else 0
         agreed = (seq or record.seq + 1) - 1
         return Divergence(
@@ -209,6 +248,36 @@ class _Replay:
             agreed=finding.seq - 1,
             not_compared=self.records[-1].seq - finding.seq,
         )
+
+
+def _place(machine: Machine[Any], before: Any, record: Record, now: Event | None) -> str:
+    """Return where in its code *machine* decides *now* at *record*: file, line, function.
+
+    That is where it is first returned by somebody; of no decision, where the step ends.
+    """
+    found: list[str] = []
+
+    def look(frame: FrameType, what: str, value: Any) -> None:
+        is_it = now is not None and not found and what == "return" and _holds(value, now)
+        if is_it or (what == "return" and frame.f_code is code and not found):
+            code_of = frame.f_code
+            path = "/".join(code_of.co_filename.replace("\\", "/").split("/")[-2:])
+            found.append(f"{path}:{frame.f_lineno} in {code_of.co_name}")
+
+    code = getattr(machine.step, "__code__", None)
+    profiled = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        machine.step(before, record)
+    finally:
+        sys.setprofile(profiled)
+    return found[0] if found else ""
+
+
+def _holds(value: Any, event: Event) -> bool:
+    if isinstance(value, tuple):
+        return any(_holds(item, event) for item in value)
+    return type(value) is type(event) and value == event
 
 
 def _plain(event: Event) -> Any:

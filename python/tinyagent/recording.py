@@ -14,6 +14,7 @@ import msgspec
 
 from tinyagent._reading.costs import cost_usd
 from tinyagent._reading.facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
+from tinyagent._version import VERSION
 from tinyagent.actors.replaying import verify
 from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.children import child_of, own, seen_from
@@ -26,6 +27,7 @@ from tinyagent.runtime.load import Damage, decoded
 from tinyagent.runtime.stores import LogMeta, Stored
 
 if TYPE_CHECKING:
+    from tinyagent._run.runs import RunResult
     from tinyagent.actors.asked import RequestAt
     from tinyagent.actors.differing import LogDiff
     from tinyagent.actors.sent import Sent
@@ -241,11 +243,25 @@ class Recording:
         if (pruned := pruned_of(self.meta)) is not None:
             why = "a replay begins with record 1: it needs a copy from before"
             raise PrunedLogError(self.where, pruned.upto, why)
-        if until is None:
-            return verify(self.where, self.records, today, is_loose=is_loose)
-        last = self._record(until).seq
-        upto = [record for record in self.records if record.seq <= last]
-        return verify(self.where, upto, today, is_loose=is_loose)
+        records: Sequence[Record] = self.records
+        if until is not None:
+            last = self._record(until).seq
+            records = [record for record in records if record.seq <= last]
+        report = verify(self.where, records, today, is_loose=is_loose, version=VERSION)
+        if report.first_divergence is not None or report.ended:
+            return report
+        return msgspec.structs.replace(report, result=self._result(records))
+
+    def _result(self, records: Sequence[Record]) -> RunResult | None:
+        """Return what came of the last run that ends in *records*; None if none does."""
+        from tinyagent._run.runs import recorded_result
+
+        main = own(reversed(records))
+        end = next((record for record in main if isinstance(record.event, k.RunEnded)), None)
+        if end is None:
+            return None
+        upto = Records(record for record in records if record.seq <= end.seq)
+        return recorded_result(end, self.ref, Recording(self.where, self.meta, upto, None).events)
 
     def state_at(self, n: int) -> Standing:
         """Return how things stood after record *n*; 0 is before the first.

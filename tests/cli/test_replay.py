@@ -16,6 +16,7 @@ from tinyagent import Agent
 from tinyagent._alchemy import line
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import pack, write_packed
+from tinyagent.runtime.redact import Redaction, redact
 from tinyagent.runtime.stores import Stored
 from tinyagent.runtime.stores.memory import MemoryLog
 
@@ -177,3 +178,34 @@ def test_lines_are_those_of_the_format() -> None:
     first = loaded.records[0]
     built = line(loaded.meta.log, first.d, 1, first.ts_us, None, first.kind, 1, 0, first.payload)
     assert built in Path(LOG).read_bytes()
+
+
+def test_what_cannot_be_compared_is_counted_and_where_it_ended_is_told(
+    run: Any, tmp_path: Path
+) -> None:
+    redact(LOG, tmp_path / "some", [Redaction(2, "/content")])
+    code, out, _ = run("replay", str(tmp_path / "some"))
+    why = "something was redacted, or is encrypted and its key is not here"
+    assert (code, out.splitlines()[0]) == (0, "same: 21 records")
+    assert out.splitlines()[2] == f"3 decisions and requests cannot be compared: {why}"
+    redact(LOG, tmp_path / "all", [Redaction(2)])
+    code, out, _ = run("replay", str(tmp_path / "all"))
+    told = "ended there: record 2, user.said, was redacted, and none behind it can be compared"
+    assert (code, out.splitlines()[-1]) == (0, told)
+
+
+def test_json_has_what_the_report_has(run: Any, tmp_path: Path, app: Any) -> None:
+    _, out, _ = run("replay", LOG, "--json")
+    told = json.loads(out)
+    assert (told["canonical"], told["ended"], told["configuration"]) == (0, None, [])
+    assert (told["outcome"], told["at"], told["state_before"]) == ("answered", None, None)
+    _, out, _ = run("replay", LOG, "--app", app("terse"), "--json")
+    told = json.loads(out)
+    leaf = {"path": "system", "recorded": "Be brief.", "now": "Be brief!"}
+    assert told["configuration"] == [leaf]
+    assert told["outcome"] is None
+    path = edited(tmp_path, "tool.requested", "weather", "climate")
+    _, out, _ = run("replay", str(path), "--json")
+    told = json.loads(out)
+    assert told["at"].startswith("actors/gate.py:")
+    assert len(told["state_before"]) == 16

@@ -134,6 +134,31 @@ def test_who_accepts_the_loss_goes_on_and_is_shown_what_is_lost(
         asyncio.run(run(where))
 
 
+@pytest.mark.parametrize("store", [of_files, of_sqlite])
+def test_a_replay_ends_before_it_and_says_so(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    store: Callable[[Path], tuple[str | Path, Callable[[], None]]],
+) -> None:
+    where, lose = store(tmp_path)
+    asyncio.run(run(where))
+    lose()
+    for go_on in (False, True):
+        if go_on:
+            asyncio.run(once_more(where))
+        recording = load(where)
+        assert recording.damage is not None
+        [value] = recording.damage.lost_values
+        report = recording.replay()
+        assert (report.first_divergence, report.result) == (None, None)
+        assert (report.records, report.lost) == (value.seq - 1, (value.seq, value.seq))
+        assert main(["replay", str(where)]) == 0
+        assert (
+            f"ended there: a large value of record {value.seq} is lost ({value.digest[:8]}…), and "
+            "none behind it is compared\n" in capsys.readouterr().out
+        )
+
+
 async def test_a_sink_that_reads_on_from_the_log_is_shown_it_as_lost(tmp_path: Path) -> None:
     where, lose = of_files(tmp_path)
     await run(where)

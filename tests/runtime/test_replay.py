@@ -15,7 +15,7 @@ import pytest
 
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import digest_of
-from tinyagent.events import Event, Failure, Record, kinds as k
+from tinyagent.events import Event, Failure, Record, UnknownEvent, encode, kinds as k
 from tinyagent.runtime.divergence import Difference, Divergence, Report
 from tinyagent.runtime.errors import DivergenceError, EffectInReplayError
 from tinyagent.runtime.loops import Machine
@@ -242,6 +242,65 @@ def test_a_decision_that_differs_is_told_with_the_state_it_was_decided_in() -> N
     assert agreed.startswith(
         f"  agreed    records 1-5, state before input 4: {found.state_before};"
     )
+
+
+def test_a_decision_that_differs_is_told_with_the_place_in_the_code_that_takes_it() -> None:
+    found = diverged(edited(session(), 6, name="sub"))
+    path, _, where = found.at.partition(":")
+    line, _, function = where.partition(" in ")
+    assert (path, function) == ("actors/gate.py", "_admitted")
+    code = (Path(__file__).parents[2] / path).read_text().splitlines()
+    assert "return" in code[int(line) - 1]
+    assert str(found).splitlines()[1] == f"  where     runs/x:6  name  at {found.at}"
+    missing = diverged([*session()[:6], record(7, k.ToolRequested("c", "div"), 4)])
+    assert missing.at.startswith("actors/agent.py:")
+    assert missing.at.endswith(" in step")
+
+
+def test_the_same_decision_in_other_bytes_is_counted_apart() -> None:
+    records = session()
+    event = records[4].event
+    sorted_otherwise = b'{"name":"add","call_id":"a"}'
+    for payload, canonical in ((encode(event), 0), (sorted_otherwise, 1)):
+        records[4] = msgspec.structs.replace(records[4], payload=payload)
+        report = replayed(records)
+        assert (report.ok, report.matched, report.canonical) == (True, 11, canonical)
+
+
+def test_who_is_said_to_have_decided_is_compared_too() -> None:
+    records = session()
+    records[5] = msgspec.structs.replace(records[5], actor="tools")
+    found = diverged(records)
+    assert (found.seq, found.paths) == (6, (Difference("actor", "tools", "agent"),))
+
+
+def test_behind_a_large_value_that_is_lost_nothing_is_compared() -> None:
+    records = session()
+    gone = b'{"call_id":"b","content":{"$blob":"sha256:%s","n":70000,"t":"text"}}' % (b"ab" * 32)
+    records[6] = msgspec.structs.replace(records[6], payload=gone)
+    report = replayed(records)
+    assert (report.ok, report.records, report.lost) == (True, 6, (7, 7))
+    told = "a large value of record 7 is lost (abababab…), and none behind it is compared"
+    assert report.ended == told
+    given = gone.replace(b'{"$blob"', b'{"$esc":{"$blob"').replace(b'"}}', b'"}}}')
+    records[6] = msgspec.structs.replace(records[6], payload=given)  # what a tool said itself
+    assert (replayed(records).lost, replayed(records).records) == (None, 20)
+
+
+def test_what_was_redacted_is_not_compared_and_is_no_divergence() -> None:
+    records = session()
+    taken = b'{"$redacted":"sha256:%s","n":9}' % (b"ab" * 32)
+    unknown = UnknownEvent("tool.requested", 1, taken)
+    records[5] = msgspec.structs.replace(records[5], event=unknown, payload=taken)
+    report = replayed(records)
+    assert (report.ok, report.matched, report.unverifiable) == (True, 10, 1)
+    unknown = UnknownEvent("tool.finished", 1, taken)  # the agent reads it
+    records[6] = msgspec.structs.replace(records[6], event=unknown, payload=taken)
+    report = replayed(records)
+    assert (report.ok, report.records, report.lost) == (True, 6, None)
+    assert (report.matched, report.unverifiable) == (2, 9)
+    told = "record 7, tool.finished, was redacted, and none behind it can be compared"
+    assert report.ended == told
 
 
 def machine_of(act: Callable[[], object]) -> Machine[int]:

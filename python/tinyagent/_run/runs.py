@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from types import TracebackType
@@ -15,7 +15,7 @@ import msgspec
 from tinyagent._reading.partial import arguments_of
 from tinyagent._reading.state import extract_text
 from tinyagent.actors.waiting import ended
-from tinyagent.agent_types import AgentMessage, AssistantMessage
+from tinyagent.agent_types import AgentEndEvent, AgentEvent, AgentMessage, AssistantMessage
 from tinyagent.events import Conversation, Record, kinds as k
 from tinyagent.runtime.errors import TinyAgentError
 
@@ -91,6 +91,25 @@ class RunResult(msgspec.Struct, Generic[Output], frozen=True):
         if self.given is msgspec.UNSET:
             raise NoOutputError(self)
         return self.given
+
+
+def recorded_result(
+    end: Record, log: str, events: Callable[[], Iterable[AgentEvent]]
+) -> RunResult[Any]:
+    """Return what came of the run that ended in record *end* of *log*.
+
+    *events*: returns the public events up to there, from which messages are read when asked for.
+    """
+    assert isinstance(end.event, k.RunEnded)
+
+    def added() -> list[AgentMessage]:
+        ends = [event.messages for event in events() if isinstance(event, AgentEndEvent)]
+        return list(ends[-1])
+
+    def last() -> AssistantMessage | None:
+        return next((m for m in reversed(added()) if isinstance(m, AssistantMessage)), None)
+
+    return RunResult(end.event.outcome, f"{log}:{end.seq}", last, added)
 
 
 class NoOutputError(TinyAgentError):

@@ -115,7 +115,10 @@ class Diff(Answer, kw_only=True, tag="tinyagent.diff/1"):
 
 
 class Replay(Answer, kw_only=True, tag="tinyagent.replay/1"):
-    """What was compared. ``divergence``: the first, in words, and where."""
+    """What was compared. ``divergence``: the first, in words, and where.
+
+    ``ended``: why it ended before the last record. ``outcome``: of the last run.
+    """
 
     where: str
     ok: bool
@@ -130,6 +133,12 @@ class Replay(Answer, kw_only=True, tag="tinyagent.replay/1"):
     cause: str | None
     paths: list[Leaf]
     cascade: list[int]
+    canonical: int = 0
+    ended: str | None = None
+    configuration: list[Leaf] = []
+    state_before: str | None = None
+    at: str | None = None
+    outcome: str | None = None
 
 
 class WentOn(Answer, kw_only=True):

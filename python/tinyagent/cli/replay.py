@@ -76,6 +76,12 @@ def plain(report: Report) -> Replay:
         cause=fault.cause if fault is not None else None,
         paths=views.plain_leaves(fault.paths) if fault is not None else [],
         cascade=[one.seq or one.agreed for one in report.cascade],
+        canonical=report.canonical,
+        ended=report.ended or None,
+        configuration=views.plain_leaves(report.configuration),
+        state_before=(fault.state_before or None) if fault is not None else None,
+        at=(fault.at or None) if fault is not None else None,
+        outcome=report.result.outcome if report.result is not None else None,
     )
 
 
@@ -91,10 +97,15 @@ def worded(report: Report, app: str | None = None) -> Iterator[Line]:
             "code makes of them; no tool, no network, nothing written"
         )
     )
-    if report.lost is not None:
-        first_lost, last = report.lost
-        span = f"records {first_lost}..{last}"
-        yield line(f"ended there: {span} are lost, and none behind them is compared")
+    if report.canonical:
+        yield line(
+            f"{report.canonical} decisions are the same in other bytes, as of an older version"
+        )
+    if report.unverifiable:
+        why = "something was redacted, or is encrypted and its key is not here"
+        yield line(f"{report.unverifiable} decisions and requests cannot be compared: {why}")
+    if report.ended:
+        yield line(f"ended there: {report.ended}")
     if report.unfinished:
         cut = f"{report.unfinished} decisions at the end were cut off before they were recorded"
         yield line(cut)
