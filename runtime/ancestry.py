@@ -35,7 +35,7 @@ def first_line(segment: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    from tinyagent._alchemy import unpack_archive
+    from tinyagent.runtime.extension import unpack_archive
 
     with segment.open("rb") as file:
         if segment.suffix != ".zst":

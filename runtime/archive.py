@@ -29,6 +29,6 @@ def archive(where: str | Path) -> list[Archived]:
         LogNotFoundError, LogVersionError, LogFailedError: as named. LogOwnedError: somebody is
             writing it. CorruptLogError: it is damaged; nothing was changed.
     """
-    from tinyagent._alchemy import archive_log
+    from tinyagent.runtime.extension import archive_log
 
     return [Archived(*fields) for fields in archive_log(Path(where))]

@@ -41,7 +41,7 @@ def bell_here() -> LoopBell:
 
 
 def _hung(loop: asyncio.AbstractEventLoop) -> LoopBell:
-    from tinyagent._alchemy import LoopBell
+    from tinyagent.runtime.extension import LoopBell
 
     try:
         bell = LoopBell()

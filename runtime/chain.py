@@ -24,7 +24,7 @@ def line_of(meta: LogMeta, record: Stored) -> tuple[bytes, dict[str, bytes]]:
     The stored line if there is one, else one with the watermark 0. What a fork shares with its
     parent has the parent's lines, but for the checksum, which is the fork's.
     """
-    from tinyagent._alchemy import line, line_under, take_out_blobs
+    from tinyagent.runtime.extension import line, line_under, take_out_blobs
 
     left, taken = take_out_blobs(record.payload)
     if record.line is not None:
@@ -44,7 +44,7 @@ def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
     Raises:
         ValueError: records up to *upto* are missing.
     """
-    from tinyagent._alchemy import chain_over
+    from tinyagent.runtime.extension import chain_over
 
     fork, pruned = meta.fork, pruned_of(meta)
     if pruned is not None and upto < pruned.upto:
@@ -66,7 +66,7 @@ def chain_head(meta: LogMeta, records: Iterable[Stored], upto: int) -> str:
 
 def chain_start(meta: LogMeta, before: int) -> str:
     """Return the chain hash before the first record of *meta*; of a fork at *before* its cut."""
-    from tinyagent._alchemy import chain_origin
+    from tinyagent.runtime.extension import chain_origin
 
     fork, pruned = meta.fork, pruned_of(meta)
     if pruned is not None and before == pruned.upto:

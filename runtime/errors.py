@@ -26,6 +26,7 @@
     ├── DivergenceError           today's code decides otherwise than the record says
     ├── EffectInReplayError       a step touched a file, a socket or a process
     ├── LiveEffectError           a test on recorded answers asked for what was not recorded
+    ├── MissingExtensionError     the compiled part of the package cannot be loaded
     ├── UnknownModelError         no provider of that name; carries the names there are
     ├── ToolDefinitionError       a function cannot become a tool: where, why, what to write
     ├── McpServerError            an MCP server cannot be used: its name, why, what to do next
@@ -35,7 +36,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class TinyAgentError(RuntimeError):
@@ -195,6 +196,25 @@ class LiveEffectError(TinyAgentError):
 
     ``str()`` is the whole report: the nearest recorded request and where it differs.
     """
+
+
+class MissingExtensionError(TinyAgentError, ImportError):
+    """The compiled part of the package is not there, or not for this Python and platform.
+
+    Attributes:
+        failures: why no module could be loaded, by the names that were tried.
+    """
+
+    def __init__(self, wanted: str, failures: Mapping[str, ImportError]) -> None:
+        told = "; ".join(f"{name}: {type(why).__name__}: {why}" for name, why in failures.items())
+        text = (
+            f"Failed to import the optional alchemy binding. It was wanted for {wanted}; scripted "
+            "models and logs in memory work without it. It is part of every wheel and of every "
+            "build from source: install the package again, for this Python and platform, or run "
+            f"`make dev` in a checkout. Import failures: {told}"
+        )
+        ImportError.__init__(self, text, name="tinyagent._alchemy")
+        self.failures = dict(failures)
 
 
 class UnknownModelError(TinyAgentError):

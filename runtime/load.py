@@ -124,7 +124,7 @@ def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | Non
     Raises:
         LogError: as ``read_log``.
     """
-    from tinyagent._alchemy import LogReader
+    from tinyagent.runtime.extension import LogReader
     from tinyagent.runtime.stores.sqlite_tables import is_address
 
     if not is_address(where) and (reader := LogReader(where)).fork is None:
@@ -192,7 +192,7 @@ def read_behind(log: LoadedLog) -> LoadedLog | None:
     Raises:
         LogError: as ``read_log``.
     """
-    from tinyagent._alchemy import LogReader
+    from tinyagent.runtime.extension import LogReader
 
     reader = LogReader(log.where)
     if (reader.log, reader.epoch) != (log.meta.log, log.epoch):
@@ -225,7 +225,7 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
 
     None for *below*: without what it shares with its parent.
     """
-    from tinyagent._alchemy import LogReader
+    from tinyagent.runtime.extension import LogReader
 
     reader = LogReader(where)
     meta = _meta(reader)

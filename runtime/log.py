@@ -164,7 +164,7 @@ def write_packed(
     Raises:
         LogError: *source* cannot be read, or the disk said no.
     """
-    from tinyagent._alchemy import write_packed as write
+    from tinyagent.runtime.extension import write_packed as write
 
     log = read_log(source) if isinstance(source, str | Path) else source
     body, blobs = packed(log, key)
@@ -173,7 +173,7 @@ def write_packed(
 
 def packed(log: Log | LoadedLog, key: SealKey | None = None) -> tuple[bytes, dict[str, bytes]]:
     """Return *log* as the bytes of a packed log, and its large values by digest."""
-    from tinyagent._alchemy import __version__, header_line, seal_line
+    from tinyagent.runtime.extension import __version__, header_line, seal_line
 
     meta = log.meta
     records = log.records if isinstance(log, LoadedLog) else list(log.read())
@@ -221,7 +221,7 @@ def packed(log: Log | LoadedLog, key: SealKey | None = None) -> tuple[bytes, dic
 
 
 def _signature(meta: LogMeta, last: int, head: str | None, key: SealKey | None) -> str | None:
-    from tinyagent._alchemy import sign_head
+    from tinyagent.runtime.extension import sign_head
 
     if key is None or head is None or meta.level != "signed":
         return None

@@ -80,7 +80,7 @@ def detach(where: str | Path) -> int:
             LogFailedError: it was not closed in order, or the disk said no. Else as ``read_log``.
             Then nothing was changed.
     """
-    from tinyagent._alchemy import detach_log
+    from tinyagent.runtime.extension import detach_log
 
     log = read_log(where)
     cut = log.meta.cut
@@ -103,6 +103,6 @@ def detach(where: str | Path) -> int:
 
 
 def _prune(where: str | Path, before: int, *, dry: bool) -> Pruned:
-    from tinyagent._alchemy import prune_log
+    from tinyagent.runtime.extension import prune_log
 
     return Pruned(*prune_log(Path(where), before, dry))

@@ -52,7 +52,7 @@ def redact(
         LogError: the log cannot be read, or the disk said no. ValueError: *to* holds a log; a
             record or value is not there.
     """
-    from tinyagent._alchemy import take_out_blobs
+    from tinyagent.runtime.extension import take_out_blobs
 
     log = read_own(where)
     paths: dict[int, list[str | None]] = {}
@@ -94,7 +94,7 @@ def _without(
     log: LoadedLog, record: Stored, paths: list[str | None], *, is_digested: bool
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Return the payload of *record* without the values at *paths*, and its large values."""
-    from tinyagent._alchemy import take_out_blobs
+    from tinyagent.runtime.extension import take_out_blobs
 
     if None in paths:
         # As it is in the line: that is what the chain covers.

@@ -90,7 +90,7 @@ def verify(where: str | Path, *, key: SealKey | None = None) -> Report:
         LogNotFoundError, LogVersionError, LogFailedError: as named. CorruptLogError: not even the
             log's id can be read.
     """
-    from tinyagent._alchemy import verify_log
+    from tinyagent.runtime.extension import verify_log
 
     found = verify_log(Path(where), key.fields() if key is not None else None)
     return msgspec.convert(
@@ -116,7 +116,7 @@ def salvage(where: str | Path) -> Salvaged:
         LogNotFoundError, LogVersionError, LogFailedError: as named. CorruptLogError: not even the
             log's id can be read.
     """
-    from tinyagent._alchemy import salvage_log
+    from tinyagent.runtime.extension import salvage_log
 
     found = salvage_log(Path(where))
     parts: list[list[Stored] | Gap] = []
@@ -150,7 +150,7 @@ def repair(where: str | Path, to: str | Path, *, key: SealKey | None = None) -> 
     Raises:
         LogError: as ``salvage``, or the disk said no. ValueError: *to* holds a log.
     """
-    from tinyagent._alchemy import take_out_blobs
+    from tinyagent.runtime.extension import take_out_blobs
 
     found = salvage(where)
     meta = found.meta
@@ -190,7 +190,7 @@ class Segment:
 
     def add(self, line: bytes, seq: int, ts_us: int) -> None:
         """Add a whole line."""
-        from tinyagent._alchemy import chain_over
+        from tinyagent.runtime.extension import chain_over
 
         self._lines.append(line)
         self.last, self._ts_us = seq, ts_us
@@ -199,7 +199,7 @@ class Segment:
 
     def build(self, record: Stored, payload: bytes) -> bytes:
         """Return the line of *record* with another *payload*, chained to what was added."""
-        from tinyagent._alchemy import line
+        from tinyagent.runtime.extension import line
 
         r = record
         return line(
@@ -227,7 +227,13 @@ class Segment:
         Raises:
             ValueError: *to* holds a log. LogFailedError: the disk said no.
         """
-        from tinyagent._alchemy import __version__, header_line, seal_line, sign_head, write_folder
+        from tinyagent.runtime.extension import (
+            __version__,
+            header_line,
+            seal_line,
+            sign_head,
+            write_folder,
+        )
 
         meta, last, head = self.meta, self.last, self._head
         header = header_line(

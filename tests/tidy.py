@@ -20,6 +20,8 @@ MACHINE = " ".join(f"actors.{name}" for name in DECIDING.split())
 STEPS = " ".join(f"actors/{name}.py" for name in f"agent {DECIDING}".split())
 ON_DISK = "ancestry archive chain load log lost_values prune redact repair stores/files"
 DISK = " ".join(f"runtime/{name}.py" for name in ON_DISK.split())
+# Who takes what it uses of the extension from `runtime/extension.py`; the types it names, directly.
+NATIVE = f"{DISK} runtime/bells.py runtime/s*/[fs]*.py actors/transports/*"
 TABLE = (
     ("events/codec.py", "events _alchemy", ""),  # for its SHA-256 alone
     ("events/*", "events", ""),
@@ -27,7 +29,8 @@ TABLE = (
     ("runtime/mailbox.py runtime/loops.py", "events runtime", "asyncio contextvars"),
     ("runtime/answering.py", "events runtime", "asyncio contextvars"),
     ("runtime/collecting.py", "", "gc"),
-    ("runtime/bells.py", "_alchemy", "asyncio os sys threading"),
+    ("runtime/extension.py", "_alchemy runtime.errors", ""),
+    ("runtime/bells.py", "_alchemy runtime.extension", "asyncio os sys threading"),
     ("runtime/diagnostics.py", "", "contextvars logging"),
     ("runtime/extras.py", "", "importlib"),
     ("runtime/stores/snapshots.py", "events runtime _alchemy", "importlib pathlib threading"),
@@ -69,9 +72,9 @@ HOMES = {
     "httpcore": "actors/transports/portable.py",
     "mcp": "_mcp/client.py cli/mcp.py",
     "pytest": "testing/*",
-    "tinyagent._alchemy": f"{DISK} events/codec.py runtime/bells.py runtime/s*/[fs]*.py cli/*"
-    " actors/transports/* alchemy_provider.py rust_binding_provider.py _reading/partial.py"
-    " _host/arguments.py",
+    "tinyagent._alchemy": f"{NATIVE} events/codec.py runtime/extension.py cli/*"
+    " alchemy_provider.py rust_binding_provider.py _reading/partial.py _host/arguments.py",
+    "tinyagent.runtime.extension": NATIVE,
 }
 ON_FIRST_USE = (
     "cryptography cyclopts httpx httpcore mcp nats obstore opentelemetry psycopg rich sqlite3"

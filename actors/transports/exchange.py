@@ -187,7 +187,7 @@ class ByteExchange:
 
     def _open(self) -> Decoder:
         if self._decoder is None:
-            from tinyagent._alchemy import Decoder
+            from tinyagent.runtime.extension import Decoder
 
             self._decoder = Decoder(self._request.api)
         return self._decoder

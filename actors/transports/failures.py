@@ -43,7 +43,7 @@ def http_failure(
     The text is ``API returned error: {status} - {body}``, the body as text of at most 4,096
     characters, with each of *secrets* that it echoes struck out.
     """
-    from tinyagent._alchemy import classify_error
+    from tinyagent.runtime.extension import classify_error
 
     found = classify_error(api, status, dict(headers), body)
     text = struck_out(_told(status, headers, body), secrets)[:ERROR_TEXT_CHARS_MAX]

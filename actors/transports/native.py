@@ -187,7 +187,7 @@ class NativeExchange:
         try:
             return await heard
         except Exception as error:
-            from tinyagent._alchemy import HttpFault
+            from tinyagent.runtime.extension import HttpFault
 
             if isinstance(error, HttpFault):
                 raise self._failure(error, sent.status) from None
@@ -250,7 +250,7 @@ def ascii_url(url: str) -> str:
 
 
 def _pool() -> HttpPool:
-    from tinyagent._alchemy import HttpPool
+    from tinyagent.runtime.extension import HttpPool
 
     proxies = {name: _variable(f"{name}_proxy") for name in ("http", "https", "all")}
     if not any(proxies.values()) and sys.platform in ("darwin", "win32"):

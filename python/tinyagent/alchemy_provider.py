@@ -125,22 +125,20 @@ def shared_transport() -> Transport:
     """Return the process's transport and its connection pool: the extension's.
 
     Raises:
-        RuntimeError: the extension cannot be loaded; the text has every attempt, and its cause is
-            the first that is more than an absent module.
+        MissingExtensionError: the extension cannot be loaded; the text has every attempt, and its
+            cause is the first that is more than an absent module.
     """
-    faults: list[tuple[str, ImportError]] = []
+    faults: dict[str, ImportError] = {}
     for name in ("_alchemy", "tinyagent._alchemy"):
         try:
             importlib.import_module(name)
         except ImportError as error:
-            faults.append((name, error))
-    if any(name == "tinyagent._alchemy" for name, _ in faults):
-        told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in faults)
-        cause = next((e for _, e in faults if not isinstance(e, ModuleNotFoundError)), None)
-        raise RuntimeError(
-            "Failed to import the optional alchemy binding. It is part of every wheel and of "
-            f"every build from source: install the package again. Import failures: {told}"
-        ) from cause
+            faults[name] = error
+    if "tinyagent._alchemy" in faults:
+        from tinyagent.runtime.errors import MissingExtensionError
+
+        cause = next((e for e in faults.values() if not isinstance(e, ModuleNotFoundError)), None)
+        raise MissingExtensionError("asking a model", faults) from cause
     from tinyagent.actors.transports.native import NativeTransport
 
     return NativeTransport()

@@ -113,7 +113,7 @@ class SqliteSink:
 
     def put(self, connection: sqlite3.Connection, record: Record) -> None:
         """Write *record*. What *connection* is told here is committed with the checkpoint."""
-        from tinyagent._alchemy import line
+        from tinyagent.runtime.extension import line
 
         event = record.event
         actor = None if record.actor == event.emitter else record.actor

@@ -93,7 +93,7 @@ class FileLog:
         queue_bytes_hard_max: int | None = None,
         interval_ms: int | None = None,
     ) -> None:
-        from tinyagent._alchemy import LogWriter
+        from tinyagent.runtime.extension import LogWriter
 
         self._now_us = one_of(now_us)
         writer = self._writer = LogWriter(
@@ -327,7 +327,7 @@ class FileLog:
         return [*shared, *own]
 
     def _reader(self, first: int) -> LogReader:
-        from tinyagent._alchemy import LogReader
+        from tinyagent.runtime.extension import LogReader
 
         opened = self._writer.take_reader()
         if opened is not None and opened.last == self.seq and 0 < opened.first <= first:

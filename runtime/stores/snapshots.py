@@ -84,7 +84,7 @@ class Snapshots:
         Raises:
             SnapshotError: it is not whole, of another log, or of a newer format.
         """
-        from tinyagent._alchemy import crc32c
+        from tinyagent.runtime.extension import crc32c
 
         try:
             line = path.read_bytes()
@@ -136,7 +136,7 @@ class Snapshots:
             self._writing.join()
 
     def _write(self, snapshot: Snapshot) -> None:
-        from tinyagent._alchemy import crc32c, write_atomically
+        from tinyagent.runtime.extension import crc32c, write_atomically
 
         body = msgspec.json.encode(snapshot)[:-1]
         line = body + _tail(crc32c(bytes.fromhex(self._log) + body))

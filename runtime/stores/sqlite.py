@@ -61,7 +61,7 @@ class SqliteLog:
         more: tuple[tuple[str, str], ...] = (),
         queue_bytes_hard_max: int = QUEUE_BYTES_HARD_MAX,
     ) -> None:
-        from tinyagent._alchemy import __version__, line
+        from tinyagent.runtime.extension import __version__, line
 
         place = place_of(address)
         place = place._replace(name=place.name or name or log_id or "")

@@ -71,7 +71,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def checksum(log: str, line: bytes) -> str:
     """Return the checksum that *line* must have to be of the log with the id *log*."""
-    from tinyagent._alchemy import crc32c
+    from tinyagent.runtime.extension import crc32c
 
     return f"{crc32c(bytes.fromhex(log) + line[:-TAIL_BYTES]):08x}"
 

@@ -337,7 +337,7 @@ def blobs_of(payload: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     Raises:
         LogLimitError: a value is too large.
     """
-    from tinyagent._alchemy import take_out_blobs
+    from tinyagent.runtime.extension import take_out_blobs
 
     return take_out_blobs(payload)
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from tests.children import said_by_child
 from tests.disks import small_disk
@@ -22,7 +24,7 @@ from tinyagent.actors.closing import close_run
 from tinyagent.actors.state import State
 from tinyagent.events import Record, kinds as k
 from tinyagent.interchange import import_
-from tinyagent.runtime import errors
+from tinyagent.runtime import errors, extension
 from tinyagent.runtime.journal import Journal
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.loops import Machine
@@ -289,6 +291,17 @@ async def invariant(at: Path) -> None:
     await close_run(machine, Mailbox("agent", machine.inputs), writing, 1)
 
 
+def extension_missing(at: Path) -> None:
+    # As it is where the file is not for this platform; what was loaded stays so for the others.
+    loaded = sys.modules["tinyagent._alchemy"]
+    sys.modules["tinyagent._alchemy"] = cast("ModuleType", None)
+    vars(extension).pop("LogWriter", None)
+    try:
+        opened(at)
+    finally:
+        sys.modules["tinyagent._alchemy"] = loaded
+
+
 PROVOKED: dict[str, Callable[[Path], Any]] = {
     "OutOfOrderError": out_of_order,
     "LogClosedError": closed,
@@ -313,6 +326,7 @@ PROVOKED: dict[str, Callable[[Path], Any]] = {
     "NoOutputError": no_output,
     "DivergenceError": diverged,
     "EffectInReplayError": effect,
+    "MissingExtensionError": extension_missing,
     "UnknownModelError": unknown_model,
     "ToolDefinitionError": tool_definition,
     "UnexpectedEventError": unexpected,

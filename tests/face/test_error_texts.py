@@ -98,6 +98,13 @@ TEXTS = {
     "EffectInReplayError": (
         "a step used open('/dev/null', 'r', FLAGS) during replay; only decide here"
     ),
+    "MissingExtensionError": (
+        "Failed to import the optional alchemy binding. It was wanted for a log on disk; scripted "
+        "models and logs in memory work without it. It is part of every wheel and of every build "
+        "from source: install the package again, for this Python and platform, or run `make dev` "
+        "in a checkout. Import failures: tinyagent._alchemy: ModuleNotFoundError: import of "
+        "tinyagent._alchemy halted; None in sys.modules"
+    ),
     "UnknownModelError": (
         """no provider is named 'nobody'
   got       'nobody:gpt'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 BLOCKED = """
 import sys
@@ -76,6 +77,53 @@ agent.run_sync("Go")
 print(*(record.event.failure.message for record in agent.log.records(kinds=["tool.failed"])))
 """
 
+DAMAGED = """
+import tinyagent
+tinyagent.__path__.insert(0, {folder!r})
+"""
+NEEDS_IT = """
+import asyncio, sys
+from tinyagent import Agent, fork, load, named_model, open_log, replay
+from tinyagent.interchange import export
+from tinyagent.runtime.errors import MissingExtensionError
+from tinyagent.testing import scripted
+
+def build(log=None):
+    return Agent(model=scripted("Yes."), log=log)
+
+agent = build()
+agent.run_sync("Really?")
+
+async def opened(open):
+    async with open():
+        raise AssertionError
+
+async def main():
+    for wanted, calls in {
+        "a log on disk": (
+            lambda: opened(lambda: open_log("there/log")),
+            lambda: opened(lambda: open_log("sqlite:///there.db#log")),
+            lambda: opened(lambda: fork(agent.log, at=3, into="there/fork")),
+            lambda: replay("there", build),
+            lambda: load("there"),
+            lambda: export(load(agent.log), to="jsonl"),
+        ),
+        "asking a model": (
+            lambda: Agent(model=named_model("vllm:q", base_url="http://127.0.0.1:9/v1")).run("Go"),
+        ),
+    }.items():
+        for call in calls:
+            try:
+                await call()
+            except MissingExtensionError as error:
+                assert isinstance(error, ImportError) and error.name == "tinyagent._alchemy"
+                assert f"It was wanted for {wanted}; scripted models and logs in mem" in str(error)
+                assert "install the package again" in str(error)
+                print(str(error).rpartition("tinyagent._alchemy: ")[2])
+
+asyncio.run(main())
+"""
+
 
 def told_by(program: str) -> str:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -98,3 +146,12 @@ def test_arguments_that_only_the_extension_could_check_are_taken_and_that_is_on_
 
 def test_types_are_held_to_without_it() -> None:
     assert told_by(BLOCKED + TYPED).splitlines()[1] == "- $.city: expected str, got int"
+
+
+def test_what_needs_it_says_so_and_what_works_without_and_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "_alchemy.abi3.so").write_bytes(b"of another platform")
+    absent = told_by(BLOCKED + NEEDS_IT)
+    assert absent == "ModuleNotFoundError: No module named 'tinyagent._alchemy'\n" * 7
+    damaged = told_by(DAMAGED.format(folder=str(tmp_path)) + NEEDS_IT).splitlines()
+    assert len(damaged) == 7
+    assert {line.partition(":")[0] for line in damaged} == {"ImportError"}

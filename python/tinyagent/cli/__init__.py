@@ -91,7 +91,7 @@ def _not_installed(error: ImportError, *, is_json: bool) -> int:
     """Tell what of us is not installed, and return the exit code; 70 if it is something else."""
     name = error.name or ""
     if name.rpartition(".")[2] == "_alchemy":
-        told = f"the extension cannot be loaded: {error}; {REINSTALL}"
+        told = f"the extension cannot be loaded: {error.__cause__ or error}; {REINSTALL}"
         _tell("ImportError", told, is_json=is_json)
         return 2
     if not isinstance(error, ModuleNotFoundError) or name.partition(".")[0] not in EXTRA:
