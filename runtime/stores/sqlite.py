@@ -187,7 +187,7 @@ class SqliteLog:
             accepted.
         """
         self._writer.block(self._seq, READ_WAIT_S)
-        tables = Tables(self._path, self.meta)
+        tables = Tables(self._path, self.meta, committed=self._writer.committed_seq)
         read = tables.read if self._accepts_loss else tables.whole
         return read(max(first, 1), last)
 

@@ -7,6 +7,7 @@ who reads a log to its end walks once more over its rows, one after the other.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 TAIL_BYTES = len(b',"x":"00000000"}\n')
 RESTORE = "restore a copy of the database"
 _DAMAGED = ("malformed", "not a database", "Could not decode", "no such column", "table: record")
+
+# Of a row in a page: the id of its log, its other columns, and its line, if that is in one page.
+_ROW = re.compile(
+    rb'([0-9a-f]{32}).{2,250}?(?=(\{"seq":\d+,"d":(\d+),[^\n]{0,65536}\n))', re.DOTALL
+)
 
 
 def faults() -> tuple[type[Exception], ...]:
@@ -115,6 +121,51 @@ def vanished(connection: sqlite3.Connection, log: str) -> str:
     return ""
 
 
+def promised(path: Path) -> dict[str, int]:
+    """Return, of each log, up to which record the ``-wal`` file of *path* says it is committed.
+
+    A line says so of those before it. Whoever asks reads the records after that: what SQLite
+    finds no more of them was in that file, for it takes what is behind a damaged place in it as
+    never written.
+    """
+    found: dict[str, int] = {}
+    with suppress(FileNotFoundError):
+        for row in _ROW.finditer(_wal(path).read_bytes()):
+            log, line, d = row[1].decode(), row[2], int(row[3])
+            if d > found.get(log, 0) and is_sound(log, line):
+                found[log] = d
+    return found
+
+
+def refuse_broken_wal(path: Path) -> None:
+    """Raise if records of any log in the database *path* went with its ``-wal`` file.
+
+    To be asked before anybody opens it to write, who would write over what is left of them.
+
+    Raises:
+        CorruptLogError: so it is. LogFailedError: SQLite said no.
+    """
+    if not (there := promised(path)):
+        return
+    last = "SELECT (SELECT max(seq) FROM record WHERE log = id) FROM log WHERE id = ?"
+    with reading(path) as connection:
+        for log, upto in there.items():
+            # Of one that is not named nobody knows whether it was deleted.
+            for (found,) in connection.execute(last, (log,)):
+                if (seq := (found or 0) + 1) <= upto:
+                    told = f"{path}: record {seq} of log {log} {broken_wal(path, upto)}; {RESTORE}"
+                    raise CorruptLogError(told, path=str(_wal(path)), seq=seq)
+
+
+def broken_wal(path: Path, upto: int) -> str:
+    """Return what is wrong where records up to *upto* were committed and are not there."""
+    return f"is missing, although record {upto} was committed: {_wal(path)} is damaged"
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 def wrong_in(path: Path) -> Iterator[str]:
     """Yield what SQLite finds wrong with the whole database *path*.
 
@@ -149,5 +200,8 @@ def unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, PermissionError) or "unable to open" in str(error):
         said = f"{said}; give this user access to it, and to the folder that it is in"
     if "no such table" in str(error):
+        if promised(path):
+            told = f"{said}, although {_wal(path)} holds records: it is damaged; {RESTORE}"
+            return CorruptLogError(told, path=str(path))
         return LogNotFoundError(f"{path}: a database without logs ({error})")
     return LogFailedError(said, durable_seq=0)

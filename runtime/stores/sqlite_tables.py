@@ -24,9 +24,11 @@ from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
 from tinyagent.runtime.stores.sqlite_checks import (
     RESTORE,
     TAIL_BYTES,
+    broken_wal,
     checksum,
     hidden,
     is_sound,
+    promised,
     reading,
     vanished,
 )
@@ -154,11 +156,13 @@ class Tables:
     """The records of one log, read from the database *path*. For one thread at a time.
 
     Of a fork those come first that it shares with its parent, a log of the same database.
+    *committed*: the last record that is known to be there; None if nobody knows.
     """
 
-    def __init__(self, path: Path, meta: LogMeta) -> None:
+    def __init__(self, path: Path, meta: LogMeta, *, committed: int | None = None) -> None:
         self._path = path
         self._meta = meta
+        self._committed = committed
         self._shared: list[Stored] | None = None
         self.lost: list[LostValue] = []
 
@@ -168,6 +172,9 @@ class Tables:
         Raises:
             CorruptLogError: a record is damaged or missing. LogFailedError: SQLite said no.
         """
+        committed = self._committed
+        if last is None and committed is None:
+            committed = promised(self._path).get(self._meta.log)
         while batch := self.batch(first, BATCH_RECORDS):
             for record in batch:
                 if last is not None and record.seq > last:
@@ -176,6 +183,8 @@ class Tables:
             first = batch[-1].seq + 1
         if last is None:
             self._refuse_hidden(first)
+            if first <= (committed or 0):
+                self._damaged(first, broken_wal(self._path, committed or 0))
 
     def whole(self, first: int, last: int | None) -> Iterator[Stored]:
         """Yield the same, but nothing of which a large value is lost.

@@ -32,7 +32,14 @@ from tinyagent.runtime.errors import (
 )
 from tinyagent.runtime.stores.live import release
 from tinyagent.runtime.stores.locking import FileLock
-from tinyagent.runtime.stores.sqlite_checks import RESTORE, connected, faults, unreadable, vanished
+from tinyagent.runtime.stores.sqlite_checks import (
+    RESTORE,
+    connected,
+    faults,
+    refuse_broken_wal,
+    unreadable,
+    vanished,
+)
 from tinyagent.runtime.stores.sqlite_tables import (
     PUT_BLOB,
     PUT_RECORD,
@@ -342,7 +349,7 @@ def opened(
     The file is made readable by its owner only.
 
     Raises:
-        LogFailedError: it cannot be opened.
+        LogFailedError: it cannot be opened. CorruptLogError: records of it are lost.
     """
     import sqlite3
 
@@ -354,13 +361,16 @@ def opened(
         turn = FileLock(beside(path, "lock"))
         # SQLite does not wait for another that changes the journal mode: it says "locked" at once.
         turn.acquire()
+        refuse_broken_wal(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is beside it inherits that
         connection = connected(path, read_only=False)
         for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=1"):
             connection.execute(f"PRAGMA {pragma}")
         turn.release()
-    except faults() as error:
+    except Exception as error:
         if turn is not None:
             turn.close()
-        raise unreadable(path, error) from None
+        if isinstance(error, faults()):
+            raise unreadable(path, error) from None
+        raise
     return connection, turn

@@ -131,6 +131,55 @@ async def test_a_log_whose_records_are_hidden_is_not_gone_on_with(made: Made) ->
                 await gone_on(made.address)
 
 
+@pytest.fixture
+def killed(tmp_path: Path) -> Made:
+    """What a writer leaves that is killed after thirty records, each of them committed."""
+    path, left = tmp_path / "runs.db", tmp_path / "left" / "runs.db"
+    left.parent.mkdir()
+
+    async def write() -> None:
+        log = SqliteLog(f"sqlite:///{path}#trip", now_us=lambda: 1, log_id=ID)
+        for seq in range(1, 31):
+            log.append(seq, seq, None, "user.said", 1, seq - 1, b'{"content":"%030d"}' % seq)
+            await log.durable(seq)
+        for name in ("runs.db", "runs.db-wal"):
+            (left.parent / name).write_bytes(path.with_name(name).read_bytes())
+        await log.close()
+
+    asyncio.run(write())
+    return Made(left, left.read_bytes(), read_log(f"sqlite:///{path}#trip").records)
+
+
+def hurt_wals(made: Made, every: int) -> Iterator[tuple[int, bytes]]:
+    """Yield places in the ``-wal`` file of *made*, and the file while a byte there is flipped."""
+    wal = made.path.with_name("runs.db-wal")
+    body = wal.read_bytes()
+    for at in range(0, len(body), every):
+        for beside in made.path.parent.iterdir():
+            beside.unlink()
+        made.path.write_bytes(made.body)
+        wal.write_bytes(hurt := body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+        yield at, hurt
+
+
+def test_what_was_committed_to_a_wal_that_is_damaged_since_is_missed(killed: Made) -> None:
+    told = Counter(killed.outcome() for _ in hurt_wals(killed, 2003))
+    # The last batch, of which nothing behind it says that it was committed.
+    assert set(told) <= {"same", "29 records", "CorruptLogError"}, told
+    assert told["CorruptLogError"] > 60
+    assert told["29 records"] < 5
+
+
+async def test_a_log_of_which_records_went_with_the_wal_is_not_gone_on_with(killed: Made) -> None:
+    wal = killed.path.with_name("runs.db-wal")
+    for at, hurt in hurt_wals(killed, 30_011):
+        for address in (killed.address, f"sqlite:///{killed.path}#another"):
+            with pytest.raises(CorruptLogError, match=f"{wal} (is damaged|holds records)") as told:
+                await gone_on(address)
+            assert "restore a copy of the database" in str(told.value)
+            assert wal.read_bytes() == hurt, at
+
+
 def test_verify_holds_the_columns_against_the_lines(
     made: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
