@@ -278,17 +278,16 @@ impl Writer {
     /// they are removed in their order, so they are looked for in the other.
     fn check_fence(&self) -> Result<(), Failure> {
         let [next, own] = [self.header.seg + 1, self.header.seg].map(segment_name);
-        let is_there = |name: &str| {
-            let found = self.vfs.exists(name);
-            found.map_err(|error| self.failed("looking for a newer segment", &error))
-        };
-        if is_there(&next)? {
+        let failed = |error: io::Error| self.failed("looking for a newer segment", &error);
+        if self.vfs.exists(&next).map_err(failed)? {
             return Err(self.fenced(&format!("{next} exists")));
         }
-        if !planted("own_segment_not_looked_for") && !is_there(&own)? {
-            return Err(self.fenced("it was removed or renamed"));
+        match self.vfs.identity(&own).map_err(failed)? {
+            _ if planted("own_segment_not_looked_for") => Ok(()),
+            None => Err(self.fenced("it was removed or renamed")),
+            it if it != self.file.identity().ok() => Err(self.fenced("it was replaced by another")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// After a failed fsync: a new segment with copies of what is not durable.

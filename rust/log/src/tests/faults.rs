@@ -345,3 +345,17 @@ fn a_log_whose_files_are_gone_is_told_from_one_that_another_opened() {
         assert_eq!(told, format!("disk/00000001.jsonl: {expected}"));
     }
 }
+
+#[test]
+fn a_segment_in_whose_place_another_file_lies_is_not_written_any_more() {
+    let disk = MemoryVfs::new();
+    let (mut writer, _) = open_on(&disk).expect("opened");
+    append(&mut writer, 1, "text").expect("appended");
+    let copy = disk.read("00000001.jsonl").expect("read");
+    disk.put("00000001.jsonl", &copy);
+    let told = writer.sync().expect_err("fenced").to_string();
+    let expected = "disk/00000001.jsonl: it was replaced by another; records after 0 were never \
+                    acknowledged as durable; nobody else opened the log: put its files back as \
+                    they were, and open it again";
+    assert_eq!(told, expected);
+}

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::memory::{Dice, MemoryVfs, SECTOR_BYTES};
-use super::{Vfs, VfsFile};
+use super::{Identity, Vfs, VfsFile};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,9 +195,9 @@ impl Vfs for FaultVfs {
         Ok(bytes)
     }
 
-    fn exists(&self, name: &str) -> io::Result<bool> {
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
         self.ask("exists", name)?;
-        self.disk.exists(name)
+        self.disk.identity(name)
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
@@ -276,6 +276,10 @@ impl VfsFile for FaultFile {
     fn size(&self) -> io::Result<u64> {
         self.vfs.ask("size", &self.name)?;
         self.inner.size()
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        self.inner.identity()
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Vfs, VfsFile};
+use super::{Identity, Vfs, VfsFile};
 use crate::garden::planted;
 
 pub(crate) const SECTOR_BYTES: usize = 512;
@@ -210,8 +210,8 @@ impl Vfs for MemoryVfs {
         Ok(state.nodes[node].cached.to_vec())
     }
 
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        Ok(self.state().entries.contains_key(name))
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        Ok(self.state().entries.get(name).map(|&node| (0, node as u64)))
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
@@ -314,6 +314,10 @@ impl VfsFile for MemoryFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.disk.state().nodes[self.node].cached.len() as u64)
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        Ok((0, self.node as u64))
     }
 
     fn sync(&mut self) -> io::Result<()> {

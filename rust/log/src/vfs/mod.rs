@@ -15,6 +15,9 @@ pub mod fault;
 pub mod memory;
 pub mod real;
 
+/// The device and number of a file; of each the same where the system has none.
+pub type Identity = (u64, u64);
+
 /// The folder of one log.
 pub trait Vfs: Send + Sync {
     /// Path of *name*, for messages; of the folder itself if *name* is empty.
@@ -27,8 +30,12 @@ pub trait Vfs: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// All bytes of a file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// What tells the file of that name from others; `None` if there is none.
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>>;
     /// Whether a file is there.
-    fn exists(&self, name: &str) -> io::Result<bool>;
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.identity(name).map(|found| found.is_some())
+    }
     /// Creates a file for appending; `AlreadyExists` if there is one.
     fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>>;
     /// Opens an existing file, to cut or to sync it.
@@ -55,6 +62,8 @@ pub trait VfsFile: Send {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Length in bytes, as the file system sees it.
     fn size(&self) -> io::Result<u64>;
+    /// What tells it from others, whatever its name is by now.
+    fn identity(&self) -> io::Result<Identity>;
     /// Makes all bytes and the length durable.
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts the file.

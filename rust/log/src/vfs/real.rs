@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{Vfs, VfsFile};
+use super::{Identity, Vfs, VfsFile};
 
 /// A folder on disk. Folders are made 0700, files 0600.
 pub struct RealVfs {
@@ -92,8 +92,12 @@ impl Vfs for RealVfs {
         Ok(bytes)
     }
 
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        self.at(name).try_exists()
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        match fs::metadata(self.at(name)) {
+            Ok(found) => Ok(Some(identity(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
@@ -167,6 +171,10 @@ impl VfsFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn identity(&self) -> io::Result<Identity> {
+        self.0.metadata().map(|found| identity(&found))
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         // fdatasync; F_FULLFSYNC on macOS, FlushFileBuffers on Windows.
         self.0.sync_data()
@@ -175,6 +183,17 @@ impl VfsFile for RealFile {
     fn truncate(&mut self, size: u64) -> io::Result<()> {
         self.0.set_len(size)
     }
+}
+
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_found: &fs::Metadata) -> Identity {
+    (0, 0)
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
