@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from tinyagent.events import kinds as k
+from tinyagent.events import digest, kinds as k
 from tinyagent.recording import Recording
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.stores import LogOptions, as_record
@@ -83,6 +83,32 @@ class RecordedSession:
         return load(self.log)
 
 
+NAME_BYTES_MAX = 200
+"""Of the name of a file; with its ending most disks take 255."""
+
+
+def place(folder: Path, test: str, *, records: bool) -> Path:
+    """Return the file in *folder* that the session of *test* is in.
+
+    If nothing is recorded, and there is but one of the name that it had when names could be alike,
+    it is that one.
+    """
+    path, before = (folder / f"{name}.jsonl" for name in (file_name(test), _plain(test)))
+    return before if not records and not path.is_file() and before.is_file() else path
+
+
 def file_name(test: str) -> str:
-    """Return the name of a test as the name of a file."""
-    return re.sub(r"[^\w.-]+", "-", test).strip("-")
+    """Return the name of a test as the name of a file; two tests have two names.
+
+    Where its parameters had to be written otherwise, or it is too long, a digest tells it apart.
+    """
+    name, given = _plain(test), test.partition("[")[2]
+    is_plain = re.fullmatch(r"([\w.-]*[\w.]\])?", given) is not None
+    if is_plain and len(name.encode()) < NAME_BYTES_MAX:
+        return name
+    return f"{name[:100]}-{digest(test.encode())[:8]}"
+
+
+def _plain(test: str) -> str:
+    name = re.sub(r"[^\w.-]+", "-", test).strip("-")
+    return name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")

@@ -32,6 +32,7 @@ _MARKERS = {
 _SESSION: pytest.StashKey[RecordedSession] = pytest.StashKey()
 _LOGS: pytest.StashKey[list[Log]] = pytest.StashKey()
 _REBUILDING: pytest.StashKey[Rebuilding] = pytest.StashKey()
+_REBUILT = "tinyagent_rebuilt"
 _CHECKS: pytest.StashKey[list[Callable[[], None]]] = pytest.StashKey()
 
 
@@ -94,6 +95,21 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_REBUILDING] = Rebuilding(every)
         except ValueError as error:
             raise pytest.UsageError(f"--ta-rebuild-every: {error}") from None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on how many states were made anew: what a worker of xdist prints nobody sees."""
+    rebuilding = session.config.stash.get(_REBUILDING, None)
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if rebuilding is not None and output is not None:
+        output[_REBUILT] = rebuilding.count
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Add what a worker of xdist has made; one that crashed has told nothing."""
+    if (rebuilding := node.config.stash.get(_REBUILDING, None)) is not None:
+        rebuilding.count += getattr(node, "workeroutput", {}).get(_REBUILT, 0)
 
 
 def pytest_terminal_summary(
@@ -210,7 +226,7 @@ def replay_path(request: pytest.FixtureRequest) -> Path:
 
     A test in a class is ``<class>.<test>``, or those of two classes would share a file.
     """
-    from tinyagent.testing._recorded import file_name
+    from tinyagent.testing._recorded import place
 
     node: pytest.Item = request.node
     folder = Path(node.config.rootpath, str(node.config.getini("tinyagent_replays_dir")))
@@ -218,7 +234,9 @@ def replay_path(request: pytest.FixtureRequest) -> Path:
     if name is not None:
         return folder / f"{name}.jsonl"
     classes = [above.name for above in node.listchain() if isinstance(above, pytest.Class)]
-    return folder / Path(node.path).stem / f"{file_name('.'.join([*classes, node.name]))}.jsonl"
+    records = node.config.getoption("--ta-record") != "none"
+    test = ".".join([*classes, node.name])
+    return place(folder / Path(node.path).stem, test, records=records)
 
 
 @pytest.fixture

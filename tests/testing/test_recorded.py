@@ -1,0 +1,79 @@
+"""Where the session of a test is recorded: a file of its own, whatever its parameters are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from tests.outside import Project
+
+from tinyagent.testing._recorded import NAME_BYTES_MAX, file_name, place
+
+MANY = """\
+import pytest
+from tinyagent import Agent
+from tinyagent.testing import scripted
+
+@pytest.mark.replay
+@pytest.mark.parametrize("said", ["a b", "a/b", "a-b", "a" * 300, "Grüße", ""])
+async def test_it(recorded, said):
+    run = await Agent(model=scripted(f"You said {said}."), log=recorded).run(f"I say {said}.")
+    assert run.text == f"You said {said}."
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "name"),
+    [
+        ("test_it", "test_it"),
+        ("TestOne.test_it", "TestOne.test_it"),
+        ("test_it[paris]", "test_it-paris"),
+        ("test_it[a-b]", "test_it-a-b"),
+        ("test_it[-1]", "test_it--1"),
+        ("test_it[1.5-None]", "test_it-1.5-None"),
+        ("tests/test_trip.py::test_wrong", "tests-test_trip.py-test_wrong"),
+        ("test_it[a b]", "test_it-a-b-66b8cda3"),
+        ("test_it[a/b]", "test_it-a-b-"),
+        ("test_it[a-]", "test_it-a-"),
+    ],
+)
+def test_a_plain_name_stays_and_any_other_has_a_digest(test: str, name: str) -> None:
+    assert re.fullmatch(
+        re.escape(name) + ("[0-9a-f]{8}" if name[-1] == "-" else ""), file_name(test)
+    )
+
+
+@given(st.lists(st.text(st.characters(codec="ascii"), max_size=4), unique=True, max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_no_two_tests_share_a_file(parameters: list[str]) -> None:
+    names = {file_name(f"test_it[{each}]") for each in parameters if each}
+    assert len(names) == len([each for each in parameters if each])
+
+
+def test_a_long_name_fits_on_any_disk() -> None:
+    one, other = (file_name(f"test_it[{'ä' * 300}{end}]") for end in "ab")
+    assert one != other
+    assert max(len(one.encode()), len(other.encode())) <= NAME_BYTES_MAX + 9
+
+
+def test_a_recording_of_the_name_of_before_is_read_and_not_written(tmp_path: Path) -> None:
+    new, old = tmp_path / f"{file_name('test_it[a b]')}.jsonl", tmp_path / "test_it-a-b.jsonl"
+    assert place(tmp_path, "test_it[a b]", records=False) == new
+    old.touch()
+    assert place(tmp_path, "test_it[a b]", records=False) == old
+    assert place(tmp_path, "test_it[a b]", records=True) == new
+    new.touch()
+    assert place(tmp_path, "test_it[a b]", records=False) == new
+    assert place(tmp_path, f"test_it[{'a' * 300}]", records=False).parent == tmp_path
+
+
+def test_tests_whose_parameters_read_alike_have_a_recording_each(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("tests/test_many.py", MANY)
+    assert "6 passed" in project.run("--ta-record=once")
+    kept = [path.name for path in (tmp_path / "tests/replays/test_many").iterdir()]
+    assert len(kept) == 6
+    assert "test_it-a-b.jsonl" in kept
+    assert "6 passed" in project.run()
