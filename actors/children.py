@@ -96,24 +96,28 @@ class Children:
         if redactor is not None and redactor.masked is not None:
             for record in held:
                 redactor.remember(record.payload)
-        past = Sifted(held)
-        running = self._note(past)
-        for name in running:
+        past, has_below = Sifted(held), is_any_below(held)
+        if has_below and self.path == MAIN:
+            for record in filter(is_below, past.of(_ANSWERS)):
+                assert isinstance(record.event, k.ModelFinished)
+                calls = [ref.id for ref in record.event.calls]
+                self.claimed.update(dict.fromkeys(calls, child_of(record.actor)))
+        for name in self._note(past):
             theirs = list(own(seen_from(name, held)))
             machine = agent_machine()
             if reopened(Sifted(theirs), machine).diverged:
                 raise DivergenceError(diverged(self._log.where, theirs, name))
             if name in self._unended:
                 self._unended[name].used = limits.used(machine.state)
-        return Sifted(list(own(held))) if is_any_below(held) else past
+        return Sifted(list(own(held))) if has_below else past
+
+    def claim(self, calls: Iterable[str]) -> None:
+        """Know that *calls* are those of the agent itself, by their ids."""
+        self.claimed.update(dict.fromkeys(calls, self.path))
 
     def _note(self, past: Sifted) -> dict[str, None]:
-        """Take in what begins or ends agents below, and who makes calls; return who is running."""
+        """Take in what begins or ends agents below; return who is running."""
         is_main = self.path == MAIN
-        for record in past.of(_ANSWERS) if is_main else ():
-            assert isinstance(record.event, k.ModelFinished)
-            for ref in record.event.calls:
-                self.claimed[ref.id] = child_of(record.actor) or MAIN
         running: dict[str, None] = {}
         for record in past.of(_BELOW):
             if not is_below(record):
@@ -140,11 +144,11 @@ class Children:
         below = {call_id: name for call_id, name in self.claimed.items() if name.startswith(CHILD)}
         return Told(ended=ended, claimed=below)
 
-    def take_up(self, told: Told, own_calls: Iterable[str]) -> None:
+    def take_up(self, told: Told) -> None:
         """Know what ``told`` told, beside what was recalled of later ones."""
         for name, started, call_id, outcome in told.ended:
             self._know(Child(name, started, call_id, {}, outcome=outcome))
-        self.claimed.update(dict.fromkeys(own_calls, MAIN) | told.claimed)
+        self.claimed.update(told.claimed)
 
     def _know(self, child: Child) -> None:
         self._known[child.name] = child

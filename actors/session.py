@@ -316,6 +316,7 @@ class Session:
                 face.relive(record, is_open=True)
         if self.shadow is not None:
             self.shadow.restore(past.records, self.machine.state)
+        self.children.claim(self.conversation.calls)
         self.reopened.unknown = unknown_calls(past, self.conversation)
         self._append_recovery()
         self.sync()

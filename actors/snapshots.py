@@ -178,7 +178,7 @@ class Keeper:
             if found.diverged:
                 return None
             self._conversation.settle(held.conversation)
-            self._children.take_up(held.children, self._conversation.calls)
+            self._children.take_up(held.children)
             before = [_record(line) for line in held.records]
             if self.face is not None:
                 for record in before:
