@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -43,8 +44,9 @@ class FileLock:
         fd, self._fd = self._fd, None
         if fd is None:
             return
-        if remove and self._is_there(fd):
-            self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # a file that stays is locked by the next holder
+            if remove and self._is_there(fd):
+                self._path.unlink(missing_ok=True)
         os.close(fd)
 
     def _is_there(self, fd: int | None = None) -> bool:

@@ -127,13 +127,21 @@ def promised(path: Path) -> dict[str, int]:
     A line says so of those before it. Whoever asks reads the records after that: what SQLite
     finds no more of them was in that file, for it takes what is behind a damaged place in it as
     never written.
+
+    Raises:
+        LogFailedError: it cannot be read.
     """
     found: dict[str, int] = {}
-    with suppress(FileNotFoundError):
-        for row in _ROW.finditer(_wal(path).read_bytes()):
-            log, line, d = row[1].decode(), row[2], int(row[3])
-            if d > found.get(log, 0) and is_sound(log, line):
-                found[log] = d
+    try:
+        wal = _wal(path).read_bytes()
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        raise unreadable(path, error) from None
+    for row in _ROW.finditer(wal):
+        log, line, d = row[1].decode(), row[2], int(row[3])
+        if d > found.get(log, 0) and is_sound(log, line):
+            found[log] = d
     return found
 
 
@@ -197,6 +205,8 @@ def unreadable(path: Path, error: Exception) -> Exception:
         if "unable to open" in str(error) and not path.exists():
             said = f"{said}; it was removed or renamed: put it back"
             return LogFailedError(said, durable_seq=0)
+    if "readonly database" in str(error):
+        said = f"{said}; give this user access to it, to its -wal and -shm, and to their folder"
     if isinstance(error, PermissionError) or "unable to open" in str(error):
         said = f"{said}; give this user access to it, and to the folder that it is in"
     if "no such table" in str(error):

@@ -246,8 +246,8 @@ class Writer:
     def _commit(self, batch: list[Queued]) -> LogError | None:
         """Commit *batch*, all of it or nothing. What fails is not tried again."""
         run = self._connection.execute
-        self._turn.acquire()
         try:
+            self._turn.acquire()
             run("BEGIN IMMEDIATE")
             log = self.row.meta.log
             found = row_of(self._connection, log)
@@ -264,12 +264,15 @@ class Writer:
             run("COMMIT")
             if not os.path.samestat(self._file, self._path.stat()):
                 raise FileNotFoundError
-        except FileNotFoundError:  # what was committed is in no file that anybody finds
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+        ):  # what was committed is in no file that anybody finds
             return LogFencedError(
                 f"{self.where}: the database was removed, renamed or replaced; records after "
                 f"{self.committed_seq} were never acknowledged; put it back, and open it again"
             )
-        except faults() as error:
+        except Exception as error:  # whatever it is, who waits for the records is to hear of it
             return self._failed(error)
         finally:
             self._roll_back()
@@ -292,12 +295,10 @@ class Writer:
             _logger.warning("%s: after a failed commit: %s", self.where, error)
 
     def _let_go(self) -> None:
-        import sqlite3
-
-        self._turn.acquire()  # the last connection to close checkpoints
         try:
+            self._turn.acquire()  # the last connection to close checkpoints
             self._connection.close()
-        except sqlite3.Error as error:
+        except faults() as error:
             _logger.warning("%s: closing: %s", self.where, error)
         finally:
             self._turn.close()

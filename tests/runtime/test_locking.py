@@ -44,6 +44,19 @@ def test_the_file_of_another_is_not_removed(tmp_path: Path) -> None:
     new.close()
 
 
+def test_it_is_let_go_of_although_its_file_cannot_be_reached(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    old = FileLock(folder / "lock")
+    assert old.try_acquire()
+    folder.rename(tmp_path / "elsewhere")
+    folder.write_text("no folder")
+    old.close(remove=True)
+    new = FileLock(tmp_path / "elsewhere" / "lock")
+    assert new.try_acquire()
+    new.close()
+
+
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"

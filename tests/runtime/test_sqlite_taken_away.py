@@ -34,11 +34,17 @@ def replaced(path: Path) -> None:
     path.write_bytes(body)
 
 
-@pytest.mark.parametrize("take_away", [Path.unlink, renamed, replaced])
+def with_its_folder(path: Path) -> None:
+    """Let something else be where its folder was."""
+    path.parent.rename(path.parent.with_name("elsewhere"))
+    path.parent.write_text("no folder")
+
+
+@pytest.mark.parametrize("take_away", [Path.unlink, renamed, replaced, with_its_folder])
 async def test_what_is_committed_to_a_file_that_nobody_finds_is_not_acknowledged(
     tmp_path: Path, take_away: Callable[[Path], None]
 ) -> None:
-    path = tmp_path / "runs.db"
+    path = tmp_path / "folder" / "runs.db"
     log = opened(path)
     append(log)
     await log.durable(1)
@@ -52,6 +58,17 @@ async def test_what_is_committed_to_a_file_that_nobody_finds_is_not_acknowledged
     if not path.exists():
         with pytest.raises(LogFailedError, match="it was removed or renamed: put it back"):
             list(log.read())
+
+
+async def test_what_sqlite_does_not_take_is_an_error_for_who_waits_and_not_silence(
+    tmp_path: Path,
+) -> None:
+    log = opened(tmp_path / "runs.db")
+    log.append(1, 2**63, None, "user.said", 1, 0, b'{"content":"hi"}')
+    for step in (log.durable(1), log.close()):
+        with pytest.raises(LogFailedError, match="too large to convert to SQLite INTEGER"):
+            await step
+    assert opened(tmp_path / "runs.db").seq == 0
 
 
 def test_a_child_does_not_close_the_log_of_its_parent(tmp_path: Path) -> None:
