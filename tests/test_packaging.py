@@ -123,6 +123,7 @@ def test_the_wheel_holds_types_and_the_extension_and_nothing_left_over(wheel: Pa
     assert {"tinyagent/py.typed", "tinyagent/_alchemy.pyi"} <= files
     assert len([name for name in files if name.endswith((".so", ".pyd"))]) == 1
     assert not [name for name in files if "__pycache__" in name or name.endswith(".pyc")]
+    assert not [name for name in files if "/sboms/" in name]
 
 
 @needs_tree
