@@ -7,6 +7,7 @@ is kept as the bytes it came in.
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -35,6 +36,12 @@ def encode(event: Event) -> bytes:
         TypeError: a field holds something that JSON cannot say (see ``plain``).
     """
     return event.raw if isinstance(event, UnknownEvent) else encode_known(event)
+
+
+def legible(event: Event) -> Event:
+    """Return *event* with lone surrogates, which no log can hold, as U+FFFD."""
+    told = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+    return msgspec.json.decode(text(told), type=type(event))
 
 
 def decode(kind: str, v: int, payload: bytes) -> Event:

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from tinyagent.events import Event, Record, Redactor
+from tinyagent.events.codec import legible
 from tinyagent.events.kinds import LogRecovered
 from tinyagent.runtime.answering import Answers
 from tinyagent.runtime.clock import Clock
@@ -139,7 +140,10 @@ class Journal:
         redactor = self.redactor
         if self.shadow is not None or not (redactor is None or redactor.is_idle):
             return self._append_masked(event, cause, actor, live)
-        record = self._make(event, self.clock.now_us(), cause, actor, live)
+        try:
+            record = self._make(event, self.clock.now_us(), cause, actor, live)
+        except UnicodeEncodeError:  # as an exception's text may be: no reason to end a run
+            return self.append(legible(event), cause=cause, actor=actor, live=live)
         for post in self._routes[event.kind]:
             post(record)
         return record
@@ -159,7 +163,11 @@ class Journal:
         self, event: Event, cause: int, actor: str | None, live: object, told: Event | None
     ) -> Record:
         """Make *event* a record; with a shadow it is *told* to readers, who may know it already."""
-        record = self._make(event, self.clock.now_us(), cause, actor, live)
+        try:
+            record = self._make(event, self.clock.now_us(), cause, actor, live)
+        except UnicodeEncodeError:
+            event, told = legible(event), told and legible(told)
+            return self._write(event, cause, actor, live, told)
         if self.shadow is not None:
             self.shadow.follow(record)
             if told is None:

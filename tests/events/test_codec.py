@@ -18,7 +18,7 @@ from tinyagent.events import (
     kinds as k,
     plain,
 )
-from tinyagent.events.codec import decode, encode, record_of, restored
+from tinyagent.events.codec import decode, encode, legible, record_of, restored
 
 FAILURE = Failure("network", "gone", 503, 1.5)
 EXAMPLES: list[Event] = [
@@ -162,3 +162,16 @@ def test_what_was_redacted_is_unknown_and_keeps_its_bytes(payload: bytes) -> Non
     assert encode(event) == payload
     with pytest.raises(msgspec.ValidationError):
         decode("user.said", 1, b'{"content":{"n":0}}')
+
+
+@pytest.mark.parametrize("event", EXAMPLES)
+def test_an_event_without_half_characters_is_as_legible_as_it_was(event: Event) -> None:
+    if not isinstance(event, UnknownEvent):
+        assert legible(event) == event
+
+
+def test_of_an_event_only_half_characters_are_replaced() -> None:
+    event = k.ToolProgressed("c1", "a\udcffb \U0001f600", {"a\ud83d": [2**60, "\ud83d\ude00", "$"]})
+    assert legible(event) == k.ToolProgressed(
+        "c1", "a\ufffdb \U0001f600", {"a\ufffd": [2**60, "\U0001f600", "$"]}
+    )

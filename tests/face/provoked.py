@@ -295,7 +295,7 @@ def extension_missing(at: Path) -> None:
     # As it is where the file is not for this platform; what was loaded stays so for the others.
     loaded = sys.modules["tinyagent._alchemy"]
     sys.modules["tinyagent._alchemy"] = cast("ModuleType", None)
-    vars(extension).pop("LogWriter", None)
+    extension.__dict__.pop("LogWriter", None)
     try:
         opened(at)
     finally:

@@ -18,6 +18,7 @@ from tinyagent import (
     Context,
     Limits,
     Price,
+    ProxyStreamOptions,
     Retry,
     SimpleStreamOptions,
     TextContent,
@@ -35,7 +36,8 @@ from tinyagent import (
     stream_proxy,
     tool,
 )
-from tinyagent.agent_types import ValidationError
+from tinyagent._alchemy import openai_completions_stream
+from tinyagent.agent_types import ThinkingBudgets, ValidationError
 from tinyagent.alchemy_provider import OpenAICompatModel, stream_alchemy_openai_completions
 from tinyagent.runtime.stores import LogMeta
 from tinyagent.runtime.stores.files import FileLog
@@ -52,7 +54,8 @@ forked: Any = fork
 modelled: Any = named_model
 replayed: Any = replay
 edit: Any = edits
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
+HALF = "has half a character, '\\ud83d' at 3; text.encode(errors='replace').decode() puts ? in its"
 
 LOG = "log must be an open log (`async with open_log(...) as log`), not "
 TOOLS = "tools must be a list of functions under @tool, of AgentTool(...) or MCP servers"
@@ -74,6 +77,11 @@ def made(**given: Any) -> Callable[[], object]:
 
 def configured(**given: Any) -> Callable[[], object]:
     return lambda: AnyAgent(AgentOptions(**given))
+
+
+def assigned(**given: Any) -> Callable[[], object]:
+    [(name, value)] = given.items()
+    return lambda: setattr(AnyAgent(), name, value)
 
 
 GIVEN: list[tuple[Callable[[], object], str]] = [
@@ -118,6 +126,28 @@ GIVEN: list[tuple[Callable[[], object], str]] = [
     (configured(temperature="0.7"), "temperature must be a number from 0 on, not str"),
     (configured(max_tokens="9"), "max_tokens must be a whole number from 0 on, not str"),
     (configured(read_timeout_s=True), "read_timeout_s must be a number from 0 on, not bool"),
+    (configured(steering_mode=object()), "steering_mode must be 'one-at-a-time' or 'all', not obj"),
+    (
+        lambda: AnyAgent().set_follow_up_mode(3),
+        "follow_up_mode must be 'one-at-a-time' or 'all', not int",
+    ),
+    (assigned(thinking_budgets=3), "thinking_budgets must be ThinkingBudgets(...), not int"),
+    (assigned(session_id=3), "session_id must be a text, not int"),
+    (assigned(stream_fn="openai"), "stream_fn must be a function, not str"),
+    (
+        configured(thinking_budgets=ThinkingBudgets(max_tokens="9")),  # type: ignore[arg-type] # that is it
+        "thinking_budgets.max_tokens must be a whole number from 0 on, not str",
+    ),
+    (configured(extra_body={"a": [object()]}), "extra_body.a[0] must be JSON, not object"),
+    (configured(extra_body={"a": {3: 1}}), "a key of extra_body.a must be a text, not int"),
+    (
+        made(tools=[AnyTool("f", timeout_s=INF)]),
+        "an agent cannot have the tool 'f': timeout_s=inf is no number from 0 on",
+    ),
+    (
+        made(tools=[AnyTool("ab \ud83d")]),
+        "an agent cannot have the tool 'ab \\ud83d': name='ab \\ud83d' has half a character",
+    ),
     (configured(output=3), "output=3 is no type of an answer: "),
     (made(output="str"), "output='str' is no type of an answer: "),
     (
@@ -188,6 +218,18 @@ async def test_a_factory_that_is_none_is_told_what_one_is(tmp_path: Path) -> Non
             lambda: AnyAgent().set_thinking_level("hihg"),
             "'hihg' is none of off, minimal, low, medium, high, xhigh",
         ),
+        (configured(temperature=INF), "temperature must be a number from 0 on, not inf"),
+        (configured(first_byte_timeout_s=INF), "first_byte_timeout_s must be a number from 0 on, "),
+        (configured(extra_body={"a": [1, INF]}), "extra_body.a[1] must be a number that JSON has,"),
+        (lambda: AnyRetry(delay_s_max=INF), "delay_s_max from 0 on"),
+        (lambda: AnyPrice(input_usd=INF, output_usd=1), "input_usd must be 0 or more, not inf"),
+        (made(system_prompt="ab \ud83d"), f"system_prompt {HALF}"),
+        (lambda: AnyAgent().set_system_prompt("ab \ud83d"), f"system_prompt {HALF}"),
+        (configured(session_id="ab \ud83d"), f"session_id {HALF}"),
+        (assigned(session_id="ab \ud83d"), f"session_id {HALF}"),
+        (configured(tool_choice="ab \ud83d"), f"tool_choice {HALF}"),
+        (configured(stop=["END", "ab \ud83d"]), f"stop[1] {HALF}"),
+        (configured(output_schema={"title": "ab \ud83d"}), f"output_schema.title {HALF}"),
         (configured(on_interrupted="redo"), "on_interrupted='redo' is none of retry, keep"),
     ],
 )
@@ -206,6 +248,9 @@ def test_a_number_that_is_none_is_refused_when_it_is_given(
         ({"output_bytes_max": -1}, "output_bytes_max=-1 is no number from 0 on"),
         ({"approval": "allways"}, "approval='allways' is none of always, never, and no function"),
         ({"name": 3}, "name=3 is no text"),
+        ({"timeout_s": INF}, "timeout_s=inf is no number from 0 on"),
+        ({"name": "ab \ud83d"}, r"name='ab .ud83d' has half a character, '.ud83d' at 3"),
+        ({"description": "ab \ud83d"}, r"description='ab .ud83d' has half a character"),
         ({"description": ["Add."]}, r"description=\['Add.'\] is no text"),
     ],
 )
@@ -278,6 +323,29 @@ async def test_fewer_than_no_retries_are_none() -> None:
     options = SimpleStreamOptions(retries_max=-1)
     answer = await (await stream_alchemy_openai_completions(model, Context(), options)).result()
     assert str(answer.error_message).startswith("HTTP request failed:")
+
+
+async def test_a_temperature_that_json_has_not_is_named_before_anything_is_sent() -> None:
+    model = OpenAICompatModel(id="m", base_url="http://127.0.0.1:9/none", auth="none")
+    options = SimpleStreamOptions(api_key="k", temperature=INF)
+    with pytest.raises(ValueError, match="temperature must be a number that JSON has, not inf"):
+        await stream_alchemy_openai_completions(model, Context(), options)
+    proxied = ProxyStreamOptions("t", "http://127.0.0.1:9", temperature=INF)
+    answer = await (await stream_proxy(model, Context(), proxied)).result()
+    assert answer.error_message == "temperature must be a number that JSON has, not inf"
+    bound = {"id": "m", "provider": "p", "api": "", "base_url": "http://127.0.0.1:9"}
+    with pytest.raises(ValueError, match="invalid options: `temperature` must be a number"):
+        openai_completions_stream(bound, {"messages": []}, {"temperature": INF})
+
+
+async def test_a_system_prompt_with_half_a_character_is_named_and_nothing_is_written() -> None:
+    agent = Agent(model=scripted("Yes."))
+    agent.state.system_prompt = "ab \ud83d"
+    with pytest.raises(ValueError, match="system_prompt has half a character"):
+        await agent.run("Really?")
+    agent.state.system_prompt = "ab"
+    assert (await agent.run("Really?")).text == "Yes."
+    assert load(agent.log).replay().ok
 
 
 async def test_a_proxy_tells_of_options_that_are_none() -> None:

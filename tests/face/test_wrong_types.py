@@ -13,12 +13,14 @@ from tinyagent import (
     Agent,
     AssistantMessage,
     Ctx,
+    Redact,
     TextContent,
     ToolCallContent,
     ToolResultMessage,
     UserMessage,
     extract_text,
     load,
+    replay,
     tool,
 )
 from tinyagent.agent_types import ValidationError
@@ -181,3 +183,39 @@ async def test_progress_may_be_blocks() -> None:
         [{"type": "text", "text": "more"}],
     ]
     assert is_readable(agent)
+
+
+@tool(effect="pure")
+def fail() -> str:
+    """Fail."""
+    raise ValueError("no file a\udcff.txt")
+
+
+@tool(effect="pure")
+async def tell(ctx: Ctx) -> str:
+    """Tell."""
+    ctx.progress("a\udcff.txt")
+    return "told"
+
+
+@pytest.mark.parametrize("redact", [None, Redact(values=["s3cret-s3cret"]), Redact(scope="log")])
+@pytest.mark.parametrize(
+    ("script", "kind", "told"),
+    [
+        ([("fail", {}), "So."], "tool.failed", "no file a\ufffd.txt"),
+        ([("tell", {}), "So."], "tool.progressed", "a\ufffd.txt"),
+        (["So a\udcff."], "model.delta", "So a\ufffd."),
+        ([RuntimeError("a\udcff")], "model.failed", "a\ufffd"),
+    ],
+)
+async def test_half_a_character_in_what_is_told_ends_no_run(
+    script: list[Any], kind: str, told: str, redact: Redact | None
+) -> None:
+    def build(log: Any = None) -> Agent:
+        return Agent(model=scripted(*script), tools=[fail, tell], log=log, redact=redact)
+
+    agent = build()
+    await agent.prompt("hi")
+    assert told in next(r.payload.decode() for r in agent.log.records(kinds=[kind]))
+    assert agent.log.status in ("answered", "failed")
+    assert (await replay(agent.log, build)).ok

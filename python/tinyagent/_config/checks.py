@@ -5,6 +5,7 @@ Objects are known by what they must have, so those of a host's own will do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
@@ -46,7 +47,10 @@ _NUMBERS: dict[str, tuple[int, tuple[type, ...]]] = {
     "output_retries_max": (0, (int,)),
 }
 _TEXTS = frozenset({"session_id", "tool_choice"})
+_WITHIN = frozenset({"prices", "thinking_budgets", "output_schema", "extra_body"})
+_MODES = frozenset({"steering_mode", "follow_up_mode"})
 _LIMITS = ("timeout_s", "idle_timeout_s", "output_bytes_max")
+MENDED = "text.encode(errors='replace').decode() puts ? in its place"
 TOOLS = "a list of functions under @tool, of AgentTool(...) or MCP servers"
 
 
@@ -54,7 +58,8 @@ def check_options(given: Mapping[str, Any]) -> None:
     """Look at the options of an agent, or of a loop, by their names.
 
     Raises:
-        TypeError: one is not of its kind. ValueError: a number is too small.
+        TypeError: one is not of its kind. ValueError: a number is too small, or none that JSON
+            has; a text has half a character.
     """
     for name, value in given.items():
         if value is None:
@@ -62,26 +67,102 @@ def check_options(given: Mapping[str, Any]) -> None:
         if name in _WANTED:
             if name != "initial_state" or not isinstance(value, dict):
                 check(name, value)
-            for each in value.values() if name == "prices" else ():
-                if not hasattr(each, "input_usd"):
-                    raise TypeError(f"prices must be {_WANTED[name][1]}; {_kind(each)} is in it")
+            if name in _WITHIN:
+                _check_within(name, value)
         elif name in _MEMBERS:
             known_by, wanted = _MEMBERS[name]
-            for each in listed(name, value, f"a list of {wanted}"):
+            for number, each in enumerate(listed(name, value, f"a list of {wanted}")):
                 if not any(hasattr(each, mark) for mark in known_by.split()):
                     raise TypeError(f"{name} must be a list of {wanted}; {_kind(each)} is in it")
+                if name == "stop":
+                    check_text(f"stop[{number}]", each)
+                elif name == "sinks":
+                    _check_sink(getattr(each, "sink", each))
         elif name in _NUMBERS:
             check_number(name, value, *_NUMBERS[name])
         elif name in _FUNCTIONS:
             check_function(name, value)
-        elif name in _TEXTS and not isinstance(value, str):
-            raise TypeError(f"{name} must be a text, not {_kind(value)}")
+        elif name in _TEXTS:
+            check_text(name, value)
+        elif name in _MODES and value and not isinstance(value, str):
+            raise TypeError(f"{name} must be 'one-at-a-time' or 'all', not {_kind(value)}")
         elif name == "secrets" and not (callable(value) or isinstance(value, Mapping)):
             raise TypeError(f"secrets must be a dict, or a function, not {_kind(value)}")
         elif name == "parallel_tool_calls" and not isinstance(value, bool):
             raise TypeError(f"parallel_tool_calls must be True or False, not {_kind(value)}")
         elif name == "on_interrupted" and value not in ("retry", "keep"):
             raise ValueError(f"on_interrupted={value!r} is none of retry, keep")
+
+
+def _check_within(name: str, value: Any) -> None:
+    """Look at what is in one setting that is an object."""
+    if name == "prices":
+        for each in value.values():
+            if not hasattr(each, "input_usd"):
+                raise TypeError(f"prices must be {_WANTED[name][1]}; {_kind(each)} is in it")
+    elif name == "thinking_budgets":
+        for field in ("thinking_budget", "max_tokens"):
+            if (tokens := getattr(value, field)) is not None:
+                check_number(f"{name}.{field}", tokens, 0, (int,))
+    else:
+        check_json(name, value)
+
+
+def _check_sink(sink: object) -> None:
+    missing = [] if hasattr(sink, "kinds") else ["kinds (None for all)"]
+    for name in ("checkpoint", "write", "close"):
+        if not callable(getattr(sink, name, None)):
+            missing.append(f"{name}()")
+    if missing:
+        told = f"sinks must be a list of sinks; {_kind(sink)} is in it"
+        raise TypeError(f"{told}, and has no {', '.join(missing)}")
+
+
+def check_json(path: str, value: object) -> None:
+    """Look at what is sent as JSON.
+
+    Raises:
+        TypeError: JSON has nothing like it. ValueError: it has no such number or text.
+    """
+    match value:
+        case str():
+            check_text(path, value)
+        case float() if not math.isfinite(value):
+            raise ValueError(f"{path} must be a number that JSON has, not {value}")
+        case Mapping():
+            for key, each in value.items():
+                check_text(f"a key of {path}", key)
+                check_json(f"{path}.{key}", each)
+        case list() | tuple():
+            for number, each in enumerate(value):
+                check_json(f"{path}[{number}]", each)
+        case None | bool() | int() | float():
+            pass
+        case _:
+            raise TypeError(f"{path} must be JSON, not {_kind(value)}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Look at one setting that is a text.
+
+    Raises:
+        TypeError: it is none. ValueError: it has half a character.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text, not {_kind(value)}")
+    if (fault := text_fault(value)) is not None:
+        raise ValueError(f"{name} {fault}; {MENDED}")
+
+
+def text_fault(text: str) -> str | None:
+    """Return what is wrong with *text*, which no request can hold; None if nothing is."""
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"has half a character, {text[error.start]!r} at {error.start}"
+    return None
 
 
 def check_function(name: str, value: object) -> None:
@@ -153,6 +234,12 @@ def setting_fault(given: Mapping[str, Any]) -> tuple[str, str] | None:
         if value is not None and not is_number(value, 0):
             told = f"{setting}={value!r} is no number from 0 on"
             return told, f"{setting}=10, or leave it out"
+    for setting in ("name", "description"):
+        value = given.get(setting)
+        if not isinstance(value, str) or value.isascii():  # as most are: asked in each run
+            continue
+        if (fault := text_fault(value)) is not None:
+            return f"{setting}={value!r} {fault}", MENDED
     approval = given.get("approval", "never")
     if approval not in ("always", "never") and not callable(approval):
         told = f"approval={approval!r} is none of always, never, and no function"
@@ -177,9 +264,9 @@ def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
 
 
 def is_number(value: object, least: int, *kinds: type) -> bool:
-    """Whether *value* is a number, of one of *kinds* if they are given, and at least *least*."""
+    """Whether *value* is finite, of one of *kinds* if they are given, and at least *least*."""
     is_one = isinstance(value, kinds or (int, float)) and not isinstance(value, bool)
-    return is_one and value >= least  # type: ignore[operator] # a number
+    return is_one and least <= value < math.inf  # type: ignore[operator] # a number
 
 
 def check_edits(edits: Any) -> None:

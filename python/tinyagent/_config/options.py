@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from tinyagent._config.checks import check, check_options, check_tools, is_number
+from tinyagent._config.checks import check, check_options, check_text, check_tools, is_number
 from tinyagent.agent_types import (
     AfterToolCallFn,
     AgentMessage,
@@ -72,7 +72,7 @@ class Retry:
             ValueError: no attempt at all, or a negative wait.
         """
         if not is_number(self.attempts_max, 1, int) or not is_number(self.delay_s_max, 0):
-            raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max at least 0")
+            raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max from 0 on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +264,8 @@ class Usual(msgspec.Struct, frozen=True):
         model = None if self.model is None else model_of(self.model)
         if self.log is not None:
             check("log", self.log)
+        if self.system_prompt is not None:
+            check_text("system_prompt", self.system_prompt)
         if self.tools is not None:
             check_tools(self.tools)
         tools = None if self.tools is None else tuple(self.tools)
@@ -330,6 +332,7 @@ def _with(
     if model is not None:
         state.model = model_of(model)
     if system_prompt is not None:
+        check_text("system_prompt", system_prompt)
         state.system_prompt = system_prompt
     if tools is not None:
         check_tools(tools)

@@ -228,8 +228,9 @@ def _check(name: Any, settings: Mapping[str, Any], description: object) -> None:
         if given is not None and not isinstance(given, str):
             told = f"{setting}={given!r} is no text"
             raise ToolDefinitionError(str(name), "", 0, told, f'{setting}="..."')
-    if (fault := setting_fault(settings)) is not None:
-        raise ToolDefinitionError(name, "", 0, *fault)
+    fault = setting_fault({**settings, "name": name, "description": description})
+    if fault is not None:
+        raise ToolDefinitionError(text(name), "", 0, *fault)
 
 
 def result_of(name: str, said: object) -> AgentToolResult:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
+from tinyagent._config.checks import check_json
 from tinyagent._diagnostics import diagnose
 from tinyagent._provider.access import access
 from tinyagent._provider.resolve import debug, thinking_of
@@ -272,6 +273,9 @@ def _spec(tool: AgentTool) -> k.ToolSpec:
 
 def _given(options: SimpleStreamOptions, model: Model) -> dict[str, Any]:
     dump = options.model_dump(exclude_none=True, exclude={"api_key", "signal"})
+    for name, value in dump.items():
+        if isinstance(value, float):
+            check_json(name, value)
     given = {name: plain(value) for name, value in dump.items()}
     if "reasoning" not in given and (level := thinking_of(ThinkingLevel.OFF, model)):
         given["reasoning"] = level

@@ -7,6 +7,7 @@ loop, in a daemon thread, so that a silent provider keeps no process alive.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 from collections.abc import Mapping
@@ -150,7 +151,8 @@ def _check_options(options: object) -> None:
         raise ValueError("invalid options: `api_key` must be a string")
     for name in _NUMBERS:
         value = options.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float | None):
+        is_one = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_one and abs(value) < math.inf):
             raise ValueError(f"invalid options: `{name}` must be a number")
 
 

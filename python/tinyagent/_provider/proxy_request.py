@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tinyagent._config.checks import check_json
 from tinyagent._diagnostics import diagnose
 from tinyagent._provider.resolve import thinking_of
 from tinyagent.agent_types import (
@@ -39,7 +40,8 @@ def request_body(
     """Return the JSON of one request. A lone surrogate becomes U+FFFD.
 
     Raises:
-        TypeError: a message does not dump itself, or something in it is no JSON.
+        TypeError: a message does not dump itself, or something in it is no JSON. ValueError: the
+            temperature is no number that JSON has.
     """
     asked: Dump = {
         "system_prompt": context.system_prompt,
@@ -60,6 +62,7 @@ def request_body(
         "maxTokens": max_tokens,
         "reasoning": reasoning,
     }
+    check_json("temperature", temperature)
     if session_id:
         options["sessionId"] = session_id
     described = model.model_dump(mode="json", include=_MODEL_FIELDS)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tinyagent import alchemy_provider
+from tinyagent._config.checks import check_text
 from tinyagent._config.options import model_of
 from tinyagent._host.host import HostHooks
 from tinyagent._host.returned import Report
@@ -46,11 +47,9 @@ class Setup(msgspec.Struct, kw_only=True):
         """Refuse what no log could be read with.
 
         Raises:
-            TypeError: the system prompt is no text.
+            TypeError: the system prompt is no text. ValueError: it has half a character.
         """
-        system: object = self.system
-        if not isinstance(system, str):  # pyright: ignore[reportUnnecessaryIsInstance] - hosts may
-            raise TypeError(f"system_prompt must be a text, not {type(system).__name__}")
+        check_text("system_prompt", self.system)
 
 
 class Sources:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tinyagent._config.checks import check, check_tools
+from tinyagent._config.checks import check, check_options, check_text, check_tools
 from tinyagent._config.options import (
     ONE,
     AgentOptions,
@@ -35,14 +35,33 @@ if TYPE_CHECKING:
     from tinyagent.runtime.stores import Log
 
 
+class _Assigned:
+    """A setting that may be assigned at any time, and is looked at then."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, of: Settings | None, owner: type[Settings]) -> Any:
+        return None if of is None else vars(of).get(self._name)
+
+    def __set__(self, of: Settings, value: object) -> None:
+        check_options({self._name: value})
+        vars(of)[self._name] = value
+
+
+def _assigned() -> Any:
+    """Return a ``_Assigned`` that a type checker takes for the setting itself."""
+    return _Assigned()
+
+
 class Settings:
     """The settings of an agent. Each counts from the next run on."""
 
+    stream_fn: StreamFn | None = _assigned()
+    get_api_key: ApiKeyResolverCallback | None = _assigned()
+    session_id: str | None = _assigned()
+    thinking_budgets: ThinkingBudgets | None = _assigned()
     # Of an agent that was made with the usual settings alone.
-    stream_fn: StreamFn | None = None
-    get_api_key: ApiKeyResolverCallback | None = None
-    session_id: str | None = None
-    thinking_budgets: ThinkingBudgets | None = None
     on_unknown: OnUnknown | None = None
     on_approval: OnApproval | None = None
     _steering_mode = _follow_up_mode = ONE
@@ -55,10 +74,11 @@ class Settings:
 
     def __init__(self, options: AgentOptions) -> None:
         self._options, self._is_seen = options, True
-        self.stream_fn = options.stream_fn
-        self.get_api_key = options.get_api_key
-        self.session_id = options.session_id
-        self.thinking_budgets = options.thinking_budgets
+        own = vars(self)  # the options were looked at
+        own["stream_fn"] = options.stream_fn
+        own["get_api_key"] = options.get_api_key
+        own["session_id"] = options.session_id
+        own["thinking_budgets"] = options.thinking_budgets
         self.on_unknown = options.on_unknown
         self.on_approval = options.on_approval
         self._steering_mode = options.steering_mode or ONE
@@ -107,7 +127,13 @@ class Settings:
         raise NotImplementedError
 
     def set_system_prompt(self, prompt: str) -> None:
-        """Set the system prompt, from the next run on."""
+        """Set the system prompt, from the next run on.
+
+        Raises:
+            ValueError: it has half a character.
+        """
+        if isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance] - the run says so
+            check_text("system_prompt", prompt)
         self.state.system_prompt = prompt
 
     def set_model(self, model: Model | str) -> None:
@@ -158,7 +184,12 @@ class Settings:
             logged_limits(limits, self.options.prices, models)
 
     def set_steering_mode(self, mode: str) -> None:
-        """Deliver queued steering ``one-at-a-time`` or ``all`` at once."""
+        """Deliver queued steering ``one-at-a-time`` or ``all`` at once.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        check_options({"steering_mode": mode})
         self._steering_mode = mode or ONE
 
     def get_steering_mode(self) -> str:
@@ -166,7 +197,12 @@ class Settings:
         return self._steering_mode
 
     def set_follow_up_mode(self, mode: str) -> None:
-        """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once."""
+        """Deliver queued follow-ups ``one-at-a-time`` or ``all`` at once.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        check_options({"follow_up_mode": mode})
         self._follow_up_mode = mode or ONE
 
     def get_follow_up_mode(self) -> str:
