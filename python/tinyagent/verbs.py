@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tinyagent._config.checks import check_options
 from tinyagent._config.redacting import redactor_for
 from tinyagent._reading.opened import OpenLog
 from tinyagent.events import Redact, kinds as k
@@ -69,6 +70,7 @@ class open_log:
         accept_loss: bool = False,
         encryption: Encryption | None = None,
     ) -> None:
+        check_options({"sinks": sinks})
         is_usual = not sinks and redact is None
         self._options = NO_OPTIONS if is_usual else LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or system_clock()

@@ -7,6 +7,7 @@ it keeps the checkpoint in one transaction with what it writes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -54,7 +55,7 @@ class Subscribed(NamedTuple):
 
 
 def subscribe(
-    sink: Sink, kinds: frozenset[str] | None = None, *, lossy: bool = False
+    sink: Sink, kinds: Collection[str] | None = None, *, lossy: bool = False
 ) -> Subscribed:
     """Return *sink* as an item of ``sinks=``.
 
@@ -63,7 +64,7 @@ def subscribe(
         lossy: for user interfaces: it gets ``Dropped(first, last)`` in place of what came while it
             was more than 1,024 records behind. Without it, it gets everything, however late.
     """
-    return Subscribed(sink, kinds, lossy)
+    return Subscribed(sink, None if kinds is None else frozenset(kinds), lossy)
 
 
 class Dropped(msgspec.Struct, frozen=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import structlog
 from tests.traces import MODEL, script, text
 
-from tinyagent import Agent, AgentOptions, AgentState, UserMessage
+from tinyagent import Agent, AgentOptions, AgentState, UserMessage, open_log, subscribe
 from tinyagent.events import Record
 from tinyagent.runtime.sinks.structured import StructlogSink
 
@@ -87,3 +88,30 @@ async def test_with_content_the_whole_payload_is_written() -> None:
     with structlog.testing.capture_logs() as lines:
         await make(StructlogSink(content=True)).prompt("hi there")
     assert "hi there" in str(lines)
+
+
+class Nearly:
+    checkpoint = 0
+
+    def write(self, record: Record) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_an_object_lacks_to_be_a_sink_is_named_where_it_is_given() -> None:
+    wrong: Any = Nearly()
+    for give in (lambda: make(wrong), lambda: open_log(sinks=[subscribe(wrong)])):
+        with pytest.raises(TypeError) as told:
+            give()
+        assert str(told.value) == (
+            "sinks must be a list of sinks; Nearly is in it, and has no kinds (None for all), "
+            "checkpoint()"
+        )
+
+
+async def test_the_kinds_of_a_subscription_may_be_any_collection() -> None:
+    sink = Listing()
+    await make(subscribe(sink, ["run.ended"])).prompt("hi")
+    assert [kind for _, kind in sink.seen] == ["run.ended"]
