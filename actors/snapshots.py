@@ -8,6 +8,7 @@ through as a whole, for its public events are made of all its records.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -22,7 +23,7 @@ from tinyagent.actors.playing import Told
 from tinyagent.actors.reopening import Reopened, check_beginning, reopened
 from tinyagent.actors.state import State, digest_of
 from tinyagent.events import Conversation, Record, kinds as k, record_of
-from tinyagent.events.settled import Lasting, Settled, lasting
+from tinyagent.events.settled import Earlier, Lasting, Settled, lasting
 from tinyagent.events.sifted import Sifted
 from tinyagent.runtime.errors import DivergenceError
 from tinyagent.runtime.journal import Journal
@@ -37,6 +38,10 @@ SHARE = 8
 """But not before an eighth of what the last one held is new: all of them together cost no more
 than so many times the last one."""
 _FIRST = msgspec.structs.astuple(State())
+_EARLIER = b', "earlier":'
+"""Ahead of the earlier messages, which come last. Between no other two fields is a blank."""
+_AHEAD = re.compile(_EARLIER)
+_NOT_HERE = msgspec.Raw(b"null")
 _STEPS = "agent children compaction configured gate limits output snapshots state"
 
 
@@ -238,7 +243,7 @@ class Keeper:
         machines, records = {machine.name: machine.state}, self._records
 
         def held() -> bytes:
-            body = msgspec.json.encode(
+            body = encoded(
                 Held(
                     machines=machines,
                     children=children,
@@ -277,13 +282,36 @@ def fitting(snapshot: Snapshot, behind: Record | None, name: str) -> Held | None
     """
     if behind is None or not snapshot.is_behind(behind):
         return None
-    try:
-        held = msgspec.json.decode(snapshot.held, type=Held)
-    except (msgspec.DecodeError, RecursionError):
+    held = decoded(memoryview(snapshot.held))
+    if held is None:
         return None
     state, ended = held.machines.get(name), behind.event
     is_it = isinstance(ended, k.RunEnded) and state is not None and ended.state == digest_of(state)
     return held if is_it else None
+
+
+def encoded(held: Held) -> bytes:
+    """Return *held* as JSON, with the earlier messages behind all else.
+
+    They are most of it, and whoever reads it goes through the rest alone.
+    """
+    told = held.conversation
+    apart = msgspec.structs.replace(told, earlier=Earlier(told.earlier.count, _NOT_HERE))
+    body = msgspec.json.encode(msgspec.structs.replace(held, conversation=apart))
+    return b"".join((body[:-1], _EARLIER, bytes(told.earlier.sorted), b"}"))
+
+
+def decoded(body: memoryview) -> Held | None:
+    """Return what ``encoded`` made; None if it is nothing of that kind."""
+    at = _AHEAD.search(body)
+    if at is None:
+        return None
+    try:
+        held = msgspec.json.decode(bytes(body[: at.start()]) + b"}", type=Held)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    held.conversation.earlier.sorted = msgspec.Raw(body[at.end() : -1])
+    return held
 
 
 def _unusual(state: State) -> Unusual:

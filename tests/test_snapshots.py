@@ -13,7 +13,7 @@ from tests.crashing import ID, World, calls, conversation, text
 
 from tinyagent import Agent, Redact, edits, fork, load, resume, tool
 from tinyagent.actors import snapshots as keeping
-from tinyagent.actors.snapshots import RECORDS_MIN, Held, code
+from tinyagent.actors.snapshots import RECORDS_MIN, Held, code, decoded, encoded
 from tinyagent.cli.verify import deeply
 from tinyagent.events import Record
 from tinyagent.runtime.errors import CorruptLogError
@@ -23,7 +23,7 @@ from tinyagent.runtime.redact import Redaction, redact
 from tinyagent.runtime.repair import repair
 from tinyagent.runtime.stores import LogOptions
 from tinyagent.runtime.stores.files import FileLog
-from tinyagent.runtime.stores.snapshots import Snapshots
+from tinyagent.runtime.stores.snapshots import Snapshot, Snapshots
 from tinyagent.testing import VirtualClock, scripted
 
 
@@ -270,16 +270,34 @@ async def test_what_other_code_made_is_not_used(
     assert first == [1]
 
 
+def read(snapshot: Snapshot) -> Held:
+    held = decoded(memoryview(snapshot.held))
+    assert held is not None
+    return held
+
+
+def test_what_was_said_before_is_not_gone_through_to_read_one(both: tuple[Path, Path]) -> None:
+    (kept,) = Snapshots(both[0], ID).read(code())
+    held = read(kept)
+    assert held.conversation.earlier.count > 0
+    assert encoded(held) == bytes(kept.held)
+    assert msgspec.json.decode(kept.held)["earlier"]["order"]
+    held.conversation.earlier.sorted = msgspec.Raw(b"[what nobody reads, ")
+    odd = msgspec.structs.replace(held.conversation, refusals={"c1": ', "earlier":{}'})
+    held = msgspec.structs.replace(held, conversation=odd)
+    assert decoded(memoryview(encoded(held))) == held
+
+
 async def test_one_that_leads_astray_is_dropped_and_named(both: tuple[Path, Path]) -> None:
     snapshots = Snapshots(both[0], ID)
     (kept,) = snapshots.read(code())
-    told = msgspec.json.decode(kept.held, type=Held)
+    told = read(kept)
     # What the agent is configured to do is not in the digest of its state.
     eager = {"at_tokens": 0, "keep_turns": 0}
     state = msgspec.structs.replace(told.machines["agent"], compaction=eager)
     lie = msgspec.structs.replace(told, machines={"agent": state})
     record = next(r for r in load(both[0]).records if r.seq == kept.seq)
-    snapshots.keep(record, code(), lambda: msgspec.json.encode(lie))
+    snapshots.keep(record, code(), lambda: encoded(lie))
     snapshots.wait()
     found, first = await taken_up(both[0])
     assert first == [kept.seq, 1]
