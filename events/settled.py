@@ -105,7 +105,6 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         messages: the last one, which the next run begins behind. earlier: those before it.
-        calls: id, name, arguments as written, and whether those are bad.
         closings, gone: of ``Closings``. edits, compacted, corrections: of ``Layer``.
         the others: as of ``Conversation``.
     """
@@ -114,7 +113,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     earlier: Earlier
     messages: Sorted
     queued: Sorted
-    calls: list[tuple[str, str, str, bool]]
+    calls: list[Call]
     given: dict[str, dict[str, Any]]
     refusals: dict[str, str]
     ops: list[Any]
@@ -169,7 +168,7 @@ def settled(conversation: Conversation) -> Callable[[], Settled]:
             earlier=Earlier(len(earlier), msgspec.Raw(msgspec.json.encode(by_type(earlier)))),
             messages=by_type(messages[-1:]),
             queued=by_type(queued),
-            calls=[(call.id, call.name, call.arguments, call.bad) for call in calls],
+            calls=calls,
             **rest,
         )
 
@@ -179,7 +178,7 @@ def settled(conversation: Conversation) -> Callable[[], Settled]:
 def settle(conversation: Conversation, told: Settled) -> None:
     """Let *conversation*, which has taken in nothing yet, be what was *told*."""
     conversation.configured(told.settings)
-    conversation.calls = {call[0]: Call(*call) for call in told.calls}
+    conversation.calls = {call.id: call for call in told.calls}
     conversation.queued = {message.seq: message for message in told.queued.joined()}
     conversation.closings.take_up(told.closings, told.gone)
     conversation.layer.take_up(told)

@@ -50,8 +50,8 @@ class View(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, settings=settings, edits=edits)
 
 
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """A tool call of the conversation, by reference to its answer."""
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A tool call of the conversation, by reference to its answer. ``arguments``: as written."""
 
     id: str
     name: str
