@@ -359,7 +359,7 @@ GOALS: tuple[Part, ...] = (
         "tinyagent restore snapshot_ms",
         "tinyagent restore small_snapshot_ms",
         most=1.5,
-        in_the_way="the tail grows with what the snapshot holds, and that is decoded whole",
+        in_the_way="segment and snapshot are read whole, and every call of the log is decoded",
     ),
     part(
         "G16",
