@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tinyagent import Agent, AgentOptions, AgentState, AgentTool, load
+from tinyagent import Agent, AgentOptions, AgentState, AgentTool, current_ctx, load, tool
 from tinyagent.runtime.stores import Log
 from tinyagent.testing import (
     DeadlockError,
@@ -294,3 +294,32 @@ def test_a_tape_that_is_too_long_or_out_of_range_goes_on_with_the_oldest() -> No
     tape = Tape([5, 1])
     assert [tape(["a", "b"]), tape(["a", "b"]), tape(["a", "b"])] == [0, 1, 0]
     assert tape.choices == [(0, "a", 2), (1, "b", 2), (0, "a", 2)]
+
+
+async def plain_tools(sim: Sim) -> None:
+    said: list[str] = []
+
+    @tool(effect="read")
+    def look(at: str) -> str:
+        """Look at something."""
+        current_ctx().progress("looking")
+        said.append(at)
+        return f"{at} is there"
+
+    @tool
+    def fail() -> str:
+        """Fail."""
+        raise StopIteration("gone")
+
+    asked = [("look", {"at": "one"}), ("look", {"at": "two"}), ("fail", {})]
+    log = sim.log()
+    await Agent(model=scripted(asked, "Done."), tools=[look, fail], log=log).run("Look.")
+    assert sorted(said) == ["one", "two"]
+    results = {call.content for call in load(log).tool_calls.values()}
+    assert results >= {"one is there", "two is there"}
+    assert load(log).replay().ok
+
+
+def test_tools_that_run_in_threads_elsewhere_have_their_turn_in_the_loop() -> None:
+    found = explore(plain_tools, schedules=40)
+    assert found.distinct > 5

@@ -188,6 +188,7 @@ def test_a_marker_that_would_be_for_nothing_is_refused(project: Project) -> None
     assert "4 failed, 7 errors" in said
     assert "a crash test awaits what 'crashed' runs" in said
     assert "the session has no record that is one of 'tool.melted'" in said
+    assert "of the kinds session.started, user.said, model.requested, model.delta, " in said
     assert "a test with the marker 'explore' is an async def" in said
     assert "a test marked 'explore' takes 'sim': build(log=sim.log(), clock=sim.clock)" in said
     assert "schedules is 1 or more, got 0" in said
@@ -197,6 +198,24 @@ def test_a_marker_that_would_be_for_nothing_is_refused(project: Project) -> None
     assert "marked 'explore' is run many times, 'recorded' is the log of one: build(log=" in said
     assert "a test that takes 'crashed' is marked @pytest.mark.crash" in said
     assert "a test that takes 'sim' is marked @pytest.mark.explore" in said
+    assert "testing/plugin.py" not in said  # what is wrong, not who says so
+
+
+@pytest.mark.parametrize("name", ["''", "3"])
+def test_a_recording_has_a_name(project: Project, name: str) -> None:
+    project.write(
+        "tests/test_it.py",
+        f"import pytest\n@pytest.mark.replay(name={name})\nasync def test_it(recorded): ...\n",
+    )
+    said = project.run(passes=False)
+    assert f"replay(name=) is the name of a file without its ending, got {name}" in said
+
+
+def test_a_kept_tape_that_is_none_is_named_with_its_file(project: Project) -> None:
+    project.write("tests/test_bills.py", BILLS + IN_ORDER)
+    path = project.write("tests/seeds/test_in_order.txt", "<<<<<<< HEAD\n")
+    said = project.run(passes=False)
+    assert f"test_in_order is not explored: {path}: a tape begins with 'r1:', got '<<<<<<<'" in said
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,28 @@ def test_tests_whose_parameters_read_alike_have_a_recording_each(tmp_path: Path)
     assert len(kept) == 6
     assert "test_it-a-b.jsonl" in kept
     assert "6 passed" in project.run()
+
+
+def test_a_recording_that_cannot_be_read_or_written_says_what_to_do(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("tests/test_many.py", MANY.replace('"a b", "a/b", ', "").replace("300", "3"))
+    project.write("tests/replays", "in the way")
+    said = project.run("--ta-record=once", "-k", "a-b", passes=False)
+    assert "the session was run, and not recorded: " in said
+    (tmp_path / "tests/replays").unlink()
+    project.run("--ta-record=once", "-k", "a-b")
+    path = tmp_path / "tests/replays/test_many/test_it-a-b.jsonl"
+    whole = path.read_bytes()
+    for damaged, told in (
+        (whole[: len(whole) // 2], "it ends without a seal, behind record"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "byte 0 starts no header"),
+        (whole.replace(b"I say", b"I saw", 1), "record 2 is damaged"),
+    ):
+        path.write_bytes(damaged)
+        said = project.run("-k", "a-b", passes=False)
+        assert f"the recording cannot be read: {path}: " in said
+        assert told in said
+        assert "  try       restore the file, or --ta-record=all asks live and records it" in said
+        assert "During handling" not in said
+    assert "1 passed" in project.run("-k", "a-b", "--ta-record=all")
+    assert "1 passed" in project.run("-k", "a-b")

@@ -288,7 +288,10 @@ def _with_names(value: Any) -> Any:
 
 
 def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:
-    """Run *call* in a thread that nobody must wait for, not even the end of the process."""
+    """Run *call* in a thread that nobody must wait for, not even the end of the process.
+
+    A loop that has no threads, as ``tinyagent.testing.SimLoop``, runs it in its turn.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
     context = copy_context()
@@ -312,5 +315,8 @@ def _in_thread(name: str, call: Callable[[], Any]) -> Awaitable[Any]:
             raised = error
         call_in(loop, settle, value, raised)
 
-    threading.Thread(target=run, name=f"tinyagent tool {name}", daemon=True).start()
+    if getattr(loop, "has_no_threads", False):
+        loop.call_soon(run)
+    else:
+        threading.Thread(target=run, name=f"tinyagent tool {name}", daemon=True).start()
     return done

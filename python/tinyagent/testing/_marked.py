@@ -16,6 +16,7 @@ from tinyagent.runtime.stores import Log
 from tinyagent.testing._recorded import file_name
 from tinyagent.testing.crash import CrashRun, Cuts, Factory, Script, prompts_of
 from tinyagent.testing.exploring import ScheduleError, Sim, check_tape, explore
+from tinyagent.testing.tapes import read
 
 _SEEDS_SAID = (
     "# Schedules under which this test failed; they are run first. Remove none that was a bug.\n"
@@ -52,6 +53,9 @@ def run_explored(
             count = option("--ta-schedules") or schedules
             seeds = None if seed is None else [seed]
             explore(scenario, count, strategy=strategy, seeds=seeds)
+    except ValueError as wrong:  # of the marker, an option or a kept tape; not of the scenario
+        told = f"{item.name} is not explored: {wrong}"
+        raise pytest.fail.Exception(told, pytrace=False) from None
     except ScheduleError as failed:
         logs[:] = failed.logs
         failed.error.add_note(f"{failed.told}\n  reproduce  {_command(item, failed.tape)}")
@@ -77,11 +81,21 @@ class Seeds:
         self.path = folder / f"{file_name(item.name)}.txt"
 
     def tapes(self) -> list[str]:
-        """Return them."""
+        """Return them.
+
+        Raises:
+            ValueError: something else is there too.
+        """
         if not self.path.is_file():
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+        found = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+        try:
+            for tape in found:
+                read(tape)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        return found
 
     def add(self, error: ScheduleError) -> None:
         """Add the tape of *error*, with what failed."""
@@ -115,7 +129,11 @@ class Crashed:
             self._cuts = Cuts(factory, prompts_of(script))
             await self._cuts.play()
             self.left = list(self._places(self._cuts.whole))
-            assert self.left, f"the session has no record that is one of {self.points!r}"
+            if not self.left:
+                held = ", ".join(dict.fromkeys(record.kind for record in self._cuts.whole.read()))
+                told = f"it has 1 to {self._cuts.whole.seq}, of the kinds {held}"
+                wanted = f"the session has no record that is one of {self.points!r}"
+                pytest.fail(f"{wanted}; {told}", pytrace=False)
         run = await self._cuts.at(self.left[0])
         self._logs[:] = [run.log]
         return run

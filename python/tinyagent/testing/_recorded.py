@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from tinyagent.events import digest, kinds as k
 from tinyagent.recording import Recording
+from tinyagent.runtime.errors import LogError
 from tinyagent.runtime.log import write_packed
 from tinyagent.runtime.stores import LogOptions, as_record
 from tinyagent.runtime.stores.memory import MemoryLog
 from tinyagent.testing.answering import RecordedAnswers
+from tinyagent.testing.golden import open_golden
 from tinyagent.verbs import load
 
 Mode = Literal["none", "once", "new", "all"]
@@ -32,7 +36,7 @@ class RecordedSession:
         self.path = path
         self.log = MemoryLog(name=path.stem)
         is_there = path.is_file()
-        self._recording = load(path) if is_there and mode != "all" else None
+        self._recording = _read(path) if is_there and mode != "all" else None
         records = mode in ("new", "all") or (mode == "once" and not is_there)
         self._records = records
         self._shown = shown
@@ -73,14 +77,29 @@ class RecordedSession:
         is_new = self._recording is None or self.answers.lived > 0
         if not (self._records and is_new and self.log.seq):
             return False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_packed(self.log, self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_packed(self.log, self.path)
+        except (OSError, LogError) as error:
+            told = f"the session was run, and not recorded: {error}"
+            raise pytest.fail.Exception(told, pytrace=False) from None
         return True
 
     @property
     def session(self) -> Recording:
         """What was recorded by this test so far."""
         return load(self.log)
+
+
+def _read(path: Path) -> Recording:
+    try:
+        return load(open_golden(path))
+    except (OSError, LogError) as error:
+        told = (
+            f"the recording cannot be read: {error}\n"
+            "  try       restore the file, or --ta-record=all asks live and records it again"
+        )
+        raise pytest.fail.Exception(told, pytrace=False) from None
 
 
 NAME_BYTES_MAX = 200

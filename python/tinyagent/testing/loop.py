@@ -59,6 +59,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     It is asked only where there is a choice.
     """
 
+    has_no_threads = True
+
     def __init__(self, choose: Callable[[Sequence[str]], int] = lambda ready: 0) -> None:
         self._choose = choose
         self._ready: list[_Entry] = []

@@ -232,6 +232,9 @@ def replay_path(request: pytest.FixtureRequest) -> Path:
     folder = Path(node.config.rootpath, str(node.config.getini("tinyagent_replays_dir")))
     name = (_said(node, "replay") or {}).get("name")
     if name is not None:
+        if not isinstance(name, str) or not name:
+            told = f"replay(name=) is the name of a file without its ending, got {name!r}"
+            pytest.fail(told, pytrace=False)
         return folder / f"{name}.jsonl"
     classes = [above.name for above in node.listchain() if isinstance(above, pytest.Class)]
     records = node.config.getoption("--ta-record") != "none"
@@ -255,7 +258,7 @@ def recorded(request: pytest.FixtureRequest, replay_path: Path) -> MemoryLog:
     is_live: Any = node.config.getoption("--ta-allow-live")
     tools = (_said(node, "replay") or {}).get("tools", "recorded")
     if tools not in ("recorded", "live"):
-        raise pytest.UsageError(f"replay(tools=) is 'recorded' or 'live', got {tools!r}")
+        pytest.fail(f"replay(tools=) is 'recorded' or 'live', got {tools!r}", pytrace=False)
     session = RecordedSession(
         replay_path, shown.as_posix(), mode, allows_live=is_live, runs_tools=tools == "live"
     )
