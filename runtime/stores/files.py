@@ -17,7 +17,7 @@ from tinyagent.events import Record
 from tinyagent.runtime.bells import bell_here
 from tinyagent.runtime.chain import pruned_of
 from tinyagent.runtime.clock import one_of
-from tinyagent.runtime.errors import LogClosedError, OutOfOrderError
+from tinyagent.runtime.errors import CorruptLogError, LogClosedError, OutOfOrderError
 from tinyagent.runtime.load import own_records, read_shared
 from tinyagent.runtime.lost_values import batch, refuse_lost_of, without_loss
 from tinyagent.runtime.stores import (
@@ -333,7 +333,15 @@ class FileLog:
         if opened is not None and opened.last == self.seq and 0 < opened.first <= first:
             return opened
         self._writer.block_written(READ_WAIT_S)
-        return LogReader(self._path)
+        written, reader = self.written_seq, LogReader(self._path)
+        if reader.last < written:
+            raise CorruptLogError(
+                f"{self.where}: record {reader.last + 1} was written and is not there any more: a "
+                "file of the log was removed, renamed or replaced; put it back, and open it again",
+                path=self.where,
+                seq=reader.last + 1,
+            )
+        return reader
 
     def tail(self, first: int) -> AsyncIterator[Stored]:
         """Yield the records from *first* on, then new ones as they are accepted.

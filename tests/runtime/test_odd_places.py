@@ -15,7 +15,13 @@ import pytest
 from tests.disks import small_disk
 
 from tinyagent.runtime.archive import archive
-from tinyagent.runtime.errors import LogError, LogFailedError
+from tinyagent.runtime.errors import (
+    CorruptLogError,
+    LogError,
+    LogFailedError,
+    LogLimitError,
+    LogNotFoundError,
+)
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import open_log_at, write_packed
 from tinyagent.runtime.repair import verify
@@ -37,6 +43,39 @@ def write(where: str | Path) -> None:
             await log.close()
 
     asyncio.run(append())
+
+
+def test_a_segment_of_another_log_is_no_part_of_this_one_and_not_passed_over(
+    tmp_path: Path,
+) -> None:
+    log, other = tmp_path / "log", tmp_path / "other"
+    for _ in range(2):
+        write(log)
+        write(other)
+    segments = [path.read_bytes() for path in sorted(log.glob("*.jsonl"))]
+    for number, body in enumerate(segments, 1):
+        there = log / f"{number:08}.jsonl"
+        there.write_bytes((other / there.name).read_bytes())
+        for lock in (log / "LOCK").read_bytes(), b"":  # with the hint, and without
+            (log / "LOCK").write_bytes(lock)
+            for use in (read_log, write):
+                told = f"{log}.*: a segment of log .*, among those of log .*: files of two logs"
+                with pytest.raises(CorruptLogError, match=told):
+                    use(log)
+        there.write_bytes(body)
+        assert read_log(log).seq == 6
+
+
+def test_a_name_that_no_reader_would_take_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    where = tmp_path / "log"
+    with pytest.raises(LogLimitError, match="at most 65536 may be; give a shorter name"):
+        open_log_at(where, now_us=lambda: 1, name="x" * 65_536)
+    with pytest.raises(LogNotFoundError):
+        read_log(where)
+    write(where)
+    assert read_log(where).seq == 3
 
 
 def folder_for(name: str) -> Callable[[Path], None]:

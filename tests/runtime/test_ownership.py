@@ -18,7 +18,12 @@ import pytest
 from tests.children import said_by_child
 
 from tinyagent._alchemy import LogReader
-from tinyagent.runtime.errors import ForkedProcessError, LogFencedError, LogOwnedError
+from tinyagent.runtime.errors import (
+    CorruptLogError,
+    ForkedProcessError,
+    LogFencedError,
+    LogOwnedError,
+)
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.stores.files import FileLog
 
@@ -60,6 +65,38 @@ async def test_a_log_whose_folder_was_removed_is_owned_by_nobody_and_not_made_an
             await step
         assert str(raised.value) == told
     assert not where.exists()
+
+
+def removed(segment: Path) -> None:
+    segment.unlink()
+
+
+def shorter(segment: Path) -> None:
+    """Put an older state of it in its place, as a copy that was restored."""
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.unlink()
+    segment.write_bytes(b"".join(lines[:-1]))
+
+
+@pytest.mark.parametrize(("change", "missing"), [(removed, 3), (shorter, 4)])
+async def test_what_was_written_and_is_gone_from_the_folder_is_missed_by_who_wrote_it(
+    tmp_path: Path, change: Callable[[Path], None], missing: int
+) -> None:
+    log = opened(tmp_path)
+    append(log, 2)
+    await log.close()
+    log = opened(tmp_path)
+    append(log, 2)
+    await log.written(4)
+    change(tmp_path / "00000002.jsonl")
+    with pytest.raises(CorruptLogError, match=rf"{tmp_path}: record {missing} was written") as told:
+        list(log.read())
+    assert str(told.value).endswith("put it back, and open it again")
+    if change is shorter:
+        with pytest.raises(
+            LogFencedError, match="it was replaced by another; records after 2 were"
+        ):
+            await log.durable(4)
 
 
 def test_another_writer_is_refused_at_once_with_the_first_ones_process(

@@ -4,12 +4,16 @@ use std::borrow::Cow;
 
 use crate::chain::{parse_hash, Fork, Hash};
 use crate::checksum::LogId;
+use crate::failure::Failure;
 use crate::json::{fields, parse_string, push_string, push_u64, take_u64};
 use crate::rare::{Rare, NOTHING};
 use crate::record::{is_sound, push_tail, SEQ_MAX, TAIL_BYTES};
 
 /// The format that this library writes, and the newest that it reads.
 pub const FORMAT: u64 = 1;
+
+/// A header, and nothing else, is written when a log is created: no more bytes than this.
+pub(crate) const CREATION_BYTES_MAX: usize = 64 << 10;
 
 /// What a reader may be told that it must know, and does: `enc`, values are encrypted. Nothing here
 /// opens them.
@@ -121,6 +125,20 @@ impl Header {
         line.number("at", self.at);
         line.text("by", Some(&self.by));
         push_tail(out, start, &self.log);
+    }
+
+    /// Refuses to begin a log in *path* with a line that is too long for its readers.
+    pub(crate) fn check_size(&self, path: &str) -> Result<(), Failure> {
+        let mut line = Vec::new();
+        self.push_line(&mut line);
+        let size = line.len();
+        if size <= CREATION_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Failure::Limit(format!(
+            "{path}: the header would be {size} bytes long, at most {CREATION_BYTES_MAX} may be; \
+             give a shorter name"
+        )))
     }
 
     /// Reads a header line. `None` if it is damaged, or not one.

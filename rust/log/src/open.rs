@@ -242,6 +242,8 @@ struct Opening {
 
 impl Opening {
     fn start(self, options: &OpenOptions) -> Result<(Writer, Recovered), Failure> {
+        self.header
+            .check_size(&self.vfs.path(&segment_name(self.header.seg)))?;
         let recovered = Recovered {
             segment: self.header.seg,
             ..Recovered::default()

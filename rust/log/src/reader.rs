@@ -11,13 +11,14 @@ use crate::blobs;
 use crate::checksum::LogId;
 use crate::failure::{is_refused, Failure};
 use crate::folder::read_segments;
-use crate::lock::{read_hint, Hint, LOCK};
-use crate::marks::Header;
+use crate::lock::{read_hint, LOCK};
+use crate::marks::{Header, CREATION_BYTES_MAX};
 use crate::record::{crc_detail, is_sound};
 use crate::recover::{analyze, Analysis, Damage, FileScan};
 use crate::scan::{find_id, Item};
 use crate::sealed::scan_since;
-use crate::vfs::{segment_name, Vfs};
+use crate::segments::refuse_lost_header;
+use crate::vfs::Vfs;
 
 /// Segments up to this many bytes together are kept in memory after the scan.
 pub const KEEP_BYTES_MAX: usize = 64 << 20;
@@ -127,7 +128,7 @@ impl Reader {
             let size = file.range.len();
             files.push(FileScan {
                 size: size as u64,
-                items: scan_since(file.bytes(), &id, since),
+                items: scan_own(vfs.as_ref(), &file, &id, since)?,
                 name: file.name,
                 is_archived: file.is_archived,
             });
@@ -293,29 +294,25 @@ impl Reader {
     }
 }
 
-/// The hint names a segment only once its header is durable.
-fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
-    let name = segment_name(hint.seg);
-    let has_header = |file: &FileScan| file.items.iter().any(|it| matches!(it, Item::Header(..)));
-    // What it held begins behind the files before it, at the latest.
-    let first = |at: usize| {
-        let own = files[at].items.iter().find_map(Item::seq);
-        let before = files[..at].iter().flat_map(|file| &file.items);
-        own.unwrap_or_else(|| before.filter_map(Item::seq).max().unwrap_or(0) + 1)
+/// What is in *file*. One of another log is no interrupted opening: somebody put it there.
+fn scan_own(vfs: &dyn Vfs, file: &File, id: &LogId, since: u64) -> Result<Vec<Item>, Failure> {
+    let items = scan_since(file.bytes(), id, since);
+    let is_void = items.iter().all(|item| matches!(item, Item::Bad(..)));
+    let other = if is_void { find_id(file.bytes()) } else { None };
+    let Some(other) = other.filter(|other| other != id) else {
+        return Ok(items);
     };
-    match files.iter().position(|file| file.name == name) {
-        Some(at) if !has_header(&files[at]) => Err(Damage {
-            file: at as u32,
-            seq: first(at),
-            offset: 0,
-            what: "its header is damaged, although the hint in LOCK names it".to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    let path = vfs.path(&file.name);
+    Err(Failure::Corrupt(
+        format!(
+            "{path}: a segment of log {other}, among those of log {id}: files of two logs were \
+             mixed; nothing was changed; put back the file that was here, or move this one away"
+        ),
+        path,
+        0,
+        0,
+    ))
 }
-
-/// A header, and nothing else, is written when a log is created: no more bytes than this.
-const CREATION_BYTES_MAX: usize = 64 << 10;
 
 /// No log id anywhere: an interrupted creation, or no log at all, or a log with damaged headers.
 ///

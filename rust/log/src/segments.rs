@@ -1,9 +1,11 @@
 //! The segments in the files of a log, and what later ones say about earlier ones.
 
 use crate::garden::planted;
+use crate::lock::Hint;
 use crate::marks::Header;
 use crate::recover::{Damage, FileScan};
 use crate::scan::Item;
+use crate::vfs::segment_name;
 
 /// One segment, with the claims of later headers computed.
 pub(crate) struct Segment<'a> {
@@ -135,4 +137,25 @@ fn segment(file: u32, end: u64, items: &[Item]) -> Result<Segment<'_>, Damage> {
         return Err(segment.damage(seq, start, what));
     }
     Ok(segment)
+}
+
+/// The hint names a segment only once its header is durable.
+pub(crate) fn refuse_lost_header(files: &[FileScan], hint: Hint) -> Result<(), Damage> {
+    let name = segment_name(hint.seg);
+    let has_header = |file: &FileScan| file.items.iter().any(|it| matches!(it, Item::Header(..)));
+    // What it held begins behind the files before it, at the latest.
+    let first = |at: usize| {
+        let own = files[at].items.iter().find_map(Item::seq);
+        let before = files[..at].iter().flat_map(|file| &file.items);
+        own.unwrap_or_else(|| before.filter_map(Item::seq).max().unwrap_or(0) + 1)
+    };
+    match files.iter().position(|file| file.name == name) {
+        Some(at) if !has_header(&files[at]) => Err(Damage {
+            file: at as u32,
+            seq: first(at),
+            offset: 0,
+            what: "its header is damaged, although the hint in LOCK names it".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
