@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+_PORTED = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
 
 
 async def addresses(host: str, port: int) -> list[str]:
@@ -50,11 +54,27 @@ async def addresses(host: str, port: int) -> list[str]:
     return await found
 
 
+def is_direct(url: str, listed: str) -> bool:
+    """Return whether *listed*, as ``NO_PROXY`` lists what goes through no proxy, holds *url*.
+
+    An entry may end with a port, ``host:8080``: then it is of that port only.
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    ported = [_PORTED.fullmatch(entry.strip()) or entry for entry in listed.split(",")]
+    here = (
+        entry if isinstance(entry, str) else (entry[1] or entry[2])
+        for entry in ported
+        if isinstance(entry, str) or int(entry[3]) == port
+    )
+    return is_listed(parts.hostname or "", ",".join(here))
+
+
 def is_listed(host: str, listed: str) -> bool:
-    """Return whether *listed*, as ``NO_PROXY`` lists what goes through no proxy, holds *host*.
+    """Return whether *listed*, entries without ports, holds *host*.
 
     A name is listed with the names below it, with a dot before it or not; an address by itself or
-    by its network; everything by ``*``. Ports and schemes are no part of it.
+    by its network; everything by ``*``. Schemes are no part of it.
     """
     entries = [entry.strip().lower() for entry in listed.split(",")]
     if "*" in entries:

@@ -330,7 +330,7 @@ def _new_client() -> httpx.AsyncClient:
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             url, through = request.url, None
-            if self._proxied and not names.is_listed(url.raw_host.decode(), without):
+            if self._proxied and not names.is_direct(str(url), without):
                 through = self._proxied.get(url.scheme, self._proxied.get("all"))
             return await (through or self._direct).handle_async_request(request)
 

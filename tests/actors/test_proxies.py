@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.actors.test_native_tls import closed, copy, serving
 
-from tinyagent.actors.transports.names import is_listed
+from tinyagent.actors.transports.names import is_direct, is_listed
 from tinyagent.actors.transports.native import NativeTransport
 from tinyagent.actors.transports.portable import PortableTransport
 from tinyagent.testing import ProviderServer
@@ -96,6 +96,38 @@ def test_what_goes_through_no_proxy_is_listed_by_name_domain_address_or_network(
     host: str, listed: str, is_direct: bool
 ) -> None:
     assert is_listed(host, listed) is is_direct
+
+
+PORTS = [
+    ("http://api.example.com:8080/v1", "example.com:8080", True),
+    ("http://api.example.com:8081/v1", "other.com, example.com:8080", False),
+    ("http://example.com/v1", "example.com:80", True),
+    ("https://example.com/v1", ".example.com:443", True),
+    ("https://example.com/v1", "example.com:80", False),
+    ("http://10.0.0.1:8080/v1", "10.0.0.1:8080", True),
+    ("http://10.0.0.1:8080/v1", "10.0.0.1:9, 10.0.0.1:8080", True),
+    ("http://[::1]:8080/v1", "[::1]:8080", True),
+    ("http://[::1]:8080/v1", "::1:8080", False),
+    ("http://[::1]:8080/v1", "::1", True),
+    ("http://example.com:8080/v1", "*:8080", True),
+]
+
+
+@pytest.mark.parametrize(("url", "listed", "direct"), PORTS)
+def test_an_entry_with_a_port_is_of_that_port_only(url: str, listed: str, direct: bool) -> None:
+    assert is_direct(url, listed) is direct
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_so_it_is_for_both_transports(environment: pytest.MonkeyPatch, own: bool) -> None:
+    async with ProviderServer(GREETING) as server, ProviderServer(GREETING) as proxy:
+        port = int(server.url.rpartition(":")[2])
+        environment.setenv("http_proxy", proxy.url)
+        environment.setenv("no_proxy", f"10.0.0.1, 127.0.0.1:{port if own else port - 1}")
+        for transport in (NativeTransport(), PortableTransport(time.monotonic)):
+            async with aclosing(transport):
+                assert said(await answered(transport, asked(server.chat_url))).startswith("Grüße")
+        assert (len(server.requests), len(proxy.requests)) == ((2, 0) if own else (0, 2))
 
 
 @pytest.mark.parametrize("listed", ["10.0.0.0/8, fd00::/8", "[::1]", "localhost:81"])

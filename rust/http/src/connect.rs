@@ -12,12 +12,12 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
-use crate::pool::Settings;
+use crate::pool::{Proxies, Settings};
 use crate::tls::Tls;
 
 /// How often the system asks a silent peer whether it is still there.
@@ -54,11 +54,11 @@ impl Wire {
 pub(crate) struct Connector {
     tcp: HttpConnector,
     tls: Tls,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
 }
 
 impl Connector {
-    pub(crate) fn new(settings: &Settings, proxies: Matcher) -> Self {
+    pub(crate) fn new(settings: &Settings, proxies: Proxies) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

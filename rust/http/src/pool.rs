@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::Uri;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connect::Connector;
@@ -26,7 +26,8 @@ pub struct Settings {
     pub https_proxy: String,
     /// Proxy for what has none of its own.
     pub all_proxy: String,
-    /// Hosts, domains and networks without a proxy, separated by commas; `*`: all.
+    /// Hosts, domains and networks without a proxy, separated by commas; `*`: all; `:PORT` behind
+    /// one: at that port only.
     pub no_proxy: String,
     /// A file of trusted certificates, instead of the system's.
     pub cert_file: Option<PathBuf>,
@@ -52,9 +53,24 @@ impl Settings {
         bad.next().map(|(name, _)| name)
     }
 
-    fn proxies(&self) -> Matcher {
-        let mut no_proxy = self.no_proxy.clone();
-        if no_proxy.split(',').any(|it| it.trim() == "*") {
+    fn proxies(&self) -> Proxies {
+        let ports = self.no_proxy.split(',').filter_map(at_port);
+        let at_ports = ports.map(|(_, port)| (port, self.matcher(Some(port))));
+        Proxies {
+            at_ports: at_ports.collect(),
+            elsewhere: self.matcher(None),
+        }
+    }
+
+    /// For requests to *port*, or to one that is not named.
+    fn matcher(&self, port: Option<u16>) -> Matcher {
+        let entries = self.no_proxy.split(',').map(str::trim);
+        let here = entries.filter_map(|entry| match at_port(entry) {
+            Some((host, named)) => (Some(named) == port).then_some(host),
+            None => Some(entry),
+        });
+        let mut no_proxy = here.collect::<Vec<_>>().join(",");
+        if no_proxy.split(',').any(|it| it == "*") {
             // The matcher takes it for every name, but for no address.
             no_proxy += ",0.0.0.0/0,::/0";
         }
@@ -67,13 +83,43 @@ impl Settings {
     }
 }
 
+/// Host and port of an entry that goes without a proxy at that port only.
+fn at_port(entry: &str) -> Option<(&str, u16)> {
+    let (host, port) = entry.trim().rsplit_once(':')?;
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let host = inner.or((!host.contains(':')).then_some(host))?;
+    Some((host, port.parse().ok()?))
+}
+
+/// Which proxy leads where.
+pub(crate) struct Proxies {
+    at_ports: Vec<(u16, Matcher)>,
+    elsewhere: Matcher,
+}
+
+impl Proxies {
+    /// The proxy that a request goes through, if any.
+    pub(crate) fn intercept(&self, to: &Uri) -> Option<Intercept> {
+        let usual = if to.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = to.port_u16().unwrap_or(usual);
+        let named = self.at_ports.iter().find(|(named, _)| *named == port);
+        named
+            .map_or(&self.elsewhere, |(_, matcher)| matcher)
+            .intercept(to)
+    }
+}
+
 /// The head of an answer may have so many fields. hyper takes 100, and some gateways add their own.
 const FIELDS_MAX: usize = 256;
 
 /// Connections under one set of [`Settings`]: HTTP/2 where the server takes it, else HTTP/1.1.
 pub struct Pool {
     pub(crate) client: Client<Connector, Full<Bytes>>,
-    proxies: Matcher,
+    proxies: Proxies,
 }
 
 impl Pool {
