@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any, Literal
@@ -60,7 +59,7 @@ class Slots:
     def __init__(self, slots_max: int) -> None:
         self._max = slots_max
         self._free = slots_max
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def take(self, *, alone: bool) -> int:
         """Wait for a slot, or for all of them; return how many there are to ``give`` back."""
@@ -87,12 +86,12 @@ class Slots:
         if waiter.done() and not waiter.cancelled():
             self._free += count  # it was handed out, and nobody came for it
         else:
-            self._waiting = deque(each for each in self._waiting if each[1] is not waiter)
+            self._waiting = [each for each in self._waiting if each[1] is not waiter]
         self._hand_out()
 
     def _hand_out(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:
-            count, waiter = self._waiting.popleft()
+            count, waiter = self._waiting.pop(0)
             if not waiter.done():
                 self._free -= count
                 waiter.set_result(None)

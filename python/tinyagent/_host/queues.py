@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -33,7 +32,7 @@ class Queues:
         self._session = session
         self._seams = seams
         self._in_loop = in_loop
-        self._inbox: deque[tuple[str, AgentMessage]] = deque()
+        self._inbox: list[tuple[str, AgentMessage]] = []
         self._hearing: asyncio.Task[None] | None = None
         self._asking: asyncio.Future[list[AgentMessage]] | None = None
 
@@ -49,9 +48,7 @@ class Queues:
 
     def withdraw(self, *ways: str) -> None:
         """Take back what is queued. From any thread."""
-        kept = [item for item in self._inbox if item[0] not in ways]
-        self._inbox.clear()
-        self._inbox.extend(kept)
+        self._inbox[:] = [item for item in self._inbox if item[0] not in ways]
         seqs = [seq for via in ways for seq in self.seqs[via]]
         for via in ways:
             self.seqs[via] = []
@@ -78,7 +75,7 @@ class Queues:
     def _take(self) -> None:
         if not self._seams.hears_messages:
             while self._inbox:
-                self._record(*self._inbox.popleft())
+                self._record(*self._inbox.pop(0))
         elif self._inbox and (self._hearing is None or self._hearing.done()):
             self._hearing = asyncio.create_task(self._hear_all(), name="tinyagent hears a queue")
 
@@ -93,7 +90,7 @@ class Queues:
             with suppress(Exception):  # it is on record, and the message is dropped
                 found = await self._hear([item[1]])
             if self._inbox and self._inbox[0] is item:  # nobody took it back
-                self._inbox.popleft()
+                self._inbox.pop(0)
                 for message in found:
                     self._record(item[0], message)
 
