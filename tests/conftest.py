@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +37,17 @@ PROGRAM = Path(__file__).with_name("replay_all.py")
 class Recorded:
     """The logs of the sessions that tests opened.
 
+    *given*: what a worker of xdist is told; it keeps its logs where the others do.
+
     Attributes:
-        kept: how many lie in the folder. told: what came of them at the end.
+        kept: how many there are of this process. told: what came of them at the end.
     """
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tinyagent-sessions-")
+    def __init__(self, given: dict[str, Any] | None) -> None:
+        self.is_worker = given is not None
+        self._worker = given["workerid"] if given is not None else ""
+        self._own = tempfile.TemporaryDirectory(prefix="tinyagent-sessions-")
+        self.folder = Path(given[_FOLDER] if given is not None else self._own.name)
         self._opened: dict[int, Log] = {}
         self.kept = 0
         self.failures: list[str] = []
@@ -79,7 +85,7 @@ class Recorded:
         """Put *log* aside for the end."""
         self.kept += 1
         named = "".join(c if c.isalnum() else "-" for c in test)[-80:]
-        path = Path(self._folder.name) / f"{self.kept:05}-{named}.jsonl"
+        path = self.folder / f"{self._worker}{self.kept:05}-{named}.jsonl"
         try:
             path.write_bytes(pack(log))
         except ValueError:
@@ -89,7 +95,7 @@ class Recorded:
         """Replay all of them in processes of their own, each under its hash seed."""
         running = [
             subprocess.Popen(
-                [sys.executable, PROGRAM, self._folder.name],
+                [sys.executable, PROGRAM, self.folder],
                 env={**os.environ, "PYTHONHASHSEED": seed},
                 stdout=subprocess.PIPE,
                 text=True,
@@ -101,13 +107,19 @@ class Recorded:
             self.told.append(f"PYTHONHASHSEED={seed}: {said}")
             if process.returncode:
                 self.failures.append(said)
-        self._folder.cleanup()
+        self._own.cleanup()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to watch."""
-    recorded = config.stash[_RECORDED] = Recorded()
+    recorded = config.stash[_RECORDED] = Recorded(getattr(config, "workerinput", None))
     recorded.watch()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist where logs are kept."""
+    node.workerinput[_FOLDER] = str(node.config.stash[_RECORDED].folder)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -139,7 +151,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Replay all of them again."""
     recorded = session.config.stash[_RECORDED]
-    if recorded.kept:
+    if not recorded.is_worker and any(recorded.folder.iterdir()):
         recorded.finish()
     if recorded.failures:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -154,3 +166,4 @@ def pytest_terminal_summary(
 
 
 _RECORDED = pytest.StashKey[Recorded]()
+_FOLDER = "tinyagent_sessions"

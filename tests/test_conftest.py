@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 TESTS = """
 import asyncio
@@ -46,7 +48,8 @@ def run(log):
     asyncio.run(Agent(AgentOptions(initial_state=state, stream_fn=stream, log=log)).prompt("Hi"))
 
 
-def test_true():
+@pytest.mark.parametrize("number", [1, 2])
+def test_true(number):
     run(MemoryLog())
 
 
@@ -60,19 +63,24 @@ def test_lying_on_purpose():
 """
 
 
-def test_a_test_whose_session_does_not_replay_fails_and_says_where(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_test_whose_session_does_not_replay_fails_and_says_where(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    if workers:
+        pytest.importorskip("xdist", reason="the dev group has it")
     for name in ("conftest.py", "replay_all.py"):
         shutil.copy(HERE / name, tmp_path)
     (tmp_path / "test_them.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = diverges\n    replays_itself\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers, str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
-    assert "1 failed, 2 passed" in done.stdout
+    assert "1 failed, 3 passed" in done.stdout
     assert "FAILED test_them.py::test_lying - Failed: a session of this test does" in done.stdout
     assert 'recorded  outcome  "stopped"' in done.stdout
-    assert done.stdout.count("1 recorded sessions replayed") == 2
+    assert done.stdout.count("2 recorded sessions replayed") == 2
