@@ -13,6 +13,7 @@ from tests.recordings import REPLAYS
 from tinyagent import Agent, load, tool
 from tinyagent.actors.replaying import verify
 from tinyagent.events import Record, kinds as k
+from tinyagent.events.children import is_below
 from tinyagent.runtime.divergence import Difference, Report
 from tinyagent.runtime.redact import Redaction, redact
 from tinyagent.runtime.stores import Log
@@ -108,6 +109,20 @@ def test_what_is_redacted_is_unverifiable_and_no_divergence(
     assert report.ok, report.first_divergence
     assert (report.records, report.matched, report.requests, report.unverifiable) == counts
     assert bool(report.ended) is (report.records < 21)
+
+
+def test_what_an_agent_below_has_lost_is_told_of_the_whole_log() -> None:
+    recording = load(REPLAYS / "agent-below.jsonl")
+    records = list(recording.records)
+    below = [n for n, one in enumerate(records) if is_below(one)]
+    at = next(n for n in below if isinstance(records[n].event, k.ModelFinished))
+    gone = b'{"reason":{"$blob":"sha256:%s","n":70000,"t":"text"}}' % (b"ab" * 32)
+    records[at] = msgspec.structs.replace(records[at], payload=gone)
+    report = verify(recording.where, records)
+    seq = records[at].seq
+    assert (report.ok, report.lost) == (True, (seq, seq))
+    assert report.ended.startswith(f"a large value of record {seq} is lost")
+    assert report.records == len(records) - len([n for n in below if n >= at])
 
 
 def test_a_divergence_behind_something_redacted_says_so(tmp_path: Path) -> None:

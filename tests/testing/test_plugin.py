@@ -265,6 +265,7 @@ def test_what_the_fixtures_stand_for_is_checked_and_a_failed_test_shows_its_log(
     assert "3 failed, 1 passed" in said
     assert "user      Two and two?\nmodel     Five.\nend       answered\n" in said
     assert "the model was never asked for turn 2 of 2" in said
+    assert "testing/models.py" not in said  # the report, not where it comes from
     assert "1 still wait for the virtual clock" in said
     pages = [path.name for path in (project.root / "pages").iterdir()]
     assert pages == ["tests-test_trip.py-test_wrong.html"]

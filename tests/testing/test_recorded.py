@@ -102,3 +102,33 @@ def test_a_recording_that_cannot_be_read_or_written_says_what_to_do(tmp_path: Pa
         assert "During handling" not in said
     assert "1 passed" in project.run("-k", "a-b", "--ta-record=all")
     assert "1 passed" in project.run("-k", "a-b")
+
+
+LIMITED = """\
+import pytest
+from tinyagent import Agent, Limits, tool
+from tinyagent.testing import scripted
+
+LIMITS = None
+
+@tool(effect="read")
+def look() -> str:
+    return "seen"
+
+@pytest.mark.replay
+async def test_it(recorded):
+    model = scripted(("look", {}), "Done.")
+    await Agent(model=model, tools=[look], limits=LIMITS, log=recorded).run("Look.")
+"""
+
+
+def test_another_decision_is_told_with_its_cause_and_what_to_do(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    path = project.write("tests/test_look.py", LIMITED)
+    project.run("--ta-record=once")
+    path.write_text(LIMITED.replace("LIMITS = None", "LIMITS = Limits(turns_max=1)"))
+    said = project.run(passes=False)
+    assert "record 11 is not what agent decides today (input 9 tool.finished, decision 2 of" in said
+    assert "  cause     configuration: limits" in said
+    assert "\n  try       --ta-record=all asks live and records it again, if the change is" in said
+    assert "testing/plugin.py" not in said

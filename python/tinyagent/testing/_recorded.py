@@ -20,6 +20,7 @@ from tinyagent.testing.golden import open_golden
 from tinyagent.verbs import load
 
 Mode = Literal["none", "once", "new", "all"]
+_MEANT = "  try       --ta-record=all asks live and records it again, if the change is meant"
 
 
 class RecordedSession:
@@ -63,11 +64,11 @@ class RecordedSession:
             started = event if isinstance(event, k.SessionStarted) else None
             report = self._recording.replay(started)
             if report.first_divergence is not None:
-                yield str(report.first_divergence)
+                yield f"{report.first_divergence}\n{_MEANT}"
             elif self.answers.unused:
                 yield (
                     f"{self._shown} holds more than was asked for today: "
-                    f"{', '.join(self.answers.unused)}"
+                    f"{', '.join(self.answers.unused)}\n{_MEANT}"
                 )
         if mine.records and (found := mine.replay().first_divergence) is not None:
             yield f"the session of this test does not replay\n{found}"

@@ -191,7 +191,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         if fault:  # outside of the block above, or it would be said twice
             pytest.fail(fault, pytrace=False)
     for check in item.stash.get(_CHECKS, ()):
-        check()
+        try:
+            check()
+        except AssertionError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
     if session is not None and session.write():
         item.add_report_section("call", "tinyagent", f"recorded {session.path}")
     return result
