@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,8 @@ from tinyagent.events.sealing import is_sealed, unsealed
 
 Level = Literal["crc", "chain", "signed"]
 Durability = Literal["memory", "interval", "group", "strict"]
+RECORDS_WARN = 1_000_000
+NAMES_MAX = 20
 
 
 class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +108,22 @@ def begun_otherwise(where: object, *, is_encrypted: bool) -> str:
         f"{where}: the log was begun {'encrypted' if is_encrypted else 'in the clear'}, and stays "
         "so: pass encryption= for the one, leave it out for the other"
     )
+
+
+def few(names: Sequence[str]) -> str:
+    """Return *names* for a message: not more of them than somebody reads."""
+    more = f", and {len(names) - NAMES_MAX:,} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def warn_if_long(where: str, seq: int) -> None:
+    """Warn whoever opens the log at *where* that it has become long: it holds *seq* records."""
+    if seq >= RECORDS_WARN:
+        warnings.warn(
+            f"{where}: the log holds {seq} records, and every opening reads them all; "
+            "go on in a new session, or in a fork of this one",
+            stacklevel=3,
+        )
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):

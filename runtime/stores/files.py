@@ -7,7 +7,6 @@ whoever waits for something to be written or synced, without the interpreter.
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -33,6 +32,7 @@ from tinyagent.runtime.stores import (
     Stored,
     fork_fields,
     fork_of,
+    warn_if_long,
 )
 from tinyagent.runtime.stores.live import BATCH_RECORDS, Followers
 from tinyagent.runtime.stores.memory import is_same
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 # A disk that takes longer to write what is queued is stuck; reading then shows what is there.
 READ_WAIT_S = 60.0
-RECORDS_WARN = 1_000_000
 
 
 class FileLog:
@@ -118,7 +117,7 @@ class FileLog:
         self._meta: LogMeta | None = None
         self._snapshots: Snapshots | None = None
         self._followers: Followers | None = None
-        _warn_if_long(self.where, writer.seq)
+        warn_if_long(self.where, writer.seq)
 
     # What the writer says of itself is asked for when it is first needed: a log that does nothing
     # holds nothing of it.
@@ -384,12 +383,3 @@ class FileLog:
         failure = self._writer.failure()
         if failure is not None and not isinstance(failure, LogClosedError):
             raise failure
-
-
-def _warn_if_long(where: str, seq: int) -> None:
-    if seq >= RECORDS_WARN:
-        warnings.warn(
-            f"{where}: the log holds {seq} records, and every opening reads them all; "
-            "go on in a new session, or in a fork of this one",
-            stacklevel=3,
-        )

@@ -20,6 +20,7 @@ from tinyagent.runtime.stores import (
     Recovered,
     Stored,
     begun_otherwise,
+    warn_if_long,
 )
 from tinyagent.runtime.stores.live import Followers
 from tinyagent.runtime.stores.memory import is_same
@@ -89,6 +90,7 @@ class SqliteLog:
         self.epoch = writer.row.epoch
         self._path = place.path
         self._seq = writer.committed_seq
+        warn_if_long(address, self._seq)
         self._pid = os.getpid()
         self._line = line
         self._followers = Followers()

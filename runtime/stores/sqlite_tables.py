@@ -20,7 +20,7 @@ import msgspec
 from tinyagent.runtime.errors import CorruptLogError, LogNotFoundError
 from tinyagent.runtime.load import Damage, LoadedLog, check_cut
 from tinyagent.runtime.lost_values import LostValue, refuse_lost
-from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored
+from tinyagent.runtime.stores import ForkedFrom, LogMeta, Stored, few
 from tinyagent.runtime.stores.sqlite_checks import (
     RESTORE,
     TAIL_BYTES,
@@ -146,20 +146,23 @@ def chosen(place: Place, there: dict[str, Row]) -> Row | None:
     found = [row for row in there.values() if place.name in ("", row.meta.name or "", row.meta.log)]
     if len(found) > 1:
         raise ValueError(
-            f"{place.path}: holds {len(there)} logs, name one of them: "
-            + ", ".join(f"#{row.meta.name or row.meta.log}" for row in there.values())
+            f"{place.path}: holds {len(there)} logs, name one of them: {_named(there)}"
         )
     return found[0] if found else None
+
+
+def _named(there: dict[str, Row]) -> str:
+    return few([f"#{row.meta.name or row.meta.log}" for row in there.values()])
 
 
 class Tables:
     """The records of one log, read from the database *path*. For one thread at a time.
 
     Of a fork those come first that it shares with its parent, a log of the same database.
-    *committed*: the last record that is known to be there; None if nobody knows.
+    *committed*: the last record that was known to be there when this was made.
     """
 
-    def __init__(self, path: Path, meta: LogMeta, *, committed: int | None = None) -> None:
+    def __init__(self, path: Path, meta: LogMeta, *, committed: int = 0) -> None:
         self._path = path
         self._meta = meta
         self._committed = committed
@@ -172,9 +175,6 @@ class Tables:
         Raises:
             CorruptLogError: a record is damaged or missing. LogFailedError: SQLite said no.
         """
-        committed = self._committed
-        if last is None and committed is None:
-            committed = promised(self._path).get(self._meta.log)
         while batch := self.batch(first, BATCH_RECORDS):
             for record in batch:
                 if last is not None and record.seq > last:
@@ -183,8 +183,8 @@ class Tables:
             first = batch[-1].seq + 1
         if last is None:
             self._refuse_hidden(first)
-            if first <= (committed or 0):
-                self._damaged(first, broken_wal(self._path, committed or 0))
+            if first <= self._committed:
+                self._damaged(first, broken_wal(self._path, self._committed))
 
     def whole(self, first: int, last: int | None) -> Iterator[Stored]:
         """Yield the same, but nothing of which a large value is lost.
@@ -365,9 +365,10 @@ def read_sqlite(address: str) -> LoadedLog:
     there = rows_in(place.path)
     row = chosen(place, there)
     if row is None:
-        known = ", ".join(f"#{row.meta.name or row.meta.log}" for row in there.values()) or "none"
-        raise LogNotFoundError(f"{address}: there is no such log (known: {known})")
-    tables = Tables(place.path, row.meta)
+        raise LogNotFoundError(
+            f"{address}: there is no such log (known: {_named(there) or 'none'})"
+        )
+    tables = Tables(place.path, row.meta, committed=promised(place.path).get(row.meta.log, 0))
     records = list(tables.read(1, None))
     if not records:
         tables.refuse_vanished()

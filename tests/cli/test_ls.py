@@ -222,3 +222,14 @@ def test_a_name_that_is_no_text_is_written_out_in_json(run: Run, tmp_path: Path)
     assert (code, json.loads(out)["records"][0]["kind"]) == (0, "session.started")
     code, _, err = run("show", os.fsdecode(path + b"x"), "--json")
     assert (code, json.loads(err)["error"]) == (3, "LogNotFoundError")
+
+
+def test_of_the_logs_of_a_large_folder_an_error_names_some(run: Run, tmp_path: Path) -> None:
+    header = (REPLAYS / "one-tool.jsonl").read_bytes().splitlines(keepends=True)[0]
+    for number in range(1100):
+        (tmp_path / f"n{number:04}").mkdir()
+        (tmp_path / f"n{number:04}" / "00000001.jsonl").write_bytes(header)
+    code, _, err = run("show", "nowhere", "--dir", str(tmp_path))
+    assert code == 3
+    assert f"nowhere: there is no log (in {tmp_path}: n0000, n0001, " in err
+    assert ", n0019, and 1,080 more)" in err

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.disks import small_disk
 
+from tinyagent.runtime import stores
 from tinyagent.runtime.archive import archive
 from tinyagent.runtime.errors import (
     CorruptLogError,
@@ -141,6 +144,30 @@ def test_a_place_that_cannot_be_is_a_log_error(tmp_path: Path, start: str, name:
             use(f"{start}{tmp_path / name}")
     there = {path.name for path in tmp_path.iterdir()}
     assert there - {"loop-lock"} == {"file", "loop"}
+
+
+def test_of_the_logs_of_a_large_database_an_error_names_some(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/runs.db"
+    write(f"{database}#n0")
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
+        for number in range(1, 1100):
+            row = f"{number:032x}", f'{{"name":"n{number}"}}'
+            connection.execute("INSERT INTO log VALUES (?, ?)", row)
+    with pytest.raises(LogNotFoundError, match=r"no such log .known: #n1, #n2, .*, and 1,080 more"):
+        read_log(f"{database}#none")
+    with pytest.raises(ValueError, match=r"holds 1100 logs, name one of them: #n1, .* and 1,080"):
+        read_log(database)
+
+
+@pytest.mark.parametrize("start", ["", "sqlite:///"])
+def test_whoever_opens_a_log_that_has_become_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    monkeypatch.setattr(stores, "RECORDS_WARN", 3)
+    where = f"{start}{tmp_path / 'log'}"
+    write(where)
+    with pytest.warns(UserWarning, match="log: the log holds 3 records, and every opening reads"):
+        write(where)
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from tinyagent.runtime import extras
 from tinyagent.runtime.ancestry import first_line, segments
 from tinyagent.runtime.errors import LogNotFoundError
+from tinyagent.runtime.stores import few
 
 LOCK = "LOCK"
 MARKS = (b'"tinyagent_log"', b'"log":"')
@@ -114,13 +115,13 @@ def resolve(ref: str, within: str | None = None) -> str | Path:
             return candidate
     named = [path for path, header in headers(logs) if _is_named(header, ref)]
     if len(named) > 1:
-        raise RefError(f"{ref}: which one? {', '.join(map(str, named))}")
+        raise RefError(f"{ref}: which one? {few(list(map(str, named)))}")
     if named:
         return named[0]
     if ref == "@demo":
         return DEMO
     known = sorted(log.name for log, _ in headers(logs) if log.is_dir())
-    there = f"in {logs}: {', '.join(known)}" if known else f"{logs} holds none"
+    there = f"in {logs}: {few(known)}" if known else f"{logs} holds none"
     raise LogNotFoundError(f"{ref}: there is no log ({there})")
 
 
