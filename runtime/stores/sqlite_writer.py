@@ -91,10 +91,11 @@ class Writer:
         self._pid = os.getpid()
         self._hard_max = hard_max
         self._connection, self._turn = opened(self._path)
-        self._file = self._path.stat()
         self._owner: FileLock | None = None
         try:
             self.row = self._take(place, fresh)
+            files = (self._path, beside(self._path, "wal"))
+            self._files = [(file, file.stat()) for file in files if file.exists()]
         except BaseException:
             self._let_go()
             raise
@@ -262,21 +263,28 @@ class Writer:
                     run(PUT_BLOB, (log, sha, body))
             self._connection.executemany(PUT_RECORD, [item.columns for item in batch])
             run("COMMIT")
-            if not os.path.samestat(self._file, self._path.stat()):
-                raise FileNotFoundError
-        except (
-            FileNotFoundError,
-            NotADirectoryError,
-        ):  # what was committed is in no file that anybody finds
-            return LogFencedError(
-                f"{self.where}: the database was removed, renamed or replaced; records after "
-                f"{self.committed_seq} were never acknowledged; put it back, and open it again"
-            )
+            return self._gone()
         except Exception as error:  # whatever it is, who waits for the records is to hear of it
             return self._failed(error)
         finally:
             self._roll_back()
             self._turn.release()
+
+    def _gone(self) -> LogError | None:
+        """Return what to say if what was committed is in no file that anybody finds."""
+        for file, opened_as in self._files:
+            try:
+                if os.path.samestat(opened_as, file.stat()):
+                    continue
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            what, then = "the database", "put it back, and open it again"
+            if file != self._path:
+                what, then = file.name, "close this log, which saves the others, and open it again"
+            return LogFencedError(
+                f"{self.where}: {what} was removed, renamed or replaced; records after "
+                f"{self.committed_seq} were never acknowledged; {then}"
+            )
         return None
 
     def _failed(self, error: Exception) -> LogError:
@@ -363,7 +371,11 @@ def opened(
         # SQLite does not wait for another that changes the journal mode: it says "locked" at once.
         turn.acquire()
         refuse_broken_wal(path)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is beside it inherits that
+        # One that is there is not opened: to close it would end the locks that SQLite has on it for
+        # this process (fcntl), and the next process that closes it would remove its -wal file.
+        if not path.exists():
+            # What is beside it inherits who may read it.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = connected(path, read_only=False)
         for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=1"):
             connection.execute(f"PRAGMA {pragma}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +61,42 @@ async def test_what_is_committed_to_a_file_that_nobody_finds_is_not_acknowledged
     if not path.exists():
         with pytest.raises(LogFailedError, match="it was removed or renamed: put it back"):
             list(log.read())
+
+
+async def test_nor_what_is_in_a_wal_that_nobody_finds_and_what_was_before_is_saved(
+    tmp_path: Path,
+) -> None:
+    log = opened(tmp_path / "runs.db")
+    append(log)
+    await log.durable(1)
+    (tmp_path / "runs.db-wal").unlink()
+    append(log)
+    told = "runs.db-wal was removed, renamed or replaced; records after 1 were never acknowledged;"
+    for step in (log.durable(2), log.close()):
+        with pytest.raises(LogFencedError, match=f"{told} close this log, which saves the others"):
+            await step
+    again = opened(tmp_path / "runs.db")
+    assert again.seq >= 1
+    await again.close()
+
+
+def test_another_process_that_comes_and_goes_takes_nothing_away(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'runs.db'}"
+    logs = [SqliteLog(f"{database}#{name}", now_us=lambda: NOW_US) for name in "ab"]
+    code = f"""
+        import asyncio
+        from tinyagent.runtime.stores.sqlite import SqliteLog
+        log = SqliteLog({database + "#c"!r}, now_us=lambda: 1)
+        log.append(1, 1, None, "user.said", 1, 0, b"{{}}")
+        asyncio.run(log.close())
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+    for log in logs:
+        append(log)
+        asyncio.run(log.durable(1))
+    for log in logs:
+        asyncio.run(log.close())
+    assert [read_log(f"{database}#{name}").seq for name in "abc"] == [1, 1, 1]
 
 
 async def test_what_sqlite_does_not_take_is_an_error_for_who_waits_and_not_silence(
