@@ -260,7 +260,7 @@ pub fn write_whole(vfs: &dyn Vfs, name: &str, body: &[u8]) -> io::Result<()> {
         vfs.remove(&temporary)?;
     }
     let mut file = vfs.create_new(&temporary)?;
-    let written = append_all(file.as_mut(), body)
+    let written = append_all(&mut *file, body)
         .map_err(|(_, error)| error)
         .and_then(|()| file.sync())
         .and_then(|()| vfs.rename(&temporary, name));

@@ -10,7 +10,7 @@ use crate::checksum::LogId;
 use crate::json::{fields, parse_string, push_string};
 use crate::marks::{field, number};
 use crate::record::{is_sound, push_tail, TAIL_BYTES};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::{OpenFile, Vfs};
 
 /// Name of the file.
 pub const LOCK: &str = "LOCK";
@@ -44,7 +44,7 @@ pub struct Hint {
 
 /// The lock, held until dropped.
 pub struct Lock {
-    file: Box<dyn VfsFile>,
+    file: OpenFile,
 }
 
 impl Lock {

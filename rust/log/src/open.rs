@@ -20,7 +20,7 @@ use crate::recover::Verdict;
 use crate::reserve::reserve;
 use crate::sign::Key;
 use crate::tidying::tidy;
-use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
+use crate::vfs::{append_all, ordinals, segment_name, OpenFile, Vfs};
 use crate::writer::{Heads, Writer};
 
 /// A larger torn end is refused: a person decides.
@@ -154,7 +154,7 @@ fn overtaken(vfs: &dyn Vfs, ordinal: u64, failure: Failure) -> Failure {
 }
 
 /// Creates the next segment: from here on, whoever wrote before cannot acknowledge any more.
-fn fence(vfs: &dyn Vfs) -> io::Result<(u64, Box<dyn VfsFile>)> {
+fn fence(vfs: &dyn Vfs) -> io::Result<(u64, OpenFile)> {
     loop {
         let ordinal = ordinals(vfs)?.last().map_or(1, |last| last + 1);
         match vfs.create_new(&segment_name(ordinal)) {
@@ -236,7 +236,7 @@ fn header(
 struct Opening {
     vfs: Arc<dyn Vfs>,
     lock: Lock,
-    file: Box<dyn VfsFile>,
+    file: OpenFile,
     header: Header,
 }
 
@@ -355,7 +355,7 @@ impl Opening {
         let mut bytes = Vec::with_capacity(copies.len() + 512);
         self.header.push_line(&mut bytes);
         bytes.extend_from_slice(copies);
-        append_all(self.file.as_mut(), &bytes)
+        append_all(&mut *self.file, &bytes)
             .map_err(|(_, error)| error)
             .and_then(|()| self.file.sync())
             .map_err(|error| Failure::io("starting a segment", &path, &error, 0))?;

@@ -17,7 +17,7 @@ pub(crate) fn reserve(vfs: &dyn Vfs) -> io::Result<()> {
     }
     let mut file = vfs.create_new(RESERVE)?;
     let made = match file.reserve(RESERVE_BYTES as u64) {
-        Ok(false) => append_all(file.as_mut(), &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error),
+        Ok(false) => append_all(&mut *file, &vec![0; RESERVE_BYTES]).map_err(|(_, error)| error),
         made => made.map(drop),
     };
     if made.is_err() {

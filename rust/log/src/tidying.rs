@@ -46,7 +46,7 @@ fn set_aside(writer: &Writer, name: &str, cut: u64) -> io::Result<()> {
     let tail = format!("{}.tail-{}", &name[..name.len() - 6], writer.header.epoch);
     let mut aside = vfs.create_new(&tail)?;
     let rest = bytes.get(cut as usize..).unwrap_or_default();
-    append_all(aside.as_mut(), rest).map_err(|(_, error)| error)?;
+    append_all(&mut *aside, rest).map_err(|(_, error)| error)?;
     aside.sync()?;
     vfs.sync_folder("")?;
     let mut file = vfs.open(name)?;

@@ -16,7 +16,7 @@ use crate::lock::{Hint, Lock};
 use crate::marks::{Header, Seal};
 use crate::reserve::RESERVE;
 use crate::sign::Key;
-use crate::vfs::{append_all, ordinals, segment_name, Vfs, VfsFile};
+use crate::vfs::{append_all, ordinals, segment_name, OpenFile, Vfs};
 
 /// Lines on their way to the file.
 #[derive(Default)]
@@ -53,7 +53,7 @@ pub struct Writer {
     pub(crate) lock: Lock,
     /// The header of the current segment; the next one differs in a few fields.
     pub(crate) header: Arc<Header>,
-    pub(crate) file: Box<dyn VfsFile>,
+    pub(crate) file: OpenFile,
     /// Bytes of the current segment that we wrote.
     pub(crate) size: u64,
     pub(crate) written: u64,
@@ -163,7 +163,7 @@ impl Writer {
         if planted("fence_check_before_write") {
             self.check_fence()?;
         }
-        match append_all(self.file.as_mut(), &batch.lines) {
+        match append_all(&mut *self.file, &batch.lines) {
             Ok(()) => {
                 self.wrote(&batch.lines);
                 self.written = batch.last;
@@ -193,7 +193,7 @@ impl Writer {
         let is_between = newline.map_or(0, |at| at + 1) == done;
         let rest = memchr::memchr(b'\n', &lines[done..]).map_or(lines.len(), |at| done + at + 1);
         let end = if is_between { done } else { rest };
-        let finished = append_all(self.file.as_mut(), &lines[done..end]);
+        let finished = append_all(&mut *self.file, &lines[done..end]);
         let outcome = match finished {
             Ok(()) => {
                 self.wrote(&lines[..end]);
@@ -221,7 +221,7 @@ impl Writer {
     /// # Errors: `Fenced`, `Failed`. The log is then poisoned.
     pub fn sync(&mut self) -> Result<(), Failure> {
         if planted("ack_before_write") {
-            let late = append_all(self.file.as_mut(), &self.unsynced);
+            let late = append_all(&mut *self.file, &self.unsynced);
             late.map_err(|(_, error)| self.failed("writing", &error))?;
             self.size += self.unsynced.len() as u64;
         }
@@ -338,7 +338,7 @@ impl Writer {
         let mut bytes = Vec::with_capacity(lines.len() + 512);
         header.push_line(&mut bytes);
         bytes.extend_from_slice(lines);
-        append_all(file.as_mut(), &bytes)
+        append_all(&mut *file, &bytes)
             .map_err(|(_, error)| error)
             .and_then(|()| file.sync())
             .and_then(|()| match planted("folder_not_synced") {
@@ -388,7 +388,7 @@ impl Writer {
         };
         let mut line = Vec::new();
         seal.push_line(&mut line, &self.id());
-        append_all(self.file.as_mut(), &line)
+        append_all(&mut *self.file, &line)
             .map_err(|(_, error)| error)
             .and_then(|()| self.file.sync())
             .map_err(|error| self.failed("sealing", &error))?;

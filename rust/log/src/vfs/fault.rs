@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::memory::{Dice, MemoryVfs, SECTOR_BYTES};
-use super::{Identity, Vfs, VfsFile};
+use super::{Identity, OpenFile, Vfs, VfsFile};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,12 +112,12 @@ impl FaultVfs {
         }
     }
 
-    fn file(&self, name: &str, inner: Box<dyn VfsFile>) -> Box<dyn VfsFile> {
-        Box::new(FaultFile {
+    fn file(&self, name: &str, inner: OpenFile) -> OpenFile {
+        OpenFile::Other(Box::new(FaultFile {
             vfs: self.clone(),
             name: name.to_owned(),
             inner,
-        })
+        }))
     }
 }
 
@@ -200,17 +200,17 @@ impl Vfs for FaultVfs {
         self.disk.identity(name)
     }
 
-    fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn create_new(&self, name: &str) -> io::Result<OpenFile> {
         self.ask("create", name)?;
         Ok(self.file(name, self.disk.create_new(name)?))
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn open(&self, name: &str) -> io::Result<OpenFile> {
         self.ask("open", name)?;
         Ok(self.file(name, self.disk.open(name)?))
     }
 
-    fn lock(&self, name: &str) -> io::Result<Option<Box<dyn VfsFile>>> {
+    fn lock(&self, name: &str) -> io::Result<Option<OpenFile>> {
         self.ask("lock", name)?;
         let inner = self.disk.lock(name)?;
         Ok(inner.map(|inner| self.file(name, inner)))
@@ -240,7 +240,7 @@ impl Vfs for FaultVfs {
 struct FaultFile {
     vfs: FaultVfs,
     name: String,
-    inner: Box<dyn VfsFile>,
+    inner: OpenFile,
 }
 
 impl VfsFile for FaultFile {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Identity, Vfs, VfsFile};
+use super::{Identity, OpenFile, Vfs, VfsFile};
 use crate::garden::planted;
 
 pub(crate) const SECTOR_BYTES: usize = 512;
@@ -214,7 +214,7 @@ impl Vfs for MemoryVfs {
         Ok(self.state().entries.get(name).map(|&node| (0, node as u64)))
     }
 
-    fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn create_new(&self, name: &str) -> io::Result<OpenFile> {
         let mut state = self.state();
         if state.entries.contains_key(name) {
             if planted("create_without_excl") {
@@ -230,20 +230,20 @@ impl Vfs for MemoryVfs {
         self.open(name)
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn open(&self, name: &str) -> io::Result<OpenFile> {
         let node = *self
             .state()
             .entries
             .get(name)
             .ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(MemoryFile {
+        Ok(OpenFile::Other(Box::new(MemoryFile {
             disk: self.clone(),
             node,
             holds_lock: false,
-        }))
+        })))
     }
 
-    fn lock(&self, name: &str) -> io::Result<Option<Box<dyn VfsFile>>> {
+    fn lock(&self, name: &str) -> io::Result<Option<OpenFile>> {
         if !self.exists(name)? {
             self.create_new(name)?;
         }
@@ -254,11 +254,11 @@ impl Vfs for MemoryVfs {
         }
         state.nodes[node].is_locked = true;
         drop(state);
-        Ok(Some(Box::new(MemoryFile {
+        Ok(Some(OpenFile::Other(Box::new(MemoryFile {
             disk: self.clone(),
             node,
             holds_lock: true,
-        })))
+        }))))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

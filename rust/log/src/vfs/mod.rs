@@ -5,6 +5,7 @@
 //! (fails the k-th operation).
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 
 use crate::archive::SUFFIX;
 use crate::garden::planted;
@@ -37,11 +38,11 @@ pub trait Vfs: Send + Sync {
         self.identity(name).map(|found| found.is_some())
     }
     /// Creates a file for appending; `AlreadyExists` if there is one.
-    fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>>;
+    fn create_new(&self, name: &str) -> io::Result<OpenFile>;
     /// Opens an existing file, to cut or to sync it.
-    fn open(&self, name: &str) -> io::Result<Box<dyn VfsFile>>;
+    fn open(&self, name: &str) -> io::Result<OpenFile>;
     /// Opens or creates a file and locks it until it is dropped; `None` if another holds it.
-    fn lock(&self, name: &str) -> io::Result<Option<Box<dyn VfsFile>>>;
+    fn lock(&self, name: &str) -> io::Result<Option<OpenFile>>;
     /// Renames a file, replacing what is there.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -50,7 +51,39 @@ pub trait Vfs: Send + Sync {
     fn sync_folder(&self, name: &str) -> io::Result<()>;
 }
 
-/// One open file.
+/// An open file, as who opened it holds it. One of the operating system is here in its place: of
+/// the thousands of logs that an application may have open each holds two.
+pub enum OpenFile {
+    /// Of the operating system.
+    Real(real::RealFile),
+    /// Of a file system for tests.
+    #[cfg(any(test, feature = "testing"))]
+    Other(Box<dyn VfsFile>),
+}
+
+impl Deref for OpenFile {
+    type Target = dyn VfsFile;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Real(file) => file,
+            #[cfg(any(test, feature = "testing"))]
+            Self::Other(file) => file.as_ref(),
+        }
+    }
+}
+
+impl DerefMut for OpenFile {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Real(file) => file,
+            #[cfg(any(test, feature = "testing"))]
+            Self::Other(file) => file.as_mut(),
+        }
+    }
+}
+
+/// What an open file can do.
 pub trait VfsFile: Send {
     /// Writes at the end; returns how much, which may be less.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;

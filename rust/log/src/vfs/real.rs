@@ -7,20 +7,20 @@ use std::io::{self, Read, Write};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{Identity, Vfs, VfsFile};
+use super::{Identity, OpenFile, Vfs, VfsFile};
 
 /// A folder on disk. Folders are made 0700, files 0600.
 pub struct RealVfs {
-    root: PathBuf,
+    root: Box<Path>,
     /// What one file in it is really called, if that is no text.
-    odd: Option<OsString>,
+    odd: Option<Box<OsString>>,
 }
 
 impl RealVfs {
     /// A log's folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         RealVfs {
-            root: root.into(),
+            root: root.into().into_boxed_path(),
             odd: None,
         }
     }
@@ -30,7 +30,7 @@ impl RealVfs {
         let name = path.file_name().unwrap_or_default();
         let vfs = RealVfs {
             root: path.parent().unwrap_or(Path::new("")).into(),
-            odd: name.to_str().is_none().then(|| name.to_owned()),
+            odd: name.to_str().is_none().then(|| Box::new(name.to_owned())),
         };
         (vfs, name.to_string_lossy().into_owned())
     }
@@ -42,8 +42,8 @@ impl RealVfs {
 
     fn at(&self, name: &str) -> PathBuf {
         match &self.odd {
-            _ if name.is_empty() => self.root.clone(),
-            Some(odd) if odd.to_string_lossy() == name => self.root.join(odd),
+            _ if name.is_empty() => self.root.to_path_buf(),
+            Some(odd) if odd.to_string_lossy() == name => self.root.join(odd.as_os_str()),
             _ => self.root.join(name),
         }
     }
@@ -100,28 +100,28 @@ impl Vfs for RealVfs {
         }
     }
 
-    fn create_new(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn create_new(&self, name: &str) -> io::Result<OpenFile> {
         let mut options = OpenOptions::new();
         options.append(true).read(true).create_new(true);
-        Ok(Box::new(RealFile(
+        Ok(OpenFile::Real(RealFile(
             private(&mut options).open(self.at(name))?,
         )))
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn VfsFile>> {
+    fn open(&self, name: &str) -> io::Result<OpenFile> {
         let file = OpenOptions::new()
             .write(true)
             .read(true)
             .open(self.at(name))?;
-        Ok(Box::new(RealFile(file)))
+        Ok(OpenFile::Real(RealFile(file)))
     }
 
-    fn lock(&self, name: &str) -> io::Result<Option<Box<dyn VfsFile>>> {
+    fn lock(&self, name: &str) -> io::Result<Option<OpenFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = private(&mut options).open(self.at(name))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(RealFile(file)))),
+            Ok(()) => Ok(Some(OpenFile::Real(RealFile(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -140,7 +140,8 @@ impl Vfs for RealVfs {
     }
 }
 
-struct RealFile(File);
+/// A file of the operating system.
+pub struct RealFile(File);
 
 impl VfsFile for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
