@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._provider.resolve import (
-    CONTEXT_WINDOW,
-    MAX_TOKENS,
+    OPENAI_URL,
+    environment_key,
     resolve_alchemy,
     resolve_rust,
 )
@@ -81,8 +82,8 @@ async def stream_alchemy_openai_completions(
     described = resolve_alchemy(model)
     binding = users_binding()
     if binding is not None:
-        handle = binding.openai_completions_stream(*_payloads(model, described, context, options))
-        return AlchemyStreamResponse(handle)
+        asked = payloads(model, described, context, options)
+        return AlchemyStreamResponse(binding.openai_completions_stream(*asked))
     from tinyagent._provider.direct import DirectResponse
 
     return DirectResponse(model, described, context, options)
@@ -105,7 +106,8 @@ def resolved(model: Model, stream_fn: object) -> dict[str, Any]:
 
 def is_answered_by_user(model: Model, stream_fn: object) -> bool:
     """Say whether a binding of the user's own answers where *stream_fn*, one of ours, would."""
-    return users_binding() is not None and _resolver(model, stream_fn) is resolve_alchemy
+    is_first = _resolver(model, stream_fn) is resolve_alchemy
+    return (users_binding() if is_first else binding_instead()) is not None
 
 
 def _resolver(model: Model, stream_fn: object) -> Any:
@@ -154,11 +156,21 @@ def users_binding() -> Any:
     return module if hasattr(module, "openai_completions_stream") else None
 
 
-def _payloads(
+def binding_instead() -> Any:
+    """Return the user's own binding if ours cannot be loaded, else None."""
+    binding = users_binding()
+    if binding is not None:
+        with suppress(ImportError):
+            importlib.import_module("tinyagent._alchemy")
+            return None
+    return binding
+
+
+def payloads(
     model: Model, described: dict[str, Any], context: Context, options: SimpleStreamOptions
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the three arguments of a binding, plain dicts all through."""
-    known = resolve_model_metadata(model, context_window=CONTEXT_WINDOW, max_tokens=MAX_TOKENS)
+    known = resolve_model_metadata(model, context_window=None, max_tokens=None)
     asked = {
         **{name: described[name] for name in ("id", "provider", "api", "base_url")},
         "name": known.name,
@@ -176,7 +188,7 @@ def _payloads(
         for tool in context.tools or ()
     ]
     said = {
-        "system_prompt": context.system_prompt,
+        "system_prompt": context.system_prompt or "",
         "messages": [
             dump_model_dumpable(message, where="context.messages") for message in context.messages
         ],
@@ -184,4 +196,8 @@ def _payloads(
     }
     given = options.model_dump(exclude_none=True, exclude={"signal"})
     always = {name: given.get(name) for name in ("api_key", "temperature", "max_tokens")}
-    return asked, said, {**always, **given}
+    provider = described["provider"]
+    is_elsewhere = described["base_url"] == OPENAI_URL and provider.lower() != "openai"
+    if not (options.api_key or is_elsewhere or described.get("auth") == "none"):
+        always["api_key"] = environment_key(provider)
+    return asked, said, {**given, **always}

@@ -64,12 +64,12 @@ class ResolvedModelMetadata:
     name: str | None
     headers: dict[str, str] | None
     reasoning: ReasoningMode
-    context_window: int
-    max_tokens: int
+    context_window: int | None
+    max_tokens: int | None
 
 
 def resolve_model_metadata(
-    model: Model, *, context_window: int, max_tokens: int
+    model: Model, *, context_window: int | None, max_tokens: int | None
 ) -> ResolvedModelMetadata:
     """Return the metadata of *model*; the two numbers are for models that have none."""
     if isinstance(model, ProviderMetadataModel):

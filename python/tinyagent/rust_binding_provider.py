@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tinyagent._provider.resolve import resolve_rust
+from tinyagent._provider.resolve import CONTEXT_WINDOW, MAX_TOKENS, resolve_rust
 from tinyagent.actors.providers.endpoints import DEFAULT_BASE_URLS as DEFAULT_BASE_URLS
 from tinyagent.agent_types import (
     AgentTool as AgentTool,
@@ -17,6 +17,7 @@ from tinyagent.agent_types import (
     dump_model_dumpable as dump_model_dumpable,
 )
 from tinyagent.agent_types._structure import Structure, reject
+from tinyagent.alchemy_provider import binding_instead, payloads
 from tinyagent.provider_contracts import (
     BindingStreamHandle as BindingStreamHandle,
     BindingStreamResponseBase as BindingStreamResponseBase,
@@ -108,9 +109,18 @@ async def stream_rust_binding(
         ValueError: the model names no provider, id, known endpoint or known api.
     """
     described: dict[str, Any] = resolve_rust(model)
+    binding = binding_instead()
+    if binding is not None:
+        asked, said, given = map(_told, payloads(model, described, context, options))
+        asked = {"context_window": CONTEXT_WINDOW, "max_tokens": MAX_TOKENS, **asked}
+        return RustBindingStreamResponse(binding.openai_completions_stream(asked, said, given))
     from tinyagent._provider.direct import DirectResponse
 
     return DirectResponse(model, described, context, options)
+
+
+def _told(payload: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in payload.items() if value is not None}
 
 
 stream_rust_binding.__tinyagent_provider__ = resolve_rust  # type: ignore[attr-defined] # how an agent knows its own

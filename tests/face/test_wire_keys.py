@@ -126,3 +126,17 @@ async def test_row_15_no_key_is_sent_to_a_model_that_wants_none(
         await ask(model, key, looking, "hand")
     assert all("authorization" not in dict(request.headers) for request in looking.requests)
     assert len(looking.requests) == 2
+
+
+@pytest.mark.parametrize("way", ["hand", "agent"])
+async def test_the_name_of_a_provider_is_known_in_any_case(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    model = OpenAICompatModel(provider="Groq", base_url=ELSEWHERE)
+    told = await ask(model, None, looking, way)
+    assert (
+        told == "failed to start openai-completions stream: No API key provided for provider: Groq"
+    )
+    monkeypatch.setenv("GROQ_API_KEY", "env")
+    await ask(model, None, looking, way)
+    assert [dict(each.headers)["authorization"] for each in looking.requests] == ["Bearer env"]

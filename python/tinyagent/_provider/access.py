@@ -35,8 +35,8 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
         url = OPENAI_URL
     elif not key and asked.get("auth") != "none":
         key = environment_key(provider)
-        is_elsewhere = url == OPENAI_URL and provider != "openai"
-        if provider in KEY_VARIABLES and (key is None or is_elsewhere):
+        is_elsewhere = url == OPENAI_URL and provider.lower() != "openai"
+        if provider.lower() in KEY_VARIABLES and (key is None or is_elsewhere):
             raise Failure(
                 "refused",
                 f"failed to start {api} stream: No API key provided for provider: {provider}",

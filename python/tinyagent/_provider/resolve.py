@@ -23,7 +23,11 @@ _RUST_APIS = ("anthropic-messages", "openai-completions", "minimax-completions")
 
 def inferred_api(provider: str) -> str:
     """Return the api that a provider speaks when its model names none."""
-    return "minimax-completions" if provider in ("minimax", "minimax-cn") else "openai-completions"
+    return (
+        "minimax-completions"
+        if provider.lower() in ("minimax", "minimax-cn")
+        else "openai-completions"
+    )
 
 
 def resolve_alchemy(model: Model) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def resolve_alchemy(model: Model) -> dict[str, Any]:
     if not url:
         raise ValueError("Model `base_url` must be a non-empty string")
     resolved = described(model, provider, model.id, api, url)
-    own = DEFAULT_BASE_URLS.get(provider, OPENAI_URL)
+    own = DEFAULT_BASE_URLS.get(provider.lower(), OPENAI_URL)
     if url == OPENAI_URL != own and environment_key(provider):
         resolved |= {"base_url": own, "url_by": "environment"}
     return resolved
@@ -62,14 +66,15 @@ def resolve_rust(model: Model) -> dict[str, Any]:
         raise ValueError("Model `provider` must be a non-empty string")
     if not model.id.strip():
         raise ValueError("Model `id` must be a non-empty string")
-    url = (getattr(model, "base_url", None) or "").strip() or DEFAULT_BASE_URLS.get(provider)
+    url = (getattr(model, "base_url", None) or "").strip()
+    url = url or DEFAULT_BASE_URLS.get(provider.lower(), "")
     if not url:
         raise ValueError(
             "Model `base_url` must be set for unknown providers in rust_binding_provider"
         )
     api = model.api.strip()
     if not api:
-        api = "anthropic-messages" if provider == "kimi" else inferred_api(provider)
+        api = "anthropic-messages" if provider.lower() == "kimi" else inferred_api(provider)
     if api not in _RUST_APIS:
         raise ValueError(
             "Model `api` must be one of 'anthropic-messages', 'openai-completions', "
@@ -93,7 +98,7 @@ def described(model: Model, provider: str, name: str, api: str, url: str) -> dic
 
 def environment_key(provider: str) -> str | None:
     """Return the key that the environment has for *provider*."""
-    for name in KEY_VARIABLES.get(provider, ()):
+    for name in KEY_VARIABLES.get(provider.lower(), ()):
         if key := os.environ.get(name):
             return key
     return None

@@ -60,7 +60,7 @@ def openai_completions_stream(
     model: dict[str, Any], context: dict[str, Any], options: dict[str, Any]
 ) -> Handle:
     asked.append((model, context, options))
-    calls = context["tools"] and context["messages"][-1]["role"] == "user"
+    calls = context.get("tools") and context["messages"][-1]["role"] == "user"
     if calls:
         return Handle({"type": "tool_call", "id": "c1", "name": "f", "arguments": {"a": 1}})
     return Handle({"type": "text", "text": "Hello!"})
