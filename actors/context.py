@@ -99,6 +99,13 @@ class Ctx(Generic[D]):
         deps: what the agent was given as ``deps``; never on record.
         call_id: the call; in a hook, the number of its question.
         attempt: 1, or more if the call was begun before and cut off.
+
+    >>> @tool(effect="read")
+    ... def who(ctx: Ctx[dict[str, str]]) -> str:
+    ...     return ctx.deps["name"]
+    >>> agent = Agent(model=scripted(("who", {}), "Ann."), tools=[who], deps={"name": "Ann"})
+    >>> agent.run_sync("Who is it?").text
+    'Ann.'
     """
 
     def __init__(

@@ -93,6 +93,9 @@ class Agent(Running):
     """An agent: ``prompt`` it, ``stream`` it, ``subscribe`` to it.
 
     Needs no running loop; may serve several, one after the other.
+
+    >>> Agent(model=scripted("Paris.")).run_sync("Capital of France?").text
+    'Paris.'
     """
 
     _listeners: dict[Listener, None] | None = None

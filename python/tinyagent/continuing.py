@@ -54,6 +54,12 @@ class resume:
         CorruptLogError: it is damaged, or something is lost and *accept_loss* is not given.
         DivergenceError: today's code decides otherwise than the log says; nothing was appended.
         LogVersionError: a newer release wrote what cannot be skipped; nothing was appended.
+
+    >>> async def main():
+    ...     async with resume("runs/trip", build) as agent:
+    ...         return (await agent.run("And then?")).outcome
+    >>> asyncio.run(main())
+    'answered'
     """
 
     def __init__(
@@ -137,6 +143,13 @@ class fork:
 
     Raises:
         ValueError: there is no such record, or the edit has no place.
+
+    >>> async def main():
+    ...     edit = edits.user_said("Plan a day in Rome")
+    ...     async with fork("runs/trip", edit=edit, into="runs/rome") as child:
+    ...         return (await build(log=child).run()).outcome
+    >>> asyncio.run(main())
+    'answered'
     """
 
     def __init__(
@@ -266,6 +279,9 @@ async def rerun(
 
     Raises:
         ValueError: *into* is there already.
+
+    >>> asyncio.run(rerun("runs/trip", build, into="runs/trip-2")).status
+    'answered'
     """
     from tinyagent._run.rerun import Inputs
 

@@ -95,6 +95,9 @@ def named_model(
         auth: ``none`` sends no key, not even one that the environment has.
         max_tokens: the longest answer; 4096, the default, is only sent where one must be.
 
+    >>> named_model("vllm:qwen3", base_url="http://gpu:8000/v1").id
+    'qwen3'
+
     Raises:
         UnknownModelError: the table has no such provider, or no model is named.
         ValueError: no protocol is called *api*, or *base_url* is no address. TypeError: *name* is

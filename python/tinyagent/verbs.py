@@ -52,6 +52,12 @@ class open_log:
     Raises:
         LogOwnedError: another process is writing it. CorruptLogError: it is damaged, or
             something of it is lost and *accept_loss* is not given.
+
+    >>> async def main():
+    ...     async with open_log("runs/again") as log:
+    ...         return (await build(log=log).run("Plan a day in Paris")).text
+    >>> asyncio.run(main())
+    'Start in the Tuileries.'
     """
 
     # It lives as long as its log is open.
@@ -128,6 +134,10 @@ def load(where: str | Path | Log, *, keys: Keys | None = None) -> Recording:
     Raises:
         LogNotFoundError: there is none. CorruptLogError: acknowledged records are damaged.
         TypeError: *where* is none of these.
+
+    >>> trip = load("runs/trip")
+    >>> trip.status, extract_text(trip.messages[-1])
+    ('answered', 'Start in the Tuileries.')
     """
     if isinstance(where, str | Path):
         if keys is None:
@@ -155,6 +165,9 @@ async def replay(where: str | Path | Log, factory: Callable[..., Any] | None = N
 
     Raises:
         EffectInReplayError: code that only decides touched the world.
+
+    >>> asyncio.run(replay("runs/trip", build)).ok
+    True
     """
     recording = load(where)
     if factory is None:

@@ -63,6 +63,9 @@ def subscribe(
         kinds: those that it gets; None leaves the choice to the sink.
         lossy: for user interfaces: it gets ``Dropped(first, last)`` in place of what came while it
             was more than 1,024 records behind. Without it, it gets everything, however late.
+
+    >>> ends = subscribe(FileSink("runs/ends"), ["user.said", "run.ended"])
+    >>> log = open_log("runs/mirrored", sinks=[ends])
     """
     return Subscribed(sink, None if kinds is None else frozenset(kinds), lossy)
 

@@ -15,6 +15,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     """What a model costs: US dollars for a million tokens of each kind.
 
     Cached tokens cost as much as others where no price of their own is given.
+
+    >>> prices = {"scripted": Price(input_usd=0.15, output_usd=0.60)}
+    >>> agent = Agent(model=scripted("Yes."), prices=prices, limits=Limits(cost_usd_max=0.01))
     """
 
     input_usd: float

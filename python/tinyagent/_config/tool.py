@@ -36,6 +36,10 @@ class ToolReturn(msgspec.Struct, frozen=True, kw_only=True):
         content: for the model: a string, blocks of text and images, or what msgspec encodes.
         details: for the application, on record and never shown to the model.
         terminate: no further model call after this batch.
+
+    >>> @tool(effect="read")
+    ... def price(thing: str) -> ToolReturn:
+    ...     return ToolReturn(content={"eur": 4.5}, details={"shop": 7})
     """
 
     content: Any = ""
@@ -202,6 +206,12 @@ def tool(
 
     Raises:
         ToolDefinitionError: the function cannot become a tool; says where, and what to write.
+
+    >>> @tool(effect="pure")
+    ... def add(a: int, b: int = 1) -> int:
+    ...     return a + b
+    >>> add.parameters["required"], add(2, 3)
+    (['a'], 5)
     """
     make = functools.partial(
         FunctionTool[..., Any],

@@ -38,6 +38,11 @@ class Hooks:
             is withheld.
         append: gets every record that is written from now on, in a thread of its own. If it
             raises, that is ``sink.failed``, and it gets no more until the next run.
+
+    >>> shout = Hooks(message=lambda message: extract_text(message).upper())
+    >>> agent = Agent(model=scripted("Yes."), hooks=[shout])
+    >>> extract_text(agent.run_sync("really?").messages[0])
+    'REALLY?'
     """
 
     message: MessageHook | None = None

@@ -236,7 +236,11 @@ def _has_failed(message: AgentMessage) -> bool:
 
 
 def extract_text(message: AgentMessage | None) -> str:
-    """Return the joined text of a message; empty for anything without."""
+    """Return the joined text of a message; empty for anything without.
+
+    >>> extract_text(UserMessage(content=[TextContent(text="Hello, "), TextContent(text="you.")]))
+    'Hello, you.'
+    """
     known = (UserMessage, AssistantMessage, ToolResultMessage)
     if not isinstance(message, known):
         return ""

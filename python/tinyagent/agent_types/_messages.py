@@ -232,6 +232,8 @@ class Limits(Structure, forbid_unknown_fields=True):
     """Where a run ends although it is not done; None means no limit.
 
     Keeps no unknown keywords: a limit with a misspelt name would be none.
+
+    >>> agent = Agent(model=scripted("Yes."), limits=Limits(turns_max=20, run_s_max=60))
     """
 
     turns_max: int | None = None

@@ -63,6 +63,14 @@ class AgentTool(Tool):
         idle_timeout_s: the longest silence, seconds: without a word of progress.
         alone: whether no other tool of the agent may run beside it.
         output_bytes_max: so much of its text reaches the model; it is told of the rest.
+
+    >>> async def look(call_id, args, signal, on_update):
+    ...     return AgentToolResult(content=[TextContent(text=f"page {args['page']}")])
+    >>> schema = {"type": "object", "properties": {"page": {"type": "integer"}}}
+    >>> raw = AgentTool(name="look", parameters=schema, execute=look, effect="read")
+    >>> agent = Agent(model=scripted(("look", {"page": 2}), "Nothing."), tools=[raw])
+    >>> agent.run_sync("Find it.").messages[2].content[0].text
+    'page 2'
     """
 
     label: str = ""
