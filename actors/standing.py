@@ -63,11 +63,15 @@ class Walk:
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
         self._begin()
+        self._begin_steps()
 
     def _begin(self) -> None:
         self._at = 0
-        self._machines = {"": agent_machine()}
         self._conversation = Conversation()
+
+    def _begin_steps(self) -> None:
+        self._stepped = 0
+        self._machines = {"": agent_machine()}
         self._work = OpenWork()
         self._faults: dict[str, str] = {}
         self._running: dict[str, None] = {}
@@ -75,6 +79,7 @@ class Walk:
     def to(self, seq: int) -> Standing:
         """Return how things stood after record *seq*; before the first, nothing is known."""
         self._go(seq)
+        self._go_step_by_step()
         return Standing(
             seq=seq,
             agent=self._state(""),
@@ -104,9 +109,16 @@ class Walk:
             self._begin()
         for record in self._records[self._at : end]:
             self._conversation.evolve(record)
+        self._at = end
+
+    def _go_step_by_step(self) -> None:
+        """Let the agents follow: who asks for a request alone needs none of them."""
+        if self._at < self._stepped:
+            self._begin_steps()
+        for record in self._records[self._stepped : self._at]:
             self._work.evolve(record)
             self._step(child_of(record.actor), record)
-        self._at = end
+        self._stepped = self._at
 
     def _step(self, name: str, record: Record) -> None:
         """Let the agent of that name take its record; the main one has none."""

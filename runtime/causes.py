@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from tinyagent.events import Record
@@ -24,11 +25,15 @@ class Causes:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = {record.seq: record for record in records}
-        self._below: dict[int, list[Record]] = {}
-        for record in records:
+
+    @cached_property
+    def _below(self) -> dict[int, list[Record]]:
+        below: dict[int, list[Record]] = {}
+        for record in self._records.values():
             for above in _edges(record):
                 if above < record.seq:
-                    self._below.setdefault(above, []).append(record)
+                    below.setdefault(above, []).append(record)
+        return below
 
     def chain(self, seq: int) -> tuple[Record, ...]:
         """Return record *seq*, its cause, and so on, up to what came from outside."""

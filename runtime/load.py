@@ -97,11 +97,14 @@ class LoadedLog(msgspec.Struct, frozen=True, kw_only=True):
         return self.damage.verdict if self.damage is not None else "clean"
 
 
-def read_log(where: str | Path) -> LoadedLog:
+def read_log(where: str | Path, *, behind: int = 0) -> LoadedLog:
     """Read the log at *where*: a folder, a packed file, or ``sqlite:///FILE#NAME``.
 
     A log that is being written by another process is read up to its last whole line. Of a fork
     the records of its parent come first, which is looked for by its id beside *where*.
+
+    *behind*: only the records behind that number are wanted; below 0: at least so many at the
+    end. Of damage, only what is in these is told.
 
     Raises:
         LogNotFoundError: there is none, or the parent of a fork is not there.
@@ -112,8 +115,10 @@ def read_log(where: str | Path) -> LoadedLog:
     from tinyagent.runtime.stores.sqlite_tables import is_address, read_sqlite
 
     if isinstance(where, str) and is_address(where):
-        return read_sqlite(where)
-    return _read(Path(where), None, ())
+        found = read_sqlite(where)
+        wanted = [record for record in found.records if record.seq > behind]
+        return msgspec.structs.replace(found, records=wanted)
+    return _read(Path(where), None, (), behind)
 
 
 def read_records(where: str | Path) -> tuple[LogMeta, list[Record], Damage | None]:
@@ -220,10 +225,12 @@ def read_shared(where: str | Path, fork: ForkedFrom, *, accept_loss: bool = Fals
     return marked(records, lost)
 
 
-def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> LoadedLog:
+def _read(
+    where: Path, upto: int | None, below: tuple[str, ...] | None, behind: int = 0
+) -> LoadedLog:
     """Read *where* up to record *upto*; *below* are the forks that it is read for.
 
-    None for *below*: without what it shares with its parent.
+    None for *below*: without what it shares with its parent. *behind*: as of ``read_log``.
     """
     from tinyagent.runtime.extension import LogReader
 
@@ -231,9 +238,14 @@ def _read(where: Path, upto: int | None, below: tuple[str, ...] | None) -> Loade
     meta = _meta(reader)
     records: list[Stored] = []
     lost: list[LostValue] = []
-    if below is not None and meta.fork is not None and reader.base == meta.fork.at + 1:
+    if behind < 0:
+        behind += reader.last
+        if behind < reader.base or reader.gaps:  # or numbers do not tell how many there are
+            behind = 0
+    if below is not None and meta.fork is not None and reader.base == meta.fork.at + 1 > behind:
         records, lost = _shared(where, meta.fork, (*below, meta.log))
-    _read_own(reader, upto, records, lost)
+        records = [record for record in records if record.seq > behind]
+    _read_own(reader, upto, records, lost, behind)
     return LoadedLog(
         where=str(where),
         meta=meta,

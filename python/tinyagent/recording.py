@@ -15,7 +15,6 @@ import msgspec
 from tinyagent._reading.costs import cost_usd
 from tinyagent._reading.facts import RecordedCall, Status, Usage, status_of, tool_calls, usage_of
 from tinyagent._version import VERSION
-from tinyagent.actors.replaying import verify
 from tinyagent.events import Conversation, Record, Settings, kinds as k
 from tinyagent.events.children import child_of, own, seen_from
 from tinyagent.events.work import Open, OpenWork
@@ -235,6 +234,8 @@ class Recording:
             ImportedLogError: nothing of it was recorded here. PrunedLogError: its beginning was
                 removed. NotInLogError: there is no record *until*.
         """
+        from tinyagent.actors.replaying import verify
+
         if self.meta.origin is not None:
             raise ImportedLogError(
                 f"{self.where}: imported from {self.meta.origin}, not recorded: there is nothing "

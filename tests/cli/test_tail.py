@@ -7,15 +7,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.crashing import ID, World, calls, text, turns
 from tests.recordings import REPLAYS
 
-from tinyagent import open_log
+from tinyagent import load, open_log
 from tinyagent.cli.tail import arriving
+from tinyagent.events import Record
+from tinyagent.runtime import load as load_module
+from tinyagent.runtime.stores import Stored
 
 Run = Callable[..., tuple[int, str, str]]
 LOG = str(REPLAYS / "one-tool.jsonl")
@@ -38,6 +42,47 @@ def test_the_last_records_are_shown(run: Run) -> None:
 def test_records_behind_one_that_is_named(run: Run) -> None:
     _, out, _ = run("tail", f"{LOG}:19")
     assert [line.split()[0] for line in out.splitlines()] == ["20", "21"]
+
+
+def test_following_behind_the_last_record_shows_none_of_those_before(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def nothing(where: object, last: int) -> Iterator[tuple[list[Record], int]]:
+        seen.append(last)
+        return iter(())
+
+    monkeypatch.setattr("tinyagent.cli.tail.arriving", nothing)
+    assert run("tail", f"{LOG}:21", "-f") == (0, "", "")
+    assert run("tail", LOG, "-f", "-n", "0") == (0, "", "")
+    assert seen == [21, 21]
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 40])
+def test_the_end_of_a_fork_reaches_into_its_parent(tmp_path: Path, run: Run, count: int) -> None:
+    assert run("export", LOG, "--to", "jsonl", "-o", str(tmp_path / "trip.jsonl"))[0] == 0
+    assert run("fork", f"{tmp_path / 'trip.jsonl'}:9", "--into", str(tmp_path / "fork"))[0] == 0
+    every = load(tmp_path / "fork").records
+    _, out, _ = run("tail", str(tmp_path / "fork"), "-n", str(count))
+    assert [int(line.split()[0]) for line in out.splitlines()] == [r.seq for r in every][-count:]
+    for behind in range(len(every) + 2):
+        shown = run("tail", f"{tmp_path / 'fork'}:{behind}")[1].splitlines()
+        assert [int(line.split()[0]) for line in shown] == [r.seq for r in every if r.seq > behind]
+
+
+def test_the_end_of_a_long_log_is_decoded_and_nothing_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def decoded(stored: list[Stored], *rest: Any) -> list[Record]:
+        seen.extend(record.seq for record in stored)
+        return load_module.decoded(stored, *rest)
+
+    monkeypatch.setattr("tinyagent.cli.tail.decoded", decoded)
+    run("tail", LOG, "-n", "2")
+    assert seen == [20, 21]
 
 
 def test_a_stream_has_the_names_of_the_log(run: Run) -> None:

@@ -56,8 +56,9 @@ def model_calls(records: Iterable[Record]) -> Iterator[ModelCall]:
     conversations = Conversations()
     asked: dict[int, tuple[Record, dict[str, Any]]] = {}
     for record in records:
-        conversation = conversations.evolve(record)
         event = record.event
+        is_setting = isinstance(event, k.SessionStarted | k.ConfigChanged)  # no other is needed
+        conversation = conversations.evolve(record) if is_setting else conversations.of(record)
         if isinstance(event, k.ModelRequested):
             asked[record.seq] = record, conversation.settings.model
         elif isinstance(event, k.ModelRetrying) and event.model and record.cause in asked:

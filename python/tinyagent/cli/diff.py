@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tinyagent.actors.asked import RequestAt, compared
-from tinyagent.actors.differing import Apart, LogDiff
 from tinyagent.cli import refs, views
 from tinyagent.cli.answers import Diff
 from tinyagent.cli.options import COMMON, ONE, Common, Keys, NoPager
@@ -20,6 +19,9 @@ from tinyagent.events import kinds as k
 from tinyagent.runtime.divergence import differences
 from tinyagent.runtime.errors import NotInLogError
 from tinyagent.verbs import Recording
+
+if TYPE_CHECKING:
+    from tinyagent.actors.differing import Apart, LogDiff
 
 MORE_MAX = 20
 """So many places after the first are worded; ``--json`` has all of them."""

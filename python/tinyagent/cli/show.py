@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -47,7 +47,7 @@ def run(
     if only and chosen != "events":
         raise RefError(f"--only picks records: leave out --view {view}")
     _check_kinds(only, recording)
-    lines, told = _views(recording, place, chosen, only)
+    lines, values = _views(recording, place, chosen, only)
     if common.json:
         shown = Show(
             view=chosen,
@@ -59,7 +59,7 @@ def run(
             cost_usd=recording.cost,
             in_doubt=[call.call_id for call in recording.in_doubt],
             damage=recording.damage,
-            **told,
+            **values(),
         )
         answer(shown)
         return 0
@@ -94,27 +94,28 @@ def _check_kinds(only: tuple[str, ...], recording: Recording) -> None:
 
 def _views(
     recording: Recording, place: Place, view: View, only: tuple[str, ...]
-) -> tuple[Iterator[str], dict[str, Any]]:
-    """Return a view as lines, and as JSON values."""
+) -> tuple[Iterator[str], Callable[[], dict[str, Any]]]:
+    """Return a view as lines, and what makes JSON values of it."""
     if view == "context":
         request = recording.request_at(request_near(recording, place.n))
-        return views.request(request), {"request": views.plain_request(request)}
+        return views.request(request), lambda: {"request": views.plain_request(request)}
     if view == "state":
         last = recording.records[-1].seq if recording.records else 0
         standing = recording.state_at(last if place.n is None else place.n)
-        return views.state(standing), {"record": standing.seq, "state": standing.plain()}
+        at = standing.seq
+        return views.state(standing), lambda: {"record": at, "state": standing.plain()}
     if place.n is not None:
         recording.why(place.n)  # refuses a number that is not there
-    shown = [
-        record
-        for record in recording.records
-        if (place.n is None or record.seq <= place.n) and (not only or record.event.kind in only)
-    ]
     if view == "events":
-        return map(event, shown), {"records": [plain_record(record) for record in shown]}
-    said = [row for row in rows(recording) if place.n is None or row.until <= place.n]
+        shown = [
+            record
+            for record in recording.records
+            if (place.n is None or record.seq <= place.n)
+            and (not only or record.event.kind in only)
+        ]
+        return map(event, shown), lambda: {"records": [plain_record(record) for record in shown]}
     lines = timeline if view == "timeline" else transcript
-    return lines(recording, place.n), {"lines": said}
+    return lines(recording, place.n), lambda: {"lines": list(rows(recording, place.n))}
 
 
 def plain_record(record: Record) -> PlainRecord:

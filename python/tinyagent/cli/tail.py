@@ -42,10 +42,9 @@ def run(
     if count < 0 or (common.json and (follow or until_end)):
         told = "-n takes no negative number" if count < 0 else "--json is one document: --jsonl"
         raise refs.RefError(told)
-    loaded = read_log(place.path)
+    behind = place.n if place.n is not None else -max(count, 1)  # the last one says if it is over
+    loaded = read_log(place.path, behind=behind)
     records = decoded(loaded.records, loaded.damage, loaded.where)
-    if place.n is not None:
-        records = [record for record in records if record.seq > place.n]
     shown = records[len(records) - min(count, len(records)) :] if place.n is None else records
     if common.json:
         told_all = [plain_record(record) for record in shown]
@@ -61,7 +60,7 @@ def run(
     _print(shown, loaded.durable_seq, common, is_jsonl=jsonl)
     if (follow or until_end) and not (until_end and _is_end(records)):
         sys.stdout.flush()
-        last = records[-1].seq if records else 0
+        last = records[-1].seq if records else place.n or 0
         _follow(place.path, last, common, is_jsonl=jsonl, until_end=until_end)
     return 0
 
@@ -86,8 +85,8 @@ def arriving(where: str | Path, last: int) -> Iterator[tuple[list[Record], int]]
     while True:
         now = _sizes(where)
         if now != before or now is None:
-            loaded = read_log(where)
-            new = decoded([one for one in loaded.records if one.seq > last], loaded.damage, where)
+            loaded = read_log(where, behind=last)
+            new = decoded(loaded.records, loaded.damage, where)
             if new:
                 last = new[-1].seq
                 yield new, loaded.durable_seq

@@ -68,8 +68,8 @@ def transcript(recording: Recording, until: int | None = None, *, after: int = 0
     yield head(recording)
     wide = max((len(call.name) for call in recording.every_call.values()), default=0)
     shown = 0
-    for row in rows(recording):
-        if row.until > after and (until is None or row.until <= until):
+    for row in rows(recording, until):
+        if row.until > after:
             shown += 1
             yield told(row, min(wide, NAME_MAX))
     upto = sum(
@@ -113,14 +113,16 @@ def _tokens(row: Row) -> str:
     return f"{row.input or 0:>6,} in {row.output or 0:>4,} out  "
 
 
-def rows(recording: Recording) -> Iterator[Row]:
-    """Yield every record that a person wants to read."""
+def rows(recording: Recording, until: int | None = None) -> Iterator[Row]:
+    """Yield every record that a person wants to read, up to record *until*."""
     numbers = {record.seq: record for record in recording.records}
     said = [
         m for one in (recording, *recording.children.values()) for m in one.conversation.messages
     ]
     answers = {m.seq: m for m in said if isinstance(m, Assistant)}
     for record in recording.records:
+        if until is not None and record.seq > until:
+            return
         for row in _rows(record, recording, numbers, answers):
             child = child_of(record.actor)
             yield msgspec.structs.replace(row, agent=child) if child else row

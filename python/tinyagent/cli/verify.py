@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tinyagent.actors.unfit import examined
 from tinyagent.cli import refs
 from tinyagent.cli.answers import Verify
 from tinyagent.cli.options import COMMON, ONE, Common
@@ -92,6 +91,8 @@ def of_database(address: str, wrong: Iterable[str], *, is_deep: bool) -> Verdict
 
 def deeply(recording: Recording) -> Deep:
     """Fold *recording* and hold every decision, request and digest in it against today's code."""
+    from tinyagent.actors.unfit import examined
+
     records, damage = recording.records, recording.damage
     unknown = sum(isinstance(record.event, UnknownEvent) for record in records)
     lost = damage.lost_records if damage is not None else ()

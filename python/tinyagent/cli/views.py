@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
 
-from tinyagent.actors.asked import Compared, Part, RequestAt
-from tinyagent.actors.standing import Standing
 from tinyagent.cli.parts import Changes, Leaf, PlainPart, PlainRequest
 from tinyagent.cli.render import Line, bad, bold, dim, line, value
 from tinyagent.runtime.divergence import ABSENT, Difference, shown
+
+if TYPE_CHECKING:
+    from tinyagent.actors.asked import Compared, Part, RequestAt
+    from tinyagent.actors.standing import Standing
 
 _MESSAGE = re.compile(r"(messages|input|contents)\[")
 _INDEX = re.compile(r"(.*)\[(\d+)\]")
