@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 LINE_BYTES_MAX = 1 << 20
+_SEGMENT = re.compile(r"[0-9].*\.jsonl(\.zst)?", re.DOTALL)
 
 
 class _Fork(msgspec.Struct):
@@ -25,7 +27,10 @@ class _Header(msgspec.Struct):
 
 def segments(folder: Path) -> list[Path]:
     """Return the files of segments in *folder*, archives too, in order; none if it holds no log."""
-    found = [*folder.glob("[0-9]*.jsonl"), *folder.glob("[0-9]*.jsonl.zst")]
+    try:  # once: a folder of logs has thousands of them
+        found = [path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
     return sorted(found, key=lambda path: (len(path.name.partition(".")[0]), path.name))
 
 

@@ -102,10 +102,14 @@ class Recording:
             conversation.evolve(record)
         return conversation
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The configuration at the end of the log."""
-        return self.conversation.settings
+        conversation = Conversation()
+        for record in self.records:
+            if isinstance(record.event, k.SessionStarted | k.ConfigChanged):
+                conversation.evolve(record)
+        return conversation.settings
 
     @property
     def messages(self) -> list[AgentMessage]:

@@ -19,9 +19,11 @@ from tinyagent.viewer.packed import since
 if TYPE_CHECKING:
     from tinyagent.recording import Recording
 
+INDENT = "        "
+
 
 def transcript(recording: Recording, content: bool, last: int | None) -> Iterator[str]:
-    """Yield the transcript, line by line."""
+    """Yield the transcript: a line, or the lines of a text."""
     say = _Teller(content)
     records = since(recording.records, last)
     first = records[0].seq if records else 0
@@ -37,9 +39,9 @@ def transcript(recording: Recording, content: bool, last: int | None) -> Iterato
         yield f"{left:,} records before these are left out"
     yield ""
     for record in recording.records:
-        for line in say.lines(record):
-            if record.seq >= first:
-                yield line
+        say.take(record)
+        if record.seq >= first:
+            yield from say.lines(record)
 
 
 class _Teller:
@@ -48,14 +50,16 @@ class _Teller:
         self._conversations = Conversations()
         self._conversation = Conversation()
 
-    def lines(self, record: Record) -> Iterator[str]:
+    def take(self, record: Record) -> None:
         self._conversation = self._conversations.evolve(record)
+
+    def lines(self, record: Record) -> Iterator[str]:
         child = child_of(record.actor).removeprefix(CHILD)
         for title, text in self._told(record):
             yield f"{record.seq:>6}  {visible(f'{child}  {title}' if child else title)}"
             if text:
                 shown = visible(text) if self._content else length(text)
-                yield from (f"        {line}" for line in shown.split("\n"))
+                yield INDENT + shown.replace("\n", f"\n{INDENT}")
 
     def _told(self, record: Record) -> Iterator[tuple[str, str]]:
         match record.event:
