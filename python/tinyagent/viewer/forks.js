@@ -9,7 +9,7 @@ function forkTree(logs, width) {
 	const kidsOf = Map.groupBy(logs.filter((log) => log !== root), holder);
 	// What passes a line on its way down leads to forks that left earlier: so no line crosses another.
 	(function lay(log, passing) {
-		const kids = (kidsOf.get(log) || []).toSorted((a, b) => b.at - a.at), from = X(log.at || 0), end = Math.max(X(log.end), from + 18), down = (x, y) => el("path.line", { d: `M${x} ${y}V${high}` }), dot = (cx, r) => el("circle.tip", { cx, cy: mid, r });
+		const kids = (kidsOf.get(log) || []).toSorted((a, b) => b.at - a.at), from = X(log.at || 0), end = Math.max(X(log.end), from + 18), down = (x, y) => el("path.line", { d: `M${x} ${y}V999` }), dot = (cx, r) => el("circle.tip", { cx, cy: mid, r });
 		lines.push(h("li.k-" + (log.here ? "user" : "model") + (log.bad ? ".bad" : ""), el("svg", { width, height: high, "aria-hidden": "true" }, h("g.k-model", passing.map((x) => down(x, 0))),
 			el("path.line", { d: log.at === undefined ? `M${from} ${mid}H${end}` : `M${from} 0V${mid - 9}q0 9 9 9H${end}` }),
 			kids.map((kid) => [h("g.k-model", down(X(kid.at), mid)), dot(X(kid.at), 3.5), el("text.mid", { x: X(kid.at), y: mid - 8 }, kid.at)]), dot(end, 6)), h("div", log.told)));
@@ -30,6 +30,6 @@ function forks() {
 			cut && h(".gist", editWords(cut.e.edits || []) || "nothing edited", cut.e.why && " · moved: " + cut.e.why)] };
 	});
 	const edits = known[own - 1].e.edits || [];
-	return [heading("Fork tree", dim("what this log knows of where it comes from"), button(() => copy("tinyagent diff " + D.fork.log.slice(0, 8) + " " + D.ref), "Copy the command that compares")), forkTree(logs, 304),
+	return [heading("Fork tree", dim("what this log knows of where it comes from"), button(() => copy("tinyagent diff " + D.fork.log.slice(0, 8) + " " + D.ref), "Copy the command that compares")), forkTree(logs, Math.min(304, roomy() * 0.36)),
 		h3("What this fork changed"), edits.length ? h("table.wide", edits.map(([what, ...parts]) => h("tr", h("td.key", vis(what).replace("_", " ")), h("td.mono", parts.map((part, n) => [n > 0 && " ", cell(part)]))))) : note("Nothing was edited at the cut" + (cuts.length ? "." : ", or its record is not in this page."))];
 }

@@ -31,7 +31,7 @@ function family(logs) {
 		nodes.push({ id: parent, end: Math.max(at, ...nodes.filter((node) => node.parent === parent).map((node) => node.at)), told: [h(".pair", h("b.mono", parent.slice(0, 8)), dim("not in this folder"))] });
 	}
 	const within = (first, found = [first]) => { for (const one of found) found.push(...nodes.filter((node) => node.parent === one.id)); return found; };
-	return nodes.filter((node) => !node.parent).map((first) => within(first)).filter((tree) => tree.length > 1).map((tree) => forkTree(tree, 560));
+	return nodes.filter((node) => !node.parent).map((first) => within(first)).filter((tree) => tree.length > 1).map((tree) => forkTree(tree, Math.min(560, innerWidth * 0.42)));
 }
 const body = h("tbody"), title = h("h1", "Sessions"), told = dim(), notes = h("div"), trees = el("div", { hidden: true });
 const heads = ["session", "status", "first words", "age", "turns", "tools", "tokens", "cost"].map((name, n) => h(n > 2 ? "th.r" : "th", name));
