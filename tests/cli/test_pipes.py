@@ -31,13 +31,16 @@ TINYAGENT = [sys.executable, "-m", "tinyagent"]
         ["replay", LOG],
         ["verify", LOG, "--deep"],
         ["stats", LOG],
+        ["export", LOG, "--to", "md"],
+        ["doctor", "--dir", str(REPLAYS)],
+        ["demo"],
         ["schema", "show"],
         ["completion", "bash"],
         ["--help"],
     ],
     ids=" ".join,
 )
-def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str]) -> None:
+def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str], tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -47,6 +50,7 @@ def test_a_pipe_that_nobody_reads_ends_a_command_quietly(argv: list[str]) -> Non
             stdout=writing,
             stderr=subprocess.PIPE,
             env=buffered,
+            cwd=tmp_path,
             check=False,
         )
     finally:

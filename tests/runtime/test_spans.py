@@ -92,6 +92,23 @@ def test_a_run_holds_its_model_calls_and_tools() -> None:
     assert run.attributes["tinyagent.usage.input"] == 20
 
 
+def test_each_span_has_the_attributes_of_its_kind() -> None:
+    recording = load(REPLAYS / "one-tool.jsonl")
+    run, ask, tool = (span.attributes for span in spans(recording)[:3])
+    assert run["gen_ai.operation.name"] == "invoke_agent"
+    assert run["gen_ai.agent.name"] == recording.meta.name
+    assert run["gen_ai.conversation.id"] == run["tinyagent.log.id"] == recording.meta.log
+    assert {name for name in run if name.startswith("tinyagent.usage.")}
+    assert ask["gen_ai.operation.name"] == "chat"
+    assert ask["gen_ai.request.model"] == recording.settings.model["id"]
+    told = {"gen_ai.provider.name", "gen_ai.usage.input_tokens", "gen_ai.response.finish_reasons"}
+    assert told <= ask.keys()
+    assert tool["gen_ai.operation.name"] == "execute_tool"
+    assert tool["gen_ai.tool.name"] == "weather"
+    told = {"gen_ai.tool.call.id", "gen_ai.tool.type", "tinyagent.tool.effect"}
+    assert told <= tool.keys()
+
+
 def test_what_was_said_is_in_no_span_unless_asked_for() -> None:
     for name in LOGS:
         recording = load(REPLAYS / f"{name}.jsonl")

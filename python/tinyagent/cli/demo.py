@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import nullcontext, redirect_stdout
+from contextlib import aclosing, nullcontext, redirect_stdout
 from pathlib import Path
 
 from tinyagent import edits
@@ -49,8 +49,9 @@ async def _demo(where: Path, color: str) -> int:
     print(f"> {QUESTION}\n")
     async with ProviderServer(script()) as server, open_log(where, name=where.name) as log:
         agent = build(log=log, url=server.chat_url)
-        async for event in agent.stream(QUESTION):
-            _print(event)
+        async with aclosing(agent.stream(QUESTION)) as events:
+            async for event in events:
+                _print(event)
         asked = len(server.requests)
     took_s = clock.monotonic_s() - started_s
     print(f"\n\n{asked} requests over HTTP in {took_s:.1f} s; every event is in {where}:\n")
