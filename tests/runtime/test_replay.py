@@ -15,7 +15,8 @@ import pytest
 
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import digest_of
-from tinyagent.events import Event, Failure, Record, UnknownEvent, encode, kinds as k
+from tinyagent.events import Event, Failure, Record, UnknownEvent, decode, encode, kinds as k
+from tinyagent.events.upcast import UPCASTERS
 from tinyagent.runtime.divergence import Difference, Divergence, Report
 from tinyagent.runtime.errors import DivergenceError, EffectInReplayError
 from tinyagent.runtime.loops import Machine
@@ -265,6 +266,18 @@ def test_the_same_decision_in_other_bytes_is_counted_apart() -> None:
         records[4] = msgspec.structs.replace(records[4], payload=payload)
         report = replayed(records)
         assert (report.ok, report.matched, report.canonical) == (True, 11, canonical)
+
+
+def test_a_decision_of_an_older_version_is_the_same_in_other_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(UPCASTERS, ("model.requested", 0), lambda old: {"n": old["number"]})
+    records = session()
+    payload = b'{"number":1}'
+    old = decode("model.requested", 0, payload)
+    records[2] = msgspec.structs.replace(records[2], event=old, payload=payload)
+    report = replayed(records)
+    assert (report.ok, report.matched, report.canonical) == (True, 11, 1)
 
 
 def test_who_is_said_to_have_decided_is_compared_too() -> None:
