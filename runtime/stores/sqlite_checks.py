@@ -20,6 +20,8 @@ from tinyagent.runtime.errors import CorruptLogError, LogFailedError, LogNotFoun
 if TYPE_CHECKING:
     import sqlite3
 
+# So long another program may hold the database; ours take turns by a lock of their own.
+LOCKED_S = 30.0
 TAIL_BYTES = len(b',"x":"00000000"}\n')
 RESTORE = "restore a copy of the database"
 _DAMAGED = ("malformed", "not a database", "Could not decode", "no such column", "table: record")
@@ -50,7 +52,7 @@ def connected(path: Path, *, read_only: bool) -> sqlite3.Connection:
         mode += "&immutable=1"  # where nothing can be written beside it, it is read as it is
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCKED_S
     )
 
 

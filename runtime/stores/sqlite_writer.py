@@ -291,6 +291,8 @@ class Writer:
         told = f"{self.where}: {error}; durable up to record {self.committed_seq}"
         if "full" in str(error):
             return LogFullError(f"{told}; make room, and open the log again")
+        by = "another program held it for too long; " if "is locked" in str(error) else ""
+        told = f"{told}; {by}open the log again to go on"
         return LogFailedError(told, durable_seq=self.committed_seq)
 
     def _roll_back(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.children import said_by_child
 
 from tinyagent.runtime.errors import ForkedProcessError, LogFailedError, LogFencedError
 from tinyagent.runtime.load import read_log
+from tinyagent.runtime.stores import sqlite_checks
 from tinyagent.runtime.stores.sqlite import SqliteLog
 
 NOW_US = 1_795_420_800_000_000
@@ -108,6 +111,23 @@ async def test_what_sqlite_does_not_take_is_an_error_for_who_waits_and_not_silen
         with pytest.raises(LogFailedError, match="too large to convert to SQLite INTEGER"):
             await step
     assert opened(tmp_path / "runs.db").seq == 0
+
+
+async def test_who_waits_for_a_database_that_another_program_holds_is_told_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_checks, "LOCKED_S", 0.05)
+    log = opened(tmp_path / "runs.db")
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        append(log)
+        told = "is locked; durable up to record 0; another program held it for too long; open the "
+        for step in (log.durable(1), log.close()):
+            with pytest.raises(LogFailedError, match=told):
+                await step
+    log = opened(tmp_path / "runs.db")
+    append(log)
+    await log.close()
 
 
 def test_a_child_does_not_close_the_log_of_its_parent(tmp_path: Path) -> None:
