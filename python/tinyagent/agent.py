@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec.structs import asdict
 
-from tinyagent._config.checks import check_function
+from tinyagent._config.checks import check, check_function
 from tinyagent._config.options import (
     AgentOptions as AgentOptions,
     ApiKeyResolverCallback as ApiKeyResolverCallback,
@@ -151,6 +151,8 @@ class Agent(Running):
         if opts is None and is_usual and model is not None:
             self._usual = usual.checked()
             return
+        if opts is not None:
+            check("opts", opts)
         named |= asdict(usual)
         if any(each is not None for each in named.values()):
             opts = options_of(opts, named)

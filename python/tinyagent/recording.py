@@ -89,6 +89,9 @@ class Recording:
         self.records = stored
         self._is_open = is_live
 
+    def __repr__(self) -> str:
+        return f"<log {self.ref}, {self.where}: {len(self.records)} records>"
+
     @property
     def ref(self) -> str:
         """What names the log on the command line: the first digits of its id."""

@@ -211,3 +211,8 @@ async def test_an_open_log_is_read_the_same_way(tmp_path: Path) -> None:
         assert now.state_at(now.records[-1].seq).plain()["agent"]["phase"] == "idle"
     assert load(tmp_path / "log").diff(now).is_same
     assert now.ref == log.meta.log[:8]
+
+
+def test_a_recording_tells_which_log_it_is() -> None:
+    found = load(REPLAYS / "one-tool.jsonl")
+    assert repr(found) == f"<log {found.meta.log[:8]}, {found.where}: {len(found.records)} records>"

@@ -16,6 +16,7 @@ from tinyagent import (
     AgentState,
     AgentTool,
     Context,
+    Hooks,
     Limits,
     Price,
     ProxyStreamOptions,
@@ -46,6 +47,7 @@ from tinyagent.testing import scripted
 # Whatever is given to these: that is what is looked at here.
 AnyAgent: Any = Agent
 AnyTool: Any = AgentTool
+AnyHooks: Any = Hooks
 AnyLimits: Any = Limits
 AnyPrice: Any = Price
 AnyRetry: Any = Retry
@@ -85,6 +87,11 @@ def assigned(**given: Any) -> Callable[[], object]:
 
 
 GIVEN: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: AnyAgent("openai:gpt-4o-mini", tools=[add]),
+        "opts must be AgentOptions(...) (a model is given as model=...), not str",
+    ),
+    (lambda: AnyHooks(message="hi"), "Hooks: message must be a function, not str"),
     (made(log="runs/a"), f"{LOG}str"),
     (made(log=open_log("runs/a")), f"{LOG}open_log"),
     (configured(log=3), f"{LOG}int"),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 _WANTED = {
+    "opts": ("initial_state", "AgentOptions(...) (a model is given as model=...)"),
     "model": ("provider", "Model(...)"),
     "initial_state": ("messages", "AgentState(...)"),
     "log": ("durable", "an open log (`async with open_log(...) as log`)"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tinyagent._config.checks import check_function
 from tinyagent.agent_types import AfterToolCallFn, AgentMessage, BeforeToolCallFn
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ class Hooks:
         """Refuse what could not be called.
 
         Raises:
-            TypeError: ``append`` is async: nobody would wait for it.
+            TypeError: one is no function; or ``append`` is async: nobody would wait for it.
         """
+        for name, hook in vars(self).items():
+            if hook is not None:
+                check_function(f"Hooks: {name}", hook)
         if inspect.iscoroutinefunction(self.append):
             raise TypeError("Hooks: append is called in a thread; give it a plain function")
