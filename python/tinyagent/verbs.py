@@ -76,7 +76,7 @@ class open_log:
         accept_loss: bool = False,
         encryption: Encryption | None = None,
     ) -> None:
-        check_options({"sinks": sinks})
+        check_options({"sinks": sinks, "redact": redact})
         is_usual = not sinks and redact is None
         self._options = NO_OPTIONS if is_usual else LogOptions(sinks=tuple(sinks), redact=redact)
         self._clock = clock or system_clock()

@@ -48,7 +48,7 @@ _NUMBERS: dict[str, tuple[int, tuple[type, ...]]] = {
     "output_retries_max": (0, (int,)),
 }
 _TEXTS = frozenset({"session_id", "tool_choice"})
-_WITHIN = frozenset({"prices", "thinking_budgets", "output_schema", "extra_body"})
+_WITHIN = frozenset({"prices", "redact", "thinking_budgets", "output_schema", "extra_body"})
 _MODES = frozenset({"steering_mode", "follow_up_mode"})
 _LIMITS = ("timeout_s", "idle_timeout_s", "output_bytes_max")
 MENDED = "text.encode(errors='replace').decode() puts ? in its place"
@@ -101,11 +101,14 @@ def _check_within(name: str, value: Any) -> None:
         for each in value.values():
             if not hasattr(each, "input_usd"):
                 raise TypeError(f"prices must be {_WANTED[name][1]}; {_kind(each)} is in it")
+    elif name == "redact" and not isinstance(value.values, Mapping):
+        for each in listed("redact.values", value.values, "a dict of texts by name, or a list"):
+            check_text("a secret in redact.values", each)
     elif name == "thinking_budgets":
         for field in ("thinking_budget", "max_tokens"):
             if (tokens := getattr(value, field)) is not None:
                 check_number(f"{name}.{field}", tokens, 0, (int,))
-    else:
+    elif name in ("output_schema", "extra_body"):
         check_json(name, value)
 
 
