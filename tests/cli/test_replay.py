@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 from tests import recordings
+from tests.bench.restore import fill
 from tests.recordings import REPLAYS
 
-from tinyagent import Agent
+from tinyagent import Agent, load
 from tinyagent._alchemy import line
 from tinyagent.runtime.load import read_log
 from tinyagent.runtime.log import pack, write_packed
@@ -188,6 +190,8 @@ def test_what_cannot_be_compared_is_counted_and_where_it_ended_is_told(
     why = "something was redacted, or is encrypted and its key is not here"
     assert (code, out.splitlines()[0]) == (0, "same: 21 records")
     assert out.splitlines()[2] == f"3 decisions and requests cannot be compared: {why}"
+    code, out, _ = run("verify", str(tmp_path / "some"), "--deep")
+    assert (code, "of kinds from a newer release" in out) == (0, False)
     redact(LOG, tmp_path / "all", [Redaction(2)])
     code, out, _ = run("replay", str(tmp_path / "all"))
     told = "ended there: record 2, user.said, was redacted, and none behind it can be compared"
@@ -209,3 +213,15 @@ def test_json_has_what_the_report_has(run: Any, tmp_path: Path, app: Any) -> Non
     told = json.loads(out)
     assert told["at"].startswith("actors/gate.py:")
     assert len(told["state_before"]) == 16
+
+
+def test_a_log_as_the_benchmarks_make_it_is_the_same(run: Any, tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path / "log", 600))
+    count = len(load(tmp_path / "log").records)
+    code, out, _ = run("replay", str(tmp_path / "log"))
+    assert (code, out.splitlines()[0]) == (0, f"same: {count} records")
+    code, out, _ = run("verify", "--deep", str(tmp_path / "log"))
+    assert code == 0
+    assert out.splitlines()[1].endswith(
+        " decisions and requests are what today's code makes of them"
+    )

@@ -16,6 +16,7 @@ from tinyagent.cli.options import COMMON, ONE, Common
 from tinyagent.cli.parts import Deep, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line, safe
 from tinyagent.events import UnknownEvent
+from tinyagent.events.gone import is_redacted, lost_value
 from tinyagent.runtime.errors import CorruptLogError
 from tinyagent.runtime.lost_values import LostValue
 from tinyagent.runtime.repair import Report, verify
@@ -94,7 +95,8 @@ def deeply(recording: Recording) -> Deep:
     from tinyagent.actors.unfit import examined
 
     records, damage = recording.records, recording.damage
-    unknown = sum(isinstance(record.event, UnknownEvent) for record in records)
+    newer = (record for record in records if isinstance(record.event, UnknownEvent))
+    unknown = sum(not is_redacted(record) and not lost_value(record) for record in newer)
     lost = damage.lost_records if damage is not None else ()
     found: dict[str, Any] = {
         "records": len(records),
