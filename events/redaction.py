@@ -17,20 +17,12 @@ import msgspec
 from tinyagent.events import kinds as k
 from tinyagent.events.codec import canonical, digest
 from tinyagent.events.free_text import searched, within
+from tinyagent.events.tokens import TOKEN
 
 Scope = Literal["event", "log"]
 VALUE_CHARS_MIN = 8
 """A shorter value would be found where it is none."""
 STREAMED = frozenset({"text", "think", "refuse", "args"})
-# Prefixes that nothing but a token has, as their issuers document them.
-_TOKENS = re.compile(
-    r"sk-(?:ant|proj|or|svcacct)-[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9]{32,}"
-    r"|(?:sk|rk)_live_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{24,}"
-    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|xox[abprs]-[A-Za-z0-9-]{20,}|AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16}"
-    r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"
-)
-
 _MASKED = "«secret:pattern:".encode()
 _NUMBERS = re.compile(re.escape(_MASKED) + rb"(\d{1,15})")
 
@@ -139,7 +131,7 @@ class Redactor:
 
     def _by_form(self, text: str) -> str:
         if self._patterns:
-            text = _TOKENS.sub(self._token, text)
+            text = TOKEN.sub(self._token, text)
         return self._rule(text) if self._rule is not None else text
 
     def _token(self, found: re.Match[str]) -> str:

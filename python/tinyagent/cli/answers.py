@@ -212,7 +212,11 @@ class Prune(Answer, kw_only=True, tag="tinyagent.prune/1"):
 
 
 class Export(Answer, kw_only=True, tag="tinyagent.export/1"):
-    """A log in another format. ``left_out``: what that cannot hold, counted."""
+    """A log in another format. ``left_out``: what that cannot hold, counted.
+
+    ``masked``: secrets that the log has a mask of. ``unmasked``: texts in it that have the form of
+    a token.
+    """
 
     log: str
     where: str
@@ -223,6 +227,7 @@ class Export(Answer, kw_only=True, tag="tinyagent.export/1"):
     beside: list[str]
     left_out: dict[str, int]
     masked: int
+    unmasked: int
 
 
 class Import(Answer, kw_only=True, tag="tinyagent.import/1"):

@@ -19,13 +19,14 @@ from tinyagent.cli.answers import Doctor
 from tinyagent.cli.options import COMMON, Common
 from tinyagent.cli.parts import Checked, Verdict
 from tinyagent.cli.render import Line, answer, bad, dim, emit, good, line
+from tinyagent.cli.unmasked import Unmasked, unmasked
 from tinyagent.cli.verify import of_database, verdict_on
 from tinyagent.runtime.errors import LogError, LogNotFoundError
 from tinyagent.runtime.stores.sqlite_checks import wrong_in
 from tinyagent.runtime.stores.sqlite_tables import SCHEME, rows_in
 from tinyagent.verbs import load
 
-Look = Callable[[], Verdict]
+Look = Callable[[], tuple[Verdict, Unmasked]]
 EXTRAS = {
     "cli": ("cyclopts", "rich"),
     "testing": ("pytest", "syrupy", "hypothesis"),
@@ -113,7 +114,7 @@ def _logs(folder: Path) -> Iterator[Checked]:
     unreadable: dict[str, str] = {}
     for place, written_as, look in _looks(folder, unreadable):
         try:
-            found = look()
+            found, tokens = look()
         except LogError as error:
             unreadable[place] = f"{type(error).__name__}: {error}"
             continue
@@ -122,6 +123,8 @@ def _logs(folder: Path) -> Iterator[Checked]:
         if found.is_bad or found.verdict == "torn":
             told = f"{place}: {found.verdict}, {found.message}"
             yield Checked(name="log", ok=not found.is_bad, found=told)
+        if tokens.texts:
+            yield Checked(name="log", ok=False, found=f"{place}: {tokens}")
     for place, why in unreadable.items():
         yield Checked(name="log", ok=False, found=f"{place}: {why}")
     formats.discard(0)  # of a log without a header
@@ -146,16 +149,22 @@ def _looks(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int,
         for row in logs:
             name = row.meta.name if names[row.meta.name] == 1 else None
             address = f"{SCHEME}{path}#{name or row.meta.log}"
-            yield address, row.meta.format, partial(of_database, address, wrong, is_deep=False)
+            yield address, row.meta.format, partial(_in_database, address, wrong)
 
 
-def _verified(path: Path) -> Verdict:
+def _in_database(address: str, wrong: list[str]) -> tuple[Verdict, Unmasked]:
+    found = of_database(address, wrong, is_deep=False)
+    return found, Unmasked() if found.is_bad else unmasked(load(address).records)
+
+
+def _verified(path: Path) -> tuple[Verdict, Unmasked]:
     """Return what there is to say of the log at *path*, which is read once if all is well.
 
     Raises:
         LogError: it cannot be read, and why in full.
     """
     found = load(path)
+    tokens = unmasked(found.records)
     if found.damage is not None or found.meta.level != "crc":
-        return verdict_on(path, is_deep=False)
-    return Verdict(path=str(path), verdict="ok", message="")
+        return verdict_on(path, is_deep=False), tokens
+    return Verdict(path=str(path), verdict="ok", message=""), tokens

@@ -15,8 +15,9 @@ from tinyagent.cli.answers import Export
 from tinyagent.cli.options import COMMON, Common, Keys, Ref
 from tinyagent.cli.reading import load
 from tinyagent.cli.refs import RefError
-from tinyagent.cli.render import Line, answer, bold, dim, emit, line
+from tinyagent.cli.render import Line, answer, bad, bold, dim, emit, line, safe
 from tinyagent.cli.summary import counted
+from tinyagent.cli.unmasked import unmasked
 from tinyagent.interchange import EXPORTERS, Exported, exported, exporter
 
 MASK = b"\xc2\xabsecret:"
@@ -62,14 +63,14 @@ def run(
     recording = load(refs.resolve(ref, common.dir), keys)
     _check(to, options)
     made = exported(recording, to, **options)
+    has_texts = content if to == "otel" else not no_content
+    tokens = unmasked(recording.records if has_texts else ())
     if output is None:
+        if tokens.texts:
+            print(f"{safe(recording.where)}: {tokens}", file=sys.stderr)
         _print(made, common)
         return 0
-    files = {output: made.body}
-    for name, body in made.beside.items():
-        files[output.parent / name.replace("*", output.stem)] = body
-    for path, body in reversed(files.items()):  # first what the others refer to
-        _write(path, body)
+    beside = _write_all(output, made)
     told = Export(
         log=recording.meta.log,
         where=recording.where,
@@ -77,15 +78,28 @@ def run(
         to=str(output),
         bytes=len(made.body),
         records=len(recording.records),
-        beside=[str(path) for path in files if path != output],
+        beside=list(map(str, beside)),
         left_out=made.left_out,
         masked=sum(record.payload.count(MASK) for record in recording.records),
+        unmasked=tokens.texts,
     )
     if common.json:
         answer(told)
     else:
-        emit(worded(told, is_full=not no_content), color=common.color, whole=True)
+        lines = worded(told, is_full=not no_content)
+        lines += [line(bad(f"  {tokens}"))] if tokens.texts else []
+        emit(lines, color=common.color, whole=True)
     return 0
+
+
+def _write_all(output: Path, made: Exported) -> list[Path]:
+    """Write what was *made*; return the files beside *output*."""
+    files = {output: made.body}
+    for name, body in made.beside.items():
+        files[output.parent / name.replace("*", output.stem)] = body
+    for path, body in reversed(files.items()):  # first what the others refer to
+        _write(path, body)
+    return [path for path in files if path != output]
 
 
 def _write(path: Path, body: bytes) -> None:

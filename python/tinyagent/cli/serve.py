@@ -48,7 +48,7 @@ def run(
     if not 0 <= port < 1 << 16:
         raise refs.RefError(f"--port {port}: a number below 65,536")
     try:
-        server = Server(folder, port, acts)
+        server = Server(folder, port, acts, warn=_tell)
     except OSError as error:
         raise refs.RefusedError(f"{HOST}:{port}: {error.strerror}; leave out --port") from None
     with server:

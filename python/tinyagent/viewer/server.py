@@ -26,6 +26,7 @@ import msgspec
 from tinyagent._visible import spelled
 from tinyagent.cli.refs import RefusedError, headers
 from tinyagent.cli.summary import Summary, summary_of
+from tinyagent.cli.unmasked import unmasked
 from tinyagent.events.kinds import SessionForked
 from tinyagent.recording import Recording
 from tinyagent.runtime.errors import LogError, TinyAgentError
@@ -54,8 +55,9 @@ class NotServedError(Exception):
 class Site:
     """What is served of *folder*: names of logs to what they say. No other path is looked at."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
+        self._warn = warn
         self._lock, self._listing = Lock(), Lock()
         self._logs: OrderedDict[str, ServedLog] = OrderedDict()
         self._summaries: dict[str, tuple[object, Summary, dict[str, Any] | None]] = {}
@@ -118,6 +120,9 @@ class Site:
         before, told, fork = self._summaries.get(name, (None, None, None))
         if told is None or before != now or told.status == "running":
             recording = load(path)
+            tokens = unmasked(recording.records)
+            if tokens.texts and before is None:
+                self._warn(f"{path}: {tokens}")
             told, fork = summary_of(recording), _forked(recording)
             self._summaries[name] = now, told, fork
         return told, fork
@@ -138,17 +143,25 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         token: what a request for a log must carry. url: where a browser begins.
-        acts: what a page may have done; None: nothing.
+        acts: what a page may have done; None: nothing. warn: is told of a log that was listed and
+            has texts in the form of tokens.
     """
 
     daemon_threads = True
     allow_reuse_address = sys.platform != "win32"
 
-    def __init__(self, folder: Path, port: int, acts: Acts | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        acts: Acts | None = None,
+        *,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
         super().__init__((HOST, port), _Handler)
         self.acts = acts
         self.token = base64.urlsafe_b64encode(os.urandom(24)).decode()
-        self.site = Site(folder)
+        self.site = Site(folder, warn)
         self.port = int(self.server_address[1])
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
 
