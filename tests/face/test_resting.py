@@ -105,6 +105,13 @@ async def test_a_session_that_works_has_no_dict_of_its_own() -> None:
     assert 0 < max(len(vars(session)) for session in sessions) <= ATTRIBUTES_MAX
 
 
+async def test_an_agent_that_has_run_has_no_dict_of_its_own() -> None:
+    """CPython makes one where somebody asks for it, and it stays: 64 bytes of each agent."""
+    agent = Agent(model=scripted("Well."))
+    await agent.prompt("Go")
+    assert [each for each in gc.get_referents(agent) if isinstance(each, dict)] == []
+
+
 async def test_what_a_log_can_be_asked_for_again_is_let_go_of_with_the_session(
     tmp_path: Path,
 ) -> None:

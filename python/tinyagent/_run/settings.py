@@ -40,13 +40,14 @@ class _Assigned:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+        self._place = f"_{name}"  # found without a dict of the agent's, which has none else
 
     def __get__(self, of: Settings | None, owner: type[Settings]) -> Any:
-        return None if of is None else vars(of).get(self._name)
+        return None if of is None else getattr(of, self._place, None)
 
     def __set__(self, of: Settings, value: object) -> None:
         check_options({self._name: value})
-        vars(of)[self._name] = value
+        setattr(of, self._place, value)
 
 
 def _assigned() -> Any:
@@ -74,11 +75,11 @@ class Settings:
 
     def __init__(self, options: AgentOptions) -> None:
         self._options, self._is_seen = options, True
-        own = vars(self)  # the options were looked at
-        own["stream_fn"] = options.stream_fn
-        own["get_api_key"] = options.get_api_key
-        own["session_id"] = options.session_id
-        own["thinking_budgets"] = options.thinking_budgets
+        # Not by way of their descriptors: the options were looked at.
+        self._stream_fn = options.stream_fn
+        self._get_api_key = options.get_api_key
+        self._session_id = options.session_id
+        self._thinking_budgets = options.thinking_budgets
         self.on_unknown = options.on_unknown
         self.on_approval = options.on_approval
         self._steering_mode = options.steering_mode or ONE
