@@ -234,7 +234,7 @@ async def test_a_factory_that_is_none_is_told_what_one_is(tmp_path: Path) -> Non
         (configured(temperature=INF), "temperature must be a number from 0 on, not inf"),
         (configured(first_byte_timeout_s=INF), "first_byte_timeout_s must be a number from 0 on, "),
         (configured(extra_body={"a": [1, INF]}), "extra_body.a[1] must be a number that JSON has,"),
-        (lambda: AnyRetry(delay_s_max=INF), "delay_s_max from 0 on"),
+        (lambda: AnyRetry(delay_s_max=INF), "delay_s_max at least 0"),
         (lambda: AnyPrice(input_usd=INF, output_usd=1), "input_usd must be 0 or more, not inf"),
         (made(system_prompt="ab \ud83d"), f"system_prompt {HALF}"),
         (lambda: AnyAgent().set_system_prompt("ab \ud83d"), f"system_prompt {HALF}"),

@@ -72,7 +72,7 @@ class Retry:
             ValueError: no attempt at all, or a negative wait.
         """
         if not is_number(self.attempts_max, 1, int) or not is_number(self.delay_s_max, 0):
-            raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max from 0 on")
+            raise ValueError(f"{self}: attempts_max must be at least 1, delay_s_max at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
