@@ -158,8 +158,7 @@ class Subscription:
     async def _take(self, stored: Stored, writing: _Writing) -> None:
         if self._kinds is not None and stored.kind not in self._kinds:
             return
-        if self._log.durability in ("group", "strict"):
-            await self._log.written(stored.seq)
+        await self._log.written(stored.seq)  # or a sink would hold what a killed process did not
         if self._lossy:
             writing.offer(stored)
             return

@@ -162,7 +162,7 @@ async def test_being_behind_is_reported_once() -> None:
     assert b"records behind; it reads the log" in said[0]
 
 
-@pytest.mark.parametrize("durability", ["group", "strict"])
+@pytest.mark.parametrize("durability", ["interval", "group", "strict"])
 async def test_where_others_may_see_only_what_is_safe_a_sink_does(durability: Any) -> None:
     class Slow(MemoryLog):
         safe = asyncio.Event()

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tinyagent.actors import gate
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import digest_of
 from tinyagent.events import Event, Failure, Record, UnknownEvent, decode, encode, kinds as k
@@ -250,7 +251,7 @@ def test_a_decision_that_differs_is_told_with_the_place_in_the_code_that_takes_i
     path, _, where = found.at.partition(":")
     line, _, function = where.partition(" in ")
     assert (path, function) == ("actors/gate.py", "_admitted")
-    code = (Path(__file__).parents[2] / path).read_text().splitlines()
+    code = Path(gate.__file__).read_text().splitlines()
     assert "return" in code[int(line) - 1]
     assert str(found).splitlines()[1] == f"  where     runs/x:6  name  at {found.at}"
     missing = diverged([*session()[:6], record(7, k.ToolRequested("c", "div"), 4)])
