@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from tests.recordings import REPLAYS
 
 from tinyagent import fork, open_log
+from tinyagent.cli.doctor import EXTRAS
 from tinyagent.cli.stats import quantile
 
 Run = Callable[..., tuple[int, str, str]]
@@ -97,6 +99,11 @@ def test_a_sound_installation_is_told(run: Run, tmp_path: Path) -> None:
     assert "✓ extension  same version" in out
     assert "✓ extras     cli, testing" in out
     assert f"✓ logs       {folder}: none yet" in out
+
+
+def test_the_extras_that_are_looked_for_are_those_of_the_package() -> None:
+    told = metadata.metadata("tinyagent-runtime").get_all("Provides-Extra", [])
+    assert set(told) == set(EXTRAS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")

@@ -32,9 +32,6 @@ EXTRAS = {
     "testing": ("pytest", "syrupy", "hypothesis"),
     "otel": ("opentelemetry",),
     "mcp": ("mcp",),
-    "postgres": ("psycopg",),
-    "nats": ("nats",),
-    "objects": ("obstore",),
     "crypto": ("cryptography",),
 }
 """What each brings, by the name under which it is imported."""
