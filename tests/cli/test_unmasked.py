@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -23,10 +23,10 @@ TOLD = (
 SAID = ("a task-list", "ghp_" + "a" * 36, "AKIA" + "A" * 16, "«secret:pattern:1»")
 
 
-def written(place: Path | str) -> None:
+def written(place: Path | str, said: Sequence[str] = SAID) -> None:
     async def write() -> None:
         async with open_log(place) as log:
-            for seq, text in enumerate(SAID, 1):
+            for seq, text in enumerate(said, log.seq + 1):
                 payload = json.dumps({"content": text}).encode()
                 log.store.append(seq, seq, None, "user.said", 1, 0, payload)
 
@@ -55,16 +55,19 @@ def test_the_doctor_finds_them(run: Run, tmp_path: Path, address: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there, an interrupt is sent otherwise")
-def test_a_folder_that_is_served_warns_once_of_each_log(tmp_path: Path) -> None:
-    written(tmp_path / "log")
+def test_a_folder_that_is_served_warns_once_of_each_log_whenever_one_is_written(
+    tmp_path: Path,
+) -> None:
+    written(tmp_path / "log", SAID[:1])
     with serving(str(tmp_path)) as process:
         found = ADDRESS.fullmatch(first_line(process))
         assert found is not None
         asked = Request(f"http://127.0.0.1:{found[1]}/api/sessions")
         asked.add_header("Authorization", f"Bearer {found[2]}")
-        for _ in range(2):
+        for said in (SAID[1:], SAID, ()):
             with urlopen(asked, timeout=60) as answer:
                 assert len(json.load(answer)["logs"]) == 1
+            written(tmp_path / "log", said)
         process.terminate()
         assert process.stderr is not None
         assert process.stderr.read() == f"{tmp_path / 'log'}: {TOLD}\n"

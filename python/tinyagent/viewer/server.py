@@ -57,7 +57,7 @@ class Site:
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._warn = warn
+        self._warn, self._warned = warn, set[str]()
         self._lock, self._listing = Lock(), Lock()
         self._logs: OrderedDict[str, ServedLog] = OrderedDict()
         self._summaries: dict[str, tuple[object, Summary, dict[str, Any] | None]] = {}
@@ -120,8 +120,8 @@ class Site:
         before, told, fork = self._summaries.get(name, (None, None, None))
         if told is None or before != now or told.status == "running":
             recording = load(path)
-            tokens = unmasked(recording.records)
-            if tokens.texts and before is None:
+            if name not in self._warned and (tokens := unmasked(recording.records)).texts:
+                self._warned.add(name)
                 self._warn(f"{path}: {tokens}")
             told, fork = summary_of(recording), _forked(recording)
             self._summaries[name] = now, told, fork
