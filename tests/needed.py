@@ -18,3 +18,9 @@ def package(name: str, extra: str) -> None:
     """End the test if the package *name*, of the extra *extra*, is not installed."""
     if find_spec(name) is None:
         lacking(f"{name} is not installed: it comes with the extra `{extra}`")
+
+
+def workers() -> None:
+    """End the test if pytest has no workers here."""
+    if find_spec("xdist") is None:
+        lacking("pytest-xdist is not installed: it comes with the group `dev`")

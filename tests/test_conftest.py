@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import needed
 
 HERE = Path(__file__).parent
 TESTS = """
@@ -68,7 +69,7 @@ def test_a_test_whose_session_does_not_replay_fails_and_says_where(
     tmp_path: Path, workers: tuple[str, ...]
 ) -> None:
     if workers:
-        pytest.importorskip("xdist", reason="the dev group has it")
+        needed.workers()
     for name in ("conftest.py", "replay_all.py"):
         shutil.copy(HERE / name, tmp_path)
     (tmp_path / "test_them.py").write_text(TESTS)

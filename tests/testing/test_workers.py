@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests import needed
 from tests.outside import Project
 
-pytest.importorskip("xdist", reason="the dev group has it")
 SESSIONS = """\
 import os
 import pytest
@@ -27,6 +27,7 @@ async def test_other(agent_log):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
+    needed.workers()
     made = Project(tmp_path)
     made.write("tests/test_it.py", SESSIONS)
     return made
