@@ -18,7 +18,7 @@ from tinyagent.actors.providers.patch import patched
 from tinyagent.actors.session import agent_machine
 from tinyagent.actors.state import POLLS
 from tinyagent.events import Conversation, Event, Record, View, digest, encode, kinds as k
-from tinyagent.events.children import AGENT as MAIN, children_of, own, seen_from
+from tinyagent.events.children import AGENT, children_of, own, seen_from
 from tinyagent.events.gone import is_redacted, without_redacted
 from tinyagent.events.sealing import is_hidden
 from tinyagent.runtime.divergence import (
@@ -84,14 +84,14 @@ def verify(
     That is one of the agent itself, or those of all that are known, by their names. Without one,
     the recorded configuration checks this library alone. *version*: of this library.
     """
-    given = {MAIN: today} if isinstance(today, k.SessionStarted) else today or {}
+    given = {AGENT: today} if isinstance(today, k.SessionStarted) else today or {}
     reports: list[Report] = []
     for name, part in each_agent(list(map(without_redacted, records))):
         instead: dict[int, Event] = {}
         changed: tuple[Difference, ...] = ()
         if name in given and part:
             now = instead[part[0].seq] = _frozen(given[name], part[0])
-            then, at = part[0].event, "" if name == MAIN else name
+            then, at = part[0].event, "" if name == AGENT else name
             if isinstance(then, k.SessionStarted):
                 changed = tuple(differences(_configured(then), _configured(now), at))
         machines, checks = [agent_machine(name)], [RequestCheck(part, name)]
@@ -144,7 +144,7 @@ def worded(changed: Sequence[Difference]) -> str:
 
 def each_agent(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
     """Yield every agent of the log with its own records, as it sees them."""
-    yield MAIN, list(own(records))
+    yield AGENT, list(own(records))
     lost = next((at for at, r in enumerate(records) if isinstance(r.event, k.LogLost)), None)
     known = records[:lost]
     for name in children_of(known):
@@ -172,8 +172,8 @@ def _frozen(today: k.SessionStarted, first: Record) -> k.SessionStarted:
 class RequestCheck:
     """Holds every rebuilt request against the digest that was recorded."""
 
-    def __init__(self, records: Sequence[Record], name: str = MAIN) -> None:
-        self._who = "the streamer" if name == MAIN else f"the streamer of {name}"
+    def __init__(self, records: Sequence[Record], name: str = AGENT) -> None:
+        self._who = "the streamer" if name == AGENT else f"the streamer of {name}"
         self.compared = self.unverifiable = 0
         self._is_hidden = False
         self._then, self._now = Conversation(), Conversation()

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyagent._provider.resolve import (
-    OPENAI_URL,
     environment_key,
+    is_elsewhere,
     resolve_alchemy,
     resolve_rust,
 )
@@ -196,8 +196,7 @@ def payloads(
     }
     given = options.model_dump(exclude_none=True, exclude={"signal"})
     always = {name: given.get(name) for name in ("api_key", "temperature", "max_tokens")}
-    provider = described["provider"]
-    is_elsewhere = described["base_url"] == OPENAI_URL and provider.lower() != "openai"
-    if not (options.api_key or is_elsewhere or described.get("auth") == "none"):
+    provider, sends_none = described["provider"], described.get("auth") == "none"
+    if not (options.api_key or sends_none or is_elsewhere(provider, described["base_url"])):
         always["api_key"] = environment_key(provider)
     return asked, said, {**given, **always}

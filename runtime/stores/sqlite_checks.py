@@ -135,7 +135,7 @@ def promised(path: Path) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     try:
-        wal = _wal(path).read_bytes()
+        wal = beside(path, "wal").read_bytes()
     except FileNotFoundError:
         return found
     except OSError as error:
@@ -164,16 +164,17 @@ def refuse_broken_wal(path: Path) -> None:
             for (found,) in connection.execute(last, (log,)):
                 if (seq := (found or 0) + 1) <= upto:
                     told = f"{path}: record {seq} of log {log} {broken_wal(path, upto)}; {RESTORE}"
-                    raise CorruptLogError(told, path=str(_wal(path)), seq=seq)
+                    raise CorruptLogError(told, path=str(beside(path, "wal")), seq=seq)
 
 
 def broken_wal(path: Path, upto: int) -> str:
     """Return what is wrong where records up to *upto* were committed and are not there."""
-    return f"is missing, although record {upto} was committed: {_wal(path)} is damaged"
+    return f"is missing, although record {upto} was committed: {beside(path, 'wal')} is damaged"
 
 
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+def beside(path: Path, what: str) -> Path:
+    """Return the file beside the database *path*, SQLite's or ours, that is called after it."""
+    return path.with_name(f"{path.name}-{what}")
 
 
 def wrong_in(path: Path) -> Iterator[str]:
@@ -213,7 +214,7 @@ def unreadable(path: Path, error: Exception) -> Exception:
         said = f"{said}; give this user access to it, and to the folder that it is in"
     if "no such table" in str(error):
         if promised(path):
-            told = f"{said}, although {_wal(path)} holds records: it is damaged; {RESTORE}"
+            told = f"{said}, although {beside(path, 'wal')} holds records: it is damaged; {RESTORE}"
             return CorruptLogError(told, path=str(path))
         return LogNotFoundError(f"{path}: a database without logs ({error})")
     return LogFailedError(said, durable_seq=0)

@@ -34,6 +34,7 @@ from tinyagent.runtime.stores.live import release
 from tinyagent.runtime.stores.locking import FileLock
 from tinyagent.runtime.stores.sqlite_checks import (
     RESTORE,
+    beside,
     connected,
     faults,
     refuse_broken_wal,
@@ -336,11 +337,6 @@ def warn_of_old_sqlite(version: str) -> None:
         "(fixed in 3.51.3): write logs through tinyagent only",
         version,
     )
-
-
-def beside(path: Path, what: str) -> Path:
-    """Return the file of ours beside the database *path*."""
-    return path.with_name(f"{path.name}-{what}")
 
 
 def _fail(future: asyncio.Future[None], error: LogError) -> None:

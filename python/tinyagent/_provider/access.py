@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tinyagent._provider.resolve import OPENAI_URL, debug, debugs, environment_key
+from tinyagent._provider.resolve import (
+    OPENAI_URL,
+    debug,
+    debugs,
+    environment_key,
+    is_elsewhere,
+)
 from tinyagent.actors.providers.endpoints import KEY_VARIABLES
 from tinyagent.actors.sources import Granted
 from tinyagent.actors.transports import Failure
@@ -35,8 +41,7 @@ def access(model: Model, settings: Settings, key: str | None) -> Granted:
         url = OPENAI_URL
     elif not key and asked.get("auth") != "none":
         key = environment_key(provider)
-        is_elsewhere = url == OPENAI_URL and provider.lower() != "openai"
-        if provider.lower() in KEY_VARIABLES and (key is None or is_elsewhere):
+        if provider.lower() in KEY_VARIABLES and (key is None or is_elsewhere(provider, url)):
             raise Failure(
                 "refused",
                 f"failed to start {api} stream: No API key provided for provider: {provider}",

@@ -104,6 +104,11 @@ def environment_key(provider: str) -> str | None:
     return None
 
 
+def is_elsewhere(provider: str, url: str) -> bool:
+    """Say whether *url* is OpenAI's, and *provider* is not: its key is not to go there."""
+    return url == OPENAI_URL and provider.lower() != "openai"
+
+
 def debugs() -> bool:
     """Say whether the environment asks for lines on standard error."""
     asked = os.environ.get("TINYAGENT_ALCHEMY_DEBUG", "")

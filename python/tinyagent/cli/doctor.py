@@ -150,8 +150,8 @@ def _looks(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int,
 
 
 def _in_database(address: str, wrong: list[str]) -> tuple[Verdict, Unmasked]:
-    found = of_database(address, wrong, is_deep=False)
-    return found, Unmasked() if found.is_bad else unmasked(load(address).records)
+    found, recording = of_database(address, wrong, is_deep=False)
+    return found, unmasked(recording.records if recording is not None else ())
 
 
 def _verified(path: Path) -> tuple[Verdict, Unmasked]:

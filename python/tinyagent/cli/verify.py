@@ -51,7 +51,7 @@ def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
     """
     path = str(place)
     if isinstance(place, str):
-        return of_database(place, wrong_in(place_of(place).path), is_deep=is_deep)
+        return of_database(place, wrong_in(place_of(place).path), is_deep=is_deep)[0]
     try:
         report = verify(place)
         is_read = is_deep and report.verdict != "corrupt"
@@ -68,8 +68,12 @@ def verdict_on(place: str | Path, *, is_deep: bool) -> Verdict:
     )
 
 
-def of_database(address: str, wrong: Iterable[str], *, is_deep: bool) -> Verdict:
+def of_database(
+    address: str, wrong: Iterable[str], *, is_deep: bool
+) -> tuple[Verdict, Recording | None]:
     """Return what there is to say of the log at *address*, of whose database something is *wrong*.
+
+    With the log itself, unless it cannot be read.
 
     Raises:
         LogError: there is none, or it cannot be read at all.
@@ -80,14 +84,14 @@ def of_database(address: str, wrong: Iterable[str], *, is_deep: bool) -> Verdict
         odd = map("record {}: its columns are not what its line says".format, miscopied(address))
         first = next(chain(wrong, odd), None)
     except CorruptLogError as error:
-        return told(message=str(error))
+        return told(message=str(error)), None
     deep = deeply(recording) if is_deep else None
     if first is not None:
-        return told(message=f"{first}; {RESTORE}", deep=deep)
+        return told(message=f"{first}; {RESTORE}", deep=deep), recording
     if recording.damage is not None and recording.damage.lost_values:
-        return told(message=_gone(recording.damage.lost_values), deep=deep)
+        return told(message=_gone(recording.damage.lost_values), deep=deep), recording
     count = f"{len(recording.records):,} records"
-    return Verdict(path=address, verdict="ok", message=count, deep=deep)
+    return Verdict(path=address, verdict="ok", message=count, deep=deep), recording
 
 
 def deeply(recording: Recording) -> Deep:
